@@ -1,0 +1,1 @@
+# Sources of authd/ and its unit tests.

@@ -1,0 +1,1 @@
+# Sources of barid/ and its unit tests.

@@ -1,0 +1,1 @@
+# Sources of cli/ and its unit tests.

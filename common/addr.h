@@ -1,0 +1,40 @@
+/* Mail addresses by RFC 5321 4.1.2, 4.1.3. One validator, one way out: an address is valid only if
+ * addr_parse said so at its single success return. Nothing here allocates. */
+#ifndef BARID_ADDR_H
+#define BARID_ADDR_H
+
+#include "common/proto.h"
+#include "common/str.h"
+
+struct addr {
+    /* Canonical forms: quoted only where needed (quoted-string with needless quotes and escapes is the
+     * same mailbox as its dot-string, RFC 5321 4.1.2), domain in lower case. */
+    char local[ADDRESS_MAX];   /* unquoted octets of the local part */
+    char domain[ADDRESS_MAX];  /* "example.org", "[192.0.2.1]", "[IPv6:2001:db8::1]"; "" if none */
+    char text[ADDRESS_MAX];    /* local@domain as it stands in a path, without <>; "" for null */
+    bool is_null;              /* <> */
+    bool is_literal;           /* the domain is an address literal */
+};
+
+enum addr_form {
+    ADDR_REVERSE_PATH, /* <> allowed */
+    ADDR_FORWARD_PATH, /* <Postmaster> without a domain allowed */
+    ADDR_MAILBOX,      /* bare local@domain without <>, as in commands, config and aliases */
+};
+
+/* Reads a path at the start of `in`. For paths: '<' [source route ':'] mailbox '>', the source route is
+ * parsed and ignored (RFC 5321 appendix C). *used counts the octets read; what follows (parameters) is
+ * the caller's. For ADDR_MAILBOX all of `in` must be the mailbox. Local part at most 64 octets, domain
+ * 255, path 256 (RFC 5321 4.5.3.1). Octets over 127 are refused (SMTPUTF8 comes later).
+ * 0, or -1: not an address. */
+int addr_parse(struct span in, enum addr_form form, struct addr *out, size_t *used);
+
+/* A host name of letters, digits, hyphens and dots (RFC 5321 4.1.2 Domain), at most 255 octets, labels
+ * at most 63; a final dot is not allowed. */
+bool addr_is_domain(struct span s);
+/* "[192.0.2.1]", "[IPv6:…]". */
+bool addr_is_literal(struct span s);
+/* Where the local part's tag begins ("user+tag"): the user part, or all of it without a tag. */
+struct span addr_without_tag(struct span local);
+
+#endif

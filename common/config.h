@@ -1,0 +1,164 @@
+/* The configuration: one text file, parsed by one typed table (config_table.c) that also drives
+ * checking, defaults, `barid config show` and the manual page. To add a setting: a member here, a row
+ * there.
+ *
+ * The parent (and the CLI) read the file; children get the same text from the parent as CHILD_CONFIG
+ * and parse it with the same function, so there is one reading of it. */
+#ifndef BARID_CONFIG_H
+#define BARID_CONFIG_H
+
+#include "common/error.h"
+#include "common/net.h"
+#include "common/str.h"
+
+enum listen_kind {
+    LISTEN_SMTP,
+    LISTEN_SUBMISSION,
+    LISTEN_SUBMISSIONS,
+    LISTEN_POP3,
+    LISTEN_POP3S,
+    LISTEN_CONTROL, /* not in the file: run_dir's control sockets */
+    LISTEN_KINDS
+};
+const char *listen_kind_name(enum listen_kind k);
+
+enum plaintext { PLAINTEXT_NO, PLAINTEXT_LOOPBACK, PLAINTEXT_YES };
+enum bare_newline { BARE_NEWLINE_REFUSE, BARE_NEWLINE_NORMALISE };
+
+/* "10/10m": at most count in period; is_off: 'none'. */
+struct rate {
+    bool is_off;
+    uint32_t count;
+    int64_t period_ms;
+};
+
+/* 'none' switches a limit off: then it is UINT64_MAX. Zero never means unlimited. */
+struct auth_config {
+    enum plaintext plaintext_without_tls;
+    uint64_t failures_per_connection;
+    struct rate failures_per_address;
+    int64_t failure_delay_ms;
+};
+
+struct limits_config {
+    uint64_t connections;
+    uint64_t connections_per_address;
+    struct rate connection_rate; /* new ones per address */
+    uint64_t recipients;         /* per transaction */
+    uint64_t errors;             /* replies 4xx/5xx without an accepted message */
+    uint64_t junk_commands;      /* NOOP RSET EHLO VRFY HELP per message, then each counts as an error */
+    uint64_t hops;               /* Received fields */
+    int64_t command_timeout_ms;  /* per line, in total */
+    int64_t session_timeout_ms;  /* whole session */
+    uint64_t minimum_rate;       /* octets/s of content, after a minute */
+};
+
+struct listen_config {
+    enum listen_kind kind;
+    struct netaddr *addresses;
+    size_t n_addresses;
+    struct auth_config auth;     /* [auth] with this section's own settings over it */
+    struct limits_config limits; /* the same for [limits] */
+    size_t line;
+};
+
+struct tls_config {
+    char *name; /* "" for [tls] */
+    char *certificate, *key;
+    size_t line;
+};
+
+/* "smtp://[user@]host[:port]" or "smtps://…"; host is a name or an address. */
+struct url {
+    bool is_tls;
+    char *user; /* NULL: none */
+    char *host; /* name, or address without brackets */
+    uint16_t port;
+};
+
+struct route_config {
+    char *domain; /* lower case */
+    struct url to;
+    size_t line;
+};
+
+struct relay_config {
+    struct network *allow_from;
+    size_t n_allow_from;
+    struct url smarthost; /* host NULL: none */
+    int64_t *retry_ms;    /* the last one repeats */
+    size_t n_retry;
+    int64_t expire_ms, delay_warning_ms;
+    uint16_t port;
+    struct network *never_connect_to;
+    size_t n_never_connect_to;
+    uint64_t connections_per_destination;
+};
+
+struct dns_config {
+    struct netaddr *servers; /* with ports; none: the system's resolvers */
+    size_t n_servers;
+    char *trust_anchor;
+};
+
+struct config {
+    char *file; /* where it came from, for messages */
+    char *hostname, *state_dir, *run_dir;
+    uint64_t message_size_max;
+    uint64_t row_content_max; /* [queue]: content up to this lives in the row (≤ CHUNK_MAX) */
+    uint64_t workers;         /* processes of each network server */
+    enum bare_newline bare_newline;
+    struct auth_config auth;
+    struct limits_config limits;
+    struct listen_config *listens;
+    size_t n_listens;
+    struct tls_config *tls;
+    size_t n_tls;
+    struct relay_config relay;
+    struct route_config *routes;
+    size_t n_routes;
+    struct dns_config dns;
+};
+
+struct config_problem {
+    size_t line; /* 0: the file as a whole */
+    bool is_warning;
+    char text[300]; /* what, why, what to do; with the nearest known key for an unknown one */
+};
+
+struct config_problems {
+    struct config_problem *list; /* in the order of lines */
+    size_t n, cap;
+    size_t n_errors; /* those that are no warnings */
+};
+
+/* All problems at once. The result is NULL only if there were errors (or memory is out: said in
+ * problems). Free both in any case. `file` is a name for messages. */
+struct config *config_parse(struct span text, const char *file, struct config_problems *problems);
+void config_free(struct config *c); /* NULL is allowed */
+void config_problems_free(struct config_problems *p);
+void config_problem_add(struct config_problems *p, size_t line, bool is_warning, const char *fmt, ...)
+    __attribute__((format(printf, 4, 5)));
+
+/* The file to use: `given` (--config) if not NULL; else SYSCONFDIR/barid/barid.conf if it is there; else
+ * $BARID_CONFIG; else the first again, so that messages name it. */
+const char *config_path(const char *given);
+/* Its text (to be freed), at most 1 MiB; NULL and e. */
+char *config_read(const char *path, size_t *n, struct error *e);
+
+/* For each setting in effect, in the order of the table: section ("", "auth", "listen smtp"), key,
+ * value as it would stand in the file, and where it was set (line; 0: default). */
+typedef void config_show_fn(void *arg, const char *section, const char *key, const char *value,
+                            size_t line);
+void config_show(const struct config *c, config_show_fn *fn, void *arg);
+/* The manual's rows: section, key, type and range in words, default, meaning. */
+typedef void config_doc_fn(void *arg, const char *section, const char *key, const char *type,
+                           const char *fallback, const char *meaning);
+void config_doc(config_doc_fn *fn, void *arg);
+
+/* The listener section `section` (index in c->listens). */
+const struct listen_config *config_listen(const struct config *c, size_t section);
+/* May a peer at this address relay without AUTH ([relay] allow_from)? */
+bool config_may_relay(const struct config *c, const struct netaddr *peer);
+
+#endif

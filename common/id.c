@@ -1,0 +1,51 @@
+#include "common/id.h"
+
+#include "common/clock.h"
+
+#include <sodium.h>
+
+#define RANDOM_BITS 21
+
+static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
+
+uint64_t id_new(void)
+{
+    static uint64_t last;
+    uint64_t ms = (uint64_t)clock_wall_ms();
+    uint64_t id = (ms << RANDOM_BITS | randombytes_uniform(1U << RANDOM_BITS)) & INT64_MAX;
+    if (id == last)
+        id++;
+    last = id;
+    return id;
+}
+
+void id_format(char out[ID_TEXT], uint64_t id)
+{
+    for (int i = ID_TEXT - 2; i >= 0; i--) {
+        out[i] = digits[id & 31];
+        id >>= 5;
+    }
+    out[ID_TEXT - 1] = '\0';
+}
+
+int id_parse(struct span text, uint64_t *id)
+{
+    if (text.n != ID_TEXT - 1)
+        return -1;
+    uint64_t v = 0;
+    for (size_t i = 0; i < text.n; i++) {
+        const char *at = text.p[i] ? strchr(digits, ascii_lower(text.p[i])) : NULL;
+        if (at == NULL)
+            return -1;
+        v = v << 5 | (uint64_t)(at - digits);
+    }
+    if (v > INT64_MAX || v == 0 || strchr("01234567", text.p[0]) == NULL)
+        return -1;
+    *id = v;
+    return 0;
+}
+
+int64_t id_wall_ms(uint64_t id)
+{
+    return (int64_t)(id >> RANDOM_BITS);
+}

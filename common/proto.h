@@ -1,0 +1,304 @@
+/* THE table of all messages between processes: name, who may send it, who may receive it, the answer
+ * it asks for, whether a descriptor may come with it, its fields, its meaning. Everything else is made
+ * from it: enum, structs, bounded pack and unpack, the permission check, doc/IPC.md, the fuzz target.
+ *
+ * A request is a row with an answer; its first field and its answer's first field are the tag that
+ * pairs them (see ipc_ask). A process can send only what this table lets it send; anything else, or
+ * anything that does not unpack exactly, closes the channel it came on.
+ *
+ * Field types: U8 U16 U32 U64 numbers; TEXT a span without NUL, CR, LF; BYTES any octets. The number
+ * beside TEXT and BYTES is the longest allowed. Unpacked spans point into the receive buffer: they are
+ * gone when the handler returns. */
+#ifndef BARID_PROTO_H
+#define BARID_PROTO_H
+
+#include "common/str.h"
+
+enum role {
+    ROLE_PARENT,
+    ROLE_SMTPD,
+    ROLE_AUTHD,
+    ROLE_QUEUE,
+    ROLE_RELAY,
+    ROLE_MAILBOX,
+    ROLE_POP3D,
+    ROLE_RESOLVER,
+    ROLE_CLI,
+    ROLES
+};
+const char *role_name(enum role r);
+/* 0, or -1 if there is no such role. */
+int role_parse(struct span name, enum role *out);
+
+#define P_PARENT   (1U << ROLE_PARENT)
+#define P_SMTPD    (1U << ROLE_SMTPD)
+#define P_AUTHD    (1U << ROLE_AUTHD)
+#define P_QUEUE    (1U << ROLE_QUEUE)
+#define P_RELAY    (1U << ROLE_RELAY)
+#define P_MAILBOX  (1U << ROLE_MAILBOX)
+#define P_POP3D    (1U << ROLE_POP3D)
+#define P_RESOLVER (1U << ROLE_RESOLVER)
+#define P_CLI      (1U << ROLE_CLI)
+#define P_CHILDREN                                                                                 \
+    (P_SMTPD | P_AUTHD | P_QUEUE | P_RELAY | P_MAILBOX | P_POP3D | P_RESOLVER)
+#define P_ANY (P_CHILDREN | P_PARENT | P_CLI)
+
+/* Bounds of fields, in octets. */
+#define ADDRESS_MAX 512   /* RFC 5321 4.5.3.1: path 256; room for what users of UTF-8 write */
+#define HELO_MAX    512   /* a name or literal as the peer gave it */
+#define IP_MAX      64    /* "[2001:db8::1]:25" */
+#define DOMAIN_MAX  255   /* RFC 1035 */
+#define LOGIN_MAX   512   /* user name as given */
+#define REPLY_MAX   512   /* one SMTP reply line kept for people */
+#define LIST_MAX    24576 /* packed records in one message */
+#define CHUNK_MAX   65536 /* content in one message */
+#define SEALED_MAX  8192  /* what seal.h makes */
+#define IPC_MAX     98304 /* a whole message; every row of the table fits */
+
+/* Why the queue did not take a message, so that the reply text stays with the SMTP server. */
+enum intake_reason {
+    INTAKE_OK = 0,
+    INTAKE_FAULT,    /* ours: 451 4.3.0 */
+    INTAKE_DISK,     /* no room on disk: 452 4.3.1 */
+    INTAKE_QUOTA,    /* a mailbox is full: 452 4.2.2 */
+    INTAKE_TOO_BIG,  /* 552 5.3.4 */
+    INTAKE_STALE,    /* a resolved address is too old or from before a restart: 451 4.3.0 */
+    INTAKE_RELAYING, /* a foreign recipient from a peer that may not relay: 550 5.7.1 */
+    INTAKE_CONTENT,  /* not CRLF lines, NUL: 550 5.6.0 */
+};
+
+/* What authd says an address is. */
+enum address_kind {
+    ADDRESS_LOCAL = 0,   /* `sealed` holds where it goes */
+    ADDRESS_FOREIGN = 1, /* not our domain */
+    ADDRESS_UNKNOWN = 2, /* our domain, nobody there: 550 5.1.1 */
+};
+
+enum content_flag {
+    CONTENT_8BIT = 1,     /* has octets over 127 */
+    CONTENT_DOTS = 2,     /* has a line that starts with a dot */
+    CONTENT_LONGLINE = 4, /* has a line over 1000 octets with its CRLF (RFC 5321 4.5.3.1.6) */
+};
+
+enum login_service {
+    SERVICE_POP3 = 1,
+    SERVICE_SUBMISSION = 2,
+};
+
+enum login_reason {
+    LOGIN_OK = 0,
+    LOGIN_WRONG,     /* user or password */
+    LOGIN_THROTTLED, /* too many failures from there */
+    LOGIN_DISABLED,
+    LOGIN_BUSY, /* could not decide */
+};
+
+/* Values of column types in ADMIN_ROW fields: see common/admin.h. */
+
+/* M(NAME, name, from, to, answer, has_fd, meaning) */
+#define PROTO_MESSAGES(M)                                                                          \
+    M(HELLO, hello, P_ANY, P_ANY, NONE, 0, "first on every channel: hash of this table")           \
+    M(CHILD_CONFIG, child_config, P_PARENT, P_CHILDREN, NONE, 0,                                   \
+      "the effective configuration as text, in parts")                                            \
+    M(CHILD_LISTEN, child_listen, P_PARENT, P_CHILDREN, NONE, 1, "a listening socket to serve")    \
+    M(CHILD_PEER, child_peer, P_PARENT, P_CHILDREN, NONE, 1, "a channel to another process")       \
+    M(CHILD_START, child_start, P_PARENT, P_CHILDREN, NONE, 0,                                     \
+      "everything was sent: begin, or (after a reload) apply; sockets not sent again are closed")  \
+    M(CHILD_STOP, child_stop, P_PARENT, P_CHILDREN, NONE, 0, "drain and exit")                     \
+    M(CHILD_READY, child_ready, P_CHILDREN, P_PARENT, NONE, 0, "stores open, serving")             \
+    M(CHILD_FAILED, child_failed, P_CHILDREN, P_PARENT, NONE, 0, "cannot start, and why")          \
+    M(RESOLVE, resolve, P_SMTPD | P_QUEUE, P_AUTHD, RESOLVE_RE, 0,                                 \
+      "what is this address, and where does mail for it go")                                      \
+    M(RESOLVE_RE, resolve_re, P_AUTHD, P_SMTPD | P_QUEUE, NONE, 0, "")                             \
+    M(LOGIN, login, P_SMTPD | P_POP3D, P_AUTHD, LOGIN_RE, 0, "check a user name and password")     \
+    M(LOGIN_RE, login_re, P_AUTHD, P_SMTPD | P_POP3D, NONE, 1,                                     \
+      "verdict; to pop3d with the channel to that one mailbox")                                   \
+    M(SEAL_KEY, seal_key, P_AUTHD, P_QUEUE, NONE, 0, "key of the sealed addresses authd makes")    \
+    M(BOX_GRANT, box_grant, P_AUTHD, P_MAILBOX, NONE, 1,                                           \
+      "whoever holds the other end of this channel may use this mailbox")                         \
+    M(BOX_FORGET, box_forget, P_AUTHD, P_QUEUE, BOX_FORGET_RE, 0,                                  \
+      "a user was removed: remove the mailbox and its mail")                                      \
+    M(BOX_FORGET_RE, box_forget_re, P_QUEUE, P_AUTHD, NONE, 0, "")                                 \
+    M(QUEUE_OPEN, queue_open, P_SMTPD, P_QUEUE, QUEUE_OPEN_RE, 0,                                  \
+      "take responsibility for a message: envelope, and content if all of it fits")               \
+    M(QUEUE_MORE, queue_more, P_SMTPD, P_QUEUE, NONE, 0,                                           \
+      "more recipients or content for the QUEUE_OPEN with this tag")                              \
+    M(QUEUE_ABORT, queue_abort, P_SMTPD, P_QUEUE, NONE, 0,                                         \
+      "forget the QUEUE_OPEN with this tag; there will be no answer")                             \
+    M(QUEUE_OPEN_RE, queue_open_re, P_QUEUE, P_SMTPD, NONE, 0,                                     \
+      "VERDICT_OK: committed to disk, the message is ours. May come before the last part")        \
+    M(RELAY_JOB, relay_job, P_QUEUE, P_RELAY, RELAY_JOB_RE, 1,                                     \
+      "deliver one message to recipients that share a next hop; large content as descriptor")     \
+    M(RELAY_JOB_RE, relay_job_re, P_RELAY, P_QUEUE, NONE, 0, "what became of each recipient")      \
+    M(DNS_MX, dns_mx, P_RELAY | P_SMTPD, P_RESOLVER, DNS_MX_RE, 0, "mail exchangers of a domain")  \
+    M(DNS_MX_RE, dns_mx_re, P_RESOLVER, P_RELAY | P_SMTPD, NONE, 0, "")                            \
+    M(DNS_ADDR, dns_addr, P_RELAY | P_SMTPD, P_RESOLVER, DNS_ADDR_RE, 0, "addresses of a host")    \
+    M(DNS_ADDR_RE, dns_addr_re, P_RESOLVER, P_RELAY | P_SMTPD, NONE, 0, "")                        \
+    M(BOX_OPENED, box_opened, P_MAILBOX, P_POP3D, NONE, 0,                                         \
+      "first on a granted channel: the mailbox is locked for you, or why not")                    \
+    M(BOX_LIST, box_list, P_POP3D, P_MAILBOX, BOX_LIST_RE, 0, "messages after a sequence number")  \
+    M(BOX_LIST_RE, box_list_re, P_MAILBOX, P_POP3D, NONE, 0, "")                                   \
+    M(BOX_READ, box_read, P_POP3D, P_MAILBOX, BOX_READ_RE, 0, "content of one message")            \
+    M(BOX_READ_RE, box_read_re, P_MAILBOX, P_POP3D, NONE, 1,                                       \
+      "prefix, then content: in the message, or as a read-only descriptor if larger")             \
+    M(BOX_UPDATE, box_update, P_POP3D, P_MAILBOX, BOX_UPDATE_RE, 0,                                \
+      "remove these messages, all or none; answered once, after the last part")                   \
+    M(BOX_UPDATE_RE, box_update_re, P_MAILBOX, P_POP3D, NONE, 0, "")                               \
+    M(BOX_DELETE, box_delete, P_MAILBOX, P_QUEUE, BOX_DELETE_RE, 0,                                \
+      "remove these messages of a granted mailbox in one transaction, after the last part")       \
+    M(BOX_DELETE_RE, box_delete_re, P_QUEUE, P_MAILBOX, NONE, 0, "")                               \
+    M(ADMIN, admin, P_CLI, P_PARENT | P_AUTHD | P_QUEUE | P_MAILBOX, ADMIN_RE, 0,                  \
+      "a command of the administrator: see common/admin.h")                                       \
+    M(ADMIN_ROW, admin_row, P_PARENT | P_AUTHD | P_QUEUE | P_MAILBOX, P_CLI, NONE, 0,              \
+      "one row of what it prints")                                                                \
+    M(ADMIN_RE, admin_re, P_PARENT | P_AUTHD | P_QUEUE | P_MAILBOX, P_CLI, NONE, 0,                \
+      "how it ended, after its rows")
+
+/* PROTO_FIELDS_<name>(F, X): F(X, TYPE, field, max), X being what the expansion needs.
+ * An answer and the parts of a request repeat its tag. */
+#define PROTO_FIELDS_hello(F, X)        F(X, U64, table_hash, 0) F(X, U8, role, 0)
+#define PROTO_FIELDS_child_config(F, X) F(X, BYTES, text, CHUNK_MAX) F(X, U8, is_last, 0)
+#define PROTO_FIELDS_child_listen(F, X) F(X, U8, kind, 0) F(X, TEXT, address, IP_MAX) F(X, U16, section, 0)
+#define PROTO_FIELDS_child_peer(F, X)   F(X, U8, role, 0) F(X, U16, instance, 0)
+#define PROTO_FIELDS_child_start(F, X)
+#define PROTO_FIELDS_child_stop(F, X) F(X, U32, grace_ms, 0)
+#define PROTO_FIELDS_child_ready(F, X)
+#define PROTO_FIELDS_child_failed(F, X) F(X, TEXT, why, 512)
+#define PROTO_FIELDS_resolve(F, X)      F(X, U64, tag, 0) F(X, TEXT, address, ADDRESS_MAX)
+#define PROTO_FIELDS_resolve_re(F, X)                                                                 \
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, kind, 0) F(X, BYTES, sealed, SEALED_MAX)
+#define PROTO_FIELDS_login(F, X)                                                                      \
+    F(X, U64, tag, 0) F(X, U8, service, 0) F(X, U64, session, 0) F(X, TEXT, client, IP_MAX)                    \
+    F(X, TEXT, user, LOGIN_MAX) F(X, BYTES, password, 1024)
+#define PROTO_FIELDS_login_re(F, X)                                                                   \
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0) F(X, TEXT, address, ADDRESS_MAX)                \
+    F(X, BYTES, ticket, 16)
+#define PROTO_FIELDS_seal_key(F, X) F(X, BYTES, key, 32)
+#define PROTO_FIELDS_box_grant(F, X)                                                                  \
+    F(X, U64, box, 0) F(X, U64, session, 0) F(X, TEXT, address, ADDRESS_MAX) F(X, TEXT, client, IP_MAX)
+#define PROTO_FIELDS_box_forget(F, X)    F(X, U64, tag, 0) F(X, U64, box, 0)
+#define PROTO_FIELDS_box_forget_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
+/* rcpts: records of seal.h's rcpt_pack. size: what MAIL declared, 0 if nothing. login: empty unless
+ * the session logged in, then `ticket` proves it. */
+#define PROTO_FIELDS_queue_open(F, X)                                                                 \
+    F(X, U64, tag, 0) F(X, U64, id, 0) F(X, U64, session, 0) F(X, TEXT, sender, ADDRESS_MAX)                   \
+    F(X, TEXT, client, IP_MAX) F(X, TEXT, helo, HELO_MAX) F(X, TEXT, login, LOGIN_MAX)                      \
+    F(X, BYTES, ticket, 16) F(X, U8, body_8bit, 0) F(X, U64, size, 0) F(X, BYTES, rcpts, LIST_MAX)             \
+    F(X, BYTES, content, CHUNK_MAX) F(X, U8, is_last, 0)
+#define PROTO_FIELDS_queue_more(F, X)                                                                 \
+    F(X, U64, tag, 0) F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX) F(X, U8, is_last, 0)
+#define PROTO_FIELDS_queue_abort(F, X)   F(X, U64, tag, 0)
+#define PROTO_FIELDS_queue_open_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0)
+/* rcpts: records {u32 number, bytes address}. flags: enum content_flag. domain: of the recipients.
+ * content: all of it, or empty and the descriptor holds it. At most RELAY_RCPTS_MAX recipients. */
+#define RELAY_RCPTS_MAX 40
+#define PROTO_FIELDS_relay_job(F, X)                                                                  \
+    F(X, U64, tag, 0) F(X, U64, id, 0) F(X, TEXT, sender, ADDRESS_MAX) F(X, TEXT, domain, DOMAIN_MAX)          \
+    F(X, U8, flags, 0) F(X, U64, size, 0) F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX)
+/* results: records {u32 number, u8 verdict, bytes reply (text, REPLY_MAX)}; a recipient without one
+ * counts as TRY_LATER. remote: "mx.example.org[192.0.2.1]:25" or empty. */
+#define PROTO_FIELDS_relay_job_re(F, X)                                                               \
+    F(X, U64, tag, 0) F(X, TEXT, remote, 400) F(X, BYTES, results, LIST_MAX)
+#define PROTO_FIELDS_dns_mx(F, X) F(X, U64, tag, 0) F(X, TEXT, domain, DOMAIN_MAX)
+/* verdict NEVER: the domain does not exist. OK with an empty list: it exists without MX records.
+ * hosts: records {u16 preference, bytes host}; null MX (RFC 7505) is one record with an empty host. */
+#define PROTO_FIELDS_dns_mx_re(F, X)                                                                  \
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, is_secure, 0) F(X, BYTES, hosts, LIST_MAX)
+#define PROTO_FIELDS_dns_addr(F, X) F(X, U64, tag, 0) F(X, TEXT, host, DOMAIN_MAX)
+/* verdict NEVER: no such name; OK with an empty list: no addresses. addresses: records {bytes of 4 or
+ * 16 octets}, IPv6 and IPv4 as the answers came. */
+#define PROTO_FIELDS_dns_addr_re(F, X)                                                                \
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, is_secure, 0) F(X, BYTES, addresses, LIST_MAX)
+/* reason: enum box_reason. */
+#define PROTO_FIELDS_box_opened(F, X) F(X, U8, verdict, 0) F(X, U8, reason, 0)
+#define PROTO_FIELDS_box_list(F, X)   F(X, U64, tag, 0) F(X, U64, after, 0)
+/* entries: records {u64 sequence, u64 id, u64 octets as RETR will send them, prefix included}. */
+#define PROTO_FIELDS_box_list_re(F, X)                                                                \
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, BYTES, entries, LIST_MAX) F(X, U8, is_last, 0)
+#define PROTO_FIELDS_box_read(F, X) F(X, U64, tag, 0) F(X, U64, sequence, 0)
+/* header: octets of the content's header section with its empty line. flags: enum content_flag. */
+#define PROTO_FIELDS_box_read_re(F, X)                                                                \
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U64, octets, 0) F(X, U64, header, 0) F(X, U8, flags, 0)           \
+    F(X, BYTES, prefix, 1024) F(X, BYTES, content, CHUNK_MAX)
+#define PROTO_FIELDS_box_update(F, X)                                                                 \
+    F(X, U64, tag, 0) F(X, BYTES, sequences, LIST_MAX) F(X, U8, is_last, 0)
+#define PROTO_FIELDS_box_update_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
+#define PROTO_FIELDS_box_delete(F, X)                                                                 \
+    F(X, U64, tag, 0) F(X, U64, box, 0) F(X, U64, session, 0) F(X, BYTES, sequences, LIST_MAX)                 \
+    F(X, U8, is_last, 0)
+#define PROTO_FIELDS_box_delete_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
+#define PROTO_FIELDS_admin(F, X)                                                                      \
+    F(X, U64, tag, 0) F(X, TEXT, command, 64) F(X, BYTES, args, LIST_MAX) F(X, BYTES, secret, 1024)            \
+    F(X, U64, cursor, 0)
+#define PROTO_FIELDS_admin_row(F, X)                                                                  \
+    F(X, U64, tag, 0) F(X, U8, depth, 0) F(X, TEXT, group, 64) F(X, BYTES, fields, LIST_MAX)
+#define PROTO_FIELDS_admin_re(F, X)                                                                   \
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, TEXT, error, 400) F(X, U64, cursor, 0)
+
+enum box_reason {
+    BOX_OK = 0,
+    BOX_IN_USE,
+    BOX_FAULT,
+};
+
+/* The fields of every message in their field types. */
+typedef uint8_t proto_U8;
+typedef uint16_t proto_U16;
+typedef uint32_t proto_U32;
+typedef uint64_t proto_U64;
+typedef struct span proto_TEXT;
+typedef struct span proto_BYTES;
+
+enum msg_type {
+    MSG_NONE = 0,
+#define PROTO_ENUM(NAME, name, from, to, answer, fd, meaning) MSG_##NAME,
+    PROTO_MESSAGES(PROTO_ENUM)
+#undef PROTO_ENUM
+        MSG_TYPES
+};
+
+#define PROTO_FIELD(X, type, field, max) proto_##type field;
+#define PROTO_STRUCT(NAME, name, from, to, answer, fd, meaning)                                    \
+    struct msg_##name {                                                                            \
+        PROTO_FIELDS_##name(PROTO_FIELD, 0)                                                           \
+    };
+PROTO_MESSAGES(PROTO_STRUCT)
+#undef PROTO_STRUCT
+#undef PROTO_FIELD
+
+/* One unpacked message of any type. */
+union msg {
+    uint64_t tag; /* of those that have one */
+#define PROTO_MEMBER(NAME, name, from, to, answer, fd, meaning) struct msg_##name name;
+    PROTO_MESSAGES(PROTO_MEMBER)
+#undef PROTO_MEMBER
+};
+
+enum field_type { FIELD_U8, FIELD_U16, FIELD_U32, FIELD_U64, FIELD_TEXT, FIELD_BYTES };
+
+struct field_desc {
+    const char *name;
+    enum field_type type;
+    size_t offset; /* in its struct */
+    size_t max;
+};
+
+struct msg_desc {
+    const char *name;
+    const char *meaning;
+    unsigned from, to; /* P_* bits */
+    enum msg_type answer;
+    bool has_fd;
+    const struct field_desc *fields;
+    size_t n_fields;
+};
+
+/* NULL if there is no such type. */
+const struct msg_desc *proto_desc(unsigned type);
+uint64_t proto_hash(void);
+/* Octets written to out (cap at least IPC_MAX), or 0 if a field is over its bound. */
+size_t proto_pack(char *out, size_t cap, enum msg_type type, const void *fields);
+/* 0 and *type and *m, or -1: unknown type, a bound passed, octets missing or left over. */
+int proto_unpack(struct span in, enum msg_type *type, union msg *m);
+
+#endif

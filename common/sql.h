@@ -1,0 +1,55 @@
+/* SQLite with the settings of the house: WAL, synchronous=FULL, STRICT schema, no extension, nothing in
+ * the database is ever executed. Statements are constants with bound values. Only files that hold all
+ * SQL of a store include this. */
+#ifndef BARID_SQL_H
+#define BARID_SQL_H
+
+#include "common/error.h"
+#include "common/str.h"
+
+#include <sqlite3.h>
+
+struct sql_spec {
+    const char *path;
+    int application_id; /* tells users.db from mail.db, and both from other people's files */
+    /* migrations[i] takes a database of version i to i+1, in one transaction each; the number of them
+     * is our version. A database of a newer version is refused. */
+    const char *const *migrations;
+    int version;
+    bool is_readonly; /* no migration; a database that is not of our version yet is "could not" */
+};
+
+/* NULL and e. After an unclean stop a quick_check runs first. */
+sqlite3 *sql_open(const struct sql_spec *spec, struct error *e);
+void sql_close(sqlite3 *db); /* NULL is allowed; all statements must be finalized */
+
+/* A statement that is kept. NULL and e (a mistake of ours, or a damaged schema). */
+sqlite3_stmt *sql_prepare(sqlite3 *db, const char *constant_sql, struct error *e);
+void sql_bind_text(sqlite3_stmt *s, int at, struct span v); /* kept by reference: until sql_reset */
+void sql_bind_blob(sqlite3_stmt *s, int at, struct span v);
+void sql_bind_u64(sqlite3_stmt *s, int at, uint64_t v); /* v <= INT64_MAX */
+void sql_bind_i64(sqlite3_stmt *s, int at, int64_t v);
+void sql_bind_null(sqlite3_stmt *s, int at);
+struct span sql_column(sqlite3_stmt *s, int at); /* text or blob, gone at the next step or reset */
+uint64_t sql_column_u64(sqlite3_stmt *s, int at); /* 0 for negative numbers */
+/* 1: a row; 0: done (and reset); -1: failed (and reset), see sql_fault. */
+int sql_step(sqlite3_stmt *s);
+/* For statements without rows: 0 or -1. Bindings are cleared in any case. */
+int sql_run(sqlite3_stmt *s);
+void sql_reset(sqlite3_stmt *s);
+
+enum sql_fault {
+    SQL_FAULT_NONE,
+    SQL_FAULT_FULL,    /* no room: recovers by itself */
+    SQL_FAULT_BUSY,    /* somebody else holds it */
+    SQL_FAULT_IO,      /* stop, close, recover */
+    SQL_FAULT_DAMAGED, /* the same; a person must look */
+    SQL_FAULT_OTHER,
+};
+enum sql_fault sql_fault(sqlite3 *db); /* of the last failure */
+
+/* What the header of a database file says, without opening it as one. 0; -1 and e: no such file or not
+ * a database. */
+int sql_peek(const char *path, int *application_id, int *version, struct error *e);
+
+#endif

@@ -1,0 +1,20 @@
+/* Control sockets: SOCK_SEQPACKET sockets with names in run_dir. Names may be longer than sun_path
+ * holds; they are reached through /proc/self/fd. */
+#ifndef BARID_UNIXSOCK_H
+#define BARID_UNIXSOCK_H
+
+#include "common/error.h"
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+/* A listening socket `dir`/`name`, mode 0600, in the place of an old one. The fd, or -1. */
+int unixsock_listen(const char *dir, const char *name, struct error *e);
+/* The fd, or -1: *is_absent tells "nobody is listening" from other failures. */
+int unixsock_connect(const char *dir, const char *name, bool *is_absent, struct error *e);
+/* A connected pair, both ends close-on-exec and non-blocking, with large buffers. 0, or -1 (errno). */
+int unixsock_pair(int fds[2]);
+/* Who connected: 0, or -1. */
+int unixsock_peer(int fd, uid_t *uid);
+
+#endif

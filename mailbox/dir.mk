@@ -1,0 +1,1 @@
+# Sources of mailbox/ and its unit tests.

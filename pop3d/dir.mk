@@ -1,0 +1,1 @@
+# Sources of pop3d/ and its unit tests.

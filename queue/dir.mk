@@ -1,0 +1,1 @@
+# Sources of queue/ and its unit tests.

@@ -1,0 +1,1 @@
+# Sources of relay/ and its unit tests.

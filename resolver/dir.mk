@@ -1,0 +1,1 @@
+# Sources of resolver/ and its unit tests.

@@ -1,0 +1,1 @@
+# Sources of smtpd/ and its unit tests.
