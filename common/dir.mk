@@ -1,5 +1,6 @@
 noinst_LIBRARIES += common/libcommon.a
 common_libcommon_a_SOURCES = common/poison.h common/verdict.h
+common_libcommon_a_SOURCES += common/admin.c common/admin.h
 common_libcommon_a_SOURCES += common/buf.c common/buf.h
 common_libcommon_a_SOURCES += common/clock.c common/clock.h
 common_libcommon_a_SOURCES += common/error.c common/error.h
@@ -7,9 +8,16 @@ common_libcommon_a_SOURCES += common/id.c common/id.h
 common_libcommon_a_SOURCES += common/line.c common/line.h
 common_libcommon_a_SOURCES += common/log.c common/log.h
 common_libcommon_a_SOURCES += common/loop.c common/loop.h
+common_libcommon_a_SOURCES += common/net.c common/net.h
 common_libcommon_a_SOURCES += common/pack.c common/pack.h
 common_libcommon_a_SOURCES += common/proto.c common/proto.h
 common_libcommon_a_SOURCES += common/seal.c common/seal.h
 common_libcommon_a_SOURCES += common/str.c common/str.h
-noinst_HEADERS = common/addr.h common/admin.h common/config.h common/conn.h common/content.h \
-  common/ipc.h common/jail.h common/net.h common/proc.h common/route.h common/sql.h common/unixsock.h
+noinst_HEADERS = common/addr.h common/config.h common/conn.h common/content.h \
+  common/ipc.h common/jail.h common/proc.h common/route.h common/sql.h common/unixsock.h
+
+if HAVE_CRITERION
+check_PROGRAMS += tests/unit/common/test
+tests_unit_common_test_SOURCES = tests/unit/common/test_net.c
+tests_unit_common_test_LDADD = $(LIBS_COMMON) $(CRITERION_LIBS)
+endif

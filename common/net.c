@@ -1,0 +1,224 @@
+#include "common/net.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
+static const uint8_t mapped_prefix[12] = {[10] = 0xff, [11] = 0xff};
+
+/* RFC 4291 2.5.5.2: ::ffff:192.0.2.1 is the IPv4 address in disguise. */
+static void unmap(struct netaddr *a)
+{
+    if (a->n != 16 || memcmp(a->octets, mapped_prefix, sizeof mapped_prefix) != 0)
+        return;
+    memmove(a->octets, a->octets + 12, 4);
+    memset(a->octets + 4, 0, 12);
+    a->n = 4;
+}
+
+static int parse_plain(struct span text, struct netaddr *out)
+{
+    char s[INET6_ADDRSTRLEN + 1];
+    if (span_copy(s, sizeof s, text) < 0)
+        return -1;
+    *out = (struct netaddr){.n = 4};
+    if (inet_pton(AF_INET, s, out->octets) == 1)
+        return 0;
+    out->n = 16;
+    if (inet_pton(AF_INET6, s, out->octets) == 1)
+        return 0;
+    *out = (struct netaddr){.n = 0};
+    return -1;
+}
+
+static bool in_brackets(struct span text)
+{
+    return text.n >= 2 && text.p[0] == '[' && text.p[text.n - 1] == ']';
+}
+
+static int parse_host(struct span text, struct netaddr *out)
+{
+    bool brackets = in_brackets(text);
+    if (brackets)
+        text = (struct span){text.p + 1, text.n - 2};
+    if (parse_plain(text, out) < 0)
+        return -1;
+    if (brackets && out->n != 16) {
+        *out = (struct netaddr){.n = 0};
+        return -1;
+    }
+    return 0;
+}
+
+int netaddr_parse(struct span text, struct netaddr *out)
+{
+    if (parse_host(text, out) < 0)
+        return -1;
+    unmap(out);
+    return 0;
+}
+
+/* The place of the separator in front of the port. With ':' an IPv6 address must be in brackets, or
+ * its last group would be taken for a port. */
+static int split_port(struct span text, char sep, struct span *host, struct span *port)
+{
+    size_t at = text.n;
+    while (at > 0 && text.p[at - 1] != sep)
+        at--;
+    if (at == 0)
+        return -1;
+    *host = (struct span){text.p, at - 1};
+    *port = span_from(text, at);
+    if (sep == ':' && !in_brackets(*host) && memchr(host->p, ':', host->n) != NULL)
+        return -1;
+    return 0;
+}
+
+int netaddr_parse_port(struct span text, char sep, struct netaddr *out)
+{
+    struct span host, digits;
+    uint64_t port;
+    *out = (struct netaddr){.n = 0};
+    if (split_port(text, sep, &host, &digits) < 0 || digits.n > 5 || span_u64(digits, &port) < 0 ||
+        port > UINT16_MAX || netaddr_parse(host, out) < 0)
+        return -1;
+    out->port = (uint16_t)port;
+    return 0;
+}
+
+void netaddr_format(char out[NETADDR_TEXT], const struct netaddr *a)
+{
+    if (a->n == 0 ||
+        inet_ntop(a->n == 4 ? AF_INET : AF_INET6, a->octets, out, NETADDR_TEXT) == NULL)
+        snprintf(out, NETADDR_TEXT, "-");
+}
+
+void netaddr_format_port(char out[NETADDR_TEXT], const struct netaddr *a)
+{
+    char host[INET6_ADDRSTRLEN];
+    if (a->n == 0 ||
+        inet_ntop(a->n == 4 ? AF_INET : AF_INET6, a->octets, host, sizeof host) == NULL)
+        snprintf(out, NETADDR_TEXT, "-");
+    else
+        snprintf(out, NETADDR_TEXT, a->n == 16 ? "[%s]:%u" : "%s:%u", host, (unsigned)a->port);
+}
+
+void netaddr_format_literal(char out[NETADDR_TEXT], const struct netaddr *a)
+{
+    char host[INET6_ADDRSTRLEN];
+    if (a->n == 0 ||
+        inet_ntop(a->n == 4 ? AF_INET : AF_INET6, a->octets, host, sizeof host) == NULL)
+        snprintf(out, NETADDR_TEXT, "-");
+    else
+        snprintf(out, NETADDR_TEXT, a->n == 16 ? "[IPv6:%s]" : "[%s]", host);
+}
+
+int netaddr_from_sockaddr(const struct sockaddr_storage *ss, struct netaddr *out)
+{
+    *out = (struct netaddr){.n = 0};
+    if (ss->ss_family == AF_INET) {
+        struct sockaddr_in in;
+        memcpy(&in, ss, sizeof in);
+        memcpy(out->octets, &in.sin_addr, 4);
+        out->port = ntohs(in.sin_port);
+        out->n = 4;
+        return 0;
+    }
+    if (ss->ss_family == AF_INET6) {
+        struct sockaddr_in6 in;
+        memcpy(&in, ss, sizeof in);
+        memcpy(out->octets, &in.sin6_addr, 16);
+        out->port = ntohs(in.sin6_port);
+        out->n = 16;
+        unmap(out);
+        return 0;
+    }
+    return -1;
+}
+
+socklen_t netaddr_to_sockaddr(const struct netaddr *a, struct sockaddr_storage *ss)
+{
+    memset(ss, 0, sizeof *ss);
+    if (a->n == 4) {
+        struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons(a->port)};
+        memcpy(&in.sin_addr, a->octets, 4);
+        memcpy(ss, &in, sizeof in);
+        return sizeof in;
+    }
+    struct sockaddr_in6 in = {.sin6_family = AF_INET6, .sin6_port = htons(a->port)};
+    memcpy(&in.sin6_addr, a->octets, 16);
+    memcpy(ss, &in, sizeof in);
+    return sizeof in;
+}
+
+bool netaddr_eq(const struct netaddr *a, const struct netaddr *b)
+{
+    return a->n == b->n && a->port == b->port && memcmp(a->octets, b->octets, a->n) == 0;
+}
+
+bool netaddr_is_loopback(const struct netaddr *a)
+{
+    static const uint8_t one[16] = {[15] = 1};
+    return (a->n == 4 && a->octets[0] == 127) ||
+           (a->n == 16 && memcmp(a->octets, one, sizeof one) == 0);
+}
+
+struct netaddr netaddr_limit_key(const struct netaddr *a)
+{
+    struct netaddr key = {.n = a->n};
+    memcpy(key.octets, a->octets, a->n == 16 ? 8 : a->n);
+    return key;
+}
+
+static bool bits_after_are_zero(const struct netaddr *a, unsigned bits)
+{
+    for (unsigned i = bits; i < a->n * 8U; i++)
+        if (a->octets[i / 8] & (0x80U >> (i % 8)))
+            return false;
+    return true;
+}
+
+int network_parse(struct span text, struct network *out)
+{
+    struct span host = text, rest = text;
+    uint64_t bits = 0;
+    bool has_bits = memchr(text.p ? text.p : "", '/', text.n) != NULL;
+    if (has_bits)
+        host = span_cut(&rest, '/');
+    *out = (struct network){.bits = 0};
+    struct netaddr base;
+    if (parse_host(host, &base) < 0)
+        return -1;
+    if (!has_bits)
+        bits = base.n * 8U;
+    else if (rest.n > 3 || span_u64(rest, &bits) < 0 || bits > base.n * 8U)
+        return -1;
+    if (!bits_after_are_zero(&base, (unsigned)bits))
+        return -1;
+    uint8_t before = base.n;
+    if (bits >= 96)
+        unmap(&base);
+    *out = (struct network){.base = base, .bits = (uint8_t)(before == base.n ? bits : bits - 96)};
+    return 0;
+}
+
+bool network_has(const struct network *n, const struct netaddr *a)
+{
+    if (n->base.n == 0 || n->base.n != a->n)
+        return false;
+    size_t whole = n->bits / 8;
+    if (memcmp(n->base.octets, a->octets, whole) != 0)
+        return false;
+    unsigned left = n->bits % 8U;
+    if (left == 0)
+        return true;
+    unsigned mask = 0xffU << (8 - left) & 0xffU;
+    return (n->base.octets[whole] & mask) == (a->octets[whole] & mask);
+}
+
+bool networks_have(const struct network *list, size_t n, const struct netaddr *a)
+{
+    for (size_t i = 0; i < n; i++)
+        if (network_has(&list[i], a))
+            return true;
+    return false;
+}
