@@ -9,6 +9,7 @@ common_libcommon_a_SOURCES += common/line.c common/line.h
 common_libcommon_a_SOURCES += common/log.c common/log.h
 common_libcommon_a_SOURCES += common/loop.c common/loop.h
 common_libcommon_a_SOURCES += common/net.c common/net.h
+common_libcommon_a_SOURCES += common/maildb.h
 common_libcommon_a_SOURCES += common/pack.c common/pack.h
 common_libcommon_a_SOURCES += common/proto.c common/proto.h
 common_libcommon_a_SOURCES += common/seal.c common/seal.h
