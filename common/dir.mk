@@ -1,8 +1,10 @@
 noinst_LIBRARIES += common/libcommon.a
 common_libcommon_a_SOURCES = common/poison.h common/verdict.h
 common_libcommon_a_SOURCES += common/admin.c common/admin.h
+common_libcommon_a_SOURCES += common/addr.c common/addr.h
 common_libcommon_a_SOURCES += common/buf.c common/buf.h
 common_libcommon_a_SOURCES += common/clock.c common/clock.h
+common_libcommon_a_SOURCES += common/content.c common/content.h
 common_libcommon_a_SOURCES += common/error.c common/error.h
 common_libcommon_a_SOURCES += common/id.c common/id.h
 common_libcommon_a_SOURCES += common/line.c common/line.h
@@ -14,11 +16,13 @@ common_libcommon_a_SOURCES += common/pack.c common/pack.h
 common_libcommon_a_SOURCES += common/proto.c common/proto.h
 common_libcommon_a_SOURCES += common/seal.c common/seal.h
 common_libcommon_a_SOURCES += common/str.c common/str.h
-noinst_HEADERS = common/addr.h common/config.h common/conn.h common/content.h \
+noinst_HEADERS = common/config.h common/conn.h \
   common/ipc.h common/jail.h common/proc.h common/route.h common/sql.h common/unixsock.h
 
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/common/test
-tests_unit_common_test_SOURCES = tests/unit/common/test_net.c
+tests_unit_common_test_SOURCES = tests/unit/common/test_addr.c
+tests_unit_common_test_SOURCES += tests/unit/common/test_content.c
+tests_unit_common_test_SOURCES += tests/unit/common/test_net.c
 tests_unit_common_test_LDADD = $(LIBS_COMMON) $(CRITERION_LIBS)
 endif

@@ -1,0 +1,83 @@
+#include "common/content.h"
+
+#include "common/proto.h"
+
+#define LINE_LIMIT 1000 /* with CRLF: RFC 5321 4.5.3.1.6 */
+
+void content_begin(struct content_scan *s)
+{
+    *s = (struct content_scan){0};
+}
+
+static bool has_8bit(struct span s)
+{
+    uint64_t all = 0;
+    size_t i = 0;
+    for (; i + sizeof all <= s.n; i += sizeof all) {
+        uint64_t eight;
+        memcpy(&eight, s.p + i, sizeof eight);
+        all |= eight;
+    }
+    unsigned char rest = 0;
+    for (; i < s.n; i++)
+        rest |= (unsigned char)s.p[i];
+    return (all & UINT64_C(0x8080808080808080)) != 0 || (rest & 0x80) != 0;
+}
+
+/* `text` is a line or a part of one, without its LF; a CR may stand only at its end. Returns
+ * whether the line so far ends with CR. */
+static bool check_crs(struct content_scan *s, struct span text)
+{
+    if (text.n == 0)
+        return s->after_cr;
+    const char *cr = memchr(text.p, '\r', text.n);
+    if (s->after_cr || (cr != NULL && cr != text.p + text.n - 1))
+        s->is_damaged = true;
+    return text.p[text.n - 1] == '\r';
+}
+
+/* Takes a line or a part of one; has_lf: its last octet is the LF. */
+static void add_segment(struct content_scan *s, struct span segment, bool has_lf)
+{
+    if (s->line == 0 && segment.p[0] == '.')
+        s->flags |= CONTENT_DOTS;
+    s->after_cr = check_crs(s, (struct span){segment.p, segment.n - has_lf});
+    s->octets += segment.n;
+    s->line += segment.n;
+    if (s->line > LINE_LIMIT)
+        s->flags |= CONTENT_LONGLINE;
+    if (!has_lf)
+        return;
+    if (!s->after_cr)
+        s->is_damaged = true;
+    if (s->line == 2 && s->after_cr && !s->in_body) {
+        s->header = s->octets;
+        s->in_body = true;
+    }
+    s->line = 0;
+    s->after_cr = false;
+}
+
+void content_add(struct content_scan *s, struct span chunk)
+{
+    if (chunk.n == 0)
+        return;
+    if (has_8bit(chunk))
+        s->flags |= CONTENT_8BIT;
+    if (memchr(chunk.p, '\0', chunk.n) != NULL)
+        s->is_damaged = true;
+    while (chunk.n > 0) {
+        const char *lf = memchr(chunk.p, '\n', chunk.n);
+        size_t n = lf != NULL ? (size_t)(lf - chunk.p) + 1 : chunk.n;
+        add_segment(s, (struct span){chunk.p, n}, lf != NULL);
+        chunk = span_from(chunk, n);
+    }
+}
+
+void content_end(struct content_scan *s)
+{
+    if (s->line > 0)
+        s->is_damaged = true;
+    if (!s->in_body)
+        s->header = s->octets;
+}
