@@ -1,5 +1,5 @@
-/* What the writer of mail.db (queue) and its reader (mailbox) must agree on besides the schema, which
- * is in queue/. Both run with state_dir/queue as working directory, so names are relative to it. */
+/* What the writer of mail.db (queue) and its reader (mailbox) must agree on. The schema and what its
+ * columns mean is in maildb.c; only queue runs it. Both run with state_dir/queue as working directory, so names are relative to it. */
 #ifndef BARID_MAILDB_H
 #define BARID_MAILDB_H
 
@@ -10,6 +10,7 @@
 #define MAILDB_PATH           "mail.db"
 #define MAILDB_APPLICATION_ID 0x6272646d /* "brdm" */
 #define MAILDB_VERSION        1
+extern const char *const maildb_migrations[MAILDB_VERSION]; /* for struct sql_spec */
 
 /* A spool file holds the content of one message that is too large for its row. Its name comes from
  * the message id and from nothing else. */

@@ -1,0 +1,67 @@
+#include "common/maildb.h"
+
+/* Content stands last in its row, so that reading the rest does not touch it, and rows with content
+ * are written once: what changes (counts, states) lives in small rows elsewhere.
+ *
+ * message    One for each accepted message that is still in a mailbox or on its way. Times are
+ * seconds since 1970. spooled: content is NULL and in a file (maildb_spool_name). box        One
+ * for each mailbox that ever got mail. next_seq only grows: a sequence number is never given twice.
+ * forgotten: its user was removed; nothing may be added any more. entry      One for each message
+ * in a mailbox. octets counts the Return-Path field in front. A message is in a mailbox at most
+ * once. recipient  One for each address elsewhere. state: 0 waiting for next_attempt, 1 held, 2
+ * failed for good and its sender not yet told, 3 delivered, 4 failed and its sender was told.
+ * status is the enhanced code (RFC 3463) of a failure. The rows of a message go when none is
+ * below 3.
+ */
+static const char version_1[] = "CREATE TABLE message ("
+                                " id INTEGER PRIMARY KEY CHECK (id > 0),"
+                                " arrived INTEGER NOT NULL CHECK (arrived >= 0),"
+                                " expires INTEGER NOT NULL CHECK (expires >= arrived),"
+                                " sender TEXT NOT NULL CHECK (length(sender) <= 512),"
+                                " client TEXT NOT NULL CHECK (length(client) <= 64),"
+                                " helo TEXT NOT NULL CHECK (length(helo) <= 512),"
+                                " login TEXT NOT NULL CHECK (length(login) <= 512),"
+                                " size INTEGER NOT NULL CHECK (size > 0),"
+                                " header INTEGER NOT NULL CHECK (header BETWEEN 0 AND size),"
+                                " flags INTEGER NOT NULL CHECK (flags BETWEEN 0 AND 255),"
+                                " warned INTEGER NOT NULL CHECK (warned IN (0, 1)),"
+                                " spooled INTEGER NOT NULL CHECK (spooled IN (0, 1)),"
+                                " content BLOB CHECK (CASE spooled WHEN 1 THEN content IS NULL"
+                                "  ELSE content IS NOT NULL AND length(content) = size END)"
+                                ") STRICT;"
+                                "CREATE INDEX message_spooled ON message (id) WHERE spooled = 1;"
+
+                                "CREATE TABLE box ("
+                                " id INTEGER PRIMARY KEY CHECK (id > 0),"
+                                " messages INTEGER NOT NULL CHECK (messages >= 0),"
+                                " octets INTEGER NOT NULL CHECK (octets >= 0),"
+                                " next_seq INTEGER NOT NULL CHECK (next_seq > 0),"
+                                " forgotten INTEGER NOT NULL CHECK (forgotten IN (0, 1))"
+                                ") STRICT;"
+
+                                "CREATE TABLE entry ("
+                                " box INTEGER NOT NULL REFERENCES box (id),"
+                                " seq INTEGER NOT NULL CHECK (seq > 0),"
+                                " message INTEGER NOT NULL REFERENCES message (id),"
+                                " octets INTEGER NOT NULL CHECK (octets > 0),"
+                                " PRIMARY KEY (box, seq),"
+                                " UNIQUE (message, box)"
+                                ") STRICT, WITHOUT ROWID;"
+
+                                "CREATE TABLE recipient ("
+                                " message INTEGER NOT NULL REFERENCES message (id),"
+                                " number INTEGER NOT NULL CHECK (number BETWEEN 0 AND 4294967295),"
+                                " address TEXT NOT NULL CHECK (length(address) BETWEEN 1 AND 512),"
+                                " domain TEXT NOT NULL CHECK (length(domain) BETWEEN 1 AND 512),"
+                                " state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 4),"
+                                " attempts INTEGER NOT NULL CHECK (attempts >= 0),"
+                                " next_attempt INTEGER NOT NULL CHECK (next_attempt >= 0),"
+                                " status TEXT NOT NULL CHECK (length(status) <= 16),"
+                                " remote TEXT NOT NULL CHECK (length(remote) <= 400),"
+                                " last_reply TEXT NOT NULL CHECK (length(last_reply) <= 512),"
+                                " PRIMARY KEY (message, number)"
+                                ") STRICT, WITHOUT ROWID;"
+                                "CREATE INDEX recipient_due ON recipient (state, next_attempt);"
+                                "CREATE INDEX recipient_domain ON recipient (domain);";
+
+const char *const maildb_migrations[MAILDB_VERSION] = {version_1};
