@@ -1,6 +1,6 @@
-/* A growing octet buffer with a bound. Octets are added at the end and consumed at the front. Memory
- * is taken when there is something to hold and given back when it is empty, so that idle sessions
- * cost nothing. */
+/* A growing octet buffer with a bound. Octets are added at the end and consumed at the front.
+ * Memory is taken when there is something to hold and given back when it is empty, so that idle
+ * sessions cost nothing. */
 #ifndef BARID_BUF_H
 #define BARID_BUF_H
 

@@ -1,9 +1,10 @@
-/* A buffered stream connection with limits: what smtpd, pop3d and relay talk through. It knows octets
- * and time, no protocol. Input waits in a bounded buffer until the owner consumes it; while the buffer
- * is full nothing is read, so a peer can never make us hold more. Output waits in a bounded buffer too.
+/* A buffered stream connection with limits: what smtpd, pop3d and relay talk through. It knows
+ * octets and time, no protocol. Input waits in a bounded buffer until the owner consumes it; while
+ * the buffer is full nothing is read, so a peer can never make us hold more. Output waits in a
+ * bounded buffer too.
  *
- * Callbacks run from the event loop only, never from inside a call made by the owner. In any callback
- * the owner may call conn_free. */
+ * Callbacks run from the event loop only, never from inside a call made by the owner. In any
+ * callback the owner may call conn_free. */
 #ifndef BARID_CONN_H
 #define BARID_CONN_H
 
@@ -21,9 +22,9 @@ enum conn_end {
 };
 
 struct conn_ops {
-    void (*input)(void *owner);               /* there is input that was not there before */
-    void (*drained)(void *owner);             /* unsent output fell to nothing; may be NULL */
-    void (*connected)(void *owner);           /* conn_connect succeeded; may be NULL for servers */
+    void (*input)(void *owner);     /* there is input that was not there before */
+    void (*drained)(void *owner);   /* unsent output fell to nothing; may be NULL */
+    void (*connected)(void *owner); /* conn_connect succeeded; may be NULL for servers */
     void (*ended)(void *owner, enum conn_end why); /* nothing more comes; the owner frees it */
 };
 
@@ -41,8 +42,8 @@ void conn_consume(struct conn *c, size_t n);
  * conn_input. With true, `input` is called again from the loop if there is unconsumed input. */
 void conn_want_input(struct conn *c, bool wanted);
 
-/* Queues output; it is sent at the end of this turn of the loop, all of it in one write. 0, or -1 if
- * output_max would be passed or memory is out: the owner should end the connection. */
+/* Queues output; it is sent at the end of this turn of the loop, all of it in one write. 0, or -1
+ * if output_max would be passed or memory is out: the owner should end the connection. */
 int conn_write(struct conn *c, const void *p, size_t n);
 int conn_write_span(struct conn *c, struct span s);
 size_t conn_unsent(const struct conn *c);

@@ -16,8 +16,14 @@ common_libcommon_a_SOURCES += common/pack.c common/pack.h
 common_libcommon_a_SOURCES += common/proto.c common/proto.h
 common_libcommon_a_SOURCES += common/seal.c common/seal.h
 common_libcommon_a_SOURCES += common/str.c common/str.h
-noinst_HEADERS = common/config.h common/conn.h \
-  common/ipc.h common/jail.h common/proc.h common/route.h common/sql.h common/unixsock.h
+common_libcommon_a_SOURCES += common/conn.c common/conn.h
+common_libcommon_a_SOURCES += common/ipc.c common/ipc.h
+common_libcommon_a_SOURCES += common/jail.c common/jail.h
+common_libcommon_a_SOURCES += common/layout.c common/layout.h
+common_libcommon_a_SOURCES += common/proc.c common/proc.h
+common_libcommon_a_SOURCES += common/spawn.c common/spawn.h
+common_libcommon_a_SOURCES += common/unixsock.c common/unixsock.h
+noinst_HEADERS = common/config.h common/route.h common/sql.h
 
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/common/test

@@ -1,8 +1,9 @@
 /* One end of a channel: a SOCK_SEQPACKET socket that carries the messages of proto.h.
  *
  * The first message each way is HELLO; a peer with another table is refused. A received message is
- * checked against the table (peer's role may send it, ours may receive it, exact unpacking, descriptor
- * only where allowed); a message that fails closes this channel, is logged once, and nothing else.
+ * checked against the table (peer's role may send it, ours may receive it, exact unpacking,
+ * descriptor only where allowed); a message that fails closes this channel, is logged once, and
+ * nothing else.
  *
  * Sending never blocks: what the socket does not take is kept in order and sent when it does; who
  * streams must watch ipc_backlog and go on at on_drain. */
@@ -24,8 +25,8 @@ struct ipc_handler {
 struct ipc_ops {
     const struct ipc_handler *handlers; /* a message that has no handler here closes the channel */
     size_t n_handlers;
-    /* The peer is gone or misbehaved; open questions were answered with NULL before. The owner calls
-     * ipc_close, here or later. */
+    /* The peer is gone or misbehaved; open questions were answered with NULL before. The owner
+     * calls ipc_close, here or later. */
     void (*on_close)(void *owner, struct ipc *ch);
     void (*on_drain)(void *owner, struct ipc *ch); /* backlog is empty again; may be NULL */
 };
@@ -49,10 +50,11 @@ void ipc_pause(struct ipc *ch, bool is_paused);
  * 64 MiB. `fd` (or -1) stays the caller's. Use the typed ipc_send_<name> below. */
 int ipc_send(struct ipc *ch, enum msg_type type, const void *fields, int fd);
 
-/* The answer, or NULL: channel closed, or no answer within the deadline. fd belongs to the callee. */
+/* The answer, or NULL: channel closed, or no answer within the deadline. fd belongs to the callee.
+ */
 typedef void ipc_answer_fn(void *arg, const union msg *answer, int fd);
-/* Sends a request and remembers who waits; the tag is filled in here. Returns it, or 0 if it could not
- * be sent: then `fn` is not called. Use the typed ipc_ask_<name> below. */
+/* Sends a request and remembers who waits; the tag is filled in here. Returns it, or 0 if it could
+ * not be sent: then `fn` is not called. Use the typed ipc_ask_<name> below. */
 uint64_t ipc_ask(struct ipc *ch, enum msg_type type, void *fields, int fd, int64_t deadline_ms,
                  ipc_answer_fn *fn, void *arg);
 /* Nobody waits for this tag any more; its answer will be dropped. ch may be NULL. */

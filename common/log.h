@@ -17,16 +17,11 @@ struct log_field {
     bool is_text;
 };
 
-static inline struct log_field LS(const char *key, struct span text)
-{
+static inline struct log_field LS(const char *key, struct span text) {
     return (struct log_field){.key = key, .text = text, .is_text = true};
-}
-static inline struct log_field LZ(const char *key, const char *c_string)
-{
+} static inline struct log_field LZ(const char *key, const char *c_string) {
     return LS(key, span_of(c_string));
-}
-static inline struct log_field LN(const char *key, int64_t number)
-{
+} static inline struct log_field LN(const char *key, int64_t number) {
     return (struct log_field){.key = key, .number = number};
 }
 

@@ -1,5 +1,5 @@
-/* Addresses of hosts: parsing, printing, networks. Knows IPv4 and IPv6; IPv4-mapped IPv6 addresses are
- * turned into IPv4 when they come in, so that no rule can be passed by in the mapped form. */
+/* Addresses of hosts: parsing, printing, networks. Knows IPv4 and IPv6; IPv4-mapped IPv6 addresses
+ * are turned into IPv4 when they come in, so that no rule can be passed by in the mapped form. */
 #ifndef BARID_NET_H
 #define BARID_NET_H
 

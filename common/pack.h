@@ -1,6 +1,6 @@
 /* Bounded cursors for the records inside messages and sealed blobs. Numbers are little-endian, text
- * and octets carry a 32-bit length. A cursor that was asked for too much stays failed, so a sequence
- * of calls needs one check at its end. */
+ * and octets carry a 32-bit length. A cursor that was asked for too much stays failed, so a
+ * sequence of calls needs one check at its end. */
 #ifndef BARID_PACK_H
 #define BARID_PACK_H
 

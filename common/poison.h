@@ -9,6 +9,16 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Some C libraries make a macro of it. */
+#undef strncat
+#undef strncpy
+#undef strcpy
+#undef strcat
+#undef stpcpy
+#undef sprintf
+#undef vsprintf
+#undef strtok
+
 #pragma GCC poison strcpy strcat strncpy strncat stpcpy sprintf vsprintf gets strtok
 #pragma GCC poison atoi atol atoll atof system popen tmpnam tempnam mktemp
 #pragma GCC poison asctime ctime gmtime localtime rand srand

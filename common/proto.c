@@ -15,13 +15,12 @@ PROTO_MESSAGES(DESC_FIELDS)
 static const struct msg_desc descs[MSG_TYPES] = {PROTO_MESSAGES(DESC)};
 
 static const char *const role_names[ROLES] = {
-    [ROLE_PARENT] = "parent",     [ROLE_SMTPD] = "smtpd",     [ROLE_AUTHD] = "authd",
-    [ROLE_QUEUE] = "queue",       [ROLE_RELAY] = "relay",     [ROLE_MAILBOX] = "mailbox",
-    [ROLE_POP3D] = "pop3d",       [ROLE_RESOLVER] = "resolver", [ROLE_CLI] = "cli",
+    [ROLE_PARENT] = "parent", [ROLE_SMTPD] = "smtpd",       [ROLE_AUTHD] = "authd",
+    [ROLE_QUEUE] = "queue",   [ROLE_RELAY] = "relay",       [ROLE_MAILBOX] = "mailbox",
+    [ROLE_POP3D] = "pop3d",   [ROLE_RESOLVER] = "resolver", [ROLE_CLI] = "cli",
 };
 
-static const size_t widths[] = {
-    [FIELD_U8] = 1, [FIELD_U16] = 2, [FIELD_U32] = 4, [FIELD_U64] = 8};
+static const size_t widths[] = {[FIELD_U8] = 1, [FIELD_U16] = 2, [FIELD_U32] = 4, [FIELD_U64] = 8};
 
 const char *role_name(enum role r)
 {
@@ -142,8 +141,7 @@ int proto_unpack(struct span in, enum msg_type *type, union msg *m)
             store_number(at, f->type, unpack_uint(&r, widths[f->type]));
             continue;
         }
-        struct span s =
-            f->type == FIELD_TEXT ? unpack_text(&r, f->max) : unpack_bytes(&r, f->max);
+        struct span s = f->type == FIELD_TEXT ? unpack_text(&r, f->max) : unpack_bytes(&r, f->max);
         memcpy(at, &s, sizeof s);
     }
     *type = (enum msg_type)t;

@@ -1,14 +1,15 @@
-/* THE table of all messages between processes: name, who may send it, who may receive it, the answer
- * it asks for, whether a descriptor may come with it, its fields, its meaning. Everything else is made
- * from it: enum, structs, bounded pack and unpack, the permission check, doc/IPC.md, the fuzz target.
+/* THE table of all messages between processes: name, who may send it, who may receive it, the
+ * answer it asks for, whether a descriptor may come with it, its fields, its meaning. Everything
+ * else is made from it: enum, structs, bounded pack and unpack, the permission check, doc/IPC.md,
+ * the fuzz target.
  *
  * A request is a row with an answer; its first field and its answer's first field are the tag that
  * pairs them (see ipc_ask). A process can send only what this table lets it send; anything else, or
  * anything that does not unpack exactly, closes the channel it came on.
  *
- * Field types: U8 U16 U32 U64 numbers; TEXT a span without NUL, CR, LF; BYTES any octets. The number
- * beside TEXT and BYTES is the longest allowed. Unpacked spans point into the receive buffer: they are
- * gone when the handler returns. */
+ * Field types: U8 U16 U32 U64 numbers; TEXT a span without NUL, CR, LF; BYTES any octets. The
+ * number beside TEXT and BYTES is the longest allowed. Unpacked spans point into the receive
+ * buffer: they are gone when the handler returns. */
 #ifndef BARID_PROTO_H
 #define BARID_PROTO_H
 
@@ -39,9 +40,8 @@ int role_parse(struct span name, enum role *out);
 #define P_POP3D    (1U << ROLE_POP3D)
 #define P_RESOLVER (1U << ROLE_RESOLVER)
 #define P_CLI      (1U << ROLE_CLI)
-#define P_CHILDREN                                                                                 \
-    (P_SMTPD | P_AUTHD | P_QUEUE | P_RELAY | P_MAILBOX | P_POP3D | P_RESOLVER)
-#define P_ANY (P_CHILDREN | P_PARENT | P_CLI)
+#define P_CHILDREN (P_SMTPD | P_AUTHD | P_QUEUE | P_RELAY | P_MAILBOX | P_POP3D | P_RESOLVER)
+#define P_ANY      (P_CHILDREN | P_PARENT | P_CLI)
 
 /* Bounds of fields, in octets. */
 #define ADDRESS_MAX 512   /* RFC 5321 4.5.3.1: path 256; room for what users of UTF-8 write */
@@ -93,13 +93,11 @@ enum login_reason {
     LOGIN_BUSY, /* could not decide */
 };
 
-/* Values of column types in ADMIN_ROW fields: see common/admin.h. */
-
 /* M(NAME, name, from, to, answer, has_fd, meaning) */
 #define PROTO_MESSAGES(M)                                                                          \
     M(HELLO, hello, P_ANY, P_ANY, NONE, 0, "first on every channel: hash of this table")           \
     M(CHILD_CONFIG, child_config, P_PARENT, P_CHILDREN, NONE, 0,                                   \
-      "the effective configuration as text, in parts")                                            \
+      "the effective configuration as text, in parts")                                             \
     M(CHILD_LISTEN, child_listen, P_PARENT, P_CHILDREN, NONE, 1, "a listening socket to serve")    \
     M(CHILD_PEER, child_peer, P_PARENT, P_CHILDREN, NONE, 1, "a channel to another process")       \
     M(CHILD_START, child_start, P_PARENT, P_CHILDREN, NONE, 0,                                     \
@@ -108,49 +106,49 @@ enum login_reason {
     M(CHILD_READY, child_ready, P_CHILDREN, P_PARENT, NONE, 0, "stores open, serving")             \
     M(CHILD_FAILED, child_failed, P_CHILDREN, P_PARENT, NONE, 0, "cannot start, and why")          \
     M(RESOLVE, resolve, P_SMTPD | P_QUEUE, P_AUTHD, RESOLVE_RE, 0,                                 \
-      "what is this address, and where does mail for it go")                                      \
+      "what is this address, and where does mail for it go")                                       \
     M(RESOLVE_RE, resolve_re, P_AUTHD, P_SMTPD | P_QUEUE, NONE, 0, "")                             \
     M(LOGIN, login, P_SMTPD | P_POP3D, P_AUTHD, LOGIN_RE, 0, "check a user name and password")     \
     M(LOGIN_RE, login_re, P_AUTHD, P_SMTPD | P_POP3D, NONE, 1,                                     \
-      "verdict; to pop3d with the channel to that one mailbox")                                   \
+      "verdict; to pop3d with the channel to that one mailbox")                                    \
     M(SEAL_KEY, seal_key, P_AUTHD, P_QUEUE, NONE, 0, "key of the sealed addresses authd makes")    \
     M(BOX_GRANT, box_grant, P_AUTHD, P_MAILBOX, NONE, 1,                                           \
-      "whoever holds the other end of this channel may use this mailbox")                         \
+      "whoever holds the other end of this channel may use this mailbox")                          \
     M(BOX_FORGET, box_forget, P_AUTHD, P_QUEUE, BOX_FORGET_RE, 0,                                  \
-      "a user was removed: remove the mailbox and its mail")                                      \
+      "a user was removed: remove the mailbox and its mail")                                       \
     M(BOX_FORGET_RE, box_forget_re, P_QUEUE, P_AUTHD, NONE, 0, "")                                 \
     M(QUEUE_OPEN, queue_open, P_SMTPD, P_QUEUE, QUEUE_OPEN_RE, 0,                                  \
-      "take responsibility for a message: envelope, and content if all of it fits")               \
+      "take responsibility for a message: envelope, and content if all of it fits")                \
     M(QUEUE_MORE, queue_more, P_SMTPD, P_QUEUE, NONE, 0,                                           \
-      "more recipients or content for the QUEUE_OPEN with this tag")                              \
+      "more recipients or content for the QUEUE_OPEN with this tag")                               \
     M(QUEUE_ABORT, queue_abort, P_SMTPD, P_QUEUE, NONE, 0,                                         \
-      "forget the QUEUE_OPEN with this tag; there will be no answer")                             \
+      "forget the QUEUE_OPEN with this tag; there will be no answer")                              \
     M(QUEUE_OPEN_RE, queue_open_re, P_QUEUE, P_SMTPD, NONE, 0,                                     \
-      "VERDICT_OK: committed to disk, the message is ours. May come before the last part")        \
+      "VERDICT_OK: committed to disk, the message is ours. May come before the last part")         \
     M(RELAY_JOB, relay_job, P_QUEUE, P_RELAY, RELAY_JOB_RE, 1,                                     \
-      "deliver one message to recipients that share a next hop; large content as descriptor")     \
+      "deliver one message to recipients that share a next hop; large content as descriptor")      \
     M(RELAY_JOB_RE, relay_job_re, P_RELAY, P_QUEUE, NONE, 0, "what became of each recipient")      \
     M(DNS_MX, dns_mx, P_RELAY | P_SMTPD, P_RESOLVER, DNS_MX_RE, 0, "mail exchangers of a domain")  \
     M(DNS_MX_RE, dns_mx_re, P_RESOLVER, P_RELAY | P_SMTPD, NONE, 0, "")                            \
     M(DNS_ADDR, dns_addr, P_RELAY | P_SMTPD, P_RESOLVER, DNS_ADDR_RE, 0, "addresses of a host")    \
     M(DNS_ADDR_RE, dns_addr_re, P_RESOLVER, P_RELAY | P_SMTPD, NONE, 0, "")                        \
     M(BOX_OPENED, box_opened, P_MAILBOX, P_POP3D, NONE, 0,                                         \
-      "first on a granted channel: the mailbox is locked for you, or why not")                    \
+      "first on a granted channel: the mailbox is locked for you, or why not")                     \
     M(BOX_LIST, box_list, P_POP3D, P_MAILBOX, BOX_LIST_RE, 0, "messages after a sequence number")  \
     M(BOX_LIST_RE, box_list_re, P_MAILBOX, P_POP3D, NONE, 0, "")                                   \
     M(BOX_READ, box_read, P_POP3D, P_MAILBOX, BOX_READ_RE, 0, "content of one message")            \
     M(BOX_READ_RE, box_read_re, P_MAILBOX, P_POP3D, NONE, 1,                                       \
-      "prefix, then content: in the message, or as a read-only descriptor if larger")             \
+      "prefix, then content: in the message, or as a read-only descriptor if larger")              \
     M(BOX_UPDATE, box_update, P_POP3D, P_MAILBOX, BOX_UPDATE_RE, 0,                                \
-      "remove these messages, all or none; answered once, after the last part")                   \
+      "remove these messages, all or none; answered once, after the last part")                    \
     M(BOX_UPDATE_RE, box_update_re, P_MAILBOX, P_POP3D, NONE, 0, "")                               \
     M(BOX_DELETE, box_delete, P_MAILBOX, P_QUEUE, BOX_DELETE_RE, 0,                                \
-      "remove these messages of a granted mailbox in one transaction, after the last part")       \
+      "remove these messages of a granted mailbox in one transaction, after the last part")        \
     M(BOX_DELETE_RE, box_delete_re, P_QUEUE, P_MAILBOX, NONE, 0, "")                               \
     M(ADMIN, admin, P_CLI, P_PARENT | P_AUTHD | P_QUEUE | P_MAILBOX, ADMIN_RE, 0,                  \
-      "a command of the administrator: see common/admin.h")                                       \
+      "a command of the administrator: see common/admin.h")                                        \
     M(ADMIN_ROW, admin_row, P_PARENT | P_AUTHD | P_QUEUE | P_MAILBOX, P_CLI, NONE, 0,              \
-      "one row of what it prints")                                                                \
+      "one row of what it prints")                                                                 \
     M(ADMIN_RE, admin_re, P_PARENT | P_AUTHD | P_QUEUE | P_MAILBOX, P_CLI, NONE, 0,                \
       "how it ended, after its rows")
 
@@ -158,81 +156,92 @@ enum login_reason {
  * An answer and the parts of a request repeat its tag. */
 #define PROTO_FIELDS_hello(F, X)        F(X, U64, table_hash, 0) F(X, U8, role, 0)
 #define PROTO_FIELDS_child_config(F, X) F(X, BYTES, text, CHUNK_MAX) F(X, U8, is_last, 0)
-#define PROTO_FIELDS_child_listen(F, X) F(X, U8, kind, 0) F(X, TEXT, address, IP_MAX) F(X, U16, section, 0)
-#define PROTO_FIELDS_child_peer(F, X)   F(X, U8, role, 0) F(X, U16, instance, 0)
+#define PROTO_FIELDS_child_listen(F, X)                                                            \
+    F(X, U8, kind, 0) F(X, TEXT, address, IP_MAX) F(X, U16, section, 0)
+#define PROTO_FIELDS_child_peer(F, X) F(X, U8, role, 0) F(X, U16, instance, 0)
 #define PROTO_FIELDS_child_start(F, X)
 #define PROTO_FIELDS_child_stop(F, X) F(X, U32, grace_ms, 0)
 #define PROTO_FIELDS_child_ready(F, X)
 #define PROTO_FIELDS_child_failed(F, X) F(X, TEXT, why, 512)
 #define PROTO_FIELDS_resolve(F, X)      F(X, U64, tag, 0) F(X, TEXT, address, ADDRESS_MAX)
-#define PROTO_FIELDS_resolve_re(F, X)                                                                 \
+#define PROTO_FIELDS_resolve_re(F, X)                                                              \
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, kind, 0) F(X, BYTES, sealed, SEALED_MAX)
-#define PROTO_FIELDS_login(F, X)                                                                      \
-    F(X, U64, tag, 0) F(X, U8, service, 0) F(X, U64, session, 0) F(X, TEXT, client, IP_MAX)                    \
-    F(X, TEXT, user, LOGIN_MAX) F(X, BYTES, password, 1024)
-#define PROTO_FIELDS_login_re(F, X)                                                                   \
-    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0) F(X, TEXT, address, ADDRESS_MAX)                \
-    F(X, BYTES, ticket, 16)
+#define PROTO_FIELDS_login(F, X)                                                                   \
+    F(X, U64, tag, 0)                                                                              \
+    F(X, U8, service, 0) F(X, U64, session, 0) F(X, TEXT, client, IP_MAX)                          \
+        F(X, TEXT, user, LOGIN_MAX) F(X, BYTES, password, 1024)
+#define PROTO_FIELDS_login_re(F, X)                                                                \
+    F(X, U64, tag, 0)                                                                              \
+    F(X, U8, verdict, 0) F(X, U8, reason, 0) F(X, TEXT, address, ADDRESS_MAX)                      \
+        F(X, BYTES, ticket, 16)
 #define PROTO_FIELDS_seal_key(F, X) F(X, BYTES, key, 32)
-#define PROTO_FIELDS_box_grant(F, X)                                                                  \
-    F(X, U64, box, 0) F(X, U64, session, 0) F(X, TEXT, address, ADDRESS_MAX) F(X, TEXT, client, IP_MAX)
+#define PROTO_FIELDS_box_grant(F, X)                                                               \
+    F(X, U64, box, 0)                                                                              \
+    F(X, U64, session, 0) F(X, TEXT, address, ADDRESS_MAX) F(X, TEXT, client, IP_MAX)
 #define PROTO_FIELDS_box_forget(F, X)    F(X, U64, tag, 0) F(X, U64, box, 0)
 #define PROTO_FIELDS_box_forget_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
 /* rcpts: records of seal.h's rcpt_pack. size: what MAIL declared, 0 if nothing. login: empty unless
  * the session logged in, then `ticket` proves it. */
-#define PROTO_FIELDS_queue_open(F, X)                                                                 \
-    F(X, U64, tag, 0) F(X, U64, id, 0) F(X, U64, session, 0) F(X, TEXT, sender, ADDRESS_MAX)                   \
-    F(X, TEXT, client, IP_MAX) F(X, TEXT, helo, HELO_MAX) F(X, TEXT, login, LOGIN_MAX)                      \
-    F(X, BYTES, ticket, 16) F(X, U8, body_8bit, 0) F(X, U64, size, 0) F(X, BYTES, rcpts, LIST_MAX)             \
-    F(X, BYTES, content, CHUNK_MAX) F(X, U8, is_last, 0)
-#define PROTO_FIELDS_queue_more(F, X)                                                                 \
-    F(X, U64, tag, 0) F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX) F(X, U8, is_last, 0)
+#define PROTO_FIELDS_queue_open(F, X)                                                              \
+    F(X, U64, tag, 0)                                                                              \
+    F(X, U64, id, 0) F(X, U64, session, 0) F(X, TEXT, sender, ADDRESS_MAX)                         \
+        F(X, TEXT, client, IP_MAX) F(X, TEXT, helo, HELO_MAX) F(X, TEXT, login, LOGIN_MAX)         \
+            F(X, BYTES, ticket, 16) F(X, U8, body_8bit, 0) F(X, U64, size, 0)                      \
+                F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX) F(X, U8, is_last, 0)
+#define PROTO_FIELDS_queue_more(F, X)                                                              \
+    F(X, U64, tag, 0)                                                                              \
+    F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX) F(X, U8, is_last, 0)
 #define PROTO_FIELDS_queue_abort(F, X)   F(X, U64, tag, 0)
 #define PROTO_FIELDS_queue_open_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0)
 /* rcpts: records {u32 number, bytes address}. flags: enum content_flag. domain: of the recipients.
  * content: all of it, or empty and the descriptor holds it. At most RELAY_RCPTS_MAX recipients. */
 #define RELAY_RCPTS_MAX 40
-#define PROTO_FIELDS_relay_job(F, X)                                                                  \
-    F(X, U64, tag, 0) F(X, U64, id, 0) F(X, TEXT, sender, ADDRESS_MAX) F(X, TEXT, domain, DOMAIN_MAX)          \
-    F(X, U8, flags, 0) F(X, U64, size, 0) F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX)
+#define PROTO_FIELDS_relay_job(F, X)                                                               \
+    F(X, U64, tag, 0)                                                                              \
+    F(X, U64, id, 0) F(X, TEXT, sender, ADDRESS_MAX) F(X, TEXT, domain, DOMAIN_MAX)                \
+        F(X, U8, flags, 0) F(X, U64, size, 0) F(X, BYTES, rcpts, LIST_MAX)                         \
+            F(X, BYTES, content, CHUNK_MAX)
 /* results: records {u32 number, u8 verdict, bytes reply (text, REPLY_MAX)}; a recipient without one
  * counts as TRY_LATER. remote: "mx.example.org[192.0.2.1]:25" or empty. */
-#define PROTO_FIELDS_relay_job_re(F, X)                                                               \
+#define PROTO_FIELDS_relay_job_re(F, X)                                                            \
     F(X, U64, tag, 0) F(X, TEXT, remote, 400) F(X, BYTES, results, LIST_MAX)
 #define PROTO_FIELDS_dns_mx(F, X) F(X, U64, tag, 0) F(X, TEXT, domain, DOMAIN_MAX)
 /* verdict NEVER: the domain does not exist. OK with an empty list: it exists without MX records.
- * hosts: records {u16 preference, bytes host}; null MX (RFC 7505) is one record with an empty host. */
-#define PROTO_FIELDS_dns_mx_re(F, X)                                                                  \
+ * hosts: records {u16 preference, bytes host}; null MX (RFC 7505) is one record with an empty host.
+ */
+#define PROTO_FIELDS_dns_mx_re(F, X)                                                               \
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, is_secure, 0) F(X, BYTES, hosts, LIST_MAX)
 #define PROTO_FIELDS_dns_addr(F, X) F(X, U64, tag, 0) F(X, TEXT, host, DOMAIN_MAX)
-/* verdict NEVER: no such name; OK with an empty list: no addresses. addresses: records {bytes of 4 or
- * 16 octets}, IPv6 and IPv4 as the answers came. */
-#define PROTO_FIELDS_dns_addr_re(F, X)                                                                \
+/* verdict NEVER: no such name; OK with an empty list: no addresses. addresses: records {bytes of 4
+ * or 16 octets}, IPv6 and IPv4 as the answers came. */
+#define PROTO_FIELDS_dns_addr_re(F, X)                                                             \
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, is_secure, 0) F(X, BYTES, addresses, LIST_MAX)
 /* reason: enum box_reason. */
 #define PROTO_FIELDS_box_opened(F, X) F(X, U8, verdict, 0) F(X, U8, reason, 0)
 #define PROTO_FIELDS_box_list(F, X)   F(X, U64, tag, 0) F(X, U64, after, 0)
 /* entries: records {u64 sequence, u64 id, u64 octets as RETR will send them, prefix included}. */
-#define PROTO_FIELDS_box_list_re(F, X)                                                                \
+#define PROTO_FIELDS_box_list_re(F, X)                                                             \
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, BYTES, entries, LIST_MAX) F(X, U8, is_last, 0)
 #define PROTO_FIELDS_box_read(F, X) F(X, U64, tag, 0) F(X, U64, sequence, 0)
 /* header: octets of the content's header section with its empty line. flags: enum content_flag. */
-#define PROTO_FIELDS_box_read_re(F, X)                                                                \
-    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U64, octets, 0) F(X, U64, header, 0) F(X, U8, flags, 0)           \
-    F(X, BYTES, prefix, 1024) F(X, BYTES, content, CHUNK_MAX)
-#define PROTO_FIELDS_box_update(F, X)                                                                 \
+#define PROTO_FIELDS_box_read_re(F, X)                                                             \
+    F(X, U64, tag, 0)                                                                              \
+    F(X, U8, verdict, 0) F(X, U64, octets, 0) F(X, U64, header, 0) F(X, U8, flags, 0)              \
+        F(X, BYTES, prefix, 1024) F(X, BYTES, content, CHUNK_MAX)
+#define PROTO_FIELDS_box_update(F, X)                                                              \
     F(X, U64, tag, 0) F(X, BYTES, sequences, LIST_MAX) F(X, U8, is_last, 0)
 #define PROTO_FIELDS_box_update_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
-#define PROTO_FIELDS_box_delete(F, X)                                                                 \
-    F(X, U64, tag, 0) F(X, U64, box, 0) F(X, U64, session, 0) F(X, BYTES, sequences, LIST_MAX)                 \
-    F(X, U8, is_last, 0)
+#define PROTO_FIELDS_box_delete(F, X)                                                              \
+    F(X, U64, tag, 0)                                                                              \
+    F(X, U64, box, 0) F(X, U64, session, 0) F(X, BYTES, sequences, LIST_MAX) F(X, U8, is_last, 0)
 #define PROTO_FIELDS_box_delete_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
-#define PROTO_FIELDS_admin(F, X)                                                                      \
-    F(X, U64, tag, 0) F(X, TEXT, command, 64) F(X, BYTES, args, LIST_MAX) F(X, BYTES, secret, 1024)            \
-    F(X, U64, cursor, 0)
-#define PROTO_FIELDS_admin_row(F, X)                                                                  \
+#define PROTO_FIELDS_admin(F, X)                                                                   \
+    F(X, U64, tag, 0)                                                                              \
+    F(X, TEXT, command, 64) F(X, BYTES, args, LIST_MAX) F(X, BYTES, secret, 1024)                  \
+        F(X, U64, cursor, 0)
+#define PROTO_FIELDS_admin_row(F, X)                                                               \
     F(X, U64, tag, 0) F(X, U8, depth, 0) F(X, TEXT, group, 64) F(X, BYTES, fields, LIST_MAX)
-#define PROTO_FIELDS_admin_re(F, X)                                                                   \
+#define PROTO_FIELDS_admin_re(F, X)                                                                \
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, TEXT, error, 400) F(X, U64, cursor, 0)
 
 enum box_reason {
@@ -260,7 +269,7 @@ enum msg_type {
 #define PROTO_FIELD(X, type, field, max) proto_##type field;
 #define PROTO_STRUCT(NAME, name, from, to, answer, fd, meaning)                                    \
     struct msg_##name {                                                                            \
-        PROTO_FIELDS_##name(PROTO_FIELD, 0)                                                           \
+        PROTO_FIELDS_##name(PROTO_FIELD, 0)                                                        \
     };
 PROTO_MESSAGES(PROTO_STRUCT)
 #undef PROTO_STRUCT

@@ -1,6 +1,6 @@
-/* What authd says about a recipient travels through smtpd to queue. It is sealed: authd computes a MAC
- * over it with a key that only authd and queue hold, so a taken-over smtpd can pass it on or not, but
- * can neither make one up nor change it. It holds until it is SEAL_LIFETIME_S old.
+/* What authd says about a recipient travels through smtpd to queue. It is sealed: authd computes a
+ * MAC over it with a key that only authd and queue hold, so a taken-over smtpd can pass it on or
+ * not, but can neither make one up nor change it. It holds until it is SEAL_LIFETIME_S old.
  *
  * Also here: the records of recipients in QUEUE_OPEN, which carry the sealed part. */
 #ifndef BARID_SEAL_H
@@ -25,20 +25,21 @@ struct sealer {
     struct packer w;
 };
 
-/* authd: begin, any number of targets, end. seal_end gives the sealed octets (in s->out), or an empty
- * span if they did not fit. */
+/* authd: begin, any number of targets, end. seal_end gives the sealed octets (in s->out), or an
+ * empty span if they did not fit. */
 void seal_begin(struct sealer *s, struct span rcpt, int64_t now_s);
 void seal_target(struct sealer *s, const struct target *t);
 struct span seal_end(struct sealer *s, const unsigned char key[SEAL_KEY_OCTETS]);
 
-/* queue: 0 and a cursor over the targets, or -1: forged, damaged, too old, or for another recipient. */
+/* queue: 0 and a cursor over the targets, or -1: forged, damaged, too old, or for another
+ * recipient. */
 int seal_open(struct span sealed, struct span rcpt, const unsigned char key[SEAL_KEY_OCTETS],
               int64_t now_s, struct unpacker *targets);
 /* true and *t, or false at the end (targets->failed tells a damaged one). */
 bool seal_next(struct unpacker *targets, struct target *t);
 
-/* One recipient in QUEUE_OPEN/QUEUE_MORE: the address as the client gave it (canonical text), and what
- * authd sealed for it; sealed is empty for a foreign recipient. */
+/* One recipient in QUEUE_OPEN/QUEUE_MORE: the address as the client gave it (canonical text), and
+ * what authd sealed for it; sealed is empty for a foreign recipient. */
 struct rcpt {
     struct span address;
     struct span sealed;

@@ -1,6 +1,6 @@
-/* SQLite with the settings of the house: WAL, synchronous=FULL, STRICT schema, no extension, nothing in
- * the database is ever executed. Statements are constants with bound values. Only files that hold all
- * SQL of a store include this. */
+/* SQLite with the settings of the house: WAL, synchronous=FULL, STRICT schema, no extension,
+ * nothing in the database is ever executed. Statements are constants with bound values. Only files
+ * that hold all SQL of a store include this. */
 #ifndef BARID_SQL_H
 #define BARID_SQL_H
 
@@ -12,8 +12,8 @@
 struct sql_spec {
     const char *path;
     int application_id; /* tells users.db from mail.db, and both from other people's files */
-    /* migrations[i] takes a database of version i to i+1, in one transaction each; the number of them
-     * is our version. A database of a newer version is refused. */
+    /* migrations[i] takes a database of version i to i+1, in one transaction each; the number of
+     * them is our version. A database of a newer version is refused. */
     const char *const *migrations;
     int version;
     bool is_readonly; /* no migration; a database that is not of our version yet is "could not" */
@@ -30,7 +30,7 @@ void sql_bind_blob(sqlite3_stmt *s, int at, struct span v);
 void sql_bind_u64(sqlite3_stmt *s, int at, uint64_t v); /* v <= INT64_MAX */
 void sql_bind_i64(sqlite3_stmt *s, int at, int64_t v);
 void sql_bind_null(sqlite3_stmt *s, int at);
-struct span sql_column(sqlite3_stmt *s, int at); /* text or blob, gone at the next step or reset */
+struct span sql_column(sqlite3_stmt *s, int at);  /* text or blob, gone at the next step or reset */
 uint64_t sql_column_u64(sqlite3_stmt *s, int at); /* 0 for negative numbers */
 /* 1: a row; 0: done (and reset); -1: failed (and reset), see sql_fault. */
 int sql_step(sqlite3_stmt *s);
@@ -48,8 +48,8 @@ enum sql_fault {
 };
 enum sql_fault sql_fault(sqlite3 *db); /* of the last failure */
 
-/* What the header of a database file says, without opening it as one. 0; -1 and e: no such file or not
- * a database. */
+/* What the header of a database file says, without opening it as one. 0; -1 and e: no such file or
+ * not a database. */
 int sql_peek(const char *path, int *application_id, int *version, struct error *e);
 
 #endif

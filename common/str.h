@@ -1,4 +1,5 @@
-/* Text is (pointer, length); NUL is data. A C string is made only by span_copy, which fails on NUL. */
+/* Text is (pointer, length); NUL is data. A C string is made only by span_copy, which fails on NUL.
+ */
 #ifndef BARID_STR_H
 #define BARID_STR_H
 

@@ -12,7 +12,8 @@
 int unixsock_listen(const char *dir, const char *name, struct error *e);
 /* The fd, or -1: *is_absent tells "nobody is listening" from other failures. */
 int unixsock_connect(const char *dir, const char *name, bool *is_absent, struct error *e);
-/* A connected pair, both ends close-on-exec and non-blocking, with large buffers. 0, or -1 (errno). */
+/* A connected pair, both ends close-on-exec and non-blocking, with large buffers. 0, or -1 (errno).
+ */
 int unixsock_pair(int fds[2]);
 /* Who connected: 0, or -1. */
 int unixsock_peer(int fd, uid_t *uid);

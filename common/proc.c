@@ -1,0 +1,499 @@
+#include "common/proc.h"
+
+#include "common/buf.h"
+#include "common/jail.h"
+#include "common/log.h"
+#include "common/spawn.h"
+#include "common/unixsock.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <sodium.h>
+#include <sys/socket.h>
+
+#define INSTANCES_MAX   64
+#define LISTENERS_MAX   64
+#define CLIS_MAX        64
+#define ACCEPT_BATCH    4    /* per turn, so that the workers share a burst of connections */
+#define ACCEPT_PAUSE_MS 1000 /* after running out of descriptors */
+#define CONFIG_MAX      (2U << 20)
+
+struct socket_in_use {
+    struct listener pub;
+    struct proc *proc;
+    int fd; /* -1: closed by a reload; the struct stays for sessions that point at it */
+    struct watch watch;
+    uint16_t section;
+    bool is_wanted; /* sent again during this reload */
+};
+
+struct peer {
+    struct ipc *ch;
+    int pending_fd; /* came before the jail; opened after `open` */
+};
+
+struct proc {
+    const struct proc_spec *spec;
+    void *state;
+    struct loop *loop;
+    unsigned instance;
+    struct ipc *control;
+    struct buf config_text;
+    bool config_is_whole;
+    struct config *config;
+    struct socket_in_use *listeners[LISTENERS_MAX];
+    size_t n_listeners;
+    struct peer peers[ROLES][INSTANCES_MAX];
+    struct ipc_ops peer_ops, cli_ops;
+    struct ipc *clis[CLIS_MAX];
+    struct timer grace, accept_again;
+    struct event *sigterm;
+    bool is_started; /* CHILD_START came at least once */
+    bool is_serving;
+    bool is_draining;
+    bool is_accept_paused;
+};
+
+struct loop *proc_loop(struct proc *p)
+{
+    return p->loop;
+}
+
+const struct config *proc_config(struct proc *p)
+{
+    return p->config;
+}
+
+void *proc_state(struct proc *p)
+{
+    return p->state;
+}
+
+void proc_set_state(struct proc *p, void *state)
+{
+    p->state = state;
+}
+
+unsigned proc_instance(const struct proc *p)
+{
+    return p->instance;
+}
+
+struct ipc *proc_peer(struct proc *p, enum role role)
+{
+    return p->peers[role][0].ch;
+}
+
+bool proc_is_draining(const struct proc *p)
+{
+    return p->is_draining;
+}
+
+void proc_exit(struct proc *p)
+{
+    loop_stop(p->loop);
+}
+
+/* --- listening --- */
+
+static void rewatch_listeners(struct proc *p)
+{
+    bool wanted =
+        p->is_serving && !p->is_draining && !p->is_accept_paused && !p->accept_again.is_set;
+    for (size_t i = 0; i < p->n_listeners; i++)
+        if (p->listeners[i]->fd >= 0)
+            watch_set(&p->listeners[i]->watch, wanted, false);
+}
+
+void proc_pause_accept(struct proc *p, bool is_paused)
+{
+    if (p->is_accept_paused == is_paused)
+        return;
+    p->is_accept_paused = is_paused;
+    rewatch_listeners(p);
+}
+
+static void accept_again(void *arg)
+{
+    rewatch_listeners(arg);
+}
+
+static void accepted_cli(struct proc *p, int fd)
+{
+    uid_t uid;
+    size_t slot = 0;
+    while (slot < CLIS_MAX && p->clis[slot] != NULL)
+        slot++;
+    if (slot == CLIS_MAX || unixsock_peer(fd, &uid) < 0 || (uid != 0 && uid != getuid())) {
+        close(fd);
+        return;
+    }
+    p->clis[slot] = ipc_open(p->loop, fd, p->spec->role, ROLE_CLI, &p->cli_ops, p);
+}
+
+static void accepted_one(struct socket_in_use *s, int fd, const struct sockaddr_storage *from)
+{
+    struct netaddr peer;
+    if (s->pub.kind == LISTEN_CONTROL)
+        accepted_cli(s->proc, fd);
+    else if (s->proc->spec->accepted == NULL || netaddr_from_sockaddr(from, &peer) < 0)
+        close(fd);
+    else
+        s->proc->spec->accepted(s->proc, &s->pub, fd, &peer);
+}
+
+static void accept_some(void *arg, bool readable, bool writable)
+{
+    (void)readable, (void)writable;
+    struct socket_in_use *s = arg;
+    struct proc *p = s->proc;
+    for (int i = 0; i < ACCEPT_BATCH && s->fd >= 0 && s->watch.wants_in; i++) {
+        struct sockaddr_storage from;
+        socklen_t n = sizeof from;
+        int fd = accept4(s->fd, (struct sockaddr *)&from, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            accepted_one(s, fd, &from);
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+            LOG(0, "accept-paused", LZ("because", strerror(errno)), LN("ms", ACCEPT_PAUSE_MS));
+            timer_set(&p->accept_again, ACCEPT_PAUSE_MS);
+            rewatch_listeners(p);
+        }
+        return;
+    }
+}
+
+static void close_listener(struct socket_in_use *s)
+{
+    if (s->fd < 0)
+        return;
+    watch_stop(&s->watch);
+    close(s->fd);
+    s->fd = -1;
+}
+
+static struct socket_in_use *find_listener(struct proc *p, enum listen_kind kind,
+                                           const struct netaddr *local)
+{
+    for (size_t i = 0; i < p->n_listeners; i++) {
+        struct socket_in_use *s = p->listeners[i];
+        if (s->fd >= 0 && s->pub.kind == kind && netaddr_eq(&s->pub.local, local))
+            return s;
+    }
+    return NULL;
+}
+
+static void on_listen(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)from;
+    struct proc *p = owner;
+    struct netaddr local = {.n = 0};
+    enum listen_kind kind = (enum listen_kind)m->child_listen.kind;
+    if (fd < 0)
+        return;
+    if (kind != LISTEN_CONTROL)
+        netaddr_parse_port(m->child_listen.address, ':', &local);
+    struct socket_in_use *s = find_listener(p, kind, &local);
+    if (s != NULL) {
+        close(fd);
+    } else if (p->n_listeners == LISTENERS_MAX || (s = calloc(1, sizeof *s)) == NULL) {
+        close(fd);
+        LOG(0, "listener-refused", LS("address", m->child_listen.address),
+            LZ("because", "too many"));
+        return;
+    } else {
+        *s = (struct socket_in_use){.pub = {.kind = kind, .local = local}, .proc = p, .fd = fd};
+        watch_init(&s->watch, p->loop, fd, accept_some, s);
+        p->listeners[p->n_listeners++] = s;
+    }
+    s->section = m->child_listen.section;
+    s->is_wanted = true;
+}
+
+/* Points every listener at its section of the new configuration. One that was not sent again is
+ * closed; sessions that came through it keep to the first section of its kind. */
+static void settle_listeners(struct proc *p)
+{
+    for (size_t i = 0; i < p->n_listeners; i++) {
+        struct socket_in_use *s = p->listeners[i];
+        if (s->pub.kind == LISTEN_CONTROL)
+            continue;
+        if (!s->is_wanted) {
+            close_listener(s);
+            s->section = 0;
+            for (uint16_t k = 0; k < p->config->n_listens; k++)
+                if (p->config->listens[k].kind == s->pub.kind) {
+                    s->section = k;
+                    break;
+                }
+        }
+        s->is_wanted = false;
+        s->pub.config = config_listen(p->config, s->section);
+    }
+    rewatch_listeners(p);
+}
+
+/* --- channels --- */
+
+static void peer_closed(void *owner, struct ipc *ch)
+{
+    struct proc *p = owner;
+    enum role role = ipc_peer(ch);
+    unsigned instance = (unsigned)ipc_mark(ch);
+    p->peers[role][instance].ch = NULL;
+    if (p->spec->peer_down != NULL)
+        p->spec->peer_down(p, role, instance, ch);
+    ipc_close(ch);
+}
+
+static void cli_closed(void *owner, struct ipc *ch)
+{
+    struct proc *p = owner;
+    for (size_t i = 0; i < CLIS_MAX; i++)
+        if (p->clis[i] == ch)
+            p->clis[i] = NULL;
+    if (p->spec->peer_down != NULL)
+        p->spec->peer_down(p, ROLE_CLI, 0, ch);
+    ipc_close(ch);
+}
+
+static void open_peer(struct proc *p, enum role role, unsigned instance)
+{
+    struct peer *peer = &p->peers[role][instance];
+    int fd = peer->pending_fd;
+    peer->pending_fd = -1;
+    if (role == ROLE_CLI) { /* the CLI that started us to do its work while nothing is running */
+        ipc_open(p->loop, fd, p->spec->role, ROLE_CLI, &p->cli_ops, p);
+        return;
+    }
+    if (peer->ch != NULL)
+        peer_closed(p, peer->ch);
+    peer->ch = ipc_open(p->loop, fd, p->spec->role, role, &p->peer_ops, p);
+    if (peer->ch == NULL)
+        return;
+    ipc_set_mark(peer->ch, instance);
+    if (p->spec->peer_up != NULL)
+        p->spec->peer_up(p, role, instance, peer->ch);
+}
+
+static void on_peer(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)from;
+    struct proc *p = owner;
+    unsigned role = m->child_peer.role, instance = m->child_peer.instance;
+    if (fd < 0 || role >= ROLES || instance >= INSTANCES_MAX) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    struct peer *peer = &p->peers[role][instance];
+    if (peer->pending_fd >= 0)
+        close(peer->pending_fd);
+    peer->pending_fd = fd;
+    if (p->is_serving)
+        open_peer(p, (enum role)role, instance);
+}
+
+static void open_peers(struct proc *p)
+{
+    for (unsigned r = 0; r < ROLES; r++)
+        for (unsigned i = 0; i < INSTANCES_MAX; i++)
+            if (p->peers[r][i].pending_fd >= 0)
+                open_peer(p, (enum role)r, i);
+}
+
+/* --- the parent's messages --- */
+
+static void on_config(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)from, (void)fd;
+    struct proc *p = owner;
+    if (p->config_is_whole)
+        buf_free(&p->config_text);
+    buf_add_span(&p->config_text, m->child_config.text);
+    p->config_is_whole = m->child_config.is_last != 0;
+}
+
+static struct config *parse_config(struct proc *p)
+{
+    struct config_problems problems = {0};
+    struct config *c = config_parse(buf_span(&p->config_text), "the parent's copy", &problems);
+    if (c == NULL)
+        LOG(0, "configuration-refused",
+            LZ("because", problems.n > 0 ? problems.list[0].text : "out of memory"));
+    config_problems_free(&problems);
+    return c;
+}
+
+static void apply_config(struct proc *p)
+{
+    struct config *fresh = parse_config(p);
+    if (fresh == NULL)
+        return;
+    struct config *old = p->config;
+    p->config = fresh;
+    settle_listeners(p);
+    if (p->spec->reloaded != NULL)
+        p->spec->reloaded(p);
+    config_free(old);
+}
+
+static void on_start(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)from, (void)m, (void)fd;
+    struct proc *p = owner;
+    p->is_started = true;
+    if (p->is_serving)
+        apply_config(p);
+}
+
+static void grace_over(void *arg)
+{
+    struct proc *p = arg;
+    LOG(0, "stopped", LZ("because", "the grace period is over"));
+    loop_stop(p->loop);
+}
+
+static void drain(struct proc *p, int64_t grace_ms)
+{
+    if (p->is_draining)
+        return;
+    if (!p->is_serving)
+        _exit(0);
+    p->is_draining = true;
+    for (size_t i = 0; i < p->n_listeners; i++)
+        close_listener(p->listeners[i]);
+    if (p->spec->drain == NULL) {
+        loop_stop(p->loop);
+        return;
+    }
+    timer_set(&p->grace, grace_ms);
+    p->spec->drain(p);
+}
+
+static void on_stop(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)from, (void)fd;
+    drain(owner, m->child_stop.grace_ms);
+}
+
+static void on_sigterm(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    drain(arg, 5000);
+}
+
+/* Without a parent nobody would restart, reload or stop us. */
+static void parent_gone(void *owner, struct ipc *ch)
+{
+    (void)owner, (void)ch;
+    log_flush();
+    _exit(1);
+}
+
+static const struct ipc_handler control_handlers[] = {
+    {MSG_CHILD_CONFIG, on_config}, {MSG_CHILD_LISTEN, on_listen}, {MSG_CHILD_PEER, on_peer},
+    {MSG_CHILD_START, on_start},   {MSG_CHILD_STOP, on_stop},
+};
+
+static const struct ipc_ops control_ops = {
+    .handlers = control_handlers,
+    .n_handlers = sizeof control_handlers / sizeof control_handlers[0],
+    .on_close = parent_gone,
+};
+
+/* --- life --- */
+
+static int init(struct proc *p, int argc, char **argv, struct error *e)
+{
+    uint64_t instance = 0;
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigaction(SIGPIPE, &ignore, NULL);
+    sigaction(SIGINT, &ignore, NULL); /* a terminal sends it to all; the parent stops us */
+    sigaction(SIGHUP, &ignore, NULL);
+    sigaction(SIGXFSZ, &ignore, NULL);
+    for (unsigned r = 0; r < ROLES; r++)
+        for (unsigned i = 0; i < INSTANCES_MAX; i++)
+            p->peers[r][i].pending_fd = -1;
+    if (argc != 2 || span_u64(span_of(argv[1]), &instance) < 0 || instance >= INSTANCES_MAX)
+        return error_set(e, "this program is started by barid run, not by hand");
+    p->instance = (unsigned)instance;
+    p->loop = loop_new();
+    if (p->loop == NULL || sodium_init() < 0)
+        return error_set(e, "out of memory");
+    buf_init(&p->config_text, CONFIG_MAX);
+    timer_init(&p->grace, p->loop, grace_over, p);
+    timer_init(&p->accept_again, p->loop, accept_again, p);
+    p->sigterm = evsignal_new(loop_base(p->loop), SIGTERM, on_sigterm, p);
+    p->control = ipc_open(p->loop, SPAWN_CONTROL_FD, p->spec->role, ROLE_PARENT, &control_ops, p);
+    if (p->control == NULL || p->sigterm == NULL)
+        return error_set(e, "this program is started by barid run, not by hand");
+    evsignal_add(p->sigterm, NULL);
+    while (!p->is_started)
+        loop_turn(p->loop, -1);
+    p->config = parse_config(p);
+    return p->config != NULL ? 0 : error_set(e, "it refuses the configuration");
+}
+
+static int enter_jail(struct proc *p, struct error *e)
+{
+    char root[PATH_MAX];
+    const struct proc_spec *s = p->spec;
+    snprintf(root, sizeof root, "%s/%s", p->config->state_dir, s->root != NULL ? s->root : "empty");
+    struct jail j = {
+        .role = s->role,
+        .root = root,
+        .files_max = s->files_max != 0 ? s->files_max : 1024,
+        .memory_max = s->memory_max,
+        .file_size_max = s->file_size_max,
+        .processes = 0,
+    };
+    return jail_enter(&j, e);
+}
+
+static int start(struct proc *p, struct error *e)
+{
+    if (p->spec->prepare != NULL && p->spec->prepare(p, e) < 0)
+        return -1;
+    if (enter_jail(p, e) < 0)
+        return -1;
+    if (p->spec->open != NULL && p->spec->open(p, e) < 0)
+        return -1;
+    p->is_serving = true;
+    open_peers(p);
+    settle_listeners(p);
+    return ipc_send_child_ready(p->control, &(struct msg_child_ready){}, -1);
+}
+
+static void after_turn(void *arg)
+{
+    struct proc *p = arg;
+    if (p->spec->turn != NULL)
+        p->spec->turn(p);
+    log_flush();
+}
+
+int proc_main(int argc, char **argv, const struct proc_spec *spec)
+{
+    static struct proc p;
+    struct error e = {{0}};
+    p.spec = spec;
+    p.peer_ops = (struct ipc_ops){.handlers = spec->handlers,
+                                  .n_handlers = spec->n_handlers,
+                                  .on_close = peer_closed,
+                                  .on_drain = spec->drained};
+    p.cli_ops = p.peer_ops;
+    p.cli_ops.on_close = cli_closed;
+    if (init(&p, argc, argv, &e) < 0 || start(&p, &e) < 0) {
+        struct msg_child_failed m = {.why = span_of(e.text)};
+        if (p.control == NULL || ipc_send_child_failed(p.control, &m, -1) < 0)
+            fprintf(stderr, "barid: %s\n", e.text);
+        log_flush();
+        return 1;
+    }
+    loop_run(p.loop, after_turn, &p);
+    after_turn(&p);
+    return 0;
+}

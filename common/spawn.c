@@ -1,0 +1,116 @@
+#include "common/spawn.h"
+
+#include "common/unixsock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <sys/stat.h>
+
+int spawn_libexec(char *out, size_t cap, struct error *e)
+{
+    char exe[PATH_MAX];
+    ssize_t n = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    if (n > 0) {
+        exe[n] = '\0';
+        /* .../bin/barid and .../libexec/barid/parent both have the binaries at one of these. */
+        static const char *const steps[] = {"/../libexec/barid", ""};
+        char *slash = strrchr(exe, '/');
+        *slash = '\0';
+        for (size_t i = 0; i < 2; i++) {
+            char probe[PATH_MAX + 64];
+            snprintf(probe, sizeof probe, "%s%s/parent", exe, steps[i]);
+            if (access(probe, X_OK) == 0 && (size_t)snprintf(out, cap, "%s%s", exe, steps[i]) < cap)
+                return 0;
+        }
+    }
+    if (access(PKGLIBEXECDIR "/parent", X_OK) == 0 &&
+        (size_t)snprintf(out, cap, "%s", PKGLIBEXECDIR) < cap)
+        return 0;
+    return error_set(e,
+                     "the programs of barid are neither beside this one nor in %s: install all "
+                     "of barid",
+                     PKGLIBEXECDIR);
+}
+
+/* In the child, between fork and exec: only what is safe there. */
+static void become(const char *path, const char *name, const char *instance, int control,
+                   int log_fd)
+{
+    char *const argv[] = {(char *)(uintptr_t)name, (char *)(uintptr_t)instance, NULL};
+    char *env[3] = {NULL};
+    size_t n = 0;
+#ifdef BARID_SANITIZERS
+    if (getenv("ASAN_OPTIONS") != NULL)
+        env[n++] = getenv("ASAN_OPTIONS") - strlen("ASAN_OPTIONS=");
+    if (getenv("UBSAN_OPTIONS") != NULL)
+        env[n++] = getenv("UBSAN_OPTIONS") - strlen("UBSAN_OPTIONS=");
+#endif
+    env[n] = NULL;
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    /* Out of the way of the numbers below first. */
+    int high = fcntl(control, F_DUPFD_CLOEXEC, 10);
+    int log_high = fcntl(log_fd, F_DUPFD_CLOEXEC, 10);
+    if (null < 0 || high < 0 || log_high < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
+        dup2(log_high, 2) < 0 || dup2(high, SPAWN_CONTROL_FD) < 0)
+        _exit(126);
+    execve(path, argv, env);
+    _exit(127);
+}
+
+int spawn_role(enum role role, unsigned instance, int log_fd, struct spawned *out, struct error *e)
+{
+    char dir[PATH_MAX], path[PATH_MAX + 32], name[32], number[16];
+    int pair[2];
+    if (spawn_libexec(dir, sizeof dir, e) < 0)
+        return -1;
+    snprintf(path, sizeof path, "%s/%s", dir, role_name(role));
+    snprintf(name, sizeof name, "barid-%s", role_name(role));
+    snprintf(number, sizeof number, "%u", instance);
+    if (unixsock_pair(pair) < 0)
+        return error_set(e, "cannot make a channel to %s: %s", role_name(role), strerror(errno));
+    pid_t pid = fork();
+    if (pid == 0)
+        become(path, name, number, pair[1], log_fd);
+    int saved = errno;
+    close(pair[1]);
+    if (pid < 0) {
+        close(pair[0]);
+        return error_set(e, "cannot start %s: %s", path, strerror(saved));
+    }
+    *out = (struct spawned){pid, pair[0]};
+    return 0;
+}
+
+static void find_hostname(void *arg, const char *section, const char *key, const char *value,
+                          size_t line)
+{
+    (void)value;
+    if (*section == '\0' && strcmp(key, "hostname") == 0)
+        *(size_t *)arg = line;
+}
+
+int spawn_send_config(struct ipc *control, struct span text, const struct config *c)
+{
+    char hostname[DOMAIN_MAX + 32];
+    snprintf(hostname, sizeof hostname, "hostname = %.255s\n", c->hostname);
+    struct span first = span_of(hostname);
+    /* The file has its own line: then ours would be a second one. */
+    size_t line = 0;
+    config_show(c, find_hostname, &line);
+    if (line == 0 &&
+        ipc_send_child_config(control, &(struct msg_child_config){.text = first}, -1) < 0)
+        return -1;
+    do {
+        size_t n = text.n < CHUNK_MAX ? text.n : CHUNK_MAX;
+        struct msg_child_config m = {.text = {text.p, n}, .is_last = n == text.n};
+        if (ipc_send_child_config(control, &m, -1) < 0)
+            return -1;
+        text = span_from(text, n);
+    } while (text.n > 0);
+    return 0;
+}
