@@ -23,7 +23,11 @@ common_libcommon_a_SOURCES += common/layout.c common/layout.h
 common_libcommon_a_SOURCES += common/proc.c common/proc.h
 common_libcommon_a_SOURCES += common/spawn.c common/spawn.h
 common_libcommon_a_SOURCES += common/unixsock.c common/unixsock.h
-noinst_HEADERS = common/config.h common/route.h common/sql.h
+noinst_HEADERS = common/config.h common/route.h
+
+# Apart from the rest: only the owners and readers of stores link SQLite.
+noinst_LIBRARIES += common/libsql.a
+common_libsql_a_SOURCES = common/sql.c common/sql.h
 
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/common/test
@@ -31,4 +35,8 @@ tests_unit_common_test_SOURCES = tests/unit/common/test_addr.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_content.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_net.c
 tests_unit_common_test_LDADD = $(LIBS_COMMON) $(CRITERION_LIBS)
+
+check_PROGRAMS += tests/unit/common/test_sql
+tests_unit_common_test_sql_SOURCES = tests/unit/common/test_sql.c
+tests_unit_common_test_sql_LDADD = common/libsql.a $(LIBS_COMMON) $(SQLITE_LIBS) $(CRITERION_LIBS)
 endif

@@ -1,6 +1,23 @@
 /* SQLite with the settings of the house: WAL, synchronous=FULL, STRICT schema, no extension,
  * nothing in the database is ever executed. Statements are constants with bound values. Only files
- * that hold all SQL of a store include this. */
+ * that hold all SQL of a store include this. One thread.
+ *
+ * Owner and readers. One process, the owner, opens a store read-write: it alone writes, recovers
+ * and checkpoints. Others open it read-only, while the owner writes, without waiting for it:
+ *   - The owner makes FILE, FILE-wal and FILE-shm with mode 0640 and never removes the last two, so
+ * a reader needs nothing but membership of the group and x on the directory; it cannot write, not
+ *     even to -shm, so a reader that was taken over cannot mislead the owner. (What it could do is
+ * hold read locks and so stop the owner: a process that reads a store is trusted that far.)
+ *   - A reader never checkpoints. Before the owner's first start is complete a reader gets "could
+ * not" (SQL_FAULT_BUSY in statements): try later. While the owner is down readers see what was
+ * committed.
+ *   - A reader keeps its transactions short, since a checkpoint cannot pass it.
+ * Paths should be relative to the working directory: a symbolic link anywhere in one is refused.
+ *
+ * Unclean stop: sql_close of the owner empties FILE-wal. If it is not empty when the owner opens
+ * the store, the owner before it did not close it, and a quick_check runs first: for at most
+ * SQL_CHECK_MAX_MS, then the log says that it was cut short (a store of many GB must come back
+ * too). */
 #ifndef BARID_SQL_H
 #define BARID_SQL_H
 
@@ -8,6 +25,9 @@
 #include "common/str.h"
 
 #include <sqlite3.h>
+
+#define SQL_VALUE_MAX    (8U << 20) /* octets of a value, and of a row */
+#define SQL_CHECK_MAX_MS 20000
 
 struct sql_spec {
     const char *path;
@@ -19,15 +39,18 @@ struct sql_spec {
     bool is_readonly; /* no migration; a database that is not of our version yet is "could not" */
 };
 
-/* NULL and e. After an unclean stop a quick_check runs first. */
+/* NULL and e. */
 sqlite3 *sql_open(const struct sql_spec *spec, struct error *e);
 void sql_close(sqlite3 *db); /* NULL is allowed; all statements must be finalized */
+/* Statements that are run once or need no values: BEGIN IMMEDIATE, COMMIT, ROLLBACK. 0, or -1. */
+int sql_exec(sqlite3 *db, const char *constant_sql);
 
 /* A statement that is kept. NULL and e (a mistake of ours, or a damaged schema). */
 sqlite3_stmt *sql_prepare(sqlite3 *db, const char *constant_sql, struct error *e);
 void sql_bind_text(sqlite3_stmt *s, int at, struct span v); /* kept by reference: until sql_reset */
 void sql_bind_blob(sqlite3_stmt *s, int at, struct span v);
-void sql_bind_u64(sqlite3_stmt *s, int at, uint64_t v); /* v <= INT64_MAX */
+/* A value that cannot be bound (over SQL_VALUE_MAX, over INT64_MAX) makes the next step fail. */
+void sql_bind_u64(sqlite3_stmt *s, int at, uint64_t v);
 void sql_bind_i64(sqlite3_stmt *s, int at, int64_t v);
 void sql_bind_null(sqlite3_stmt *s, int at);
 struct span sql_column(sqlite3_stmt *s, int at);  /* text or blob, gone at the next step or reset */
@@ -48,8 +71,9 @@ enum sql_fault {
 };
 enum sql_fault sql_fault(sqlite3 *db); /* of the last failure */
 
-/* What the header of a database file says, without opening it as one. 0; -1 and e: no such file or
- * not a database. */
+/* What the header of a database file says, without opening it as one; both 0 for an empty file. 0;
+ * -1 and e: no such file or not a database. Not for a store that this process has open (closing the
+ * file would drop its locks). */
 int sql_peek(const char *path, int *application_id, int *version, struct error *e);
 
 #endif
