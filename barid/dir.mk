@@ -1,1 +1,4 @@
-# Sources of barid/ and its unit tests.
+# The parent: libexec/barid/parent, started by `barid run`.
+noinst_LIBRARIES += barid/libparent.a
+barid_libparent_a_SOURCES = barid/control.c barid/listen.c barid/listen.h barid/logpipe.c \
+  barid/logpipe.h barid/parent.h barid/reload.c barid/supervise.c barid/tree.c barid/tree.h

@@ -32,9 +32,9 @@ common_libsql_a_SOURCES = common/sql.c common/sql.h
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/common/test
 tests_unit_common_test_SOURCES = tests/unit/common/test_addr.c
-tests_unit_common_test_SOURCES += tests/unit/common/test_conn.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_content.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_net.c
+tests_unit_common_test_SOURCES += tests/unit/common/test_ipc.c tests/unit/common/test_str.c
 tests_unit_common_test_LDADD = $(LIBS_COMMON) $(CRITERION_LIBS)
 
 check_PROGRAMS += tests/unit/common/test_sql

@@ -9,6 +9,12 @@
 
 static char pending[16384];
 static size_t n_pending;
+static const char *line_prefix = "";
+
+void log_set_prefix(const char *prefix)
+{
+    line_prefix = prefix;
+}
 
 void log_flush(void)
 {
@@ -79,7 +85,7 @@ void log_write(uint64_t id, const char *event, const struct log_field *fields, s
     char id_text[ID_TEXT] = "-";
     if (id != 0)
         id_format(id_text, id);
-    size_t n = (size_t)snprintf(line, 128, "%s %.64s", id_text, event);
+    size_t n = (size_t)snprintf(line, 128, "%s%s %.64s", line_prefix, id_text, event);
     for (size_t i = 0; i < n_fields; i++) {
         const struct log_field *f = &fields[i];
         size_t left = LINE_MAX_OCTETS - n;

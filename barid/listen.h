@@ -1,0 +1,27 @@
+/* The network sockets of the suite: bound by the parent, served by the workers. */
+#ifndef BARID_LISTEN_H
+#define BARID_LISTEN_H
+
+#include "common/config.h"
+
+struct bound {
+    enum listen_kind kind;
+    struct netaddr address; /* as configured */
+    uint16_t section;       /* index in config->listens */
+    int fd;
+};
+
+struct bound_list {
+    struct bound *list;
+    size_t n, cap;
+};
+
+/* Binds every address of the configuration; sockets of `old` that are configured again are taken
+ * over (their fd in `old` becomes -1). patience_ms: how long an address in use is tried again (the
+ * children of a killed parent need a moment to go). 0; or -1 and e: `out` is empty, `old` as it
+ * was. */
+int listen_bind(const struct config *c, struct bound_list *old, int64_t patience_ms,
+                struct bound_list *out, struct error *e);
+void listen_close(struct bound_list *l);
+
+#endif

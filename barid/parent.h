@@ -1,0 +1,74 @@
+/* The state of the parent process. It reads the configuration, binds, starts, supervises, reloads
+ * and stops; it never reads a byte that came from the network. */
+#ifndef BARID_PARENT_H
+#define BARID_PARENT_H
+
+#include "barid/listen.h"
+#include "barid/logpipe.h"
+#include "barid/tree.h"
+#include "common/ipc.h"
+
+#include <sys/types.h>
+
+#define CHILDREN_MAX 160
+#define CLIENTS_MAX  16
+
+struct parent;
+
+struct child {
+    struct parent *parent;
+    const struct tree_process *kind;
+    unsigned instance;
+    pid_t pid; /* 0: not running */
+    struct ipc *control;
+    struct logpipe log;
+    int control_socket; /* listening, or -1; outlives the process */
+    bool is_ready;
+    char failure[512]; /* why it could not start, in its own words */
+    int64_t since_s, born_ms;
+    unsigned restarts;
+    int64_t backoff_ms;
+    struct timer again;
+};
+
+struct parent {
+    struct loop *loop;
+    const char *config_path;
+    char *text; /* the configuration as read */
+    size_t text_n;
+    struct config *config;
+    struct bound_list bound;
+    struct child *children[CHILDREN_MAX];
+    size_t n_children;
+    int socket; /* run_dir/parent.sock */
+    struct watch socket_watch;
+    struct ipc *clients[CLIENTS_MAX];
+    int lock;
+    bool was_ready; /* all were ready once: from now on the dead are restarted */
+    bool is_stopping;
+    unsigned stop_rank;
+    struct timer stop_limit;
+    struct timer reap;
+    int64_t started_s;
+    int exit_status;
+};
+
+/* supervise.c */
+/* Starts every process of the tree. 0, or -1 and e. */
+int supervise_start(struct parent *p, struct error *e);
+void supervise_reap(struct parent *p);
+/* Tells all children the present configuration and sockets. */
+void supervise_tell_all(struct parent *p);
+/* Rank by rank; a second call ends everything at once. */
+void supervise_stop(struct parent *p);
+void supervise_kill(struct parent *p);
+
+/* control.c */
+int control_open(struct parent *p, struct error *e);
+
+/* reload.c */
+/* Reads and checks the configuration, says every problem on stderr. 0, or -1. */
+int reload_read(const char *path, char **text, size_t *n, struct config **c);
+void reload(struct parent *p);
+
+#endif
