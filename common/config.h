@@ -1,9 +1,9 @@
 /* The configuration: one text file, parsed by one typed table (config_table.c) that also drives
- * checking, defaults, `barid config show` and the manual page. To add a setting: a member here, a row
- * there.
+ * checking, defaults, `barid config show` and the manual page. To add a setting: a member here, a
+ * row there.
  *
- * The parent (and the CLI) read the file; children get the same text from the parent as CHILD_CONFIG
- * and parse it with the same function, so there is one reading of it. */
+ * The parent (and the CLI) read the file; children get the same text from the parent as
+ * CHILD_CONFIG and parse it with the same function, so there is one reading of it. */
 #ifndef BARID_CONFIG_H
 #define BARID_CONFIG_H
 
@@ -46,11 +46,11 @@ struct limits_config {
     struct rate connection_rate; /* new ones per address */
     uint64_t recipients;         /* per transaction */
     uint64_t errors;             /* replies 4xx/5xx without an accepted message */
-    uint64_t junk_commands;      /* NOOP RSET EHLO VRFY HELP per message, then each counts as an error */
-    uint64_t hops;               /* Received fields */
-    int64_t command_timeout_ms;  /* per line, in total */
-    int64_t session_timeout_ms;  /* whole session */
-    uint64_t minimum_rate;       /* octets/s of content, after a minute */
+    uint64_t junk_commands; /* NOOP RSET EHLO VRFY HELP per message, then each counts as an error */
+    uint64_t hops;          /* Received fields */
+    int64_t command_timeout_ms; /* per line, in total */
+    int64_t session_timeout_ms; /* whole session */
+    uint64_t minimum_rate;      /* octets/s of content, after a minute */
 };
 
 struct listen_config {
@@ -118,6 +118,7 @@ struct config {
     struct route_config *routes;
     size_t n_routes;
     struct dns_config dns;
+    size_t *lines; /* private: where each setting was set, in the order of the table's walk */
 };
 
 struct config_problem {
@@ -137,14 +138,19 @@ struct config_problems {
 struct config *config_parse(struct span text, const char *file, struct config_problems *problems);
 void config_free(struct config *c); /* NULL is allowed */
 void config_problems_free(struct config_problems *p);
-void config_problem_add(struct config_problems *p, size_t line, bool is_warning, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
+void config_problem_add(struct config_problems *p, size_t line, bool is_warning, const char *fmt,
+                        ...) __attribute__((format(printf, 4, 5)));
 
-/* The file to use: `given` (--config) if not NULL; else SYSCONFDIR/barid/barid.conf if it is there; else
- * $BARID_CONFIG; else the first again, so that messages name it. */
+/* The file to use: `given` (--config) if not NULL; else SYSCONFDIR/barid/barid.conf if it is there;
+ * else $BARID_CONFIG; else the first again, so that messages name it. */
 const char *config_path(const char *given);
 /* Its text (to be freed), at most 1 MiB; NULL and e. */
 char *config_read(const char *path, size_t *n, struct error *e);
+
+/* The text for children (to be freed): the same, with what only the parent can find out (the name
+ * of the machine, its cores) written in front, so that a child can read it inside its jail. NULL
+ * without memory. */
+char *config_child_text(const struct config *c, struct span text, size_t *n);
 
 /* For each setting in effect, in the order of the table: section ("", "auth", "listen smtp"), key,
  * value as it would stand in the file, and where it was set (line; 0: default). */

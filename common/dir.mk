@@ -4,6 +4,10 @@ common_libcommon_a_SOURCES += common/admin.c common/admin.h
 common_libcommon_a_SOURCES += common/addr.c common/addr.h
 common_libcommon_a_SOURCES += common/buf.c common/buf.h
 common_libcommon_a_SOURCES += common/clock.c common/clock.h
+common_libcommon_a_SOURCES += common/config.c common/config.h
+common_libcommon_a_SOURCES += common/config_build.c common/config_check.c common/config_format.c
+common_libcommon_a_SOURCES += common/config_problem.c common/config_read.h common/config_show.c
+common_libcommon_a_SOURCES += common/config_table.c common/config_table.h common/config_value.c
 common_libcommon_a_SOURCES += common/content.c common/content.h
 common_libcommon_a_SOURCES += common/error.c common/error.h
 common_libcommon_a_SOURCES += common/id.c common/id.h
@@ -12,8 +16,10 @@ common_libcommon_a_SOURCES += common/log.c common/log.h
 common_libcommon_a_SOURCES += common/loop.c common/loop.h
 common_libcommon_a_SOURCES += common/net.c common/net.h
 common_libcommon_a_SOURCES += common/maildb.c common/maildb.h
+common_libcommon_a_SOURCES += common/near.c common/near.h
 common_libcommon_a_SOURCES += common/pack.c common/pack.h
 common_libcommon_a_SOURCES += common/proto.c common/proto.h
+common_libcommon_a_SOURCES += common/route.c common/route.h
 common_libcommon_a_SOURCES += common/seal.c common/seal.h
 common_libcommon_a_SOURCES += common/str.c common/str.h
 common_libcommon_a_SOURCES += common/conn.c common/conn.h
@@ -23,7 +29,6 @@ common_libcommon_a_SOURCES += common/layout.c common/layout.h
 common_libcommon_a_SOURCES += common/proc.c common/proc.h
 common_libcommon_a_SOURCES += common/spawn.c common/spawn.h
 common_libcommon_a_SOURCES += common/unixsock.c common/unixsock.h
-noinst_HEADERS = common/config.h common/route.h
 
 # Apart from the rest: only the owners and readers of stores link SQLite.
 noinst_LIBRARIES += common/libsql.a
@@ -32,9 +37,11 @@ common_libsql_a_SOURCES = common/sql.c common/sql.h
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/common/test
 tests_unit_common_test_SOURCES = tests/unit/common/test_addr.c
+tests_unit_common_test_SOURCES += tests/unit/common/test_config.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_content.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_net.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_ipc.c tests/unit/common/test_str.c
+tests_unit_common_test_SOURCES += tests/unit/common/test_route.c
 tests_unit_common_test_LDADD = $(LIBS_COMMON) $(CRITERION_LIBS)
 
 check_PROGRAMS += tests/unit/common/test_sql

@@ -86,31 +86,20 @@ int spawn_role(enum role role, unsigned instance, int log_fd, struct spawned *ou
     return 0;
 }
 
-static void find_hostname(void *arg, const char *section, const char *key, const char *value,
-                          size_t line)
-{
-    (void)value;
-    if (*section == '\0' && strcmp(key, "hostname") == 0)
-        *(size_t *)arg = line;
-}
-
 int spawn_send_config(struct ipc *control, struct span text, const struct config *c)
 {
-    char hostname[DOMAIN_MAX + 32];
-    snprintf(hostname, sizeof hostname, "hostname = %.255s\n", c->hostname);
-    struct span first = span_of(hostname);
-    /* The file has its own line: then ours would be a second one. */
-    size_t line = 0;
-    config_show(c, find_hostname, &line);
-    if (line == 0 &&
-        ipc_send_child_config(control, &(struct msg_child_config){.text = first}, -1) < 0)
-        return -1;
-    do {
-        size_t n = text.n < CHUNK_MAX ? text.n : CHUNK_MAX;
-        struct msg_child_config m = {.text = {text.p, n}, .is_last = n == text.n};
-        if (ipc_send_child_config(control, &m, -1) < 0)
-            return -1;
-        text = span_from(text, n);
-    } while (text.n > 0);
-    return 0;
+    struct span left = {NULL, 0};
+    char *whole = config_child_text(c, text, &left.n);
+    int result = whole != NULL ? 0 : -1;
+    left.p = whole;
+    bool is_last = false;
+    while (result == 0 && !is_last) {
+        struct span part = {left.p, left.n < CHUNK_MAX ? left.n : CHUNK_MAX};
+        left = span_from(left, part.n);
+        is_last = left.n == 0;
+        struct msg_child_config m = {.text = part, .is_last = is_last};
+        result = ipc_send_child_config(control, &m, -1);
+    }
+    free(whole);
+    return result;
 }

@@ -21,8 +21,8 @@ struct spawned {
 /* Starts libexec/barid/<role> with a clean environment; its stderr is log_fd. 0, or -1 and e. */
 int spawn_role(enum role role, unsigned instance, int log_fd, struct spawned *out, struct error *e);
 
-/* Sends the configuration in parts. `text` is the file's; hostname is set in front of it, so that a
- * jailed child, which cannot ask the system, has the same. 0, or -1. */
+/* Sends the configuration in parts. `text` is the file's; what only we can ask the system is set in
+ * front of it (config_child_text), so that a jailed child has the same. 0, or -1. */
 int spawn_send_config(struct ipc *control, struct span text, const struct config *c);
 
 #endif

@@ -28,6 +28,13 @@ bool span_ieq(struct span a, struct span b)
     return true;
 }
 
+int span_compare(struct span a, struct span b)
+{
+    size_t n = a.n < b.n ? a.n : b.n;
+    int order = n > 0 ? memcmp(a.p, b.p, n) : 0;
+    return order != 0 ? order : (a.n > b.n) - (a.n < b.n);
+}
+
 bool span_starts(struct span s, struct span prefix)
 {
     return s.n >= prefix.n && span_eq((struct span){s.p, prefix.n}, prefix);

@@ -16,7 +16,8 @@ struct span {
 
 struct span span_of(const char *c_string);
 bool span_eq(struct span a, struct span b);
-bool span_ieq(struct span a, struct span b); /* ASCII letters without regard to case */
+bool span_ieq(struct span a, struct span b);    /* ASCII letters without regard to case */
+int span_compare(struct span a, struct span b); /* order of octets: <0, 0, >0 */
 bool span_starts(struct span s, struct span prefix);
 bool span_istarts(struct span s, struct span prefix);
 struct span span_from(struct span s, size_t at); /* the rest from octet `at`; empty past the end */

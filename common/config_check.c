@@ -1,0 +1,82 @@
+#include "common/config_table.h"
+
+static void check_kinds(const struct config *c, struct config_problems *problems)
+{
+    for (size_t i = 0; i < c->n_listens; i++) {
+        const struct listen_config *l = &c->listens[i];
+        if (l->kind == LISTEN_SUBMISSION || l->kind == LISTEN_SUBMISSIONS ||
+            l->kind == LISTEN_POP3S)
+            config_problem_add(problems, l->line, false,
+                               "[listen %s] needs TLS and AUTH, which this version does not have "
+                               "yet: remove the section",
+                               listen_kind_name(l->kind));
+        if (l->kind == LISTEN_POP3 && l->auth.plaintext_without_tls == PLAINTEXT_NO)
+            config_problem_add(problems, l->line, true,
+                               "nobody can log in here: this version has no TLS yet; "
+                               "'plaintext_without_tls = loopback' allows it from this machine");
+    }
+    for (size_t i = 0; i < c->n_tls; i++)
+        config_problem_add(problems, c->tls[i].line, true, "[tls] is not used by this version yet");
+    if (c->n_listens == 0)
+        config_problem_add(problems, 0, false,
+                           "no listen section, so nothing would be served: add for example a line "
+                           "'[listen smtp]'");
+}
+
+/* The listener before (i, k) with the same address, or NULL. Port 0 is a new one each time. */
+static const struct listen_config *same_before(const struct config *c, size_t i, size_t k)
+{
+    const struct netaddr *a = &c->listens[i].addresses[k];
+    if (a->port == 0)
+        return NULL;
+    for (size_t j = 0; j <= i; j++) {
+        const struct listen_config *l = &c->listens[j];
+        size_t n = j == i ? k : l->n_addresses;
+        for (size_t m = 0; m < n; m++)
+            if (netaddr_eq(a, &l->addresses[m]))
+                return l;
+    }
+    return NULL;
+}
+
+static void check_addresses(const struct config *c, struct config_problems *problems)
+{
+    for (size_t i = 0; i < c->n_listens; i++)
+        for (size_t k = 0; k < c->listens[i].n_addresses; k++) {
+            const struct listen_config *before = same_before(c, i, k);
+            if (before == NULL)
+                continue;
+            char text[NETADDR_TEXT];
+            netaddr_format_port(text, &c->listens[i].addresses[k]);
+            config_problem_add(problems, c->listens[i].line, false,
+                               "the address %s stands twice (first in [listen %s] of line %zu)",
+                               text, listen_kind_name(before->kind), before->line);
+        }
+}
+
+static void check_limits(const struct config *c, struct config_problems *problems)
+{
+    if (c->hostname != NULL && strchr(c->hostname, '.') == NULL)
+        config_problem_add(problems, config_line(c, SECTION_GLOBAL, "hostname"), true,
+                           "hostname '%.100s' has no domain: many servers refuse mail from it, set "
+                           "the full name",
+                           c->hostname);
+    if (c->message_size_max >= 1024 && c->message_size_max < 65536) /* under: out of range */
+        config_problem_add(problems, config_line(c, SECTION_GLOBAL, "message_size_max"), true,
+                           "message_size_max is under 64K, the least that RFC 5321 4.5.3.1.7 asks "
+                           "for");
+    if (c->auth.plaintext_without_tls == PLAINTEXT_YES)
+        config_problem_add(problems, config_line(c, SECTION_AUTH, "plaintext_without_tls"), true,
+                           "passwords travel in the clear: 'yes' is for tests only");
+    for (size_t i = 0; i < c->relay.n_allow_from; i++)
+        if (c->relay.allow_from[i].bits == 0)
+            config_problem_add(problems, config_line(c, SECTION_RELAY, "allow_from"), true,
+                               "allow_from takes in everybody: this is an open relay");
+}
+
+void config_check(const struct config *c, struct config_problems *problems)
+{
+    check_kinds(c, problems);
+    check_addresses(c, problems);
+    check_limits(c, problems);
+}

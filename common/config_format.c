@@ -1,0 +1,206 @@
+#include "common/config_table.h"
+
+/* The largest first, for printing. */
+const struct value_unit value_durations[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000},
+                                             {"s", 1000},     {"ms", 1},      {NULL, 0}};
+const struct value_unit value_sizes[] = {
+    {"G", UINT64_C(1) << 30}, {"M", 1 << 20}, {"K", 1 << 10}, {"", 1}, {NULL, 0}};
+
+/* Without loss: the parts of a duration one after the other, a size in its largest exact unit. */
+static int format_duration(struct buf *out, uint64_t ms)
+{
+    if (ms == 0)
+        return buf_addf(out, "0s");
+    for (const struct value_unit *u = value_durations; u->word != NULL; u++) {
+        if (ms >= u->factor &&
+            buf_addf(out, "%llu%s", (unsigned long long)(ms / u->factor), u->word) < 0)
+            return -1;
+        ms %= u->factor;
+    }
+    return 0;
+}
+
+static int format_size(struct buf *out, uint64_t octets)
+{
+    const struct value_unit *u = value_sizes;
+    while (u->factor > 1 && (octets % u->factor != 0 || octets < u->factor))
+        u++;
+    return buf_addf(out, "%llu%s", (unsigned long long)(octets / u->factor), u->word);
+}
+
+int value_format_number(struct buf *out, enum value_type type, uint64_t v)
+{
+    if (type == VALUE_DURATION || type == VALUE_DURATIONS)
+        return format_duration(out, v);
+    if (type == VALUE_SIZE)
+        return format_size(out, v);
+    return buf_addf(out, "%llu", (unsigned long long)v);
+}
+
+static int format_address(struct buf *out, const struct place *at, size_t i)
+{
+    char text[NETADDR_TEXT];
+    const struct netaddr *a = &(*(struct netaddr *const *)at->value)[i];
+    if (at->setting->type == VALUE_LISTEN) {
+        netaddr_format_port(text, a);
+        return buf_addf(out, "%s", text);
+    }
+    netaddr_format(text, a);
+    return buf_addf(out, "%s@%u", text, (unsigned)a->port);
+}
+
+static int format_network(struct buf *out, const struct network *n)
+{
+    char text[NETADDR_TEXT];
+    netaddr_format(text, &n->base);
+    return buf_addf(out, "%s/%u", text, (unsigned)n->bits);
+}
+
+static int format_entry(struct buf *out, const struct place *at, size_t i)
+{
+    switch (at->setting->type) {
+    case VALUE_DURATIONS:
+        return format_duration(out, (uint64_t)(*(int64_t *const *)at->value)[i]);
+    case VALUE_NETWORKS:
+        return format_network(out, &(*(struct network *const *)at->value)[i]);
+    default:
+        return format_address(out, at, i);
+    }
+}
+
+static int format_list(struct buf *out, const struct place *at)
+{
+    if (*at->n == 0)
+        return buf_addf(out, "none");
+    for (size_t i = 0; i < *at->n; i++)
+        if ((i > 0 && buf_addf(out, ", ") < 0) || format_entry(out, at, i) < 0)
+            return -1;
+    return 0;
+}
+
+static int format_url(struct buf *out, const struct url *u)
+{
+    if (u->host == NULL)
+        return buf_addf(out, "none");
+    bool is_v6 = strchr(u->host, ':') != NULL;
+    return buf_addf(out, is_v6 ? "%s://%s%s[%s]:%u" : "%s://%s%s%s:%u",
+                    u->is_tls ? "smtps" : "smtp", u->user ? u->user : "", u->user ? "@" : "",
+                    u->host, (unsigned)u->port);
+}
+
+static int format_rate(struct buf *out, const struct rate *r)
+{
+    if (r->is_off)
+        return buf_addf(out, "none");
+    if (buf_addf(out, "%u/", (unsigned)r->count) < 0)
+        return -1;
+    return format_duration(out, (uint64_t)r->period_ms);
+}
+
+static int format_choice(struct buf *out, const struct place *at)
+{
+    unsigned v;
+    memcpy(&v, at->value, sizeof v);
+    return buf_addf(out, "%s", at->setting->words[v]);
+}
+
+int value_format(const struct place *at, struct buf *out)
+{
+    const struct setting *s = at->setting;
+    switch (s->type) {
+    case VALUE_HOST:
+    case VALUE_PATH: {
+        const char *text = *(char *const *)at->value;
+        return buf_addf(out, "%s", text ? text : "");
+    }
+    case VALUE_SIZE:
+    case VALUE_COUNT: {
+        uint64_t v = *(const uint64_t *)at->value;
+        if (s->or_none && v == UINT64_MAX)
+            return buf_addf(out, "none");
+        return value_format_number(out, s->type, v);
+    }
+    case VALUE_PORT:
+        return buf_addf(out, "%u", (unsigned)*(const uint16_t *)at->value);
+    case VALUE_DURATION:
+        return format_duration(out, (uint64_t) * (const int64_t *)at->value);
+    case VALUE_RATE:
+        return format_rate(out, at->value);
+    case VALUE_CHOICE:
+        return format_choice(out, at);
+    case VALUE_URL:
+        return format_url(out, at->value);
+    default:
+        return format_list(out, at);
+    }
+}
+
+void value_copy(const struct place *to, const struct place *from)
+{
+    static const size_t sizes[VALUE_TYPES] = {
+        [VALUE_SIZE] = sizeof(uint64_t),    [VALUE_COUNT] = sizeof(uint64_t),
+        [VALUE_PORT] = sizeof(uint16_t),    [VALUE_DURATION] = sizeof(int64_t),
+        [VALUE_RATE] = sizeof(struct rate), [VALUE_CHOICE] = sizeof(enum plaintext),
+    };
+    memcpy(to->value, from->value, sizes[to->setting->type]);
+}
+
+void value_release(const struct place *at)
+{
+    switch (at->setting->type) {
+    case VALUE_HOST:
+    case VALUE_PATH:
+    case VALUE_DURATIONS:
+    case VALUE_LISTEN:
+    case VALUE_SERVERS:
+    case VALUE_NETWORKS:
+        free(*(void **)at->value);
+        break;
+    case VALUE_URL:
+        free(((struct url *)at->value)->user);
+        free(((struct url *)at->value)->host);
+        break;
+    default:
+        break;
+    }
+}
+
+static int describe_choice(const struct setting *s, struct buf *out)
+{
+    for (size_t i = 0; s->words[i] != NULL; i++)
+        if (buf_addf(out, "%s%s", i == 0 ? "" : s->words[i + 1] ? ", " : " or ", s->words[i]) < 0)
+            return -1;
+    return 0;
+}
+
+static int describe_range(const struct setting *s, struct buf *out)
+{
+    if (buf_addf(out, " from ") < 0 || value_format_number(out, s->type, s->min) < 0 ||
+        buf_addf(out, " to ") < 0)
+        return -1;
+    return value_format_number(out, s->type, s->max);
+}
+
+int value_describe(const struct setting *s, struct buf *out)
+{
+    static const char *const words[VALUE_TYPES] = {
+        [VALUE_HOST] = "host name",
+        [VALUE_PATH] = "absolute path",
+        [VALUE_SIZE] = "size",
+        [VALUE_COUNT] = "number",
+        [VALUE_PORT] = "number",
+        [VALUE_DURATION] = "duration",
+        [VALUE_DURATIONS] = "list of durations, each",
+        [VALUE_RATE] = "number/duration, number",
+        [VALUE_CHOICE] = "",
+        [VALUE_LISTEN] = "list of address:port",
+        [VALUE_SERVERS] = "list of address or address@port",
+        [VALUE_NETWORKS] = "list of networks (address/bits)",
+        [VALUE_URL] = "URL",
+    };
+    if (s->type == VALUE_CHOICE)
+        return describe_choice(s, out);
+    if (buf_addf(out, "%s", words[s->type]) < 0 || (s->max > 0 && describe_range(s, out) < 0))
+        return -1;
+    return s->or_none ? buf_addf(out, ", or none") : 0;
+}

@@ -1,0 +1,297 @@
+#include "common/config_table.h"
+
+#include "common/proto.h"
+
+#include <netdb.h>
+#include <sched.h>
+#include <sys/types.h>
+
+#define SECOND UINT64_C(1000)
+#define MINUTE (60 * SECOND)
+#define HOUR   (60 * MINUTE)
+#define DAY    (24 * HOUR)
+
+const struct section_desc config_sections[SECTION_KINDS] = {
+    [SECTION_GLOBAL] = {"", NAME_NONE, NULL},
+    [SECTION_SMTP] = {"smtp", NAME_NONE, NULL},
+    [SECTION_AUTH] = {"auth", NAME_NONE, NULL},
+    [SECTION_LIMITS] = {"limits", NAME_NONE, NULL},
+    [SECTION_QUEUE] = {"queue", NAME_NONE, NULL},
+    [SECTION_RELAY] = {"relay", NAME_NONE, NULL},
+    [SECTION_DNS] = {"dns", NAME_NONE, NULL},
+    [SECTION_LISTEN] = {"listen", NAME_REQUIRED, "smtp or pop3"},
+    [SECTION_TLS] = {"tls", NAME_OPTIONAL, "a name for this certificate"},
+    [SECTION_ROUTE] = {"route", NAME_REQUIRED, "the domain"},
+};
+
+/* --- defaults that the machine decides --- */
+
+/* The canonical name by resolver or /etc/hosts, else the bare host name. */
+static void find_hostname(char out[DEFAULT_MAX], enum listen_kind kind)
+{
+    (void)kind;
+    if (gethostname(out, DEFAULT_MAX - 1) < 0 || out[0] == '\0')
+        snprintf(out, DEFAULT_MAX, "localhost");
+    out[DEFAULT_MAX - 1] = '\0';
+    struct addrinfo hints = {.ai_flags = AI_CANONNAME, .ai_socktype = SOCK_STREAM}, *found = NULL;
+    if (strchr(out, '.') == NULL && getaddrinfo(out, NULL, &hints, &found) == 0) {
+        if (found->ai_canonname != NULL && strchr(found->ai_canonname, '.') != NULL)
+            snprintf(out, DEFAULT_MAX, "%s", found->ai_canonname);
+        freeaddrinfo(found);
+    }
+}
+
+static void find_workers(char out[DEFAULT_MAX], enum listen_kind kind)
+{
+    (void)kind;
+    cpu_set_t cores;
+    int n = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
+    snprintf(out, DEFAULT_MAX, "%d", n < 1 ? 1 : n > 64 ? 64 : n);
+}
+
+static void find_addresses(char out[DEFAULT_MAX], enum listen_kind kind)
+{
+    static const unsigned ports[LISTEN_KINDS] = {[LISTEN_SMTP] = 25,
+                                                 [LISTEN_SUBMISSION] = 587,
+                                                 [LISTEN_SUBMISSIONS] = 465,
+                                                 [LISTEN_POP3] = 110,
+                                                 [LISTEN_POP3S] = 995};
+    /* A kernel without IPv6 has no such file, and could not bind [::]. */
+    bool has_ipv6 = access("/proc/net/if_inet6", F_OK) == 0;
+    snprintf(out, DEFAULT_MAX, has_ipv6 ? "0.0.0.0:%u, [::]:%u" : "0.0.0.0:%u", ports[kind],
+             ports[kind]);
+}
+
+/* --- the table: to add a setting, a member in config.h and a row here --- */
+
+static const char *const plaintext_words[] = {"no", "loopback", "yes", NULL};
+static const char *const bare_newline_words[] = {"refuse", "normalise", NULL};
+
+#define AT(type, member)   .offset = offsetof(struct type, member)
+#define LIST(type, member) AT(type, member), .offset_n = offsetof(struct type, n_##member)
+
+const struct setting config_settings[] = {
+    {SECTION_GLOBAL, "hostname", VALUE_HOST, AT(config, hostname), .find_fallback = find_hostname,
+     .fallback_words = "the machine's full name",
+     .meaning = "The name this host goes by in greetings, trace fields and bounces. Other servers "
+                "expect it to be a name with a domain that leads back to this host."},
+    {SECTION_GLOBAL, "state_dir", VALUE_PATH, AT(config, state_dir),
+     .fallback = LOCALSTATEDIR "/lib/barid",
+     .meaning = "The directory of users.db, mail.db and spool/."},
+    {SECTION_GLOBAL, "run_dir", VALUE_PATH, AT(config, run_dir), .fallback = RUNSTATEDIR "/barid",
+     .meaning = "The directory of the control sockets."},
+    {SECTION_GLOBAL, "message_size_max", VALUE_SIZE, AT(config, message_size_max), .min = 1 << 10,
+     .max = UINT64_C(4) << 30, .fallback = "50M",
+     .meaning = "The largest message that is accepted, announced by SIZE."},
+    {SECTION_GLOBAL, "workers", VALUE_COUNT, AT(config, workers), .min = 1, .max = 64,
+     .find_fallback = find_workers, .fallback_words = "the number of processor cores",
+     .meaning = "How many processes serve each network protocol."},
+
+    {SECTION_SMTP, "bare_newline", VALUE_CHOICE, AT(config, bare_newline),
+     .words = bare_newline_words, .fallback = "refuse",
+     .meaning =
+         "What becomes of content with a CR or LF that stands alone: refuse it, or normalise "
+         "it to CRLF for old devices. It never ends a message."},
+
+    {SECTION_AUTH, "plaintext_without_tls", VALUE_CHOICE, AT(auth_config, plaintext_without_tls),
+     .words = plaintext_words, .fallback = "no",
+     .meaning = "Whether a password may come over a connection without TLS: no, from loopback "
+                "(127.0.0.0/8 and ::1) only, or yes (for tests only)."},
+    {SECTION_AUTH, "failures_per_connection", VALUE_COUNT, .or_none = true,
+     AT(auth_config, failures_per_connection), .min = 1, .max = 1000, .fallback = "5",
+     .meaning = "After so many failed logins the connection is closed."},
+    {SECTION_AUTH, "failures_per_address", VALUE_RATE, .or_none = true,
+     AT(auth_config, failures_per_address), .min = 1, .max = 1000000, .fallback = "10/10m",
+     .meaning = "After so many failed logins in that time, logins from the address (IPv6: its /64) "
+                "are refused unseen."},
+    {SECTION_AUTH, "failure_delay", VALUE_DURATION, AT(auth_config, failure_delay_ms), .min = 0,
+     .max = MINUTE, .fallback = "1s", .meaning = "How long the answer to a failed login waits."},
+
+    {SECTION_LIMITS, "connections", VALUE_COUNT, AT(limits_config, connections), .min = 1,
+     .max = 100000, .fallback = "500", .meaning = "Connections at a time, for each service."},
+    {SECTION_LIMITS, "connections_per_address", VALUE_COUNT, .or_none = true,
+     AT(limits_config, connections_per_address), .min = 1, .max = 100000, .fallback = "20",
+     .meaning =
+         "Connections at a time from one IPv4 address or IPv6 /64. Loopback and the networks "
+         "of allow_from are exempt."},
+    {SECTION_LIMITS, "connection_rate", VALUE_RATE, .or_none = true,
+     AT(limits_config, connection_rate), .min = 1, .max = 1000000, .fallback = "120/1m",
+     .meaning = "New connections from one IPv4 address or IPv6 /64, with the same exemptions."},
+    {SECTION_LIMITS, "recipients", VALUE_COUNT, AT(limits_config, recipients), .min = 1,
+     .max = 100000, .fallback = "1000", .meaning = "Recipients of one message."},
+    {SECTION_LIMITS, "errors", VALUE_COUNT, .or_none = true, AT(limits_config, errors), .min = 1,
+     .max = 100000, .fallback = "10",
+     .meaning = "Mistakes of a client without an accepted message, then its connection is closed."},
+    {SECTION_LIMITS, "junk_commands", VALUE_COUNT, .or_none = true,
+     AT(limits_config, junk_commands), .min = 1, .max = 100000, .fallback = "100",
+     .meaning = "Commands that do nothing (NOOP, RSET, EHLO, VRFY, HELP) for each message, then "
+                "each counts as a mistake."},
+    {SECTION_LIMITS, "hops", VALUE_COUNT, AT(limits_config, hops), .min = 1, .max = 1000,
+     .fallback = "100",
+     .meaning = "Received fields in a message; one with more runs in a circle and is refused."},
+    {SECTION_LIMITS, "command_timeout", VALUE_DURATION, AT(limits_config, command_timeout_ms),
+     .min = SECOND, .max = HOUR, .fallback = "5m", .meaning = "The time for a whole command line."},
+    {SECTION_LIMITS, "session_timeout", VALUE_DURATION, AT(limits_config, session_timeout_ms),
+     .min = SECOND, .max = 7 * DAY, .fallback = "6h", .meaning = "The time for a whole session."},
+    {SECTION_LIMITS, "minimum_rate", VALUE_COUNT, .or_none = true, AT(limits_config, minimum_rate),
+     .min = 1, .max = 1000000000, .fallback = "500",
+     .meaning = "Octets in a second, on average, at which content must come after a minute."},
+
+    {SECTION_QUEUE, "row_content_max", VALUE_SIZE, AT(config, row_content_max), .min = 1 << 10,
+     .max = CHUNK_MAX, .fallback = "64K",
+     .meaning = "Content up to this size is stored in the database, larger content in a file."},
+
+    {SECTION_RELAY, "allow_from", VALUE_NETWORKS, .or_none = true, LIST(relay_config, allow_from),
+     .fallback = "none",
+     .meaning = "Networks that may send mail to foreign domains through 'listen smtp' without a "
+                "login."},
+    {SECTION_RELAY, "smarthost", VALUE_URL, .or_none = true, AT(relay_config, smarthost),
+     .fallback = "none",
+     .meaning =
+         "The server that takes all outgoing mail, as smtp://host:port. Without one, mail goes "
+         "to the mail exchangers of its domain."},
+    {SECTION_RELAY, "retry", VALUE_DURATIONS, AT(relay_config, retry_ms),
+     .offset_n = offsetof(struct relay_config, n_retry), .min = 10, .max = 30 * DAY,
+     .fallback = "5m, 15m, 30m, 1h, 2h, 4h",
+     .meaning = "How long to wait after each failed attempt; the last one repeats."},
+    {SECTION_RELAY, "expire", VALUE_DURATION, AT(relay_config, expire_ms), .min = SECOND,
+     .max = 100 * DAY, .fallback = "5d",
+     .meaning = "How long to try, then the message is returned to its sender."},
+    {SECTION_RELAY, "delay_warning", VALUE_DURATION, AT(relay_config, delay_warning_ms),
+     .min = SECOND, .max = 100 * DAY, .fallback = "4h",
+     .meaning = "After how long the sender is told that a message still waits."},
+    {SECTION_RELAY, "port", VALUE_PORT, AT(relay_config, port), .min = 1, .max = UINT16_MAX,
+     .fallback = "25", .meaning = "The port of mail exchangers. Tests set another."},
+    {SECTION_RELAY, "never_connect_to", VALUE_NETWORKS, .or_none = true,
+     LIST(relay_config, never_connect_to),
+     .fallback = "0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/3, ::/128, ::1/128, fe80::/10, "
+                 "ff00::/8",
+     .meaning = "Networks that the DNS may not lead mail to. A route or the smarthost may."},
+    {SECTION_RELAY, "connections_per_destination", VALUE_COUNT,
+     AT(relay_config, connections_per_destination), .min = 1, .max = 1000, .fallback = "20",
+     .meaning = "Connections at a time to one destination."},
+
+    {SECTION_DNS, "server", VALUE_SERVERS, .or_none = true, LIST(dns_config, servers),
+     .fallback = "none",
+     .meaning = "DNS servers to ask, as ADDRESS or ADDRESS@PORT; none: the system's resolvers."},
+    {SECTION_DNS, "trust_anchor", VALUE_PATH, AT(dns_config, trust_anchor),
+     .fallback = "/usr/share/dns/root.key",
+     .meaning = "The key that DNSSEC answers are checked against."},
+
+    {SECTION_LISTEN, "address", VALUE_LISTEN, LIST(listen_config, addresses),
+     .find_fallback = find_addresses,
+     .fallback_words = "0.0.0.0 and [::], port 25 (smtp), 587 (submission), 465 (submissions), 110 "
+                       "(pop3) or 995 (pop3s)",
+     .meaning = "Where to listen, as ADDRESS:PORT. Port 0 is one that the kernel chooses; "
+                "'barid status' shows it."},
+    {SECTION_TLS, "certificate", VALUE_PATH, AT(tls_config, certificate),
+     .meaning = "File of the certificate and its chain (PEM)."},
+    {SECTION_TLS, "key", VALUE_PATH, AT(tls_config, key),
+     .meaning = "File of the private key (PEM)."},
+    {SECTION_ROUTE, "to", VALUE_URL, AT(route_config, to),
+     .meaning = "The server that takes the mail of this domain, as smtp://host:port."},
+};
+const size_t config_n_settings = sizeof config_settings / sizeof *config_settings;
+
+/* --- looking things up --- */
+
+bool config_setting_fits(const struct setting *s, enum section_kind section)
+{
+    return s->section == section || (section == SECTION_LISTEN &&
+                                     (s->section == SECTION_AUTH || s->section == SECTION_LIMITS));
+}
+
+const struct setting *config_setting(enum section_kind section, struct span key)
+{
+    for (size_t i = 0; i < config_n_settings; i++)
+        if (config_setting_fits(&config_settings[i], section) &&
+            span_eq(span_of(config_settings[i].key), key))
+            return &config_settings[i];
+    return NULL;
+}
+
+/* --- the walk --- */
+
+static size_t instances(const struct config *c, enum section_kind section)
+{
+    switch (section) {
+    case SECTION_LISTEN:
+        return c->n_listens;
+    case SECTION_TLS:
+        return c->n_tls;
+    case SECTION_ROUTE:
+        return c->n_routes;
+    default:
+        return 1;
+    }
+}
+
+/* The struct that a setting's offset counts from. */
+static void *base_of(struct config *c, enum section_kind section, size_t instance,
+                     const struct setting *s)
+{
+    struct listen_config *l = section == SECTION_LISTEN ? &c->listens[instance] : NULL;
+    switch (s->section) {
+    case SECTION_AUTH:
+        return l != NULL ? &l->auth : &c->auth;
+    case SECTION_LIMITS:
+        return l != NULL ? &l->limits : &c->limits;
+    case SECTION_RELAY:
+        return &c->relay;
+    case SECTION_DNS:
+        return &c->dns;
+    case SECTION_LISTEN:
+        return l;
+    case SECTION_TLS:
+        return &c->tls[instance];
+    case SECTION_ROUTE:
+        return &c->routes[instance];
+    default:
+        return c;
+    }
+}
+
+static bool is_list(enum value_type t)
+{
+    return t == VALUE_DURATIONS || t == VALUE_LISTEN || t == VALUE_SERVERS || t == VALUE_NETWORKS;
+}
+
+struct place config_place(struct config *c, enum section_kind section, size_t instance,
+                          const struct setting *s)
+{
+    char *base = base_of(c, section, instance, s);
+    return (struct place){
+        .setting = s,
+        .section = section,
+        .instance = instance,
+        .value = base + s->offset,
+        .n = is_list(s->type) ? (size_t *)(void *)(base + s->offset_n) : NULL,
+        .is_override = s->section != section,
+    };
+}
+
+bool walk_next(struct walk *w, struct config *c, struct place *at)
+{
+    for (; w->section < SECTION_KINDS; w->section++, w->instance = 0)
+        for (; w->instance < instances(c, w->section); w->instance++, w->row = 0)
+            while (w->row < config_n_settings) {
+                const struct setting *s = &config_settings[w->row++];
+                if (!config_setting_fits(s, w->section))
+                    continue;
+                *at = config_place(c, w->section, w->instance, s);
+                at->number = w->number++;
+                return true;
+            }
+    return false;
+}
+
+size_t config_line(const struct config *c, enum section_kind section, const char *key)
+{
+    struct config shallow = *c;
+    struct walk w = {0};
+    struct place at;
+    while (walk_next(&w, &shallow, &at))
+        if (at.section == section && strcmp(at.setting->key, key) == 0)
+            return c->lines[at.number];
+    return 0;
+}
