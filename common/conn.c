@@ -52,7 +52,9 @@ static void rewatch(struct conn *c)
     if (c->fd < 0 || c->is_ended)
         return;
     size_t held = buf_span(&c->in).n;
-    bool wants_in = !c->is_connecting && c->wants_input && !c->is_finishing && held < c->in.max;
+    /* What was not yet shown to the owner comes before the end of input that may be next. */
+    bool wants_in = !c->is_connecting && c->wants_input && !c->has_news && !c->is_finishing &&
+                    held < c->in.max;
     wants_in = wants_in || c->is_lingering;
     watch_set(&c->watch, wants_in, c->is_connecting || c->is_waiting);
 }
@@ -66,6 +68,12 @@ static void end(struct conn *c, enum conn_end why)
     timer_stop(&c->deadline);
     timer_stop(&c->soon);
     c->ops->ended(c->owner, why);
+}
+
+static void soon(struct conn *c)
+{
+    if (!c->soon.is_set && !c->is_ended)
+        timer_set(&c->soon, 0);
 }
 
 static void linger(struct conn *c)
@@ -116,6 +124,8 @@ static void flush(struct conn *c)
         c->was_full = false;
         if (c->ops->drained != NULL)
             c->ops->drained(c->owner);
+        if (!c->is_freed && buf_span(&c->out).n > 0)
+            soon(c); /* what `drained` wrote goes out in the next turn: others have theirs first */
     }
 }
 
@@ -126,6 +136,8 @@ static void tell_input(struct conn *c)
     c->has_news = false;
     if (buf_span(&c->in).n > 0 && !c->is_finishing)
         c->ops->input(c->owner);
+    if (!c->is_freed)
+        rewatch(c);
 }
 
 static void later(void *arg)
@@ -136,12 +148,6 @@ static void later(void *arg)
     if (!c->is_freed && !c->is_ended && !c->is_connecting && !c->is_waiting)
         flush(c);
     leave(c);
-}
-
-static void soon(struct conn *c)
-{
-    if (!c->soon.is_set && !c->is_ended && c->depth == 0)
-        timer_set(&c->soon, 0);
 }
 
 static void read_some(struct conn *c)
@@ -280,11 +286,9 @@ void conn_consume(struct conn *c, size_t n)
 void conn_want_input(struct conn *c, bool wanted)
 {
     c->wants_input = wanted;
-    if (wanted && buf_span(&c->in).n > 0) {
-        c->has_news = true;
-        if (!c->soon.is_set && !c->is_ended)
-            timer_set(&c->soon, 0);
-    }
+    c->has_news = wanted && buf_span(&c->in).n > 0;
+    if (c->has_news)
+        soon(c);
     rewatch(c);
 }
 
@@ -293,7 +297,8 @@ int conn_write(struct conn *c, const void *p, size_t n)
     if (c->is_ended || c->is_freed || buf_add(&c->out, p, n) < 0)
         return -1;
     c->was_full = true;
-    soon(c);
+    if (c->depth == 0) /* else the callback that is on the stack is followed by flush */
+        soon(c);
     return 0;
 }
 
@@ -311,8 +316,7 @@ void conn_finish(struct conn *c)
 {
     c->is_finishing = true;
     rewatch(c);
-    if (!c->soon.is_set && !c->is_ended)
-        timer_set(&c->soon, 0);
+    soon(c);
 }
 
 void conn_deadline(struct conn *c, int64_t in_ms)

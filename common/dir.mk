@@ -26,6 +26,7 @@ common_libcommon_a_SOURCES += common/conn.c common/conn.h
 common_libcommon_a_SOURCES += common/ipc.c common/ipc.h
 common_libcommon_a_SOURCES += common/jail.c common/jail.h
 common_libcommon_a_SOURCES += common/layout.c common/layout.h
+common_libcommon_a_SOURCES += common/peers.c common/peers.h
 common_libcommon_a_SOURCES += common/proc.c common/proc.h
 common_libcommon_a_SOURCES += common/spawn.c common/spawn.h
 common_libcommon_a_SOURCES += common/unixsock.c common/unixsock.h
@@ -42,6 +43,8 @@ tests_unit_common_test_SOURCES += tests/unit/common/test_content.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_net.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_ipc.c tests/unit/common/test_str.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_route.c
+tests_unit_common_test_SOURCES += tests/unit/common/test_conn.c
+tests_unit_common_test_SOURCES += tests/unit/common/test_peers.c
 tests_unit_common_test_LDADD = $(LIBS_COMMON) $(CRITERION_LIBS)
 
 check_PROGRAMS += tests/unit/common/test_sql
