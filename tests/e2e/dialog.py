@@ -9,8 +9,11 @@
     S: 250 2.1.0 *                      the next line; * stands for any text
     S-reply: 250                        a whole SMTP reply with this code, however many lines
     S-times 3: 250 *                    the line N times
-    S-has: SIZE 1000                    the last S-reply had this line (* as above)
+    S-list: +OK*                        a whole POP3 multi-line response that begins so
+    S-has: SIZE 1000                    the last S-reply or S-list had this line (* as above)
     S-has-not: AUTH*                    … and had none like this
+    S-until: From: *                    any lines, up to and with one like this
+    S-until-closed                      any lines, then the server closes
     S-closed                            the server closes and says no more
     C-half-close                        the client closes its sending side
     C-close                             the client closes
@@ -150,6 +153,24 @@ class Player:
     def do_S_has_not(self, step):
         if any(like(step.text, text) for text in self.last):
             raise AssertionError(f"a line {step.text!r} in {self.last}")
+
+    def do_S_list(self, step):
+        self.expect(step.text)
+        self.last = self.wire.multiline().decode("latin-1").split("\r\n")
+
+    def do_S_until(self, step):
+        self.push()
+        seen = []
+        while not seen or not like(step.text, seen[-1]):
+            line = self.wire.line()
+            if line is None:
+                raise AssertionError(f"no line {step.text!r} in {seen}")
+            seen.append(line)
+
+    def do_S_until_closed(self, _):
+        self.push()
+        while self.wire.line() is not None:
+            pass
 
     def do_S_closed(self, _):
         self.push()

@@ -1,0 +1,91 @@
+"""`barid queue`: what it says and does, as JSON and for people."""
+
+import json
+
+from harness import message
+from relaying import RelayTest, open_states, wait_for_empty_queue, wait_for_state
+
+FROM = "alice@example.org"
+TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$"
+
+
+class Queue(RelayTest):
+    def deferred(self, *addresses):
+        suite, remote = self.routed({"replies": {"RCPT": "451 4.7.1 not now"}})
+        for address in addresses:
+            suite.send(FROM, [address], message(f"for {address}"))
+        for address in addresses:
+            wait_for_state(suite, address, "deferred")
+        return suite, remote
+
+    def test_list_json(self):
+        suite, _ = self.deferred("carol@remote.example")
+        entry, = suite.queue()
+        self.assertEqual((entry["state"], entry["from"]), ("deferred", FROM))
+        self.assertGreater(entry["size"], len(message()))
+        self.assertRegex(entry["arrived"], TIME)
+        self.assertRegex(entry["expires"], TIME)
+        self.assertGreater(entry["expires"], entry["arrived"])
+        self.assertIn("127.0.0.1", entry["client"])
+        self.assertIn("login", entry)
+        recipient, = entry["recipients"]
+        self.assertEqual((recipient["address"], recipient["state"], recipient["attempts"]),
+                         ("carol@remote.example", "deferred", 1))
+        self.assertRegex(recipient["next_attempt"], TIME)
+        self.assertIn("451 4.7.1 not now", recipient["last_reply"])
+        self.assertEqual(suite.status()["queue"]["deferred"], 1)
+
+    def test_empty_list_is_an_empty_array(self):
+        suite = self.suite()
+        self.assertEqual(suite.queue(), [])
+
+    def test_show(self):
+        suite, _ = self.deferred("carol@remote.example")
+        entry, = suite.queue()
+        shown = suite.cli("queue", "show", entry["id"], json=True)
+        self.assertIn("carol@remote.example", json.dumps(shown))
+        self.assertIn("carol@remote.example", suite.cli("queue", "show", entry["id"]))
+
+    def test_unknown_ids_are_refused(self):
+        suite = self.suite()
+        for verb in ("show", "retry", "remove"):
+            for wrong in ("0000000000000", "no-such-id", "'; DROP TABLE messages; --"):
+                status, _, err = suite.run("queue", verb, wrong)
+                self.assertIn(status, (1, 2), f"queue {verb} {wrong}: {err}")
+
+    def test_filters(self):
+        suite, _ = self.deferred("carol@remote.example", "dave@remote.example")
+        for filters, count in ((("--to", "dave@remote.example"), 1), (("--from", FROM), 2),
+                               (("--from", "nobody@example.org"), 0), (("--state", "deferred"), 2),
+                               (("--state", "held"), 0), (("--domain", "remote.example"), 2),
+                               (("--domain", "other.example"), 0)):
+            self.assertEqual(len(suite.queue(*filters)), count, filters)
+
+    def test_remove_one_of_two(self):
+        suite, _ = self.deferred("carol@remote.example", "dave@remote.example")
+        chosen = next(m["id"] for m in suite.queue() if m["recipients"][0]["address"].startswith("carol"))
+        suite.cli("queue", "remove", chosen)
+        self.assertEqual(open_states(suite), {"dave@remote.example": "deferred"})
+
+    def test_hundreds_come_in_pages(self):
+        """Longer than one page of an answer: all of them, each once."""
+        suite, remote = self.routed({"replies": {"MAIL": "451 4.7.1 not now"}})
+        with suite.smtp() as client:
+            for n in range(450):
+                client.sendmail(FROM, [f"user{n}@remote.example"], message())
+        listed = suite.queue()
+        self.assertEqual({m["recipients"][0]["address"] for m in listed},
+                         {f"user{n}@remote.example" for n in range(450)})
+        self.assertEqual(len(listed), 450)
+        remote.script["replies"] = {}
+        suite.cli("queue", "retry", *(m["id"] for m in suite.queue()[:10]))
+        self.assertGreaterEqual(len(remote.wait(10)), 10)
+
+    def test_retry_by_filter(self):
+        suite, remote = self.deferred("carol@remote.example", "dave@remote.example")
+        remote.script["replies"] = {}
+        suite.cli("queue", "retry", "--to", "dave@remote.example")
+        self.assertEqual(remote.wait(1)[0]["rcpts"], ["dave@remote.example"])
+        suite.cli("queue", "retry", "--domain", "remote.example")
+        self.assertEqual(len(remote.wait(2)), 2)
+        wait_for_empty_queue(suite)
