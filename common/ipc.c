@@ -450,6 +450,9 @@ static bool receive_one(struct ipc *ch)
                         .msg_controllen = sizeof control.room};
     ssize_t n = recvmsg(ch->fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     if (n < 0) {
+        /* Told once, when the peer closed before it read all of ours; its last words come after. */
+        if (errno == ECONNRESET)
+            return true;
         if (errno != EAGAIN && errno != EINTR)
             broken(ch);
         return false;

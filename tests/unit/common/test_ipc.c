@@ -113,6 +113,20 @@ Test(ipc, peer_gone_answers_with_null)
     cr_assert_eq(smtpd.n_closed, 1);
 }
 
+/* What a peer said before it closed is heard, even if it closed without reading all of ours. */
+Test(ipc, last_words_of_a_peer)
+{
+    struct side smtpd, authd;
+    link_up(&smtpd, &authd, NULL);
+    uint64_t tag = ask(&smtpd, "a@example.org");
+    ipc_send_resolve_re(authd.ch, &(struct msg_resolve_re){.tag = tag}, -1);
+    ipc_close(authd.ch);
+    turn(smtpd.loop);
+    cr_assert_eq(smtpd.n_answers, 1);
+    cr_assert_eq(smtpd.n_unanswered, 0);
+    cr_assert_eq(smtpd.n_closed, 1);
+}
+
 Test(ipc, deadline_answers_with_null)
 {
     struct side smtpd, authd;
