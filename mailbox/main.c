@@ -1,0 +1,51 @@
+/* mailbox: reads mail for granted mailboxes. It sees no network and writes nothing. */
+#include "common/maildb.h"
+#include "common/proc.h"
+#include "mailbox/serve.h"
+
+static struct ipc *queue(void *owner)
+{
+    return proc_peer(owner, ROLE_QUEUE);
+}
+
+static int open_serve(struct proc *p, struct error *e)
+{
+    struct store *store = store_new(MAILDB_PATH);
+    struct serve *serve = store != NULL ? serve_new(proc_loop(p), store, queue, p) : NULL;
+    if (serve == NULL)
+        return error_set(e, "out of memory");
+    proc_set_state(p, serve);
+    return 0;
+}
+
+static void granted(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)from;
+    struct proc *p = owner;
+    if (fd >= 0)
+        serve_grant(proc_state(p), &m->box_grant, fd);
+}
+
+/* The parent stops pop3d before us: what is left are removals that queue has not answered. */
+static void leave_if_idle(struct proc *p)
+{
+    if (proc_is_draining(p) && !serve_is_busy(proc_state(p)))
+        proc_exit(p);
+}
+
+static const struct ipc_handler handlers[] = {{MSG_BOX_GRANT, granted}};
+static const struct proc_spec spec = {
+    .role = ROLE_MAILBOX,
+    .handlers = handlers,
+    .n_handlers = sizeof handlers / sizeof handlers[0],
+    .open = open_serve,
+    .turn = leave_if_idle,
+    .drain = leave_if_idle,
+    .files_max = 8192,
+    .root = "queue",
+};
+
+int main(int argc, char **argv)
+{
+    return proc_main(argc, argv, &spec);
+}

@@ -1,0 +1,386 @@
+#include "mailbox/serve.h"
+
+#include "common/log.h"
+#include "common/maildb.h"
+#include "common/pack.h"
+#include "common/verdict.h"
+#include "mailbox/spool.h"
+
+#define ENTRY_OCTETS 24
+#define PAGE         (LIST_MAX / ENTRY_OCTETS)
+#define PREFIX_MAX   (ADDRESS_MAX + 32)
+#define BACKLOG_BUSY (1U << 20) /* more than this unsent: no further question is read */
+
+/* Messages to be removed, collected until the last part came. */
+struct update {
+    uint64_t tag;
+    uint64_t *list;
+    size_t n, cap;
+    uint64_t asked; /* the question to queue */
+    bool is_begun;
+    bool is_running; /* it is open */
+};
+
+/* One granted channel. */
+struct access {
+    struct access *next;
+    struct serve *serve;
+    struct ipc *ch; /* NULL: closed, but its removal is under way */
+    uint64_t box, session;
+    uint64_t limit;     /* sequence numbers from here on came later */
+    uint64_t listed_to; /* the last sequence number given out */
+    uint64_t n_listed;
+    bool holds_lock;
+    struct timer wait;
+    struct update update;
+};
+
+struct serve {
+    struct loop *loop;
+    struct store *store;
+    struct ipc *(*queue)(void *owner);
+    void *owner;
+    struct access *first; /* in the order in which they came */
+};
+
+/* --- lock --- */
+
+static bool is_locked(const struct serve *v, uint64_t box)
+{
+    for (const struct access *a = v->first; a != NULL; a = a->next)
+        if (a->box == box && a->holds_lock)
+            return true;
+    return false;
+}
+
+static void unlink_access(struct access *a)
+{
+    struct access **at = &a->serve->first;
+    while (*at != a)
+        at = &(*at)->next;
+    *at = a->next;
+}
+
+static void access_free(struct access *a)
+{
+    unlink_access(a);
+    timer_stop(&a->wait);
+    ipc_close(a->ch);
+    free(a->update.list);
+    free(a);
+}
+
+static void say_opened(struct access *a, enum verdict verdict, enum box_reason reason)
+{
+    struct msg_box_opened m = {.verdict = (uint8_t)verdict, .reason = (uint8_t)reason};
+    ipc_send_box_opened(a->ch, &m, -1);
+}
+
+/* false: it could not be opened; that was said, and `a` is gone. */
+static bool take_lock(struct access *a)
+{
+    timer_stop(&a->wait);
+    if (store_limit(a->serve->store, a->box, &a->limit) < 0) {
+        say_opened(a, VERDICT_TRY_LATER, BOX_FAULT);
+        access_free(a);
+        return false;
+    }
+    a->holds_lock = true;
+    say_opened(a, VERDICT_OK, BOX_OK);
+    return true;
+}
+
+/* Ends a channel; who waited longest for its mailbox gets it. While a removal is under way the lock
+ * stays, so that nobody is shown what is about to go; `deleted` comes here again. */
+static void drop(struct access *a)
+{
+    struct serve *v = a->serve;
+    uint64_t box = a->box;
+    if (a->update.is_running) {
+        ipc_close(a->ch);
+        a->ch = NULL;
+        return;
+    }
+    access_free(a);
+    for (struct access *w = v->first, *next; w != NULL && !is_locked(v, box); w = next) {
+        next = w->next;
+        if (w->box == box)
+            take_lock(w);
+    }
+}
+
+static void waited_long_enough(void *arg)
+{
+    struct access *a = arg;
+    say_opened(a, VERDICT_TRY_LATER, BOX_IN_USE);
+    access_free(a);
+}
+
+static void misbehaved(struct access *a, const char *what)
+{
+    LOG(a->session, "channel-closed", LZ("because", what), LN("box", (int64_t)a->box));
+    drop(a);
+}
+
+/* --- list --- */
+
+static void on_list(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    static struct store_entry page[PAGE];
+    char octets[LIST_MAX];
+    struct access *a = owner;
+    (void)fd;
+    if (!a->holds_lock || m->box_list.after > a->listed_to) {
+        misbehaved(a, "list out of order");
+        return;
+    }
+    struct msg_box_list_re re = {.tag = m->box_list.tag, .verdict = VERDICT_TRY_LATER};
+    struct packer w = packer_on(octets, sizeof octets);
+    long n = store_list(a->serve->store, a->box, m->box_list.after, a->limit, page, PAGE);
+    for (long i = 0; i < n; i++) {
+        pack_uint(&w, page[i].sequence, 8);
+        pack_uint(&w, page[i].id, 8);
+        pack_uint(&w, page[i].octets, 8);
+        if (page[i].sequence <= a->listed_to)
+            continue;
+        a->listed_to = page[i].sequence;
+        a->n_listed++;
+    }
+    if (n >= 0)
+        re.verdict = VERDICT_OK;
+    re.entries = packer_span(&w);
+    re.is_last = n < PAGE;
+    ipc_send_box_list_re(from, &re, -1);
+    ipc_pause(from, ipc_backlog(from) > BACKLOG_BUSY);
+}
+
+/* --- read --- */
+
+static size_t add(char *out, size_t at, struct span s)
+{
+    if (s.n > 0)
+        memcpy(out + at, s.p, s.n);
+    return at + s.n;
+}
+
+static struct span make_prefix(char out[PREFIX_MAX], struct span sender)
+{
+    size_t n = add(out, 0, SPAN(MAILDB_PREFIX_BEGIN));
+    n = add(out, n, sender); /* at most ADDRESS_MAX: store_read checked it */
+    return (struct span){out, add(out, n, SPAN(MAILDB_PREFIX_END))};
+}
+
+static void send_content(struct ipc *to, uint64_t tag, const struct store_message *m)
+{
+    char prefix[PREFIX_MAX];
+    struct msg_box_read_re re = {.tag = tag, .verdict = VERDICT_TRY_LATER};
+    int fd = m->is_spooled ? spool_open(m->id, m->octets) : -1;
+    if (fd >= 0 || !m->is_spooled) {
+        re.verdict = VERDICT_OK;
+        re.octets = m->octets;
+        re.header = m->header;
+        re.flags = m->flags;
+        re.prefix = make_prefix(prefix, m->sender);
+        re.content = m->content;
+    }
+    ipc_send_box_read_re(to, &re, fd);
+    if (fd >= 0)
+        close(fd);
+}
+
+static void on_read(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    struct access *a = owner;
+    struct store *st = a->serve->store;
+    struct store_message found;
+    uint64_t tag = m->box_read.tag, sequence = m->box_read.sequence;
+    (void)fd;
+    if (!a->holds_lock || sequence == 0 || sequence > a->listed_to) {
+        misbehaved(a, "read of what was not listed");
+        return;
+    }
+    enum store_found rc = store_read(st, a->box, sequence, &found);
+    if (rc == STORE_FOUND) {
+        send_content(from, tag, &found);
+        store_done(st);
+    } else {
+        enum verdict v = rc == STORE_ABSENT ? VERDICT_NEVER : VERDICT_TRY_LATER;
+        struct msg_box_read_re re = {.tag = tag, .verdict = (uint8_t)v};
+        ipc_send_box_read_re(from, &re, -1);
+    }
+    ipc_pause(from, ipc_backlog(from) > BACKLOG_BUSY);
+}
+
+/* --- remove --- */
+
+static void answer_update(struct access *a, enum verdict verdict)
+{
+    struct msg_box_update_re re = {.tag = a->update.tag, .verdict = (uint8_t)verdict};
+    free(a->update.list);
+    a->update = (struct update){0};
+    if (a->ch == NULL)
+        drop(a);
+    else
+        ipc_send_box_update_re(a->ch, &re, -1);
+}
+
+static void deleted(void *arg, const union msg *answer, int fd)
+{
+    struct access *a = arg;
+    (void)fd;
+    unsigned v = answer != NULL ? answer->box_delete_re.verdict : VERDICT_TRY_LATER;
+    answer_update(a, v == VERDICT_OK ? VERDICT_OK : VERDICT_TRY_LATER);
+}
+
+/* One part; the first one is the question. 0, or -1. */
+static int send_part(struct access *a, struct ipc *queue, struct msg_box_delete *m)
+{
+    if (m->tag != 0)
+        return ipc_send_box_delete(queue, m, -1);
+    a->update.asked = ipc_ask_box_delete(queue, m, -1, DELETE_MS, deleted, a);
+    return a->update.asked != 0 ? 0 : -1;
+}
+
+/* Without its last part queue removes nothing, so a failure on the way is safe. */
+static int send_delete(struct access *a)
+{
+    char octets[LIST_MAX];
+    struct ipc *queue = a->serve->queue(a->serve->owner);
+    struct msg_box_delete m = {.box = a->box, .session = a->session};
+    for (size_t i = 0; i < a->update.n;) {
+        struct packer w = packer_on(octets, sizeof octets);
+        while (i < a->update.n && w.n + 8 <= w.cap)
+            pack_uint(&w, a->update.list[i++], 8);
+        m.sequences = packer_span(&w);
+        m.is_last = i == a->update.n;
+        if (send_part(a, queue, &m) < 0) {
+            ipc_cancel(queue, m.tag);
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static void finish_update(struct access *a)
+{
+    if (a->update.n == 0) {
+        answer_update(a, VERDICT_OK);
+    } else if (send_delete(a) < 0) {
+        answer_update(a, VERDICT_TRY_LATER);
+    } else {
+        a->update.is_running = true;
+        free(a->update.list);
+        a->update.list = NULL;
+    }
+}
+
+/* Ascending, so that none comes twice, and not more than were listed. NULL, or what is wrong. */
+static const char *collect(struct access *a, struct span sequences)
+{
+    struct update *u = &a->update;
+    struct unpacker r = unpacker_on(sequences);
+    while (r.left.n > 0) {
+        uint64_t sequence = unpack_uint(&r, 8);
+        uint64_t last = u->n > 0 ? u->list[u->n - 1] : 0;
+        if (r.failed || sequence <= last || sequence > a->listed_to || u->n >= a->n_listed)
+            return "removal of what was not listed";
+        if (array_reserve((void **)&u->list, &u->cap, u->n + 1, sizeof *u->list) < 0)
+            return "no memory";
+        u->list[u->n++] = sequence;
+    }
+    return NULL;
+}
+
+static void on_update(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    struct access *a = owner;
+    struct update *u = &a->update;
+    (void)from, (void)fd;
+    if (!a->holds_lock || u->is_running || (u->is_begun && u->tag != m->box_update.tag)) {
+        misbehaved(a, "removal out of order");
+        return;
+    }
+    u->is_begun = true;
+    u->tag = m->box_update.tag;
+    const char *wrong = collect(a, m->box_update.sequences);
+    if (wrong != NULL)
+        misbehaved(a, wrong);
+    else if (m->box_update.is_last)
+        finish_update(a);
+}
+
+/* --- the channel --- */
+
+static void on_close(void *owner, struct ipc *ch)
+{
+    (void)ch;
+    drop(owner);
+}
+
+static void on_drain(void *owner, struct ipc *ch)
+{
+    (void)owner;
+    ipc_pause(ch, false);
+}
+
+static const struct ipc_handler handlers[] = {
+    {MSG_BOX_LIST, on_list}, {MSG_BOX_READ, on_read}, {MSG_BOX_UPDATE, on_update}};
+static const struct ipc_ops ops = {
+    .handlers = handlers,
+    .n_handlers = sizeof handlers / sizeof handlers[0],
+    .on_close = on_close,
+    .on_drain = on_drain,
+};
+
+void serve_grant(struct serve *v, const struct msg_box_grant *m, int fd)
+{
+    struct access *a = calloc(1, sizeof *a);
+    if (a == NULL) {
+        close(fd);
+        return;
+    }
+    *a = (struct access){.serve = v, .box = m->box, .session = m->session};
+    timer_init(&a->wait, v->loop, waited_long_enough, a);
+    a->ch = ipc_open(v->loop, fd, ROLE_MAILBOX, ROLE_POP3D, &ops, a);
+    if (a->ch == NULL) {
+        free(a);
+        return;
+    }
+    struct access **at = &v->first;
+    while (*at != NULL)
+        at = &(*at)->next;
+    *at = a;
+    if (is_locked(v, a->box))
+        timer_set(&a->wait, LOCK_WAIT_MS);
+    else
+        take_lock(a);
+}
+
+bool serve_is_busy(const struct serve *v)
+{
+    for (const struct access *a = v->first; a != NULL; a = a->next)
+        if (a->update.is_running)
+            return true;
+    return false;
+}
+
+struct serve *serve_new(struct loop *loop, struct store *store, struct ipc *(*queue)(void *owner),
+                        void *owner)
+{
+    struct serve *v = calloc(1, sizeof *v);
+    if (v != NULL)
+        *v = (struct serve){.loop = loop, .store = store, .queue = queue, .owner = owner};
+    return v;
+}
+
+void serve_free(struct serve *v)
+{
+    if (v == NULL)
+        return;
+    while (v->first != NULL) {
+        if (v->first->update.is_running)
+            ipc_cancel(v->queue(v->owner), v->first->update.asked);
+        access_free(v->first);
+    }
+    free(v);
+}

@@ -1,0 +1,30 @@
+/* Granted channels. authd says "whoever holds the other end of this may use mailbox 17"; what comes
+ * on it can name messages of that mailbox and of nothing else, and only those that were there when
+ * it was opened (RFC 1939 3: later mail is for the next session).
+ *
+ * A mailbox is locked for one channel as long as that is open, and until a removal it asked for is
+ * decided. Removals go to queue, all of them in one transaction; nobody here writes. */
+#ifndef BARID_MAILBOX_SERVE_H
+#define BARID_MAILBOX_SERVE_H
+
+#include "common/ipc.h"
+#include "mailbox/store.h"
+
+/* Who comes while the mailbox is locked waits so long: the end of a session and the beginning of
+ * the user's next one cross each other on two channels. */
+#define LOCK_WAIT_MS 300
+/* Less than pop3d waits, so that it hears what queue's silence means from us. */
+#define DELETE_MS 50000
+
+struct serve;
+
+/* `queue` gives the channel to queue, or NULL while it is down. NULL without memory. */
+struct serve *serve_new(struct loop *loop, struct store *store, struct ipc *(*queue)(void *owner),
+                        void *owner);
+void serve_free(struct serve *v);
+/* Takes over fd. */
+void serve_grant(struct serve *v, const struct msg_box_grant *m, int fd);
+/* A removal is under way. */
+bool serve_is_busy(const struct serve *v);
+
+#endif

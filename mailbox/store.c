@@ -1,0 +1,189 @@
+#include "mailbox/store.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/maildb.h"
+#include "common/proto.h"
+#include "common/sql.h"
+
+#define OPEN_LOG_MS 10000 /* a store that cannot be opened is said so often at most */
+
+enum statement { LIMIT, LIST, READ, STATEMENTS };
+
+static const char *const statements[STATEMENTS] = {
+    [LIMIT] = "SELECT next_seq, forgotten FROM box WHERE id = ?1",
+    [LIST] = "SELECT seq, message, octets FROM entry WHERE box = ?1 AND seq > ?2 AND seq < ?3"
+             " ORDER BY seq LIMIT ?4",
+    [READ] = "SELECT m.id, m.sender, m.size, m.header, m.flags, m.spooled, m.content, e.octets"
+             " FROM entry AS e JOIN message AS m ON m.id = e.message"
+             " WHERE e.box = ?1 AND e.seq = ?2",
+};
+
+struct store {
+    const char *path;
+    sqlite3 *db; /* NULL: not open */
+    sqlite3_stmt *prepared[STATEMENTS];
+    int64_t open_logged_ms;
+};
+
+struct store *store_new(const char *path)
+{
+    struct store *st = calloc(1, sizeof *st);
+    if (st != NULL)
+        *st = (struct store){.path = path, .open_logged_ms = -OPEN_LOG_MS};
+    return st;
+}
+
+static void shut(struct store *st)
+{
+    for (size_t i = 0; i < STATEMENTS; i++) {
+        sqlite3_finalize(st->prepared[i]);
+        st->prepared[i] = NULL;
+    }
+    sql_close(st->db);
+    st->db = NULL;
+}
+
+void store_free(struct store *st)
+{
+    if (st == NULL)
+        return;
+    shut(st);
+    free(st);
+}
+
+static void log_closed(struct store *st, const struct error *e)
+{
+    int64_t now = clock_mono_ms();
+    if (now - st->open_logged_ms < OPEN_LOG_MS)
+        return;
+    st->open_logged_ms = now;
+    LOG(0, "store-closed", LZ("why", e->text));
+}
+
+/* The statement, ready to be bound; or NULL. */
+static sqlite3_stmt *get(struct store *st, enum statement which)
+{
+    struct error e;
+    const struct sql_spec spec = {.path = st->path,
+                                  .application_id = MAILDB_APPLICATION_ID,
+                                  .version = MAILDB_VERSION,
+                                  .is_readonly = true};
+    if (st->db == NULL && (st->db = sql_open(&spec, &e)) == NULL) {
+        log_closed(st, &e);
+        return NULL;
+    }
+    if (st->prepared[which] == NULL)
+        st->prepared[which] = sql_prepare(st->db, statements[which], &e);
+    if (st->prepared[which] == NULL) {
+        log_closed(st, &e);
+        shut(st);
+        return NULL;
+    }
+    return st->prepared[which];
+}
+
+int store_limit(struct store *st, uint64_t box, uint64_t *limit)
+{
+    sqlite3_stmt *s = get(st, LIMIT);
+    if (s == NULL)
+        return -1;
+    sql_bind_u64(s, 1, box);
+    *limit = 1;
+    int rc = sql_step(s);
+    if (rc == 1 && sql_column_u64(s, 1) == 0)
+        *limit = sql_column_u64(s, 0);
+    if (rc < 0 || *limit == 0) {
+        shut(st);
+        return -1;
+    }
+    sql_reset(s);
+    return 0;
+}
+
+long store_list(struct store *st, uint64_t box, uint64_t after, uint64_t limit,
+                struct store_entry *out, size_t cap)
+{
+    sqlite3_stmt *s = get(st, LIST);
+    if (s == NULL)
+        return -1;
+    sql_bind_u64(s, 1, box);
+    sql_bind_u64(s, 2, after);
+    sql_bind_u64(s, 3, limit);
+    sql_bind_u64(s, 4, cap);
+    size_t n = 0;
+    int rc = 1;
+    while (n < cap && (rc = sql_step(s)) == 1) {
+        struct store_entry e = {
+            .sequence = sql_column_u64(s, 0),
+            .id = sql_column_u64(s, 1),
+            .octets = sql_column_u64(s, 2),
+        };
+        if (e.sequence <= after || e.sequence >= limit || e.id == 0 || e.octets == 0) {
+            LOG(e.id, "damaged", LZ("row", "entry"), LN("box", (int64_t)box));
+            rc = -1;
+            break;
+        }
+        after = e.sequence;
+        out[n++] = e;
+    }
+    if (rc < 0) {
+        shut(st);
+        return -1;
+    }
+    sql_reset(s);
+    return (long)n;
+}
+
+/* What stands in the row must agree with itself before any of it is believed. */
+static bool is_sound(const struct store_message *m, uint64_t octets_listed)
+{
+    if (m->id == 0 || m->octets == 0 || m->header > m->octets)
+        return false;
+    if (m->sender.n > ADDRESS_MAX || octets_listed != maildb_prefix_octets(m->sender) + m->octets)
+        return false;
+    for (size_t i = 0; i < m->sender.n; i++)
+        if ((unsigned char)m->sender.p[i] < ' ')
+            return false;
+    return m->is_spooled ? m->content.n == 0
+                         : m->content.n == m->octets && m->content.n <= CHUNK_MAX;
+}
+
+enum store_found store_read(struct store *st, uint64_t box, uint64_t sequence,
+                            struct store_message *out)
+{
+    sqlite3_stmt *s = get(st, READ);
+    if (s == NULL)
+        return STORE_FAILED;
+    sql_bind_u64(s, 1, box);
+    sql_bind_u64(s, 2, sequence);
+    int rc = sql_step(s);
+    if (rc == 0)
+        return STORE_ABSENT;
+    if (rc < 0) {
+        shut(st);
+        return STORE_FAILED;
+    }
+    uint64_t flags = sql_column_u64(s, 4);
+    *out = (struct store_message){
+        .id = sql_column_u64(s, 0),
+        .sender = sql_column(s, 1),
+        .octets = sql_column_u64(s, 2),
+        .header = sql_column_u64(s, 3),
+        .flags = (uint8_t)flags,
+        .is_spooled = sql_column_u64(s, 5) != 0,
+        .content = sql_column(s, 6),
+    };
+    if (flags <= UINT8_MAX && is_sound(out, sql_column_u64(s, 7)))
+        return STORE_FOUND;
+    LOG(out->id, "damaged", LZ("row", "message"), LN("box", (int64_t)box),
+        LN("sequence", (int64_t)sequence));
+    sql_reset(s);
+    return STORE_FAILED;
+}
+
+void store_done(struct store *st)
+{
+    if (st->db != NULL && st->prepared[READ] != NULL)
+        sql_reset(st->prepared[READ]);
+}

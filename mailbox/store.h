@@ -1,0 +1,49 @@
+/* The reader's view of mail.db: every SQL statement of mailbox is in store.c. Read-only, one short
+ * statement at a time, so that no checkpoint of the writer waits for us. The file is opened when it
+ * is first asked for and again after any failure: queue makes it, and may be late.
+ *
+ * What a row says is checked here; a damaged one is logged and is "could not", never a crash. */
+#ifndef BARID_MAILBOX_STORE_H
+#define BARID_MAILBOX_STORE_H
+
+#include "common/str.h"
+
+struct store;
+
+struct store_entry {
+    uint64_t sequence, id;
+    uint64_t octets; /* with the Return-Path field in front */
+};
+
+struct store_message {
+    uint64_t id;
+    struct span sender;
+    uint64_t octets; /* of the content */
+    uint64_t header; /* of that, the header section */
+    uint8_t flags;   /* enum content_flag */
+    bool is_spooled; /* then content is empty and in a file */
+    struct span content;
+};
+
+/* `path` must outlive it. NULL without memory. */
+struct store *store_new(const char *path);
+void store_free(struct store *st);
+
+/* The first sequence number that is not in the mailbox yet; 1 for a mailbox that never got mail.
+ * 0, or -1. */
+int store_limit(struct store *st, uint64_t box, uint64_t *limit);
+/* At most `cap` entries of a mailbox with after < sequence < limit, in order. Their number, or -1.
+ */
+long store_list(struct store *st, uint64_t box, uint64_t after, uint64_t limit,
+                struct store_entry *out, size_t cap);
+
+enum store_found {
+    STORE_FOUND, /* its spans are valid until store_done */
+    STORE_ABSENT,
+    STORE_FAILED,
+};
+enum store_found store_read(struct store *st, uint64_t box, uint64_t sequence,
+                            struct store_message *out);
+void store_done(struct store *st);
+
+#endif

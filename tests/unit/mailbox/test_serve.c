@@ -1,0 +1,470 @@
+#include "mailbox/serve.h"
+
+#include "common/pack.h"
+#include "common/unixsock.h"
+#include "common/verdict.h"
+#include "fixture.h"
+
+#include <criterion/criterion.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#define PAGE 1024
+
+/* serve between real channels: a pop3d that asks, and a queue that keeps what it was told. */
+struct stage {
+    sqlite3 *db;
+    struct loop *loop;
+    struct store *store;
+    struct serve *serve;
+    struct ipc *to_queue, *queue;
+    unsigned verdict; /* what queue answers; 99: nothing */
+    unsigned parts;
+    uint64_t removed[8000], n_removed, removed_box, last_tag;
+    bool got_last;
+};
+
+/* One pop3d session. */
+struct client {
+    struct stage *st;
+    struct ipc *ch;
+    int opened, reason; /* -1: not yet */
+    bool is_closed, is_answered;
+    union msg answer;
+    char octets[IPC_MAX];
+    size_t n_octets;
+    char prefix[1024];
+    size_t n_prefix;
+    int fd;
+};
+
+static void on_delete(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)from, (void)fd;
+    struct stage *st = owner;
+    struct unpacker r = unpacker_on(m->box_delete.sequences);
+    while (r.left.n > 0 && !r.failed)
+        st->removed[st->n_removed++] = unpack_uint(&r, 8);
+    st->parts++;
+    st->removed_box = m->box_delete.box;
+    st->last_tag = m->box_delete.tag;
+    st->got_last = m->box_delete.is_last;
+    struct msg_box_delete_re re = {.tag = st->last_tag, .verdict = (uint8_t)st->verdict};
+    if (st->got_last && st->verdict != 99)
+        ipc_send_box_delete_re(from, &re, -1);
+}
+
+static void queue_closed(void *owner, struct ipc *ch)
+{
+    struct stage *st = owner;
+    ipc_close(ch);
+    if (ch == st->queue)
+        st->queue = NULL;
+    else
+        st->to_queue = NULL;
+}
+
+static const struct ipc_handler queue_handlers[] = {{MSG_BOX_DELETE, on_delete}};
+static const struct ipc_ops queue_ops = {
+    .handlers = queue_handlers, .n_handlers = 1, .on_close = queue_closed};
+
+static struct ipc *give_queue(void *owner)
+{
+    struct stage *st = owner;
+    return st->to_queue;
+}
+
+static void turns(struct stage *st, int n)
+{
+    for (int i = 0; i < n; i++)
+        loop_turn(st->loop, 2);
+}
+
+static struct stage *begin(bool with_db)
+{
+    struct stage *st = calloc(1, sizeof *st);
+    int fds[2];
+    st->db = fixture_begin(with_db);
+    if (with_db)
+        fixture_run(st->db, "INSERT INTO box VALUES (17, 0, 0, 10, 0), (18, 0, 0, 5000, 0)");
+    st->loop = loop_new();
+    st->store = store_new(MAILDB_PATH);
+    st->serve = serve_new(st->loop, st->store, give_queue, st);
+    cr_assert_eq(unixsock_pair(fds), 0);
+    st->to_queue = ipc_open(st->loop, fds[0], ROLE_MAILBOX, ROLE_QUEUE, &queue_ops, st);
+    st->queue = ipc_open(st->loop, fds[1], ROLE_QUEUE, ROLE_MAILBOX, &queue_ops, st);
+    return st;
+}
+
+static void end(struct stage *st)
+{
+    serve_free(st->serve);
+    store_free(st->store);
+    ipc_close(st->to_queue);
+    ipc_close(st->queue);
+    loop_free(st->loop);
+    fixture_end(st->db);
+    free(st);
+}
+
+static void on_opened(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)from, (void)fd;
+    struct client *c = owner;
+    c->opened = m->box_opened.verdict;
+    c->reason = m->box_opened.reason;
+}
+
+static void client_closed(void *owner, struct ipc *ch)
+{
+    struct client *c = owner;
+    ipc_close(ch);
+    c->ch = NULL;
+    c->is_closed = true;
+}
+
+static const struct ipc_handler client_handlers[] = {{MSG_BOX_OPENED, on_opened}};
+static const struct ipc_ops client_ops = {
+    .handlers = client_handlers, .n_handlers = 1, .on_close = client_closed};
+
+static void grant(struct client *c, struct stage *st, uint64_t box)
+{
+    int fds[2];
+    *c = (struct client){.st = st, .opened = -1, .reason = -1, .fd = -1};
+    cr_assert_eq(unixsock_pair(fds), 0);
+    c->ch = ipc_open(st->loop, fds[1], ROLE_POP3D, ROLE_MAILBOX, &client_ops, c);
+    struct msg_box_grant m = {
+        .box = box, .session = 5, .address = SPAN("a@b"), .client = SPAN("c")};
+    serve_grant(st->serve, &m, fds[0]);
+    turns(st, 4);
+}
+
+static void keep(struct client *c, struct span octets)
+{
+    memcpy(c->octets, octets.p, octets.n);
+    c->n_octets = octets.n;
+}
+
+static void on_answer(void *arg, const union msg *answer, int fd)
+{
+    struct client *c = arg;
+    c->is_answered = answer != NULL;
+    c->fd = fd;
+    if (answer != NULL)
+        c->answer = *answer;
+}
+
+static void on_list_answer(void *arg, const union msg *answer, int fd)
+{
+    on_answer(arg, answer, fd);
+    if (answer != NULL)
+        keep(arg, answer->box_list_re.entries);
+}
+
+static void on_read_answer(void *arg, const union msg *answer, int fd)
+{
+    struct client *c = arg;
+    on_answer(arg, answer, fd);
+    if (answer == NULL)
+        return;
+    keep(c, answer->box_read_re.content);
+    c->n_prefix = answer->box_read_re.prefix.n;
+    memcpy(c->prefix, answer->box_read_re.prefix.p, c->n_prefix);
+}
+
+static size_t list(struct client *c, uint64_t after)
+{
+    struct msg_box_list m = {.after = after};
+    c->is_answered = false;
+    ipc_ask_box_list(c->ch, &m, -1, 1000, on_list_answer, c);
+    turns(c->st, 4);
+    return c->is_answered ? c->n_octets / 24 : SIZE_MAX;
+}
+
+static void read_message(struct client *c, uint64_t sequence)
+{
+    struct msg_box_read m = {.sequence = sequence};
+    c->is_answered = false;
+    ipc_ask_box_read(c->ch, &m, -1, 1000, on_read_answer, c);
+    turns(c->st, 4);
+}
+
+/* Parts of `per_part` sequences each, from `from` up to `to`. */
+static void update(struct client *c, uint64_t from, uint64_t to, size_t per_part)
+{
+    static char octets[LIST_MAX];
+    struct msg_box_update m = {0};
+    c->is_answered = false;
+    while (from <= to) {
+        struct packer w = packer_on(octets, sizeof octets);
+        for (size_t i = 0; i < per_part && from <= to; i++)
+            pack_uint(&w, from++, 8);
+        m.sequences = packer_span(&w);
+        m.is_last = from > to;
+        if (m.tag == 0)
+            ipc_ask_box_update(c->ch, &m, -1, 60000, on_answer, c);
+        else
+            ipc_send_box_update(c->ch, &m, -1);
+    }
+    turns(c->st, 8);
+}
+
+Test(serve, lists_and_reads)
+{
+    struct stage *st = begin(true);
+    struct client c;
+    fixture_add(st->db, 17, 2, 102, SPAN("A: b\r\n\r\ntext\r\n"));
+    fixture_add(st->db, 17, 5, 105, SPAN("A: b\r\n"));
+    grant(&c, st, 17);
+    cr_assert_eq(c.opened, VERDICT_OK);
+    cr_assert_eq(list(&c, 0), 2);
+    cr_expect(c.answer.box_list_re.is_last);
+    read_message(&c, 2);
+    cr_assert(c.is_answered);
+    cr_expect_eq(c.answer.box_read_re.verdict, VERDICT_OK);
+    cr_expect_eq(c.answer.box_read_re.octets, 14);
+    cr_expect_eq(c.answer.box_read_re.header, 8);
+    cr_expect_eq(c.n_octets, 14);
+    cr_expect_arr_eq(c.octets, "A: b\r\n\r\ntext\r\n", 14);
+    cr_expect_eq(c.n_prefix, 28);
+    cr_expect_arr_eq(c.prefix, "Return-Path: <a@b.example>\r\n", 28);
+    read_message(&c, 3);
+    cr_expect_eq(c.answer.box_read_re.verdict, VERDICT_NEVER, "it is not there");
+    ipc_close(c.ch);
+    end(st);
+}
+
+/* More than a page, and what comes while the session is open stays out of it. */
+Test(serve, pages_and_snapshot)
+{
+    struct stage *st = begin(true);
+    struct client c;
+    fixture_run(st->db, "BEGIN");
+    for (uint64_t i = 1; i <= 2 * PAGE; i++)
+        fixture_add(st->db, 18, i, 1000 + i, SPAN("A: b\r\n"));
+    fixture_run(st->db, "COMMIT; UPDATE box SET next_seq = 2049 WHERE id = 18");
+    grant(&c, st, 18);
+    cr_expect_eq(list(&c, 0), PAGE);
+    cr_expect(!c.answer.box_list_re.is_last);
+    fixture_add(st->db, 18, 2049, 9000, SPAN("A: b\r\n"));
+    cr_expect_eq(list(&c, PAGE), PAGE);
+    cr_expect_eq(list(&c, 2 * PAGE), 0);
+    cr_expect(c.answer.box_list_re.is_last);
+    read_message(&c, 2049);
+    cr_expect(c.is_closed, "what was not listed cannot be read");
+    end(st);
+}
+
+Test(serve, one_session_per_mailbox)
+{
+    struct stage *st = begin(true);
+    struct client first, second, other, third;
+    grant(&first, st, 17);
+    grant(&other, st, 18);
+    cr_expect_eq(first.opened, VERDICT_OK);
+    cr_expect_eq(other.opened, VERDICT_OK, "another mailbox is not locked");
+    grant(&second, st, 17);
+    cr_expect_eq(second.opened, -1, "it waits a moment");
+    for (int i = 0; i < 500 && !second.is_closed; i++)
+        turns(st, 1);
+    cr_expect_eq(second.opened, VERDICT_TRY_LATER);
+    cr_expect_eq(second.reason, BOX_IN_USE);
+    cr_expect(second.is_closed);
+    grant(&third, st, 17);
+    ipc_close(first.ch);
+    turns(st, 4);
+    cr_expect_eq(third.opened, VERDICT_OK, "the first went while the third waited");
+    ipc_close(third.ch);
+    ipc_close(other.ch);
+    end(st);
+}
+
+Test(serve, removes_through_queue)
+{
+    struct stage *st = begin(true);
+    struct client c;
+    fixture_run(st->db, "BEGIN");
+    for (uint64_t i = 1; i <= 4000; i++)
+        fixture_add(st->db, 18, i, 1000 + i, SPAN("A: b\r\n"));
+    fixture_run(st->db, "COMMIT");
+    grant(&c, st, 18);
+    for (uint64_t after = 0; after < 4000;) {
+        size_t n = list(&c, after);
+        cr_assert(n <= PAGE);
+        after += n;
+    }
+    update(&c, 1, 3990, 700);
+    cr_expect(c.is_answered);
+    cr_expect_eq(c.answer.box_update_re.verdict, VERDICT_OK);
+    cr_expect_eq(st->removed_box, 18);
+    cr_expect_eq(st->n_removed, 3990);
+    cr_expect_eq(st->removed[3989], 3990);
+    cr_expect_gt(st->parts, 1);
+    cr_expect(st->got_last);
+    st->verdict = VERDICT_TRY_LATER;
+    update(&c, 3991, 3992, 700);
+    cr_expect_eq(c.answer.box_update_re.verdict, VERDICT_TRY_LATER);
+    ipc_close(st->to_queue);
+    st->to_queue = NULL;
+    update(&c, 3991, 3992, 700);
+    cr_expect_eq(c.answer.box_update_re.verdict, VERDICT_TRY_LATER, "queue is down");
+    ipc_close(c.ch);
+    end(st);
+}
+
+/* queue dies with the question open; the lock stays until then, even if the session is gone. */
+Test(serve, queue_dies)
+{
+    struct stage *st = begin(true);
+    struct client c, next;
+    fixture_add(st->db, 17, 1, 101, SPAN("A: b\r\n"));
+    grant(&c, st, 17);
+    list(&c, 0);
+    st->verdict = 99;
+    update(&c, 1, 1, 10);
+    cr_expect(!c.is_answered);
+    cr_expect(serve_is_busy(st->serve));
+    ipc_close(c.ch);
+    turns(st, 4);
+    grant(&next, st, 17);
+    cr_expect_eq(next.opened, -1);
+    ipc_close(st->queue);
+    st->queue = NULL;
+    turns(st, 4);
+    cr_expect(!serve_is_busy(st->serve));
+    cr_expect_eq(next.opened, VERDICT_OK);
+    ipc_close(next.ch);
+    end(st);
+}
+
+/* A pop3d that was taken over: each costs it its channel, and nothing reaches queue. */
+static const struct {
+    uint64_t first[3];
+    size_t n;
+    bool is_listed;
+} forbidden[] = {
+    {{2, 1}, 2, true},    {{1, 1}, 2, true}, {{0}, 1, true},          {{4}, 1, true},
+    {{1, 2, 3}, 3, true}, {{1}, 1, false},   {{UINT64_MAX}, 1, true},
+};
+
+Test(serve, forbidden_removals)
+{
+    for (size_t i = 0; i < sizeof forbidden / sizeof *forbidden; i++) {
+        struct stage *st = begin(true);
+        struct client c;
+        char octets[24];
+        fixture_add(st->db, 17, 1, 101, SPAN("A: b\r\n"));
+        fixture_add(st->db, 17, 3, 103, SPAN("A: b\r\n"));
+        grant(&c, st, 17);
+        if (forbidden[i].is_listed)
+            list(&c, 0);
+        struct packer w = packer_on(octets, sizeof octets);
+        for (size_t k = 0; k < forbidden[i].n; k++)
+            pack_uint(&w, forbidden[i].first[k], 8);
+        struct msg_box_update m = {.sequences = packer_span(&w), .is_last = 1};
+        ipc_ask_box_update(c.ch, &m, -1, 1000, on_answer, &c);
+        turns(st, 6);
+        cr_expect(c.is_closed, "row %zu", i);
+        cr_expect_eq(st->parts, 0, "row %zu", i);
+        end(st);
+    }
+}
+
+/* Misbehaving while a removal is under way must not leave queue's answer without its receiver. */
+Test(serve, misbehaves_while_removing)
+{
+    struct stage *st = begin(true);
+    struct client c;
+    fixture_add(st->db, 17, 1, 101, SPAN("A: b\r\n"));
+    grant(&c, st, 17);
+    list(&c, 0);
+    st->verdict = 99;
+    update(&c, 1, 1, 10);
+    struct msg_box_update again = {.is_last = 1};
+    ipc_ask_box_update(c.ch, &again, -1, 1000, on_answer, &c);
+    turns(st, 4);
+    cr_expect(c.is_closed);
+    cr_expect(serve_is_busy(st->serve));
+    struct msg_box_delete_re re = {.tag = st->last_tag};
+    ipc_send_box_delete_re(st->queue, &re, -1);
+    turns(st, 4);
+    cr_expect(!serve_is_busy(st->serve));
+    end(st);
+}
+
+/* --- content in files --- */
+
+static void add_spooled(struct stage *st, uint64_t octets_in_file)
+{
+    char name[MAILDB_SPOOL_NAME], piece[1000];
+    fixture_run(st->db, "INSERT INTO message VALUES (104, 1, 2, 'a@b.example', '', '', '',"
+                        " 200000, 8, 0, 0, 1, NULL);"
+                        "INSERT INTO entry VALUES (17, 4, 104, 200028)");
+    maildb_spool_name(name, 104);
+    int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    memset(piece, 'x', sizeof piece);
+    for (uint64_t at = 0; at < octets_in_file; at += sizeof piece)
+        cr_assert_eq(write(fd, piece, sizeof piece), (ssize_t)sizeof piece);
+    close(fd);
+}
+
+Test(serve, large_content_is_a_descriptor)
+{
+    struct stage *st = begin(true);
+    struct client c;
+    char octet;
+    add_spooled(st, 200000);
+    grant(&c, st, 17);
+    list(&c, 0);
+    read_message(&c, 4);
+    cr_expect_eq(c.answer.box_read_re.verdict, VERDICT_OK);
+    cr_expect_eq(c.answer.box_read_re.octets, 200000);
+    cr_expect_eq(c.n_octets, 0);
+    cr_assert(c.fd >= 0);
+    cr_expect_eq(pread(c.fd, &octet, 1, 199999), 1);
+    cr_expect_eq(fcntl(c.fd, F_GETFL) & O_ACCMODE, O_RDONLY);
+    close(c.fd);
+    ipc_close(c.ch);
+    end(st);
+}
+
+Test(serve, damaged_files_are_could_not)
+{
+    char name[MAILDB_SPOOL_NAME];
+    maildb_spool_name(name, 104);
+    for (int damage = 0; damage < 4; damage++) {
+        struct stage *st = begin(true);
+        struct client c;
+        add_spooled(st, damage == 0 ? 199000 : 200000);
+        if (damage >= 1)
+            cr_assert_eq(rename(name, "elsewhere"), 0);
+        if (damage == 2)
+            cr_assert_eq(symlink("../elsewhere", name), 0);
+        if (damage == 3)
+            cr_assert_eq(mkfifo(name, 0600), 0);
+        grant(&c, st, 17);
+        list(&c, 0);
+        read_message(&c, 4);
+        cr_assert(c.is_answered);
+        cr_expect_eq(c.answer.box_read_re.verdict, VERDICT_TRY_LATER, "damage %d", damage);
+        cr_expect_eq(c.fd, -1);
+        ipc_close(c.ch);
+        end(st);
+    }
+}
+
+Test(serve, no_store_yet)
+{
+    struct stage *st = begin(false);
+    struct client c;
+    grant(&c, st, 17);
+    cr_expect_eq(c.opened, VERDICT_TRY_LATER);
+    cr_expect_eq(c.reason, BOX_FAULT);
+    cr_expect(c.is_closed);
+    st->db = fixture_open_writer();
+    grant(&c, st, 17);
+    cr_expect_eq(c.opened, VERDICT_OK);
+    cr_expect_eq(list(&c, 0), 0);
+    ipc_close(c.ch);
+    end(st);
+}

@@ -1,0 +1,103 @@
+#include "mailbox/store.h"
+
+#include "common/proto.h"
+#include "fixture.h"
+
+#include <criterion/criterion.h>
+
+#define CONTENT SPAN("Subject: x\r\n\r\n.body\r\n")
+
+static const char two_boxes[] = "INSERT INTO box VALUES (17, 2, 2, 4, 0), (18, 1, 1, 2, 0)";
+
+Test(store, lists_one_mailbox_up_to_the_limit)
+{
+    sqlite3 *db = fixture_begin(true);
+    fixture_run(db, two_boxes);
+    fixture_add(db, 17, 1, 101, CONTENT);
+    fixture_add(db, 17, 3, 103, CONTENT);
+    fixture_add(db, 18, 1, 201, CONTENT);
+    struct store *st = store_new(MAILDB_PATH);
+    uint64_t limit = 0;
+    struct store_entry e[4];
+    cr_expect_eq(store_limit(st, 17, &limit), 0);
+    cr_expect_eq(limit, 4);
+    cr_expect_eq(store_list(st, 17, 0, limit, e, 4), 2);
+    cr_expect_eq(e[1].sequence, 3);
+    cr_expect_eq(e[1].id, 103);
+    cr_expect_eq(e[1].octets, CONTENT.n + strlen("Return-Path: <a@b.example>\r\n"));
+    cr_expect_eq(store_list(st, 17, 0, 3, e, 4), 1, "what came later is not listed");
+    cr_expect_eq(store_list(st, 17, 1, limit, e, 4), 1);
+    cr_expect_eq(store_list(st, 17, 0, limit, e, 1), 1);
+    cr_expect_eq(store_list(st, 17, 3, limit, e, 4), 0);
+    cr_expect_eq(store_limit(st, 99, &limit), 0);
+    cr_expect_eq(limit, 1, "a mailbox that never got mail is empty");
+    store_free(st);
+    fixture_end(db);
+}
+
+Test(store, reads)
+{
+    sqlite3 *db = fixture_begin(true);
+    fixture_run(db, two_boxes);
+    fixture_add(db, 17, 1, 101, CONTENT);
+    struct store *st = store_new(MAILDB_PATH);
+    struct store_message m;
+    cr_assert_eq(store_read(st, 17, 1, &m), STORE_FOUND);
+    cr_expect(span_eq(m.content, CONTENT));
+    cr_expect(span_eq(m.sender, SPAN("a@b.example")));
+    cr_expect_eq(m.id, 101);
+    cr_expect_eq(m.octets, CONTENT.n);
+    cr_expect_eq(m.header, 14);
+    cr_expect_eq(m.flags, CONTENT_DOTS);
+    cr_expect(!m.is_spooled);
+    store_done(st);
+    cr_expect_eq(store_read(st, 17, 2, &m), STORE_ABSENT);
+    cr_expect_eq(store_read(st, 18, 1, &m), STORE_ABSENT, "of another mailbox");
+    store_free(st);
+    fixture_end(db);
+}
+
+/* Rows that the schema forbids, as a damaged disk could show them. */
+static const char *const damages[] = {
+    "UPDATE message SET size = 5",
+    "UPDATE message SET size = -1",
+    "UPDATE message SET header = 1000",
+    "UPDATE message SET flags = 999",
+    "UPDATE message SET sender = 'x' || char(13, 10) || 'Evil: y'",
+    "UPDATE message SET sender = hex(zeroblob(400))",
+    "UPDATE message SET content = NULL",
+    "UPDATE message SET content = zeroblob(70000), size = 70000",
+    "UPDATE message SET spooled = 1",
+    "UPDATE entry SET octets = 7",
+};
+
+Test(store, damaged_rows_are_could_not)
+{
+    sqlite3 *db = fixture_begin(true);
+    fixture_run(db, "PRAGMA ignore_check_constraints = ON");
+    fixture_run(db, two_boxes);
+    for (size_t i = 0; i < sizeof damages / sizeof *damages; i++) {
+        fixture_add(db, 17, 1, 101, CONTENT);
+        fixture_run(db, damages[i]);
+        struct store *st = store_new(MAILDB_PATH);
+        struct store_message m;
+        cr_expect_eq(store_read(st, 17, 1, &m), STORE_FAILED, "%s", damages[i]);
+        store_free(st);
+        fixture_run(db, "DELETE FROM entry; DELETE FROM message");
+    }
+    fixture_end(db);
+}
+
+/* The writer makes the file, and may be late. */
+Test(store, waits_for_the_writer)
+{
+    fixture_begin(false);
+    struct store *st = store_new(MAILDB_PATH);
+    uint64_t limit;
+    cr_expect_eq(store_limit(st, 17, &limit), -1);
+    sqlite3 *db = fixture_open_writer();
+    cr_expect_eq(store_limit(st, 17, &limit), 0);
+    cr_expect_eq(limit, 1);
+    store_free(st);
+    fixture_end(db);
+}
