@@ -1,0 +1,139 @@
+#include "pop3d/server.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/peers.h"
+#include "pop3d/session.h"
+
+#include <sys/socket.h>
+
+#define REFUSALS_LOG_MS 1000
+
+struct server {
+    struct proc *proc;
+    struct session_host host;
+    struct peers *peers;
+    struct session *first;
+    uint64_t refused; /* since the last line about it */
+    int64_t refused_logged_ms;
+};
+
+static struct ipc *authd(void *owner)
+{
+    struct server *v = owner;
+    return proc_peer(v->proc, ROLE_AUTHD);
+}
+
+static void closed(void *owner, struct session *s)
+{
+    struct server *v = owner;
+    if (s->previous != NULL)
+        s->previous->next = s->next;
+    else
+        v->first = s->next;
+    if (s->next != NULL)
+        s->next->previous = s->previous;
+    peers_leave(v->peers, &s->client);
+    if (v->first == NULL && proc_is_draining(v->proc))
+        proc_exit(v->proc);
+}
+
+int server_open(struct proc *p, struct error *e)
+{
+    struct server *v = calloc(1, sizeof *v);
+    struct peers *peers = peers_new();
+    if (v == NULL || peers == NULL) {
+        free(v);
+        peers_free(peers);
+        return error_set(e, "out of memory");
+    }
+    *v = (struct server){.proc = p, .peers = peers, .refused_logged_ms = -REFUSALS_LOG_MS};
+    v->host =
+        (struct session_host){.loop = proc_loop(p), .authd = authd, .closed = closed, .owner = v};
+    proc_set_state(p, v);
+    return 0;
+}
+
+/* One line a second at most, however many come. */
+static void log_refused(struct server *v, const struct netaddr *peer, const char *why)
+{
+    v->refused++;
+    if (clock_mono_ms() - v->refused_logged_ms < REFUSALS_LOG_MS)
+        return;
+    char client[NETADDR_TEXT];
+    netaddr_format(client, peer);
+    LOG(0, "connection-refused", LZ("client", client), LZ("why", why),
+        LN("count", (int64_t)v->refused));
+    v->refused = 0;
+    v->refused_logged_ms = clock_mono_ms();
+}
+
+static const struct {
+    const char *reply, *why;
+} refusals[] = {
+    [PEERS_FULL] = {REPLY_FULL, "too many in all"},
+    [PEERS_TOO_MANY] = {REPLY_TOO_MANY, "too many of this address"},
+    [PEERS_TOO_FAST] = {REPLY_TOO_FAST, "too many new ones of this address"},
+};
+
+static void refuse(struct server *v, int fd, const struct netaddr *peer, enum peers_answer answer)
+{
+    const char *reply = refusals[answer].reply;
+    log_refused(v, peer, refusals[answer].why);
+    if (send(fd, reply, strlen(reply), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+        /* The client learns it from the end of the connection. */
+    }
+    close(fd);
+}
+
+static struct session_settings settings_for(const struct listener *on, const struct netaddr *peer)
+{
+    const struct auth_config *auth = &on->config->auth;
+    bool may_log_in =
+        auth->plaintext_without_tls == PLAINTEXT_YES ||
+        (auth->plaintext_without_tls == PLAINTEXT_LOOPBACK && netaddr_is_loopback(peer));
+    return (struct session_settings){
+        .may_log_in = may_log_in,
+        .failures_max = auth->failures_per_connection,
+        .failure_delay_ms = auth->failure_delay_ms,
+        .errors_max = on->config->limits.errors,
+    };
+}
+
+void server_accepted(struct proc *p, const struct listener *on, int fd, const struct netaddr *peer)
+{
+    struct server *v = proc_state(p);
+    const struct relay_config *relay = &proc_config(p)->relay;
+    if (on->kind != LISTEN_POP3) { /* a port that promises TLS never speaks without it */
+        close(fd);
+        return;
+    }
+    bool is_trusted =
+        netaddr_is_loopback(peer) || networks_have(relay->allow_from, relay->n_allow_from, peer);
+    enum peers_answer answer = peers_enter(v->peers, peer, &on->config->limits, is_trusted);
+    if (answer != PEERS_WELCOME) {
+        refuse(v, fd, peer, answer);
+        return;
+    }
+    struct session_settings set = settings_for(on, peer);
+    struct session *s = session_new(&v->host, &set, fd, peer);
+    if (s == NULL) {
+        peers_leave(v->peers, peer);
+        return;
+    }
+    s->next = v->first;
+    if (v->first != NULL)
+        v->first->previous = s;
+    v->first = s;
+}
+
+void server_drain(struct proc *p)
+{
+    struct server *v = proc_state(p);
+    if (v->first == NULL)
+        proc_exit(p);
+    for (struct session *s = v->first, *next; s != NULL; s = next) {
+        next = s->next;
+        session_drain(s);
+    }
+}

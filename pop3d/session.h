@@ -1,0 +1,127 @@
+/* One POP3 session (RFC 1939): lines in, replies out, one command after the other. It knows its
+ * connection, asks authd to log in, and holds the channel to the one mailbox it was granted; it can
+ * name nothing else.
+ *
+ * Bounds: a line of LINE_OCTETS, output of OUT_MAX, 24 octets per message while it is logged in.
+ * While an answer is awaited or output waits for the client, no command is taken and nothing is
+ * read, so pipelining of any depth costs no memory.
+ *
+ * No handler frees the session. It is freed at the end of a callback only, in session_go_on. */
+#ifndef BARID_POP3D_SESSION_H
+#define BARID_POP3D_SESSION_H
+
+#include "common/conn.h"
+#include "common/ipc.h"
+#include "pop3d/drop.h"
+#include "pop3d/multiline.h"
+#include "pop3d/reply.h"
+
+#define LINE_OCTETS 255 /* RFC 2449 4: a command with its CRLF */
+#define IN_MAX      4096
+#define SKIP_MAX    65536 /* thrown away of one line that is too long */
+#define OUT_MAX     (256U << 10)
+#define OUT_BUSY    (16U << 10) /* more than this unsent: wait for the client */
+#define PIECE       (64U << 10) /* of a large message read at a time */
+_Static_assert(OUT_BUSY + 2 * PIECE + 4096 <= OUT_MAX, "a piece of dots only must fit");
+
+#define LINE_MS   60000  /* before login: a command must come within */
+#define LOGIN_MS  300000 /* all that is before login */
+#define IDLE_MS   600000 /* RFC 1939 3: at least 10 minutes */
+#define ANSWER_MS 30000  /* of authd and mailbox */
+#define UPDATE_MS 60000
+
+enum session_state {
+    STATE_AUTHORIZATION = 1,
+    STATE_TRANSACTION = 2,
+    STATE_UPDATE = 4,
+};
+#define STATE_ANY (STATE_AUTHORIZATION | STATE_TRANSACTION)
+
+/* What a session needs from its process; tests have their own. */
+struct session;
+struct session_host {
+    struct loop *loop;
+    struct ipc *(*authd)(void *owner);              /* NULL while it is down */
+    void (*closed)(void *owner, struct session *s); /* s is freed after this call */
+    void *owner;
+};
+
+struct session_settings {
+    bool may_log_in; /* without TLS, from this client */
+    uint64_t failures_max;
+    int64_t failure_delay_ms;
+    uint64_t errors_max; /* lines that are no commands */
+};
+
+enum job_kind { JOB_NONE, JOB_LIST, JOB_UIDL, JOB_FILE };
+
+/* A response that is made while it is sent. */
+struct job {
+    enum job_kind kind;
+    int fd;             /* JOB_FILE, or -1 */
+    uint64_t next, end; /* message number, or octet of the file */
+    struct multiline lines;
+};
+
+struct session_totals {
+    uint64_t retrieved, retrieved_octets, topped, removed;
+};
+
+struct session {
+    struct session *next, *previous; /* for who owns the sessions */
+    const struct session_host *host;
+    struct session_settings set;
+    struct conn *conn;
+    uint64_t id;
+    struct netaddr client;
+    int64_t started_ms;
+    enum session_state state;
+    uint64_t failures, errors;
+    char *user; /* as given; after login the address authd told; or NULL */
+    struct ipc *box;
+    struct drop drop;
+    struct job job;
+    struct timer timer;  /* until BOX_OPENED comes, or the answer to a failed login is due */
+    const char *delayed; /* that answer */
+    uint64_t login_tag;  /* LOGIN under way */
+    size_t skipped;      /* octets of a line that was too long */
+    uint64_t reading;    /* number of the message asked for */
+    uint64_t top_lines;
+    struct session_totals totals;
+    const char *ended; /* why, for the log */
+    bool is_top;
+    bool is_waiting; /* for an answer or a delay: no command is taken */
+    bool wants_input;
+    bool is_opening;  /* the maildrop was granted and is not complete */
+    bool is_skipping; /* the rest of a line that was too long */
+    bool is_draining;
+    bool is_finishing; /* the last reply is said */
+    bool is_dead;      /* to be freed at once */
+};
+
+/* Takes over fd. NULL without memory (fd is closed); then host->closed is not called. */
+struct session *session_new(const struct session_host *host, const struct session_settings *set,
+                            int fd, const struct netaddr *client);
+void session_free(struct session *s);
+/* Ends it as soon as no command is under way. May free it. */
+void session_drain(struct session *s);
+
+/* --- for the handlers of commands --- */
+
+/* A reply line; its CRLF is added. */
+void session_say(struct session *s, const char *reply);
+void session_sayf(struct session *s, const char *reply, ...) __attribute__((format(printf, 2, 3)));
+/* Octets of a multi-line response. */
+void session_send(struct session *s, struct span octets);
+/* The last reply; then the connection is closed. `why` is for the log. */
+void session_finish(struct session *s, const char *reply, const char *why);
+/* A line that is no command: after some of them the session ends. */
+void session_error(struct session *s, const char *reply);
+/* The answer came: takes commands again. */
+void session_resume(struct session *s);
+/* Whatever can be done now; every callback ends with it. May free the session. */
+void session_go_on(struct session *s);
+/* The maildrop's channel, and with it the lock, is given back. */
+void session_close_box(struct session *s);
+
+#endif
