@@ -28,6 +28,7 @@ common_libcommon_a_SOURCES += common/jail.c common/jail.h
 common_libcommon_a_SOURCES += common/layout.c common/layout.h
 common_libcommon_a_SOURCES += common/peers.c common/peers.h
 common_libcommon_a_SOURCES += common/proc.c common/proc.h
+common_libcommon_a_SOURCES += common/sql_peek.c common/sql_peek.h common/userdb.h
 common_libcommon_a_SOURCES += common/spawn.c common/spawn.h
 common_libcommon_a_SOURCES += common/unixsock.c common/unixsock.h
 

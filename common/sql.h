@@ -71,9 +71,4 @@ enum sql_fault {
 };
 enum sql_fault sql_fault(sqlite3 *db); /* of the last failure */
 
-/* What the header of a database file says, without opening it as one; both 0 for an empty file. 0;
- * -1 and e: no such file or not a database. Not for a store that this process has open (closing the
- * file would drop its locks). */
-int sql_peek(const char *path, int *application_id, int *version, struct error *e);
-
 #endif

@@ -1,4 +1,5 @@
 #include "common/sql.h"
+#include "common/sql_peek.h"
 
 #include "common/log.h"
 

@@ -1,0 +1,152 @@
+/* Asking a daemon over its control socket: ADMIN, its rows, page after page, its end. */
+#include "cli/cli.h"
+
+#include "common/admin.h"
+#include "common/unixsock.h"
+
+#include <errno.h>
+
+#define ANSWER_MS  60000 /* without a row or an end the daemon counts as stuck */
+#define BUSY_TRIES 100
+#define BUSY_MS    100 /* between tries, while another barid works offline or the daemons start */
+
+struct asking {
+    struct loop *loop;
+    struct ipc *ch;
+    struct rows *rows;
+    uint64_t tag;
+    uint64_t cursor;
+    size_t rows_of_page;
+    enum verdict verdict;
+    bool is_answered, is_closed, is_damaged;
+    struct error error;
+};
+
+static void on_row(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)fd;
+    struct asking *a = owner;
+    const struct msg_admin_row *row = &m->admin_row;
+    if (row->tag != a->tag)
+        return;
+    a->rows_of_page++;
+    ipc_extend(from, a->tag, ANSWER_MS);
+    if (rows_add(a->rows, row->depth, row->group, row->fields) < 0)
+        a->is_damaged = true;
+}
+
+static void on_close(void *owner, struct ipc *ch)
+{
+    (void)ch;
+    ((struct asking *)owner)->is_closed = true;
+}
+
+static void on_end(void *arg, const union msg *m, int fd)
+{
+    (void)fd;
+    struct asking *a = arg;
+    a->is_answered = true;
+    if (m == NULL) {
+        a->verdict = VERDICT_TRY_LATER;
+        error_set(&a->error, a->is_closed ? "" : "no answer within a minute: see the log");
+        return;
+    }
+    a->verdict = (enum verdict)m->admin_re.verdict;
+    a->cursor = m->admin_re.cursor;
+    error_set(&a->error, "%.*s", (int)m->admin_re.error.n, m->admin_re.error.p);
+}
+
+static const struct ipc_handler handlers[] = {{MSG_ADMIN_ROW, on_row}};
+static const struct ipc_ops ops = {.handlers = handlers, .n_handlers = 1, .on_close = on_close};
+
+static int pack_args(struct packer *w, const struct question *q)
+{
+    for (size_t i = 0; i < q->n_args; i++)
+        pack_bytes(w, q->args[i]);
+    return w->failed || q->n_args > ADMIN_ARGS_MAX ? -1 : 0;
+}
+
+static int ask_page(struct asking *a, const struct question *q, struct error *e)
+{
+    static char octets[LIST_MAX];
+    struct packer w = packer_on(octets, sizeof octets);
+    if (pack_args(&w, q) < 0)
+        return error_set(e, "too many or too long arguments: give them in several commands");
+    struct msg_admin m = {.command = span_of(q->admin),
+                          .args = packer_span(&w),
+                          .secret = q->secret,
+                          .cursor = a->cursor};
+    a->is_answered = false;
+    a->cursor = 0;
+    a->rows_of_page = 0;
+    a->tag = ipc_ask_admin(a->ch, &m, -1, ANSWER_MS, on_end, a);
+    while (a->tag != 0 && !a->is_answered && !a->is_closed)
+        loop_turn(a->loop, -1);
+    if (a->is_closed || (a->tag == 0 && !a->is_answered))
+        return error_set(e,
+                         "%s ended the connection: it stopped, or is of another version of barid; "
+                         "restart the daemons and see the log",
+                         role_name(q->process));
+    if (a->verdict != VERDICT_OK)
+        return error_set(e, "%s", a->error.text[0] ? a->error.text : "refused without a reason");
+    return a->is_damaged ? error_set(e, "the answer of %s is damaged", role_name(q->process)) : 0;
+}
+
+static int ask_all(struct asking *a, const struct question *q, struct error *e)
+{
+    uint64_t before;
+    do {
+        before = a->cursor;
+        if (ask_page(a, q, e) < 0)
+            return -1;
+        if (a->cursor != 0 && a->cursor == before && a->rows_of_page == 0)
+            return error_set(e, "%s sends the same page for ever", role_name(q->process));
+    } while (a->cursor != 0);
+    return 0;
+}
+
+/* The channel for a question; *offline is what must be stopped after it. -1 and e. */
+static int reach(struct cli *cli, struct loop *loop, const struct question *q,
+                 struct offline **offline, bool *is_absent, struct error *e)
+{
+    char name[32];
+    snprintf(name, sizeof name, "%s.sock", role_name(q->process));
+    for (int tries = 0;; tries++) {
+        bool is_busy;
+        int fd = unixsock_connect(cli->config->run_dir, name, is_absent, e);
+        if (fd >= 0)
+            return fd;
+        if (!*is_absent)
+            return -1;
+        if (q->process != ROLE_AUTHD || q->only_if_running)
+            return error_set(e,
+                             "barid is not running (no answer on %s/%s): start it with: barid run",
+                             cli->config->run_dir, name);
+        *offline = offline_start(cli, loop, &is_busy, e);
+        if (*offline != NULL)
+            return offline_fd(*offline);
+        if (!is_busy || tries == BUSY_TRIES)
+            return -1;
+        loop_turn(loop, BUSY_MS);
+    }
+}
+
+int cli_ask(struct cli *cli, const struct question *q, struct rows *out, bool *is_absent,
+            struct error *e)
+{
+    struct asking a = {.rows = out, .loop = loop_new()};
+    struct offline *offline = NULL;
+    bool absent = false;
+    int rc = -1;
+    if (a.loop == NULL)
+        return error_set(e, "no memory");
+    int fd = reach(cli, a.loop, q, &offline, is_absent ? is_absent : &absent, e);
+    if (fd >= 0) {
+        a.ch = ipc_open(a.loop, fd, ROLE_CLI, q->process, &ops, &a);
+        rc = a.ch != NULL ? ask_all(&a, q, e) : error_set(e, "no memory");
+        ipc_close(a.ch);
+    }
+    offline_stop(offline);
+    loop_free(a.loop);
+    return rc;
+}

@@ -1,0 +1,226 @@
+/* `barid check`: everything that can be known to be wrong before the start, all at once. */
+#include "cli/cli.h"
+
+#include "cli/output.h"
+#include "cli/text.h"
+#include "common/admin.h"
+#include "common/maildb.h"
+#include "common/spawn.h"
+#include "common/sql_peek.h"
+#include "common/userdb.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+struct checking {
+    struct cli *cli;
+    struct config_problems problems;
+};
+
+/* --- where a setting stands --- */
+
+struct place_of {
+    const char *section, *key;
+    size_t line;
+};
+
+static void find_line(void *arg, const char *section, const char *key, const char *value,
+                      size_t line)
+{
+    struct place_of *want = arg;
+    (void)value;
+    if (strcmp(section, want->section) == 0 && strcmp(key, want->key) == 0)
+        want->line = line;
+}
+
+static size_t line_of(const struct checking *c, const char *section, const char *key)
+{
+    struct place_of want = {.section = section, .key = key};
+    config_show(c->cli->config, find_line, &want);
+    return want.line;
+}
+
+/* --- directories --- */
+
+/* The parent of a directory that is to be made (one level deep: common/layout.c). */
+static void check_can_be_made(struct checking *c, const char *key, const char *path, size_t line)
+{
+    char parent[PATH_MAX];
+    size_t n = (size_t)(strrchr(path, '/') - path);
+    if (n >= sizeof parent)
+        return;
+    snprintf(parent, sizeof parent, "%.*s", n == 0 ? 1 : (int)n, path);
+    if (access(parent, W_OK | X_OK) < 0)
+        config_problem_add(
+            &c->problems, line, false,
+            "%s: %.150s is missing and cannot be made: %s: make %.80s, or run this as "
+            "the user who starts barid",
+            key, path, strerror(errno), parent);
+}
+
+static void check_directory(struct checking *c, const char *key, const char *path)
+{
+    struct stat st;
+    size_t line = line_of(c, "", key);
+    if (stat(path, &st) < 0) {
+        if (errno == ENOENT)
+            check_can_be_made(c, key, path, line);
+        else
+            config_problem_add(&c->problems, line, false, "%s: cannot look at %.150s: %s", key,
+                               path, strerror(errno));
+    } else if (!S_ISDIR(st.st_mode)) {
+        config_problem_add(&c->problems, line, false, "%s: %.150s is not a directory", key, path);
+    } else if (st.st_uid != 0 && st.st_uid != geteuid()) {
+        config_problem_add(
+            &c->problems, line, false,
+            "%s: %.150s belongs to user %u: it must belong to root or to the user who "
+            "starts barid",
+            key, path, (unsigned)st.st_uid);
+    } else if ((st.st_mode & 022) != 0) {
+        config_problem_add(&c->problems, line, false,
+                           "%s: others can write into %.150s (mode %o): chmod 755 it", key, path,
+                           (unsigned)(st.st_mode & 07777));
+    }
+}
+
+/* --- databases --- */
+
+static bool exists(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0;
+}
+
+/* The header alone, without opening a database that others work with. While nothing was written
+ * back from the write-ahead log it may still be empty. */
+static void check_database(struct checking *c, const char *name, int application_id, int version)
+{
+    char path[PATH_MAX];
+    struct error e;
+    int found_id, found_version;
+    size_t line = line_of(c, "", "state_dir");
+    snprintf(path, sizeof path, "%s/%s", c->cli->config->state_dir, name);
+    if (!exists(path))
+        return;
+    if (sql_peek(path, &found_id, &found_version, &e) < 0)
+        config_problem_add(&c->problems, line, false, "%s", e.text);
+    else if (found_id != 0 && found_id != application_id)
+        config_problem_add(&c->problems, line, false,
+                           "%.150s is a database of another application: move it away", path);
+    else if (found_version > version)
+        config_problem_add(
+            &c->problems, line, false,
+            "%.150s was made by a newer barid (version %d, this one knows %d): install "
+            "that version or restore a backup",
+            path, found_version, version);
+}
+
+/* --- what authd knows --- */
+
+/* Each row has a text "message", and "severity" if it is more than a warning. */
+static void add_findings(struct checking *c, const struct rows *rows)
+{
+    for (size_t i = 0; i < rows->n; i++) {
+        struct unpacker u = unpacker_on(row_fields(&rows->list[i]));
+        struct column col;
+        struct span message = SPAN("");
+        bool is_error = false;
+        while (column_next(&u, &col)) {
+            if (span_eq(col.name, SPAN("message")))
+                message = col.text;
+            is_error = is_error ||
+                       (span_eq(col.name, SPAN("severity")) && span_eq(col.text, SPAN("error")));
+        }
+        config_problem_add(&c->problems, 0, !is_error, "%.*s", (int)message.n, message.p);
+    }
+}
+
+/* Local domains whose postmaster leads nowhere. Without users.db there is nothing to ask about. */
+static void check_users(struct checking *c)
+{
+    char path[PATH_MAX];
+    struct question q = {.process = ROLE_AUTHD, .admin = "check"};
+    struct rows rows = {.n = 0};
+    struct error e;
+    snprintf(path, sizeof path, "%s/users.db", c->cli->config->state_dir);
+    if (!exists(path))
+        return;
+    if (cli_ask(c->cli, &q, &rows, NULL, &e) == 0)
+        add_findings(c, &rows);
+    else
+        config_problem_add(&c->problems, 0, true, "domains and users were not checked: %.220s",
+                           e.text);
+    rows_free(&rows);
+}
+
+static void check_machine(struct checking *c)
+{
+    const struct config *config = c->cli->config;
+    char dir[PATH_MAX];
+    struct error e;
+    if (spawn_libexec(dir, sizeof dir, &e) < 0)
+        config_problem_add(&c->problems, 0, false, "%s", e.text);
+    check_directory(c, "state_dir", config->state_dir);
+    check_directory(c, "run_dir", config->run_dir);
+    if (access(config->dns.trust_anchor, R_OK) < 0)
+        config_problem_add(&c->problems, line_of(c, "dns", "trust_anchor"), true,
+                           "trust_anchor: cannot read %.150s: %s: install dns-root-data, or DNSSEC "
+                           "cannot be checked",
+                           config->dns.trust_anchor, strerror(errno));
+    check_database(c, "users.db", USERDB_APPLICATION_ID, USERDB_VERSION);
+    check_database(c, "mail.db", MAILDB_APPLICATION_ID, MAILDB_VERSION);
+    if (c->problems.n_errors == 0)
+        check_users(c);
+}
+
+/* --- saying it --- */
+
+static int print_json(struct buf *out, const struct cli *cli, const struct config_problems *p)
+{
+    int rc = buf_add(out, "[", 1);
+    for (size_t i = 0; i < p->n; i++) {
+        rc |= buf_addf(out, "%s{\"file\": ", i > 0 ? ",\n " : "");
+        rc |= text_json(out, span_of(cli->config_file));
+        rc |= buf_addf(out, ", \"line\": %zu, \"severity\": \"%s\", \"message\": ", p->list[i].line,
+                       p->list[i].is_warning ? "warning" : "error");
+        rc |= text_json(out, span_of(p->list[i].text));
+        rc |= buf_add(out, "}", 1);
+    }
+    return rc | buf_add(out, "]\n", 2);
+}
+
+static int print_lines(struct buf *out, const struct cli *cli, const struct config_problems *p)
+{
+    int rc = 0;
+    for (size_t i = 0; i < p->n; i++) {
+        rc |= text_terminal(out, span_of(cli->config_file));
+        rc |= buf_addf(out, ":%zu: %s", p->list[i].line, p->list[i].is_warning ? "warning: " : "");
+        rc |= text_terminal(out, span_of(p->list[i].text));
+        rc |= buf_add(out, "\n", 1);
+    }
+    return rc;
+}
+
+int check_main(struct cli *cli)
+{
+    struct checking c = {.cli = cli};
+    struct error e;
+    struct buf out;
+    buf_init(&out, SIZE_MAX / 4);
+    cli->config_file = config_path(cli->config_given);
+    cli->text = config_read(cli->config_file, &cli->text_n, &e);
+    if (cli->text == NULL)
+        return cli_fail(cli, "%s", e.text);
+    cli->config =
+        config_parse((struct span){cli->text, cli->text_n}, cli->config_file, &c.problems);
+    if (cli->config != NULL)
+        check_machine(&c);
+    int rc =
+        cli->is_json ? print_json(&out, cli, &c.problems) : print_lines(&out, cli, &c.problems);
+    int status = output_print(cli, &out, rc);
+    if (status == EXIT_DONE && c.problems.n_errors > 0)
+        status = EXIT_REFUSED;
+    config_problems_free(&c.problems);
+    return status;
+}

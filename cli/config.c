@@ -1,0 +1,111 @@
+/* `barid config show [KEY]`, and the settings for the manual page. */
+#include "cli/cli.h"
+
+#include "cli/output.h"
+#include "cli/text.h"
+#include "common/near.h"
+
+struct showing {
+    struct cli *cli;
+    struct buf out;
+    struct span key; /* NULL pointer: all */
+    char section[300];
+    size_t n;
+    int rc;
+    struct near near;
+};
+
+static bool is_wanted(struct showing *s, const char *key)
+{
+    near_offer(&s->near, key);
+    return s->key.p == NULL || span_eq(s->key, span_of(key));
+}
+
+static void show_json(void *arg, const char *section, const char *key, const char *value,
+                      size_t line)
+{
+    struct showing *s = arg;
+    if (!is_wanted(s, key))
+        return;
+    s->rc |= buf_addf(&s->out, "%s{\"section\": ", s->n++ > 0 ? ",\n " : "[");
+    s->rc |= text_json(&s->out, span_of(section));
+    s->rc |= buf_addf(&s->out, ", \"key\": \"%s\", \"value\": ", key);
+    s->rc |= text_json(&s->out, span_of(value));
+    s->rc |= line > 0 ? buf_addf(&s->out, ", \"line\": %zu}", line)
+                      : buf_addf(&s->out, ", \"line\": null}");
+}
+
+/* As a file that could be used again, with where each value comes from behind it. */
+static void show_text(void *arg, const char *section, const char *key, const char *value,
+                      size_t line)
+{
+    struct showing *s = arg;
+    if (!is_wanted(s, key))
+        return;
+    if (strcmp(s->section, section) != 0)
+        s->rc |= buf_addf(&s->out, "%s[%s]\n", s->n > 0 ? "\n" : "", section);
+    snprintf(s->section, sizeof s->section, "%s", section);
+    s->n++;
+    s->rc |= buf_addf(&s->out, "%s = ", key);
+    s->rc |= text_terminal(&s->out, span_of(value));
+    s->rc |=
+        line > 0 ? buf_addf(&s->out, "  # line %zu\n", line) : buf_addf(&s->out, "  # default\n");
+}
+
+int config_show_main(struct cli *cli)
+{
+    struct error e;
+    struct showing s = {.cli = cli, .key = cli->n_args > 0 ? cli->args[0] : (struct span){NULL, 0}};
+    buf_init(&s.out, SIZE_MAX / 4);
+    near_begin(&s.near, s.key);
+    if (cli_load(cli, &e) < 0)
+        return cli_fail(cli, "%s", e.text);
+    config_show(cli->config, cli->is_json ? show_json : show_text, &s);
+    if (s.n == 0) {
+        buf_free(&s.out);
+        return cli_fail(cli, "there is no setting '%.60s'%s%s%s", s.key.p,
+                        s.near.best ? ": did you mean '" : ": see barid.conf(5)",
+                        s.near.best ? s.near.best : "", s.near.best ? "'?" : "");
+    }
+    if (cli->is_json)
+        s.rc |= buf_add(&s.out, "]\n", 2);
+    return output_print(cli, &s.out, s.rc);
+}
+
+/* --- for man/barid.conf.5: see `make man` --- */
+
+static int roff_text(struct buf *out, const char *text)
+{
+    int rc = *text == '.' || *text == '\'' ? buf_add(out, "\\&", 2) : 0;
+    for (; *text != '\0' && rc == 0; text++)
+        rc = *text == '\\' || *text == '-' ? buf_addf(out, *text == '-' ? "\\-" : "\\e")
+                                           : buf_add(out, text, 1);
+    return rc;
+}
+
+static void doc_row(void *arg, const char *section, const char *key, const char *type,
+                    const char *fallback, const char *meaning)
+{
+    struct showing *s = arg;
+    if (s->n++ == 0 || strcmp(s->section, section) != 0) {
+        s->rc |= *section != '\0' ? buf_addf(&s->out, ".SS [%s]\n", section)
+                                  : buf_addf(&s->out, ".SS Above the first section\n");
+        snprintf(s->section, sizeof s->section, "%s", section);
+    }
+    s->rc |= buf_addf(&s->out, ".TP\n.B %s\n", key);
+    s->rc |= roff_text(&s->out, meaning);
+    s->rc |= buf_addf(&s->out, "\n.br\n");
+    s->rc |= buf_addf(&s->out, "Value: ");
+    s->rc |= roff_text(&s->out, type);
+    s->rc |= buf_addf(&s->out, fallback ? ". Default: " : ". Required");
+    s->rc |= roff_text(&s->out, fallback ? fallback : "");
+    s->rc |= buf_addf(&s->out, ".\n");
+}
+
+int config_doc_main(struct cli *cli)
+{
+    struct showing s = {.cli = cli};
+    buf_init(&s.out, SIZE_MAX / 4);
+    config_doc(doc_row, &s);
+    return output_print(cli, &s.out, s.rc);
+}

@@ -1,0 +1,53 @@
+#include "cli/rows.h"
+
+#include "common/admin.h"
+
+static bool is_whole(struct span fields)
+{
+    struct unpacker u = unpacker_on(fields);
+    struct column c;
+    while (column_next(&u, &c))
+        ;
+    return unpack_done(&u);
+}
+
+int rows_add(struct rows *r, unsigned depth, struct span group, struct span fields)
+{
+    if (depth > 1 || !is_whole(fields) ||
+        array_reserve((void **)&r->list, &r->cap, r->n + 1, sizeof *r->list) < 0)
+        return -1;
+    struct row new = {
+        .group = span_dup(group), .fields = malloc(fields.n + 1), .n = fields.n, .depth = depth};
+    if (new.group == NULL || new.fields == NULL) {
+        free(new.group);
+        free(new.fields);
+        return -1;
+    }
+    if (fields.n > 0)
+        memcpy(new.fields, fields.p, fields.n);
+    r->list[r->n++] = new;
+    return 0;
+}
+
+void rows_free(struct rows *r)
+{
+    for (size_t i = 0; i < r->n; i++) {
+        free(r->list[i].group);
+        free(r->list[i].fields);
+    }
+    free(r->list);
+    *r = (struct rows){.n = 0};
+}
+
+struct span row_fields(const struct row *r)
+{
+    return (struct span){r->fields, r->n};
+}
+
+size_t rows_end_of(const struct rows *r, size_t parent)
+{
+    size_t end = parent + 1;
+    while (end < r->n && r->list[end].depth > 0)
+        end++;
+    return end;
+}

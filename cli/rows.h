@@ -1,0 +1,27 @@
+/* The rows that a daemon sent (common/admin.h), kept until all have come, because a document with
+ * an error in its middle would be worse than none. */
+#ifndef BARID_ROWS_H
+#define BARID_ROWS_H
+
+#include "common/str.h"
+
+struct row {
+    char *group;  /* NUL-terminated; "" at depth 0 */
+    char *fields; /* packed columns, checked */
+    size_t n;
+    unsigned depth;
+};
+
+struct rows {
+    struct row *list;
+    size_t n, cap;
+};
+
+/* Copies a row. 0, or -1: damaged, or no memory. */
+int rows_add(struct rows *r, unsigned depth, struct span group, struct span fields);
+void rows_free(struct rows *r);
+struct span row_fields(const struct row *r);
+/* Where the children of the row `parent` end. */
+size_t rows_end_of(const struct rows *r, size_t parent);
+
+#endif
