@@ -1,1 +1,2 @@
 # Programs that only tests use.
+include tests/load/dir.mk

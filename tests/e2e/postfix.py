@@ -32,7 +32,7 @@ alias_maps =
 alias_database =
 local_recipient_maps =
 virtual_mailbox_domains = {domain}
-virtual_mailbox_maps = static:all/
+virtual_mailbox_maps = {boxes}
 virtual_mailbox_base = {dir}/mail
 virtual_minimum_uid = 1
 virtual_uid_maps = static:{uid}
@@ -42,7 +42,6 @@ message_size_limit = 104857600
 smtpd_recipient_restrictions = permit_mynetworks, reject
 smtpd_client_connection_rate_limit = 0
 local_header_rewrite_clients =
-{more}
 """
 
 MASTER_CF = """
@@ -83,22 +82,26 @@ def lookup(kind, name):
 
 
 class Postfix:
-    def __init__(self, directory, domain="postfix.example", more=""):
+    def __init__(self, directory, domain="postfix.example", boxes="static:all/"):
         self.dir = directory
         self.domain = domain
         self.address = own_address()
         self.port = free_port(self.address)
-        uid, gid = lookup("passwd", "nobody"), lookup("group", "nogroup")
-        for name in ("etc", "queue", "data", "mail"):
+        self.uid, self.gid = lookup("passwd", "nobody"), lookup("group", "nogroup")
+        for name in ("etc", "queue", "data"):
             os.makedirs(os.path.join(directory, name))
+        self.make_mail_directory()
         os.chmod(directory, 0o755)
         os.chown(os.path.join(directory, "data"), lookup("passwd", "postfix"), 0)
-        os.chown(os.path.join(directory, "mail"), uid, gid)
         names = {"dir": directory, "address": self.address, "port": self.port, "domain": domain,
-                 "uid": uid, "gid": gid, "more": more}
+                 "uid": self.uid, "gid": self.gid, "boxes": boxes}
         for name, text in (("main.cf", MAIN_CF), ("master.cf", MASTER_CF)):
             with open(os.path.join(directory, "etc", name), "w") as f:
                 f.write(text.format(**names).lstrip())
+
+    def make_mail_directory(self):
+        os.mkdir(self.dir + "/mail")
+        os.chown(self.dir + "/mail", self.uid, self.gid)
 
     def control(self, word):
         done = subprocess.run(["/usr/sbin/postfix", "-c", self.dir + "/etc", word], capture_output=True,
