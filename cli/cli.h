@@ -70,6 +70,9 @@ int cli_main(int argc, char **argv);
 
 /* One line on stderr, "barid: …" or {"error": "…"}; what, why, what to do. Returns EXIT_REFUSED. */
 int cli_fail(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* The same for what was typed wrongly, with the command's usage. Returns EXIT_USAGE. */
+int cli_wrong_usage(const struct cli *cli, const char *fmt, ...)
+    __attribute__((format(printf, 2, 3)));
 /* The value of an own option, or a NULL pointer. */
 struct span cli_option(const struct cli *cli, const char *name);
 /* Reads the configuration into cli. A file with errors is refused (with a word on `barid check`).

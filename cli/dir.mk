@@ -1,9 +1,16 @@
 # Sources of cli/ and its unit tests. A noun's commands are in a file of its own.
 noinst_LIBRARIES += cli/libcli.a
-cli_libcli_a_SOURCES = cli/ask.c cli/cli.c cli/cli.h cli/offline.c cli/secret.c
+cli_libcli_a_SOURCES = cli/args.c cli/args.h cli/ask.c cli/cli.c cli/cli.h cli/help.c cli/help.h cli/offline.c cli/secret.c
 cli_libcli_a_SOURCES += cli/output.c cli/output.h cli/rows.c cli/rows.h cli/text.c cli/text.h
 cli_libcli_a_SOURCES += cli/tables.c cli/tables.h
 cli_libcli_a_SOURCES += cli/check.c cli/config.c cli/run.c cli/status.c
 bin_PROGRAMS += bin/barid
 bin_barid_SOURCES = cli/main.c
 bin_barid_LDADD = cli/libcli.a $(LIBS_COMMON)
+
+if HAVE_CRITERION
+check_PROGRAMS += tests/unit/cli/test
+tests_unit_cli_test_SOURCES = tests/unit/cli/test_ask.c tests/unit/cli/test_output.c
+tests_unit_cli_test_SOURCES += tests/unit/cli/test_text.c
+tests_unit_cli_test_LDADD = cli/libcli.a $(LIBS_COMMON) $(CRITERION_LIBS)
+endif

@@ -1,4 +1,38 @@
-#include "cli/cli.h"
+/* All commands. A noun has its own file with a table; it is listed here once. */
+#include "cli/tables.h"
+
+static const struct command general[] = {
+    {.words = "run",
+     .usage = "",
+     .summary = "start everything and stay in the foreground",
+     .run = run_main},
+    {.words = "check",
+     .usage = "",
+     .summary = "check configuration, directories and databases",
+     .run = check_main},
+    {.words = "config show",
+     .usage = "[KEY]",
+     .summary = "the settings in effect, and where each was set",
+     .args_max = 1,
+     .run = config_show_main},
+    {.words = "config doc",
+     .usage = "",
+     .summary = "the settings for the manual page",
+     .is_hidden = true,
+     .run = config_doc_main},
+    {.words = "status",
+     .usage = "",
+     .summary = "processes, ports and the depth of the queue",
+     .run = status_main},
+    {.words = "help",
+     .usage = "[COMMAND]",
+     .summary = "what a command takes",
+     .args_max = 3,
+     .run = help_main},
+};
+static const struct command_table general_table = {general, sizeof general / sizeof *general};
+
+const struct command_table *const cli_tables[] = {&general_table, NULL};
 
 int main(int argc, char **argv)
 {

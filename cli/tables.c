@@ -1,35 +1,30 @@
-/* All commands. A noun has its own file with a table; it is listed here once. */
 #include "cli/tables.h"
 
-static const struct command general[] = {
-    {.words = "run",
-     .usage = "",
-     .summary = "start everything and stay in the foreground",
-     .run = run_main},
-    {.words = "check",
-     .usage = "",
-     .summary = "check configuration, directories and databases",
-     .run = check_main},
-    {.words = "config show",
-     .usage = "[KEY]",
-     .summary = "the settings in effect, and where each was set",
-     .args_max = 1,
-     .run = config_show_main},
-    {.words = "config doc",
-     .usage = "",
-     .summary = "the settings for the manual page",
-     .is_hidden = true,
-     .run = config_doc_main},
-    {.words = "status",
-     .usage = "",
-     .summary = "processes, ports and the depth of the queue",
-     .run = status_main},
-    {.words = "help",
-     .usage = "[COMMAND]",
-     .summary = "what a command takes",
-     .args_max = 3,
-     .run = help_main},
-};
-static const struct command_table general_table = {general, sizeof general / sizeof *general};
+const struct command *tables_command(size_t i)
+{
+    for (size_t t = 0; cli_tables[t] != NULL; t++) {
+        if (i < cli_tables[t]->n)
+            return &cli_tables[t]->list[i];
+        i -= cli_tables[t]->n;
+    }
+    return NULL;
+}
 
-const struct command_table *const cli_tables[] = {&general_table, NULL};
+const struct command *tables_find(const char *words)
+{
+    const struct command *c;
+    for (size_t i = 0; (c = tables_command(i)) != NULL; i++)
+        if (strcmp(c->words, words) == 0)
+            return c;
+    return NULL;
+}
+
+bool tables_go_on(const char *words)
+{
+    const struct command *c;
+    size_t n = strlen(words);
+    for (size_t i = 0; (c = tables_command(i)) != NULL; i++)
+        if (strncmp(c->words, words, n) == 0 && c->words[n] == ' ')
+            return true;
+    return false;
+}

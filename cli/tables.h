@@ -8,9 +8,13 @@ struct command_table {
     const struct command *list;
     size_t n;
 };
-extern const struct command_table *const cli_tables[]; /* NULL ends them */
+extern const struct command_table *const cli_tables[]; /* main.c; NULL ends them */
 
 /* The i-th command of all tables, or NULL. */
-const struct command *cli_command(size_t i);
+const struct command *tables_command(size_t i);
+/* The command of exactly these words, or NULL. */
+const struct command *tables_find(const char *words);
+/* Do commands begin with these words and have more? */
+bool tables_go_on(const char *words);
 
 #endif

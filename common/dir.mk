@@ -38,7 +38,7 @@ common_libsql_a_SOURCES = common/sql.c common/sql.h
 
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/common/test
-tests_unit_common_test_SOURCES = tests/unit/common/test_addr.c
+tests_unit_common_test_SOURCES = tests/unit/common/test_addr.c tests/unit/common/test_admin.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_config.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_content.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_net.c
