@@ -18,7 +18,6 @@ import subprocess
 import sys
 import threading
 import time
-import traceback
 import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -83,8 +82,8 @@ class Result(unittest.TestResult):
         if self.had_problem:
             return
         self.had_problem = True
-        text = "".join(traceback.format_exception(*error)) if error[0] is not None else str(error[1])
-        self.outcome("failed", test, report_of(text))
+        super().addFailure(test, error)  # makes a text of it, without the frames of unittest
+        self.outcome("failed", test, report_of(self.failures.pop()[1]))
 
     def addError(self, test, error):
         self.addProblem(test, error)
