@@ -15,6 +15,8 @@ void buf_free(struct buf *b)
 
 struct span buf_span(const struct buf *b)
 {
+    if (b->p == NULL)
+        return (struct span){NULL, 0};
     return (struct span){b->p + b->at, b->end - b->at};
 }
 
