@@ -15,5 +15,7 @@ if HAVE_CRITERION
 check_PROGRAMS += tests/unit/pop3d/test
 tests_unit_pop3d_test_SOURCES = tests/unit/pop3d/test_drop.c
 tests_unit_pop3d_test_SOURCES += tests/unit/pop3d/test_multiline.c
+tests_unit_pop3d_test_SOURCES += tests/unit/pop3d/stage.c tests/unit/pop3d/stage.h
+tests_unit_pop3d_test_SOURCES += tests/unit/pop3d/test_session.c
 tests_unit_pop3d_test_LDADD = pop3d/libpop3d.a $(LIBS_COMMON) $(CRITERION_LIBS)
 endif
