@@ -11,7 +11,7 @@ void cmd_pass(struct session *s, struct span arg);
 void cmd_capa(struct session *s, struct span arg);
 void cmd_quit(struct session *s, struct span arg);
 void cmd_foreign(struct session *s, struct span arg);
-void login_timer(void *session);
+void box_silent(void *session); /* the mailbox did not say whether it is open */
 
 /* cmd_mail.c */
 void cmd_stat(struct session *s, struct span arg);

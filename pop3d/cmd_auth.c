@@ -52,32 +52,24 @@ static void not_now(struct session *s, const char *reply)
     session_resume(s);
 }
 
+/* authd logs the name if there is such a user; what was typed as one may be a password. The wait
+ * that a wrong password costs is in its answer. */
 static void refused(struct session *s, const char *reply, const char *why)
 {
     char client[NETADDR_TEXT];
     netaddr_format(client, &s->client);
-    LOG(s->id, "login-failed", LZ("user", s->user), LZ("client", client), LZ("why", why));
+    LOG(s->id, "login-failed", LZ("client", client), LZ("why", why));
     forget_user(s);
-    s->failures++;
-    s->delayed = reply;
-    timer_set(&s->timer, s->set.failure_delay_ms);
-}
-
-/* Either the delay after a failed login is over, or the mailbox did not answer. */
-void login_timer(void *session)
-{
-    struct session *s = session;
-    const char *reply = s->delayed;
-    s->delayed = NULL;
-    if (reply == NULL) {
-        not_now(s, REPLY_NO_BOX);
-        return;
-    }
-    if (s->failures >= s->set.failures_max)
+    if (++s->failures >= s->set.failures_max)
         session_finish(s, REPLY_FAILURES, "failed logins");
     else
         session_say(s, reply);
     session_resume(s);
+}
+
+void box_silent(void *session)
+{
+    not_now(session, REPLY_NO_BOX);
 }
 
 /* --- a login that succeeds: the maildrop is opened and listed --- */
@@ -135,12 +127,12 @@ static void box_opened(void *owner, struct ipc *from, const union msg *m, int fd
 {
     struct session *s = owner;
     (void)from, (void)fd;
-    if (!s->is_opening || !s->timer.is_set) { /* said twice: this is no mailbox */
+    if (!s->is_opening || !s->opening.is_set) { /* said twice: this is no mailbox */
         session_close_box(s);
         session_go_on(s);
         return;
     }
-    timer_stop(&s->timer);
+    timer_stop(&s->opening);
     if (m->box_opened.verdict == VERDICT_OK)
         ask_page(s);
     else
@@ -178,7 +170,7 @@ static void granted(struct session *s, struct span address, int fd)
     if (s->box == NULL)
         not_now(s, REPLY_NO_BOX);
     else
-        timer_set(&s->timer, ANSWER_MS);
+        timer_set(&s->opening, ANSWER_MS);
 }
 
 static void logged_in(void *arg, const union msg *answer, int fd)
@@ -217,7 +209,8 @@ void cmd_pass(struct session *s, struct span arg)
                           .user = span_of(s->user),
                           .password = arg};
     struct ipc *authd = s->host->authd(s->host->owner);
-    s->login_tag = ipc_ask_login(authd, &m, -1, ANSWER_MS, logged_in, s);
+    conn_deadline(s->conn, 2 * CHECK_MS); /* the client has done its part */
+    s->login_tag = ipc_ask_login(authd, &m, -1, CHECK_MS, logged_in, s);
     s->is_waiting = s->login_tag != 0;
     if (!s->is_waiting) {
         forget_user(s);

@@ -95,7 +95,6 @@ static struct session_settings settings_for(const struct listener *on, const str
     return (struct session_settings){
         .may_log_in = may_log_in,
         .failures_max = auth->failures_per_connection,
-        .failure_delay_ms = auth->failure_delay_ms,
         .errors_max = on->config->limits.errors,
     };
 }

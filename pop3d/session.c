@@ -262,7 +262,7 @@ struct session *session_new(const struct session_host *host, const struct sessio
                           .state = STATE_AUTHORIZATION,
                           .wants_input = true,
                           .job.fd = -1};
-    timer_init(&s->timer, host->loop, login_timer, s);
+    timer_init(&s->opening, host->loop, box_silent, s);
     s->conn = conn_new(host->loop, fd, &conn_ops, s, IN_MAX, OUT_MAX);
     if (s->conn == NULL) {
         free(s);
@@ -275,7 +275,7 @@ struct session *session_new(const struct session_host *host, const struct sessio
 
 void session_close_box(struct session *s)
 {
-    timer_stop(&s->timer);
+    timer_stop(&s->opening);
     ipc_close(s->box);
     s->box = NULL;
 }

@@ -27,7 +27,8 @@ _Static_assert(OUT_BUSY + 2 * PIECE + 4096 <= OUT_MAX, "a piece of dots only mus
 #define LINE_MS   60000  /* before login: a command must come within */
 #define LOGIN_MS  300000 /* all that is before login */
 #define IDLE_MS   600000 /* RFC 1939 3: at least 10 minutes */
-#define ANSWER_MS 30000  /* of authd and mailbox */
+#define ANSWER_MS 30000  /* of mailbox */
+#define CHECK_MS  60000  /* of authd, which makes wrong passwords wait */
 #define UPDATE_MS 60000
 
 enum session_state {
@@ -49,7 +50,6 @@ struct session_host {
 struct session_settings {
     bool may_log_in; /* without TLS, from this client */
     uint64_t failures_max;
-    int64_t failure_delay_ms;
     uint64_t errors_max; /* lines that are no commands */
 };
 
@@ -81,16 +81,15 @@ struct session {
     struct ipc *box;
     struct drop drop;
     struct job job;
-    struct timer timer;  /* until BOX_OPENED comes, or the answer to a failed login is due */
-    const char *delayed; /* that answer */
-    uint64_t login_tag;  /* LOGIN under way */
-    size_t skipped;      /* octets of a line that was too long */
-    uint64_t reading;    /* number of the message asked for */
+    struct timer opening; /* until BOX_OPENED comes */
+    uint64_t login_tag;   /* LOGIN under way */
+    size_t skipped;       /* octets of a line that was too long */
+    uint64_t reading;     /* number of the message asked for */
     uint64_t top_lines;
     struct session_totals totals;
     const char *ended; /* why, for the log */
     bool is_top;
-    bool is_waiting; /* for an answer or a delay: no command is taken */
+    bool is_waiting; /* for an answer: no command is taken */
     bool wants_input;
     bool is_opening;  /* the maildrop was granted and is not complete */
     bool is_skipping; /* the rest of a line that was too long */
