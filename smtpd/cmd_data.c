@@ -1,0 +1,168 @@
+/* DATA (RFC 5321 4.1.1.4): reads the content, and answers when the queue has. */
+#include "common/clock.h"
+#include "common/id.h"
+#include "common/log.h"
+#include "smtpd/handover.h"
+#include "smtpd/trace.h"
+#include "smtpd/verbs.h"
+
+#define PIECE_MAX     8000  /* taken at once: so content stays under CHUNK_MAX even if it doubles */
+#define RATE_GRACE_MS 60000 /* before limits.minimum_rate is asked for */
+
+_Static_assert(TXN_STREAM_AT + 2 * PIECE_MAX + 2 <= CHUNK_MAX, "a part must fit into a message");
+
+static int add_trace(struct session *s, struct txn *t)
+{
+    char *room = txn_room(t, TRACE_MAX);
+    if (room == NULL)
+        return -1;
+    struct trace trace = {
+        .helo = span_of(s->helo),
+        .client = s->rules.peer,
+        .hostname = s->hostname,
+        .protocol = s->is_esmtp ? SPAN("ESMTP") : SPAN("SMTP"),
+        .id = t->id,
+        .rcpt = t->n_rcpts == 1 ? span_of(t->only_rcpt) : SPAN(""),
+        .wall_s = clock_wall_s(),
+    };
+    t->n_content = trace_received(room, &trace);
+    return 0;
+}
+
+void cmd_data(struct session *s, struct span argument)
+{
+    struct txn *t = s->txn;
+    if (argument.n > 0) {
+        session_reply(s, R_BAD_ARGUMENT);
+        return;
+    }
+    if (add_trace(s, t) < 0) {
+        session_reply(s, R_TRY_LATER);
+        return;
+    }
+    body_begin(&t->body, s->rules.message_size_max, s->rules.limits.hops,
+               s->rules.normalises_newlines);
+    t->data_began_ms = t->data_last_ms = clock_mono_ms();
+    s->state = STATE_DATA;
+    session_reply(s, R_GO_AHEAD);
+}
+
+int64_t data_due_ms(const struct session *s)
+{
+    const struct txn *t = s->txn;
+    uint64_t rate = s->rules.limits.minimum_rate;
+    int64_t idle_ms = t->data_last_ms + s->rules.limits.command_timeout_ms;
+    uint64_t earned_ms = t->body.octets / rate * 1000;
+    int64_t due_ms =
+        t->data_began_ms + RATE_GRACE_MS + (earned_ms > INT32_MAX ? INT32_MAX : (int64_t)earned_ms);
+    return rate == UINT64_MAX || idle_ms < due_ms ? idle_ms : due_ms;
+}
+
+static enum reply reply_for(enum body_problem problem)
+{
+    static const enum reply replies[] = {
+        [BODY_FINE] = R_QUEUED,        [BODY_BARE] = R_CONTENT_BARE,     [BODY_NUL] = R_CONTENT_NUL,
+        [BODY_LINE] = R_CONTENT_LINE,  [BODY_HEADER] = R_HEADER_TOO_BIG, [BODY_SIZE] = R_TOO_BIG,
+        [BODY_HOPS] = R_TOO_MANY_HOPS,
+    };
+    return replies[problem];
+}
+
+static void log_accepted(struct session *s)
+{
+    const struct txn *t = s->txn;
+    char session[ID_TEXT], client[NETADDR_TEXT];
+    id_format(session, s->id);
+    netaddr_format(client, &s->rules.peer);
+    LOG(t->id, "accepted", LZ("session", session), LZ("from", t->sender),
+        LZ("to", t->n_rcpts == 1 ? t->only_rcpt : ""), LN("rcpts", (int64_t)t->n_rcpts),
+        LN("size", (int64_t)t->sent), LZ("client", client), LZ("helo", s->helo));
+}
+
+/* The queue has decided, and the client has sent all of it. */
+static void conclude(struct session *s)
+{
+    struct txn *t = s->txn;
+    enum reply r = handover_reply(t);
+    s->state = STATE_READY;
+    if (r == R_QUEUED) {
+        char id[ID_TEXT];
+        id_format(id, t->id);
+        log_accepted(s);
+        s->accepted++;
+        s->errors = s->junk = 0;
+        /* THE RESPONSIBILITY LINE, on the side of SMTP: the queue has said that the message is on
+         * disk; with this reply, and not before, it is ours. */
+        session_reply_with(s, R_QUEUED, span_of(id));
+    } else {
+        session_reply(s, r);
+    }
+    txn_reset(s);
+}
+
+void data_decided(struct session *s)
+{
+    if (s->wait == WAIT_ROOM) {
+        session_go_on(s);
+    } else if (s->wait == WAIT_QUEUE) {
+        conclude(s);
+        session_answered(s);
+    }
+}
+
+static void refuse_content(struct session *s)
+{
+    enum reply r = reply_for(s->txn->body.problem);
+    s->state = STATE_READY;
+    session_reply(s, r);
+    txn_reset(s);
+}
+
+/* The end of the data was read. */
+static void content_is_over(struct session *s)
+{
+    struct txn *t = s->txn;
+    if (t->body.problem != BODY_FINE) {
+        refuse_content(s);
+        return;
+    }
+    if (!t->is_decided)
+        handover_send(s, true);
+    if (t->is_decided)
+        conclude(s);
+    else
+        s->wait = WAIT_QUEUE;
+}
+
+/* After a part was sent: does the queue keep up? */
+static void look_at_backlog(struct session *s)
+{
+    if (s->txn->is_decided || !s->rules.ops->queue_is_full(s->rules.client))
+        return;
+    s->wait = WAIT_ROOM;
+    s->txn->stalled_ms = clock_mono_ms();
+}
+
+size_t data_input(struct session *s, struct span in)
+{
+    struct txn *t = s->txn;
+    size_t n_out;
+    in.n = in.n < PIECE_MAX ? in.n : PIECE_MAX;
+    char *room = txn_room(t, body_room(&t->body, in.n));
+    if (room == NULL) {
+        session_reply(s, R_NO_MEMORY);
+        return in.n;
+    }
+    size_t used = body_take(&t->body, in, room, &n_out);
+    t->n_content += n_out;
+    t->data_last_ms = clock_mono_ms();
+    if (t->body.problem != BODY_FINE || t->is_decided)
+        handover_drop(s);
+    if (body_is_over(&t->body)) {
+        content_is_over(s);
+    } else if (t->n_content >= TXN_STREAM_AT) {
+        handover_send(s, false);
+        look_at_backlog(s);
+    }
+    return used;
+}

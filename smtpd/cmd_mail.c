@@ -1,0 +1,165 @@
+/* MAIL and RCPT (RFC 5321 4.1.1.2, 4.1.1.3): the envelope. */
+#include "common/addr.h"
+#include "common/seal.h"
+#include "smtpd/verbs.h"
+
+/* --- parameters of MAIL, a row each (RFC 5321 4.1.2 esmtp-param) --- */
+
+/* R_SENDER_DONE, or the refusal. A value that is not there has no pointer. */
+typedef enum reply param_fn(struct session *s, struct txn *t, struct span value);
+
+/* RFC 1870: a decimal number of at most 20 digits; one that passes every limit is no mistake. */
+static enum reply param_size(struct session *s, struct txn *t, struct span value)
+{
+    if (value.n == 0 || value.n > 20)
+        return R_BAD_ARGUMENT;
+    for (size_t i = 0; i < value.n; i++)
+        if (value.p[i] < '0' || value.p[i] > '9')
+            return R_BAD_ARGUMENT;
+    if (span_u64(value, &t->declared) < 0 || t->declared > s->rules.message_size_max)
+        return R_TOO_BIG;
+    return R_SENDER_DONE;
+}
+
+/* RFC 6152. */
+static enum reply param_body(struct session *s, struct txn *t, struct span value)
+{
+    (void)s;
+    t->body_8bit = span_ieq(value, SPAN("8BITMIME"));
+    return t->body_8bit || span_ieq(value, SPAN("7BIT")) ? R_SENDER_DONE : R_BAD_ARGUMENT;
+}
+
+static const struct param {
+    struct span word;
+    param_fn *take;
+} params[] = {
+    {{"SIZE", 4}, param_size},
+    {{"BODY", 4}, param_body},
+};
+
+static enum reply take_param(struct session *s, struct txn *t, struct span word, unsigned *seen)
+{
+    struct span value = word;
+    struct span name = span_cut(&value, '=');
+    for (size_t i = 0; i < sizeof params / sizeof params[0]; i++) {
+        if (!span_ieq(name, params[i].word))
+            continue;
+        if ((*seen & 1U << i) != 0)
+            return R_BAD_ARGUMENT;
+        *seen |= 1U << i;
+        return params[i].take(s, t, value);
+    }
+    return R_BAD_PARAMETER;
+}
+
+static enum reply take_params(struct session *s, struct txn *t, struct span rest)
+{
+    unsigned seen = 0;
+    enum reply r = R_SENDER_DONE;
+    while (rest.n > 0 && r == R_SENDER_DONE) {
+        struct span word = span_cut(&rest, ' ');
+        if (word.n > 0)
+            r = take_param(s, t, word, &seen);
+    }
+    return r;
+}
+
+/* --- paths --- */
+
+/* "FROM:<path> rest": 0 and what follows the path, or -1. A space before the path is what many
+ * clients send, so it is no mistake. */
+static int take_path(struct span argument, struct span keyword, enum addr_form form,
+                     struct addr *path, struct span *rest)
+{
+    size_t used;
+    if (!span_istarts(argument, keyword))
+        return -1;
+    struct span in = span_trim(span_from(argument, keyword.n));
+    if (addr_parse(in, form, path, &used) < 0)
+        return -1;
+    *rest = span_from(in, used);
+    return rest->n == 0 || rest->p[0] == ' ' ? 0 : -1;
+}
+
+void cmd_mail(struct session *s, struct span argument)
+{
+    struct addr path;
+    struct span rest;
+    if (take_path(argument, SPAN("FROM:"), ADDR_REVERSE_PATH, &path, &rest) < 0) {
+        session_refuse(s, R_BAD_SENDER, argument);
+        return;
+    }
+    if (txn_begin(s, span_of(path.text)) < 0) {
+        session_reply(s, R_TRY_LATER);
+        return;
+    }
+    enum reply r = take_params(s, s->txn, rest);
+    if (r != R_SENDER_DONE) {
+        session_refuse(s, r, span_of(path.text));
+        txn_reset(s);
+        return;
+    }
+    s->state = STATE_MAIL;
+    session_reply(s, R_SENDER_DONE);
+}
+
+/* --- RCPT --- */
+
+static void add_rcpt(struct session *s, struct span sealed)
+{
+    if (txn_add_rcpt(s->txn, span_of(s->txn->asked), sealed) < 0) {
+        session_refuse(s, R_TOO_MANY_RCPTS, span_of(s->txn->asked));
+        return;
+    }
+    s->state = STATE_RCPT;
+    session_reply(s, R_RCPT_OK);
+}
+
+/* Only what authd really decided is a "no". */
+static void resolved(void *arg, const union msg *m, int fd)
+{
+    (void)fd; /* the table allows none */
+    struct session *s = arg;
+    struct span asked = span_of(s->txn->asked);
+    s->authd_tag = 0;
+    if (m == NULL || m->resolve_re.verdict != VERDICT_OK)
+        session_refuse(s, R_TRY_LATER, asked);
+    else if (m->resolve_re.kind == ADDRESS_LOCAL)
+        add_rcpt(s, m->resolve_re.sealed);
+    else if (m->resolve_re.kind == ADDRESS_UNKNOWN)
+        session_refuse(s, R_NO_SUCH_USER, asked);
+    else if (m->resolve_re.kind != ADDRESS_FOREIGN)
+        session_refuse(s, R_TRY_LATER, asked);
+    else if (s->rules.may_relay)
+        add_rcpt(s, SPAN(""));
+    else
+        session_refuse(s, R_NO_RELAYING, asked);
+    session_answered(s);
+}
+
+static void ask(struct session *s, struct span address)
+{
+    struct msg_resolve m = {.address = address};
+    if (span_copy(s->txn->asked, sizeof s->txn->asked, address) == 0)
+        s->authd_tag = s->rules.ops->resolve(s->rules.client, &m, resolved, s);
+    if (s->authd_tag == 0)
+        session_refuse(s, R_TRY_LATER, address);
+    else
+        s->wait = WAIT_AUTHD;
+}
+
+void cmd_rcpt(struct session *s, struct span argument)
+{
+    struct addr path;
+    struct span rest;
+    if (take_path(argument, SPAN("TO:"), ADDR_FORWARD_PATH, &path, &rest) < 0)
+        session_refuse(s, R_BAD_RCPT, argument);
+    else if (span_trim(rest).n > 0)
+        session_refuse(s, R_BAD_PARAMETER, argument);
+    else if (txn_has_rcpt(s->txn, span_of(path.text)))
+        session_reply(s, R_RCPT_OK);
+    else if (s->txn->n_rcpts >= s->rules.limits.recipients)
+        session_refuse(s, R_TOO_MANY_RCPTS, span_of(path.text));
+    else
+        ask(s, span_of(path.text));
+}

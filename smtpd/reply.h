@@ -1,0 +1,93 @@
+/* Every reply of the server, once. Enhanced status codes (RFC 2034, RFC 3463) on all but the
+ * greeting and the answers to HELO and EHLO. */
+#ifndef BARID_SMTPD_REPLY_H
+#define BARID_SMTPD_REPLY_H
+
+#include "common/buf.h"
+
+enum reply_flag {
+    REPLY_FAULT = 1,  /* the client's: counts towards limits.errors */
+    REPLY_CLOSES = 2, /* the connection is closed after it */
+};
+
+/* R(NAME, code, enhanced, flags, text). One with an argument ends with it. */
+#define REPLIES(R)                                                                                 \
+    R(HELP, "214", "2.0.0", 0, "EHLO HELO MAIL RCPT DATA RSET NOOP QUIT VRFY HELP; see RFC 5321")  \
+    R(BANNER, "220", "", 0, "")                                                                    \
+    R(BYE, "221", "2.0.0", REPLY_CLOSES, "Bye")                                                    \
+    R(HELLO, "250", "", 0, "")                                                                     \
+    R(DONE, "250", "2.0.0", 0, "Ok")                                                               \
+    R(SENDER_DONE, "250", "2.1.0", 0, "Ok")                                                        \
+    R(RCPT_OK, "250", "2.1.5", 0, "Ok")                                                            \
+    R(QUEUED, "250", "2.0.0", 0, "Ok: queued as ")                                                 \
+    R(VRFY, "252", "2.5.0", 0, "Not verified here; try RCPT")                                      \
+    R(GO_AHEAD, "354", "", 0, "End data with <CR><LF>.<CR><LF>")                                   \
+    R(DRAINING, "421", "4.3.2", REPLY_CLOSES, "Service is stopping, try again later")              \
+    R(TOO_BUSY, "421", "4.3.2", REPLY_CLOSES, "Too many connections, try again later")             \
+    R(NO_MEMORY, "421", "4.3.0", REPLY_CLOSES, "Out of memory, try again later")                   \
+    R(TIMEOUT, "421", "4.4.2", REPLY_CLOSES, "Timeout, closing the connection")                    \
+    R(TOO_MANY_ERRORS, "421", "4.7.0", REPLY_CLOSES, "Too many errors")                            \
+    R(PEER_TOO_MANY, "421", "4.7.0", REPLY_CLOSES, "Too many connections from your address")       \
+    R(PEER_TOO_FAST, "421", "4.7.0", REPLY_CLOSES, "Too many new connections from your address")   \
+    R(TRY_LATER, "451", "4.3.0", 0, "Temporary failure, try again later")                          \
+    R(MAILBOX_FULL, "452", "4.2.2", 0, "Mailbox is full, try again later")                         \
+    R(DISK_FULL, "452", "4.3.1", 0, "Not enough room on disk, try again later")                    \
+    R(TOO_MANY_RCPTS, "452", "4.5.3", 0, "Too many recipients, send the rest in a new message")    \
+    R(BAD_LINE, "500", "5.5.2", REPLY_FAULT, "Syntax error")                                       \
+    R(LINE_TOO_LONG, "500", "5.5.2", REPLY_FAULT, "Line too long")                                 \
+    R(LINE_ENDLESS, "500", "5.5.2", REPLY_FAULT | REPLY_CLOSES, "Line too long")                   \
+    R(BARE_NEWLINE, "500", "5.5.2", REPLY_FAULT | REPLY_CLOSES,                                    \
+      "Bare CR or LF; lines end with CRLF")                                                        \
+    R(LINE_NUL, "500", "5.5.2", REPLY_FAULT | REPLY_CLOSES, "NUL in a command")                    \
+    R(UNKNOWN_COMMAND, "500", "5.5.1", REPLY_FAULT, "Command not recognised")                      \
+    R(BAD_HELO, "501", "5.5.4", REPLY_FAULT, "A host name is required")                            \
+    R(BAD_ARGUMENT, "501", "5.5.4", REPLY_FAULT, "Syntax error in the arguments")                  \
+    R(BAD_SENDER, "501", "5.1.7", REPLY_FAULT, "Syntax: MAIL FROM:<address>")                      \
+    R(BAD_RCPT, "501", "5.1.3", REPLY_FAULT, "Syntax: RCPT TO:<address>")                          \
+    R(NOT_IMPLEMENTED, "502", "5.5.1", REPLY_FAULT, "Command not implemented")                     \
+    R(HELO_FIRST, "503", "5.5.1", REPLY_FAULT, "Send EHLO or HELO first")                          \
+    R(NESTED_MAIL, "503", "5.5.1", REPLY_FAULT, "Sender already given")                            \
+    R(MAIL_FIRST, "503", "5.5.1", REPLY_FAULT, "Send MAIL first")                                  \
+    R(NO_SUCH_USER, "550", "5.1.1", REPLY_FAULT, "No such mailbox here")                           \
+    R(NO_RELAYING, "550", "5.7.1", REPLY_FAULT,                                                    \
+      "Relaying denied: not a local domain, and your address may not relay")                       \
+    R(CONTENT_BARE, "550", "5.6.0", REPLY_FAULT,                                                   \
+      "Bare CR or LF in the message; lines end with CRLF")                                         \
+    R(CONTENT_NUL, "550", "5.6.0", REPLY_FAULT, "NUL in the message")                              \
+    R(CONTENT_LINE, "550", "5.6.0", REPLY_FAULT, "A line of the message is too long")              \
+    R(CONTENT_BAD, "550", "5.6.0", REPLY_FAULT, "The message is not lines that end with CRLF")     \
+    R(TOO_BIG, "552", "5.3.4", REPLY_FAULT, "Message too big")                                     \
+    R(HEADER_TOO_BIG, "552", "5.3.4", REPLY_FAULT, "Header section of the message too big")        \
+    R(NO_RCPTS, "554", "5.5.1", REPLY_FAULT, "No valid recipients")                                \
+    R(TOO_MANY_HOPS, "554", "5.4.6", REPLY_FAULT, "Too many Received fields: mail loop")           \
+    R(TALKS_EARLY, "554", "5.5.0", REPLY_FAULT | REPLY_CLOSES,                                     \
+      "You spoke before it was your turn")                                                         \
+    R(NOT_SMTP, "554", "5.5.0", REPLY_FAULT | REPLY_CLOSES, "This is SMTP")                        \
+    R(BAD_PARAMETER, "555", "5.5.4", REPLY_FAULT, "Parameter not recognised")
+
+enum reply {
+#define REPLY_ENUM(NAME, code, enhanced, flags, text) R_##NAME,
+    REPLIES(REPLY_ENUM)
+#undef REPLY_ENUM
+        REPLY_COUNT
+};
+
+struct reply_desc {
+    const char *code, *enhanced, *text;
+    unsigned flags;
+};
+
+const struct reply_desc *reply_desc(enum reply r);
+static inline bool reply_is_refusal(enum reply r)
+{
+    return reply_desc(r)->code[0] >= '4';
+}
+/* Appends the reply, its argument (or an empty span) after the text. 0, or -1: no room. */
+int reply_add(struct buf *out, enum reply r, struct span argument);
+/* A line of a multi-line reply: "250-text" or, the last one, "250 text". */
+int reply_add_line(struct buf *out, enum reply r, struct span text, bool is_last);
+/* "550 5.1.1" for the log, into out. */
+#define REPLY_CODES_MAX 16
+void reply_codes(char out[REPLY_CODES_MAX], enum reply r);
+
+#endif

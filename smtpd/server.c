@@ -1,0 +1,408 @@
+#include "smtpd/server.h"
+
+#include "common/clock.h"
+#include "common/conn.h"
+#include "common/log.h"
+#include "common/peers.h"
+#include "smtpd/session.h"
+
+#include <sys/socket.h>
+
+#define INPUT_MAX         65536
+#define OUTPUT_MAX        (512U * 1024U)
+#define OUTPUT_HIGH       32768 /* a client that does not read its replies is not listened to */
+#define QUEUE_BACKLOG_MAX (1U << 20) /* over it, content waits at the clients */
+#define AUTHD_MS          30000
+#define QUEUE_MS          300000
+#define FINISH_MS         30000 /* for the client to take our last replies */
+
+struct server {
+    struct proc *proc;
+    struct peers *peers;
+    struct client *first;
+    bool was_full; /* some session waits for the queue to take more */
+    int64_t tell_again_ms;
+    int64_t untold; /* clients turned away since the last line about one */
+};
+
+struct client {
+    struct client *next, **link; /* in server.first */
+    struct server *server;
+    struct conn *conn;
+    struct session *session;
+    struct netaddr peer;
+    struct timer timer;
+    int64_t timer_ms; /* when it fires, if it is set */
+    bool is_taking;   /* take_input is on the stack */
+    bool wants_input; /* what conn was told */
+};
+
+/* --- time --- */
+
+/* The timer is moved only if it would be late; if it is early it looks again. So most commands cost
+ * no timer. */
+static void settle_timer(struct client *c)
+{
+    int64_t due_ms = session_due_ms(c->session);
+    if (due_ms == INT64_MAX || (c->timer.is_set && c->timer_ms <= due_ms))
+        return;
+    int64_t in_ms = due_ms - clock_mono_ms();
+    c->timer_ms = due_ms;
+    timer_set(&c->timer, in_ms > 0 ? in_ms : 0);
+}
+
+static void timer_fired(void *arg)
+{
+    struct client *c = arg;
+    if (session_due_ms(c->session) <= clock_mono_ms())
+        session_expire(c->session);
+    else
+        settle_timer(c);
+}
+
+/* --- input --- */
+
+/* Gives the session what it takes. It stops when it waits, when the client does not read, or when
+ * it has all. */
+static void take_input(struct client *c)
+{
+    if (c->is_taking)
+        return;
+    c->is_taking = true;
+    struct session *s = c->session;
+    while (s->state != STATE_OVER && s->wait == WAIT_NOTHING &&
+           conn_unsent(c->conn) <= OUTPUT_HIGH) {
+        struct span in = conn_input(c->conn);
+        size_t used = in.n > 0 ? session_input(s, in) : 0;
+        if (used == 0)
+            break;
+        conn_consume(c->conn, used);
+    }
+    c->is_taking = false;
+    if (s->state == STATE_OVER)
+        return;
+    bool wants = s->wait == WAIT_NOTHING && conn_unsent(c->conn) <= OUTPUT_HIGH;
+    if (wants != c->wants_input)
+        conn_want_input(c->conn, wants);
+    c->wants_input = wants;
+    settle_timer(c);
+}
+
+/* --- what sessions need of the world (struct session_ops) --- */
+
+static struct ipc *channel(const struct client *c, enum role role)
+{
+    return proc_peer(c->server->proc, role);
+}
+
+static int client_write(void *client, struct span s)
+{
+    struct client *c = client;
+    return conn_write_span(c->conn, s);
+}
+
+static void client_finish(void *client)
+{
+    struct client *c = client;
+    timer_stop(&c->timer);
+    conn_deadline(c->conn, FINISH_MS);
+    conn_finish(c->conn);
+}
+
+static void client_resume(void *client)
+{
+    take_input(client);
+}
+
+static uint64_t ask_authd(void *client, struct msg_resolve *m, ipc_answer_fn *fn, void *arg)
+{
+    return ipc_ask_resolve(channel(client, ROLE_AUTHD), m, -1, AUTHD_MS, fn, arg);
+}
+
+static void forget_authd(void *client, uint64_t tag)
+{
+    ipc_cancel(channel(client, ROLE_AUTHD), tag);
+}
+
+static uint64_t open_queue(void *client, struct msg_queue_open *m, ipc_answer_fn *fn, void *arg)
+{
+    return ipc_ask_queue_open(channel(client, ROLE_QUEUE), m, -1, QUEUE_MS, fn, arg);
+}
+
+static int more_queue(void *client, const struct msg_queue_more *m)
+{
+    struct ipc *queue = channel(client, ROLE_QUEUE);
+    if (ipc_send_queue_more(queue, m, -1) < 0)
+        return -1;
+    ipc_extend(queue, m->tag, QUEUE_MS);
+    return 0;
+}
+
+static void abort_queue(void *client, uint64_t tag)
+{
+    struct ipc *queue = channel(client, ROLE_QUEUE);
+    ipc_cancel(queue, tag);
+    ipc_send_queue_abort(queue, &(struct msg_queue_abort){tag}, -1);
+}
+
+static bool is_queue_full(void *client)
+{
+    struct client *c = client;
+    struct ipc *queue = channel(c, ROLE_QUEUE);
+    bool is_full = queue != NULL && ipc_backlog(queue) > QUEUE_BACKLOG_MAX;
+    c->server->was_full = c->server->was_full || is_full;
+    return is_full;
+}
+
+static const struct session_ops ops = {
+    .write = client_write,
+    .finish = client_finish,
+    .resume = client_resume,
+    .resolve = ask_authd,
+    .forget = forget_authd,
+    .queue_open = open_queue,
+    .queue_more = more_queue,
+    .queue_abort = abort_queue,
+    .queue_is_full = is_queue_full,
+};
+
+/* --- connections --- */
+
+static void client_free(struct client *c)
+{
+    if (c->link != NULL) {
+        *c->link = c->next;
+        if (c->next != NULL)
+            c->next->link = c->link;
+    }
+    timer_stop(&c->timer);
+    session_free(c->session);
+    conn_free(c->conn);
+    peers_leave(c->server->peers, &c->peer);
+    free(c);
+}
+
+static void on_input(void *owner)
+{
+    take_input(owner);
+}
+
+/* The client reads its replies again. */
+static void on_drained(void *owner)
+{
+    struct client *c = owner;
+    if (c->session->state != STATE_OVER && !c->wants_input)
+        take_input(c);
+}
+
+static void on_ended(void *owner, enum conn_end why)
+{
+    static const char *const words[] = {
+        [CONN_EOF] = "closed by the client",
+        [CONN_ERROR] = "connection lost",
+        [CONN_TIMEOUT] = "took no replies",
+        [CONN_FLUSHED] = "closed",
+    };
+    struct client *c = owner;
+    session_log_end(c->session, words[why]);
+    client_free(c);
+}
+
+static const struct conn_ops conn_ops = {
+    .input = on_input, .drained = on_drained, .ended = on_ended};
+
+/* A refusal at the door: one write, no session. */
+static void turn_away(int fd, enum reply r)
+{
+    struct buf out;
+    buf_init(&out, 512);
+    if (reply_add(&out, r, SPAN("")) == 0) {
+        struct span s = buf_span(&out);
+        if (send(fd, s.p, s.n, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
+            shutdown(fd, SHUT_WR);
+    }
+    buf_free(&out);
+    close(fd);
+}
+
+/* A flood at the door is one line a second, with how many others were turned away. */
+static void log_turned_away(struct server *v, const struct netaddr *peer, enum reply r)
+{
+    char client[NETADDR_TEXT], codes[REPLY_CODES_MAX];
+    if (clock_mono_ms() < v->tell_again_ms) {
+        v->untold++;
+        return;
+    }
+    netaddr_format(client, peer);
+    reply_codes(codes, r);
+    LOG(0, "refused", LZ("client", client), LZ("command", "connect"), LZ("reply", codes),
+        LZ("text", reply_desc(r)->text), LN("others", v->untold));
+    v->tell_again_ms = clock_mono_ms() + 1000;
+    v->untold = 0;
+}
+
+/* R_BANNER: let him in, he is counted. The limits are those of the service, each of its workers has
+ * its share of the connections. */
+static enum reply judge(struct server *v, const struct listener *on, const struct netaddr *peer)
+{
+    const struct config *config = proc_config(v->proc);
+    struct limits_config limits = on->config->limits;
+    limits.connections = (limits.connections + config->workers - 1) / config->workers;
+    bool is_trusted = netaddr_is_loopback(peer) || config_may_relay(config, peer);
+    switch (peers_enter(v->peers, peer, &limits, is_trusted)) {
+    case PEERS_FULL:
+        return R_TOO_BUSY;
+    case PEERS_TOO_MANY:
+        return R_PEER_TOO_MANY;
+    case PEERS_TOO_FAST:
+        return R_PEER_TOO_FAST;
+    case PEERS_WELCOME:
+        break;
+    }
+    return R_BANNER;
+}
+
+static struct span our_name(struct proc *p)
+{
+    return span_of(proc_config(p)->hostname);
+}
+
+/* Takes over fd, and that the peer is counted. NULL without memory. */
+static struct client *client_new(struct server *v, const struct listener *on, int fd,
+                                 const struct netaddr *peer)
+{
+    const struct config *config = proc_config(v->proc);
+    struct client *c = calloc(1, sizeof *c);
+    if (c == NULL) {
+        peers_leave(v->peers, peer);
+        close(fd);
+        return NULL;
+    }
+    struct session_rules rules = {
+        .ops = &ops,
+        .client = c,
+        .peer = *peer,
+        .limits = on->config->limits,
+        .message_size_max = config->message_size_max,
+        .normalises_newlines = config->bare_newline == BARE_NEWLINE_NORMALISE,
+        .may_relay = config_may_relay(config, peer),
+    };
+    c->server = v;
+    c->peer = *peer;
+    c->wants_input = true;
+    timer_init(&c->timer, proc_loop(v->proc), timer_fired, c);
+    c->session = session_new(&rules, our_name(v->proc));
+    if (c->session != NULL)
+        c->conn = conn_new(proc_loop(v->proc), fd, &conn_ops, c, INPUT_MAX, OUTPUT_MAX);
+    else
+        close(fd);
+    if (c->conn == NULL) {
+        client_free(c);
+        return NULL;
+    }
+    c->next = v->first;
+    c->link = &v->first;
+    if (v->first != NULL)
+        v->first->link = &c->next;
+    v->first = c;
+    return c;
+}
+
+/* Only one who does not speak SMTP, or cannot wait, has sent something by now. */
+static bool talks_early(int fd)
+{
+    char octet;
+    return recv(fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+void server_accept(struct proc *p, const struct listener *on, int fd, const struct netaddr *peer)
+{
+    struct server *v = proc_state(p);
+    enum reply r = judge(v, on, peer);
+    if (r != R_BANNER) {
+        log_turned_away(v, peer, r);
+        turn_away(fd, r);
+        return;
+    }
+    struct client *c = client_new(v, on, fd, peer);
+    if (c == NULL)
+        return;
+    char client[NETADDR_TEXT], local[NETADDR_TEXT];
+    netaddr_format_port(client, peer);
+    netaddr_format_port(local, &on->local);
+    LOG(c->session->id, "connect", LZ("client", client), LZ("on", local));
+    session_greet(c->session, talks_early(fd));
+    settle_timer(c);
+}
+
+/* --- the process --- */
+
+int server_open(struct proc *p, struct error *e)
+{
+    struct server *v = calloc(1, sizeof *v);
+    struct peers *peers = peers_new();
+    if (v == NULL || peers == NULL) {
+        free(v);
+        peers_free(peers);
+        return error_set(e, "out of memory");
+    }
+    v->proc = p;
+    v->peers = peers;
+    proc_set_state(p, v);
+    return 0;
+}
+
+static void go_on(struct server *v)
+{
+    struct client *next;
+    v->was_full = false;
+    for (struct client *c = v->first; c != NULL; c = next) {
+        next = c->next;
+        session_go_on(c->session);
+    }
+}
+
+void server_drained(void *proc, struct ipc *ch)
+{
+    struct server *v = proc_state(proc);
+    if (ipc_peer(ch) == ROLE_QUEUE && v->was_full)
+        go_on(v);
+}
+
+/* Sessions that wait for room have been answered; the flag is about the channel that is gone. */
+void server_peer_down(struct proc *p, enum role role, unsigned instance, struct ipc *ch)
+{
+    (void)instance, (void)ch;
+    struct server *v = proc_state(p);
+    if (role == ROLE_QUEUE && v->was_full)
+        go_on(v);
+}
+
+void server_reloaded(struct proc *p)
+{
+    struct server *v = proc_state(p);
+    for (struct client *c = v->first; c != NULL; c = c->next)
+        c->session->hostname = our_name(p);
+}
+
+/* Stopping: when everyone has our last words, their leaving need not be waited for. */
+void server_turn(struct proc *p)
+{
+    struct server *v = proc_state(p);
+    if (!proc_is_draining(p))
+        return;
+    for (struct client *c = v->first; c != NULL; c = c->next)
+        if (c->session->state != STATE_OVER || conn_unsent(c->conn) > 0)
+            return;
+    proc_exit(p);
+}
+
+void server_drain(struct proc *p)
+{
+    struct server *v = proc_state(p);
+    struct client *next;
+    for (struct client *c = v->first; c != NULL; c = next) {
+        next = c->next;
+        session_drain(c->session);
+    }
+}

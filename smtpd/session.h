@@ -1,0 +1,114 @@
+/* One SMTP session (RFC 5321): octets of the client in, replies out, questions to authd and queue
+ * in between. It knows no sockets; server.c gives it the world, tests give it another one.
+ *
+ * Input is offered with session_input, which takes what it can. While the session waits for an
+ * answer it takes nothing; `resume` tells when it would again. All replies to one flight of
+ * commands are written in one call (RFC 2920). Nothing a client sends can do more than end its
+ * session. */
+#ifndef BARID_SMTPD_SESSION_H
+#define BARID_SMTPD_SESSION_H
+
+#include "common/buf.h"
+#include "common/config.h"
+#include "common/ipc.h"
+#include "common/verdict.h"
+#include "smtpd/reply.h"
+#include "smtpd/txn.h"
+
+/* What a session needs of the world. `client` is what session_new was given. The functions that ask
+ * return the tag of the question, or 0 if it could not be sent; an answer never comes from inside
+ * the call that asks. */
+struct session_ops {
+    int (*write)(void *client, struct span s); /* -1: it takes no more, the session ends */
+    void (*finish)(void *client);              /* send what was written, then close */
+    void (*resume)(void *client);              /* session_input takes input again */
+    uint64_t (*resolve)(void *client, struct msg_resolve *m, ipc_answer_fn *fn, void *arg);
+    void (*forget)(void *client, uint64_t tag); /* nobody waits for that answer of authd */
+    uint64_t (*queue_open)(void *client, struct msg_queue_open *m, ipc_answer_fn *fn, void *arg);
+    int (*queue_more)(void *client, const struct msg_queue_more *m);
+    void (*queue_abort)(void *client, uint64_t tag);
+    bool (*queue_is_full)(void *client); /* send it no more before session_go_on */
+};
+
+/* What holds for a session from its start to its end, whatever a reload changes meanwhile. */
+struct session_rules {
+    const struct session_ops *ops;
+    void *client;
+    struct netaddr peer;
+    struct limits_config limits;
+    uint64_t message_size_max;
+    bool normalises_newlines;
+    bool may_relay;
+};
+
+enum session_state {
+    STATE_START, /* no HELO yet */
+    STATE_READY, /* no transaction */
+    STATE_MAIL,  /* a sender is known */
+    STATE_RCPT,  /* and a recipient */
+    STATE_DATA,  /* content comes */
+    STATE_OVER,  /* nothing more is read */
+};
+
+/* What the session waits for before it takes more input. */
+enum session_wait {
+    WAIT_NOTHING,
+    WAIT_AUTHD,
+    WAIT_QUEUE, /* for the answer that decides about a message */
+    WAIT_ROOM,  /* for the queue to take more content */
+};
+
+struct verb;
+
+/* Open to the files of smtpd/ only. */
+struct session {
+    struct session_rules rules;
+    struct span hostname; /* ours; set anew by the server after a reload */
+    uint64_t id;
+    enum session_state state;
+    enum session_wait wait;
+    bool is_esmtp;
+    bool is_draining;
+    bool has_more_input;     /* behind the command that is being handled */
+    char *helo;              /* NULL: none yet */
+    struct txn *txn;         /* NULL: none */
+    uint64_t authd_tag;      /* of the question that WAIT_AUTHD is about */
+    struct buf out;          /* replies of this flight */
+    const struct verb *verb; /* being handled, for the log */
+    uint64_t errors, junk;   /* since the last accepted message */
+    uint64_t commands, accepted, refused;
+    int64_t began_ms;
+    int64_t due_ms; /* when the client must have sent its line (or content) */
+};
+
+/* NULL without memory. */
+struct session *session_new(const struct session_rules *rules, struct span hostname);
+/* Cancels what is asked, aborts a message that the queue was not given as a whole. NULL is allowed.
+ */
+void session_free(struct session *s);
+/* The banner; or a refusal if the client did not wait for it. */
+void session_greet(struct session *s, bool talked_early);
+/* Octets taken of what the client sent. */
+size_t session_input(struct session *s, struct span in);
+/* The queue takes more again. */
+void session_go_on(struct session *s);
+/* Monotonic time at which session_expire is to be called; INT64_MAX: not now. */
+int64_t session_due_ms(const struct session *s);
+void session_expire(struct session *s);
+/* The service stops: the session ends now, or when the message being received is answered. */
+void session_drain(struct session *s);
+/* "disconnect" with the counts of the session. Once, before session_free. */
+void session_log_end(const struct session *s, const char *why);
+
+/* --- for the commands --- */
+
+void session_reply(struct session *s, enum reply r);
+void session_reply_with(struct session *s, enum reply r, struct span argument);
+/* A refusal that is about an address: it goes into the log. */
+void session_refuse(struct session *s, enum reply r, struct span about);
+/* An answer came: replies are written, and more input is taken. */
+void session_answered(struct session *s);
+/* The id that log lines bear: the message's, else the session's. */
+uint64_t session_log_id(const struct session *s);
+
+#endif

@@ -1,0 +1,54 @@
+#include "smtpd/trace.h"
+
+#include "common/addr.h"
+#include "common/clock.h"
+#include "common/id.h"
+
+#define HELO_SHOWN 255
+#define LEN(s)     (int)(s).n, (s).p
+
+/* What a client says of itself may be no domain, but still has to be shown: as a comment, with
+ * nothing in it that means anything there. */
+static size_t comment_of(char out[HELO_SHOWN + 1], struct span helo)
+{
+    size_t n = helo.n < HELO_SHOWN ? helo.n : HELO_SHOWN;
+    for (size_t i = 0; i < n; i++) {
+        char c = helo.p[i];
+        bool is_plain = c >= ' ' && c <= '~' && c != '(' && c != ')' && c != '\\';
+        out[i] = is_plain ? c : '?';
+    }
+    return n;
+}
+
+static size_t add_from(char *out, size_t cap, const struct trace *t)
+{
+    char literal[NETADDR_TEXT], odd[HELO_SHOWN + 1];
+    netaddr_format_literal(literal, &t->client);
+    int n;
+    if (addr_is_domain(t->helo) || addr_is_literal(t->helo))
+        n = snprintf(out, cap, "Received: from %.*s (%s)", LEN(t->helo), literal);
+    else
+        n = snprintf(out, cap, "Received: from %s (%s) (HELO %.*s)", literal, literal,
+                     (int)comment_of(odd, t->helo), odd);
+    return n > 0 && (size_t)n < cap ? (size_t)n : 0;
+}
+
+static size_t add_by(char *out, size_t cap, const struct trace *t)
+{
+    char id[ID_TEXT], date[CLOCK_TEXT_MAX];
+    id_format(id, t->id);
+    clock_rfc5322(date, t->wall_s);
+    /* RFC 5321 wants a mailbox with a domain; <postmaster> has none. */
+    bool has_for = t->rcpt.n > 0 && memchr(t->rcpt.p, '@', t->rcpt.n) != NULL;
+    int n =
+        snprintf(out, cap, "\r\n\tby %.*s with %.*s id %s%s%.*s%s;\r\n\t%s\r\n", LEN(t->hostname),
+                 LEN(t->protocol), id, has_for ? "\r\n\tfor <" : "", has_for ? (int)t->rcpt.n : 0,
+                 has_for ? t->rcpt.p : "", has_for ? ">" : "", date);
+    return n > 0 && (size_t)n < cap ? (size_t)n : 0;
+}
+
+size_t trace_received(char *out, const struct trace *t)
+{
+    size_t n = add_from(out, TRACE_MAX, t);
+    return n + add_by(out + n, TRACE_MAX - n, t);
+}

@@ -1,0 +1,91 @@
+#include "smtpd/txn.h"
+
+#include "common/id.h"
+#include "common/seal.h"
+#include "smtpd/session.h"
+
+int txn_begin(struct session *s, struct span sender)
+{
+    struct txn *t = calloc(1, sizeof *t);
+    if (t == NULL)
+        return -1;
+    t->id = id_new();
+    buf_init(&t->rcpts, TXN_RCPTS_OCTETS);
+    if (span_copy(t->sender, sizeof t->sender, sender) < 0) {
+        free(t);
+        return -1;
+    }
+    s->txn = t;
+    return 0;
+}
+
+void txn_reset(struct session *s)
+{
+    struct txn *t = s->txn;
+    if (s->authd_tag != 0)
+        s->rules.ops->forget(s->rules.client, s->authd_tag);
+    s->authd_tag = 0;
+    s->wait = WAIT_NOTHING;
+    if (t == NULL)
+        return;
+    if (t->tag != 0)
+        s->rules.ops->queue_abort(s->rules.client, t->tag);
+    buf_free(&t->rcpts);
+    free(t->hashes);
+    free(t->content);
+    free(t);
+    s->txn = NULL;
+}
+
+/* FNV-1a: decides only how many addresses are compared in full. */
+static uint32_t hash_of(struct span s)
+{
+    uint32_t h = 2166136261U;
+    for (size_t i = 0; i < s.n; i++)
+        h = (h ^ (unsigned char)s.p[i]) * 16777619U;
+    return h;
+}
+
+static bool has_record(const struct txn *t, struct span address)
+{
+    struct unpacker records = unpacker_on(buf_span(&t->rcpts));
+    struct rcpt r;
+    while (rcpt_next(&records, &r))
+        if (span_eq(r.address, address))
+            return true;
+    return false;
+}
+
+bool txn_has_rcpt(const struct txn *t, struct span address)
+{
+    uint32_t h = hash_of(address);
+    for (size_t i = 0; i < t->n_rcpts; i++)
+        if (t->hashes[i] == h)
+            return has_record(t, address);
+    return false;
+}
+
+int txn_add_rcpt(struct txn *t, struct span address, struct span sealed)
+{
+    size_t n = address.n + sealed.n + 8;
+    char *room = buf_room(&t->rcpts, n);
+    if (room == NULL ||
+        array_reserve((void **)&t->hashes, &t->hashes_cap, t->n_rcpts + 1, sizeof *t->hashes) < 0)
+        return -1;
+    struct packer w = packer_on(room, n);
+    rcpt_pack(&w, &(struct rcpt){address, sealed});
+    if (w.failed)
+        return -1;
+    buf_grew(&t->rcpts, w.n);
+    if (t->n_rcpts == 0 && span_copy(t->only_rcpt, sizeof t->only_rcpt, address) < 0)
+        t->only_rcpt[0] = '\0';
+    t->hashes[t->n_rcpts++] = hash_of(address);
+    return 0;
+}
+
+char *txn_room(struct txn *t, size_t n)
+{
+    if (array_reserve((void **)&t->content, &t->content_cap, t->n_content + n, 1) < 0)
+        return NULL;
+    return t->content + t->n_content;
+}

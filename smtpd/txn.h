@@ -1,0 +1,57 @@
+/* One message being received: envelope, content not yet given to the queue, and what the queue
+ * said. It exists from MAIL to the end of the transaction, so that an idle session holds nothing.
+ */
+#ifndef BARID_SMTPD_TXN_H
+#define BARID_SMTPD_TXN_H
+
+#include "common/buf.h"
+#include "common/proto.h"
+#include "smtpd/body.h"
+
+struct session;
+
+#define TXN_RCPTS_OCTETS                                                                           \
+    (4U << 20)              /* of the recipients' records; more is refused like too many           \
+                             */
+#define TXN_STREAM_AT 49152 /* content over this is sent to the queue in parts */
+
+struct txn {
+    uint64_t id;
+    char sender[ADDRESS_MAX]; /* "" is the null reverse-path */
+    bool body_8bit;
+    uint64_t declared; /* SIZE=, 0: nothing */
+
+    char asked[ADDRESS_MAX]; /* the recipient that authd is asked about */
+    struct buf rcpts;        /* records of rcpt_pack, not yet sent */
+    uint32_t *hashes;        /* of their addresses, to find one given twice */
+    size_t n_rcpts, hashes_cap;
+    char only_rcpt[ADDRESS_MAX]; /* the first one */
+
+    struct body body;
+    int64_t data_began_ms; /* moved on while we kept the client waiting */
+    int64_t data_last_ms;  /* content came last */
+    int64_t stalled_ms;    /* since when we keep it waiting */
+    char *content;         /* with the Received field, not yet sent */
+    size_t n_content, content_cap;
+    uint64_t sent; /* octets of content already sent */
+
+    uint64_t tag;    /* of QUEUE_OPEN, 0: not sent, or answered */
+    bool is_handed;  /* QUEUE_OPEN was sent */
+    bool is_decided; /* it was answered, or could not be sent */
+    uint8_t verdict, reason;
+};
+
+/* 0, or -1 without memory. */
+int txn_begin(struct session *s, struct span sender);
+/* The only way to clear it: on every way out. Forgets open questions and takes back what the queue
+ * was not told to take. */
+void txn_reset(struct session *s);
+
+/* Was this recipient given before? */
+bool txn_has_rcpt(const struct txn *t, struct span address);
+/* 0, or -1: no room. */
+int txn_add_rcpt(struct txn *t, struct span address, struct span sealed);
+/* Room for n octets of content behind what is there; NULL without memory. */
+char *txn_room(struct txn *t, size_t n);
+
+#endif

@@ -1,0 +1,38 @@
+/* The commands, a row each: session.c holds the table, cmd_*.c the functions. */
+#ifndef BARID_SMTPD_VERBS_H
+#define BARID_SMTPD_VERBS_H
+
+#include "smtpd/session.h"
+
+enum verb_flag {
+    VERB_LAST = 1,   /* must be the last of a pipelined group (RFC 2920 3.1) */
+    VERB_JUNK = 2,   /* does nothing for a message: see limits.junk_commands */
+    VERB_PARAMS = 4, /* takes extension parameters, so its line may be longer */
+};
+
+struct verb {
+    struct span word;
+    unsigned states; /* 1 << enum session_state in which it is allowed */
+    unsigned flags;
+    void (*handle)(struct session *s, struct span argument);
+};
+
+/* `argument` is without spaces at both ends. */
+void cmd_ehlo(struct session *s, struct span argument);
+void cmd_helo(struct session *s, struct span argument);
+void cmd_mail(struct session *s, struct span argument);
+void cmd_rcpt(struct session *s, struct span argument);
+void cmd_data(struct session *s, struct span argument);
+void cmd_rset(struct session *s, struct span argument);
+void cmd_noop(struct session *s, struct span argument);
+void cmd_quit(struct session *s, struct span argument);
+void cmd_vrfy(struct session *s, struct span argument);
+void cmd_help(struct session *s, struct span argument);
+void cmd_not_implemented(struct session *s, struct span argument);
+
+/* Takes octets of content (STATE_DATA): the number taken. */
+size_t data_input(struct session *s, struct span in);
+/* Monotonic time at which the content comes too slowly. */
+int64_t data_due_ms(const struct session *s);
+
+#endif

@@ -1,0 +1,336 @@
+#include "common/clock.h"
+#include "world.h"
+
+#include <criterion/criterion.h>
+
+#define HI  "EHLO c.test\r\n"
+#define TO  "MAIL FROM:<x@y.test>\r\nRCPT TO:<ann@b.test>\r\n"
+#define MSG TO "DATA\r\n~hello\r\n.\r\n"
+
+/* '~' ends a flight: what follows is sent when all replies have come. */
+static const struct row {
+    const char *in, *codes;
+    bool ends;
+} rows[] = {
+    {"", "220 ", false},
+    {HI "NOOP\r\nQUIT\r\n", "220 250 250/2.0.0 221/2.0.0 ", true},
+    {"helo c.test\r\nnoop x y\r\nquit\r\n", "220 250 250/2.0.0 221/2.0.0 ", true},
+    {"EHLO\r\nHELO  \r\nEHLO my_pc-1 (odd) \xe9\r\nEHLO [192.0.2.1]\r\nEHLO a\tb\r\n",
+     "220 501/5.5.4 501/5.5.4 250 250 501/5.5.4 ", false},
+    {HI MSG, "220 250 250/2.1.0 250/2.1.5 354 250/2.0.0 ", false},
+    {HI MSG MSG "QUIT\r\n",
+     "220 250 250/2.1.0 250/2.1.5 354 250/2.0.0 250/2.1.0 250/2.1.5 354 250/2.0.0 221/2.0.0 ",
+     true},
+    /* order */
+    {"MAIL FROM:<>\r\nRCPT TO:<a@b>\r\nDATA\r\n", "220 503/5.5.1 503/5.5.1 503/5.5.1 ", false},
+    {HI "RCPT TO:<ann@b.test>\r\nDATA\r\n", "220 250 503/5.5.1 503/5.5.1 ", false},
+    {HI "MAIL FROM:<>\r\nMAIL FROM:<>\r\n", "220 250 250/2.1.0 503/5.5.1 ", false},
+    {HI "MAIL FROM:<>\r\nDATA\r\n", "220 250 250/2.1.0 554/5.5.1 ", false},
+    {HI "MAIL FROM:<>\r\nRCPT TO:<nobody@b.test>\r\nDATA\r\n",
+     "220 250 250/2.1.0 550/5.1.1 554/5.5.1 ", false},
+    {HI TO "RSET\r\nDATA\r\n", "220 250 250/2.1.0 250/2.1.5 250/2.0.0 503/5.5.1 ", false},
+    {HI TO "EHLO c.test\r\nDATA\r\n", "220 250 250/2.1.0 250/2.1.5 250 503/5.5.1 ", false},
+    {"RSET\r\nNOOP\r\nVRFY ann\r\nVRFY\r\nEXPN x\r\nHELP\r\nTURN\r\nFOO\r\n\r\n  \r\n",
+     "220 250/2.0.0 250/2.0.0 252/2.5.0 501/5.5.4 502/5.5.1 214/2.0.0 502/5.5.1 500/5.5.1 "
+     "500/5.5.2 500/5.5.2 ",
+     false},
+    {"RSET x\r\nQUIT x\r\n", "220 501/5.5.4 501/5.5.4 ", false},
+    /* MAIL */
+    {HI "MAIL FROM: <x@y.test>  \r\nRSET\r\nmail from:<> size=10 body=8bitmime\r\n",
+     "220 250 250/2.1.0 250/2.0.0 250/2.1.0 ", false},
+    {HI "MAIL FROM:x@y.test\r\nMAIL FROM <x@y>\r\nMAIL TO:<x@y>\r\nMAIL\r\nMAIL FROM:\r\n",
+     "220 250 501/5.1.7 501/5.1.7 501/5.1.7 501/5.1.7 501/5.1.7 ", false},
+    {HI "MAIL FROM:<x@y>SIZE=1\r\nMAIL FROM:<x@y\r\nMAIL FROM:<postmaster>\r\n",
+     "220 250 501/5.1.7 501/5.1.7 501/5.1.7 ", false},
+    {HI "MAIL FROM:<x@y> SIZE=500001\r\nMAIL FROM:<x@y> SIZE=99999999999999999999\r\n"
+        "MAIL FROM:<x@y> SIZE=500000\r\n",
+     "220 250 552/5.3.4 552/5.3.4 250/2.1.0 ", false},
+    {HI "MAIL FROM:<x@y> SIZE\r\nMAIL FROM:<x@y> SIZE=-1\r\nMAIL FROM:<x@y> SIZE=1 SIZE=1\r\n"
+        "MAIL FROM:<x@y> BODY=9BIT\r\nMAIL FROM:<x@y> SIZE=000000000000000000001\r\n",
+     "220 250 501/5.5.4 501/5.5.4 501/5.5.4 501/5.5.4 501/5.5.4 ", false},
+    {HI "MAIL FROM:<x@y> SMTPUTF8\r\nMAIL FROM:<x@y> AUTH=<>\r\nMAIL FROM:<x@y> X\tY\r\n",
+     "220 250 555/5.5.4 555/5.5.4 555/5.5.4 ", false},
+    /* RCPT */
+    {HI "MAIL FROM:<>\r\nRCPT TO: <ann@b.test>\r\nRCPT TO:<@r.test,@q.test:bob@b.test>\r\n"
+        "RCPT TO:<Postmaster>\r\nRCPT TO:<\"ann\"@b.test>\r\n",
+     "220 250 250/2.1.0 250/2.1.5 250/2.1.5 250/2.1.5 250/2.1.5 ", false},
+    {HI "MAIL FROM:<>\r\nRCPT TO:<>\r\nRCPT TO:ann@b.test\r\nRCPT TO:<ann>\r\n"
+        "RCPT TO:<ann@b.test> NOTIFY=NEVER\r\n",
+     "220 250 250/2.1.0 501/5.1.3 501/5.1.3 501/5.1.3 555/5.5.4 ", false},
+    {HI "MAIL FROM:<>\r\nRCPT TO:<a@foreign.test>\r\nRCPT TO:<later@b.test>\r\n"
+        "RCPT TO:<fault@b.test>\r\nRCPT TO:<odd@b.test>\r\n",
+     "220 250 250/2.1.0 550/5.7.1 451/4.3.0 451/4.3.0 451/4.3.0 ", false},
+    /* one end of data */
+    {HI TO "DATA\r\n~a\n.\nMAIL FROM:<>\r\n.\r\nNOOP\r\n",
+     "220 250 250/2.1.0 250/2.1.5 354 550/5.6.0 250/2.0.0 ", false},
+    {HI TO "DATA\r\n~\0\r\n", "220 250 250/2.1.0 250/2.1.5 354 ", false},
+    {HI TO "DATA x\r\n~DATA\r\n~.\r\n", "220 250 250/2.1.0 250/2.1.5 501/5.5.4 354 250/2.0.0 ",
+     false},
+    /* what is not SMTP */
+    {"GET / HTTP/1.1\r\nHost: x\r\n\r\n", "220 554/5.5.0 ", true},
+    {"post /x HTTP/1.1\r\n", "220 554/5.5.0 ", true},
+    {"\x16\x03\x01", "220 554/5.5.0 ", true},
+    {"\xff\xf4", "220 554/5.5.0 ", true},
+    {"NOOP\n", "220 500/5.5.2 ", true},
+    {"\nNOOP\r\n", "220 500/5.5.2 ", true},
+    {"NO\rOP\r\n", "220 500/5.5.2 ", true},
+    {"1\r\n2\r\n3\r\n4\r\n5\r\n6\r\n7\r\n8\r\n9\r\n10\r\nNOOP\r\n",
+     "220 500/5.5.1 500/5.5.1 500/5.5.1 500/5.5.1 500/5.5.1 500/5.5.1 500/5.5.1 500/5.5.1 "
+     "500/5.5.1 500/5.5.1 421/4.7.0 ",
+     true},
+};
+
+static void say_flights(struct world *w, const char *in, size_t step)
+{
+    struct span rest = span_of(in);
+    while (rest.n > 0)
+        world_say(w, span_cut(&rest, '~'), step);
+}
+
+static void check(const struct row *r, size_t step)
+{
+    struct world w;
+    world_begin(&w);
+    say_flights(&w, r->in, step);
+    const char *codes = world_codes(&w);
+    cr_expect_str_eq(codes, r->codes, "%s in steps of %zu", r->in, step);
+    cr_expect_eq(w.is_finished, r->ends, "%s in steps of %zu", r->in, step);
+    world_end(&w);
+}
+
+Test(session, dialogs)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        for (size_t step = 1; step < 400; step = step * 3 + 1)
+            check(&rows[i], step);
+}
+
+Test(session, nul)
+{
+    struct world w;
+    world_begin(&w);
+    world_say(&w, (struct span){"NO\0OP\r\n", 7}, 100);
+    cr_expect_str_eq(world_codes(&w), "220 500/5.5.2 ");
+    cr_expect(w.is_finished);
+    world_end(&w);
+}
+
+Test(session, extensions_are_listed)
+{
+    struct world w;
+    world_begin(&w);
+    world_say(&w, SPAN(HI), 100);
+    cr_expect_str_eq(w.out, "220 mx.test ESMTP barid\r\n250-mx.test\r\n250-PIPELINING\r\n"
+                            "250-SIZE 500000\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n"
+                            "250 HELP\r\n");
+    world_end(&w);
+}
+
+/* Octets behind DATA or QUIT in one flight cannot be meant for the server that answers it. */
+Test(session, early_talk)
+{
+    static const char *const inputs[] = {HI TO "DATA\r\nhello\r\n.\r\n", HI "QUIT\r\nNOOP\r\n",
+                                         HI TO "DATA\r\nx"};
+    for (size_t i = 0; i < 3; i++) {
+        struct world w;
+        world_begin(&w);
+        world_say(&w, span_of(inputs[i]), 1000);
+        const char *codes = world_codes(&w);
+        cr_expect_str_eq(codes + strlen(codes) - 10, "554/5.5.0 ", "%s", codes);
+        cr_expect(w.is_finished);
+        cr_expect_eq(w.opens, 0);
+        world_end(&w);
+    }
+    struct world w;
+    world_begin(&w);
+    world_codes(&w);
+    session_greet(w.s, true);
+    cr_expect_str_eq(world_codes(&w), "554/5.5.0 ");
+    world_end(&w);
+}
+
+Test(session, long_lines)
+{
+    static const struct {
+        const char *verb;
+        size_t n; /* with CRLF */
+        const char *codes;
+        bool ends;
+    } lines[] = {
+        {"NOOP ", 512, "220 250/2.0.0 ", false},   {"NOOP ", 513, "220 500/5.5.2 ", false},
+        {"RCPT ", 2048, "220 503/5.5.1 ", false},  {"RCPT ", 2049, "220 500/5.5.2 ", true},
+        {"NOOP ", 100000, "220 500/5.5.2 ", true},
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
+        struct world w;
+        char *line = malloc(lines[i].n + 1);
+        cr_assert_not_null(line);
+        memset(line, 'x', lines[i].n);
+        memcpy(line, lines[i].verb, 5);
+        memcpy(line + lines[i].n - 2, "\r\n", 2);
+        world_begin(&w);
+        world_say(&w, (struct span){line, lines[i].n}, 1000);
+        cr_expect_str_eq(world_codes(&w), lines[i].codes);
+        cr_expect_eq(w.is_finished, lines[i].ends);
+        world_end(&w);
+        free(line);
+    }
+}
+
+Test(session, replies_of_a_flight_go_out_together)
+{
+    struct world w;
+    world_begin(&w);
+    world_say(&w, SPAN(HI), 1000);
+    w.writes = 0;
+    world_say(&w, SPAN(TO "RCPT TO:<bob@b.test>\r\nDATA\r\n"), 1000);
+    cr_expect_eq(w.writes, 1);
+    world_say(&w, SPAN("x\r\n.\r\n" TO "DATA\r\n"), 1000);
+    cr_expect_eq(w.writes, 2, "%u", w.writes);
+    world_end(&w);
+}
+
+Test(session, junk_counts_as_mistakes_over_the_limit)
+{
+    struct world w;
+    world_begin(&w);
+    for (int i = 0; i < 110; i++) {
+        cr_expect_not(w.is_finished, "%d", i);
+        world_say(&w, SPAN("NOOP\r\n"), 100);
+    }
+    cr_expect(w.is_finished);
+    world_end(&w);
+}
+
+Test(session, an_accepted_message_forgives)
+{
+    struct world w;
+    world_begin(&w);
+    world_say(&w, SPAN(HI), 100);
+    for (int i = 0; i < 50; i++) {
+        world_say(&w, SPAN("X\r\nX\r\nX\r\nX\r\nX\r\n"), 100);
+        say_flights(&w, MSG, 1000);
+    }
+    cr_expect_not(w.is_finished);
+    cr_expect_eq(w.s->accepted, 50);
+    world_end(&w);
+}
+
+Test(session, too_many_recipients)
+{
+    struct world w;
+    world_begin(&w);
+    w.s->rules.limits.recipients = 20;
+    world_say(&w, SPAN(HI "MAIL FROM:<>\r\n"), 100);
+    world_codes(&w);
+    for (int i = 0; i < 50; i++) {
+        char line[64];
+        snprintf(line, sizeof line, "RCPT TO:<ann%d@b.test>\r\nRCPT TO:<ann0@b.test>\r\n", i);
+        world_say(&w, span_of(line), 100);
+        cr_expect_str_eq(world_codes(&w), i < 20 ? "250/2.1.5 250/2.1.5 " : "452/4.5.3 250/2.1.5 ",
+                         "%d", i);
+    }
+    world_say(&w, SPAN("DATA\r\n"), 100);
+    world_say(&w, SPAN(".\r\n"), 100);
+    cr_expect_str_eq(world_codes(&w), "354 250/2.0.0 ");
+    cr_expect_eq(w.s->accepted, 1);
+    world_end(&w);
+}
+
+/* --- time --- */
+
+Test(session, a_slow_drip_does_not_extend_a_line)
+{
+    struct world w;
+    clock_fake(1000000, 1795311269000);
+    world_begin(&w);
+    cr_expect_eq(session_due_ms(w.s), 1300000);
+    clock_fake(1100000, 1795311269000);
+    world_say(&w, SPAN("NOO"), 1);
+    cr_expect_eq(session_due_ms(w.s), 1300000);
+    world_say(&w, SPAN("P\r\nN"), 100);
+    cr_expect_eq(session_due_ms(w.s), 1400000);
+    clock_fake(1100000 + 3500000, 1795311269000);
+    world_say(&w, SPAN("OOP\r\n"), 100);
+    cr_expect_eq(session_due_ms(w.s), 1000000 + 3600000, "the session's limit");
+    world_codes(&w);
+    session_expire(w.s);
+    cr_expect_str_eq(world_codes(&w), "421/4.4.2 ");
+    cr_expect(w.is_finished);
+    world_end(&w);
+}
+
+Test(session, content_has_a_minimum_rate)
+{
+    struct world w;
+    char line[102];
+    memset(line, 'x', sizeof line);
+    memcpy(line + 98, "\r\n", 2);
+    clock_fake(1000000, 1795311269000);
+    world_begin(&w);
+    world_say(&w, SPAN(HI TO "DATA\r\n"), 100);
+    cr_expect_eq(session_due_ms(w.s), 1060000);
+    for (int i = 0; i < 100; i++)
+        world_say(&w, (struct span){line, 100}, 100);
+    cr_expect_eq(session_due_ms(w.s), 1080000);
+    for (int i = 0; i < 2000; i++)
+        world_say(&w, (struct span){line, 100}, 100);
+    cr_expect_eq(session_due_ms(w.s), 1300000, "silence has its own limit");
+    session_expire(w.s);
+    cr_expect(w.is_finished);
+    cr_expect_eq(w.aborts, 1);
+    world_end(&w);
+}
+
+Test(session, nothing_is_due_while_others_are_asked)
+{
+    struct world w;
+    world_begin(&w);
+    w.holds_authd = true;
+    world_say(&w, SPAN(HI TO), 100);
+    cr_expect_eq(session_due_ms(w.s), INT64_MAX);
+    session_free(w.s);
+    cr_expect_eq(w.forgets, 1);
+    w.s = NULL;
+    world_end(&w);
+}
+
+Test(session, drain)
+{
+    struct world w;
+    world_begin(&w);
+    session_drain(w.s);
+    cr_expect_str_eq(world_codes(&w), "220 421/4.3.2 ");
+    world_end(&w);
+
+    world_begin(&w);
+    world_say(&w, SPAN(HI TO "DATA\r\n"), 1000);
+    world_codes(&w);
+    session_drain(w.s);
+    world_say(&w, SPAN("x\r\n.\r\nNOOP\r\n"), 1000);
+    cr_expect_str_eq(world_codes(&w), "250/2.0.0 421/4.3.2 ");
+    cr_expect(w.is_finished);
+    world_end(&w);
+
+    world_begin(&w);
+    w.holds_authd = true;
+    world_say(&w, SPAN(HI TO), 1000);
+    session_drain(w.s);
+    cr_expect_not(w.is_finished);
+    w.holds_authd = false;
+    world_say(&w, SPAN("NOOP\r\n"), 1000);
+    cr_expect_str_eq(world_codes(&w), "220 250 250/2.1.0 250/2.1.5 421/4.3.2 ");
+    world_end(&w);
+}
+
+Test(session, memory_of_an_idle_session)
+{
+    struct world w;
+    world_begin(&w);
+    world_say(&w, SPAN(HI), 1000);
+    say_flights(&w, MSG, 1000);
+    cr_expect_null(w.s->txn);
+    cr_expect_null(w.s->out.p);
+    cr_expect_lt(sizeof *w.s, 1024);
+    world_end(&w);
+}

@@ -1,0 +1,79 @@
+#include "common/clock.h"
+#include "common/id.h"
+#include "smtpd/trace.h"
+
+#include <criterion/criterion.h>
+
+#define ID UINT64_C(0x123456789)
+
+static const struct row {
+    struct span helo;
+    const char *client;
+    const char *protocol;
+    const char *rcpt;
+    const char *field; /* %s: the id */
+} rows[] = {
+    {{"mail.test", 9},
+     "192.0.2.7",
+     "ESMTP",
+     "a@b.test",
+     "Received: from mail.test ([192.0.2.7])\r\n\tby mx.test with ESMTP id %s\r\n"
+     "\tfor <a@b.test>;\r\n\tSun, 22 Nov 2026 01:34:29 +0000\r\n"},
+    {{"mail.test", 9},
+     "2001:db8::1",
+     "SMTP",
+     "",
+     "Received: from mail.test ([IPv6:2001:db8::1])\r\n\tby mx.test with SMTP id %s;\r\n"
+     "\tSun, 22 Nov 2026 01:34:29 +0000\r\n"},
+    {{"[192.0.2.9]", 11},
+     "192.0.2.7",
+     "ESMTP",
+     "postmaster",
+     "Received: from [192.0.2.9] ([192.0.2.7])\r\n\tby mx.test with ESMTP id %s;\r\n"
+     "\tSun, 22 Nov 2026 01:34:29 +0000\r\n"},
+    {{"my_pc (x\\y) \xe9", 13},
+     "192.0.2.7",
+     "ESMTP",
+     "",
+     "Received: from [192.0.2.7] ([192.0.2.7]) (HELO my_pc ?x?y? ?)\r\n"
+     "\tby mx.test with ESMTP id %s;\r\n\tSun, 22 Nov 2026 01:34:29 +0000\r\n"},
+};
+
+Test(trace, table)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct trace t = {.helo = rows[i].helo,
+                          .hostname = SPAN("mx.test"),
+                          .protocol = span_of(rows[i].protocol),
+                          .id = ID,
+                          .rcpt = span_of(rows[i].rcpt),
+                          .wall_s = 1795311269};
+        char out[TRACE_MAX], want[TRACE_MAX], id[ID_TEXT];
+        cr_assert_eq(netaddr_parse(span_of(rows[i].client), &t.client), 0);
+        size_t n = trace_received(out, &t);
+        id_format(id, ID);
+        const char *at = strstr(rows[i].field, "%s");
+        snprintf(want, sizeof want, "%.*s%s%s", (int)(at - rows[i].field), rows[i].field, id,
+                 at + 2);
+        cr_expect(span_eq((struct span){out, n}, span_of(want)), "%.*s", (int)n, out);
+    }
+}
+
+Test(trace, longest_of_everything)
+{
+    char name[256], out[TRACE_MAX];
+    memset(name, '_', sizeof name);
+    struct trace t = {.helo = {name, 255},
+                      .client = {.n = 16, .octets = {0x20, 1, 0xd, 0xb8, 1, 2, 3, 4, 5, 6, 7, 8}},
+                      .hostname = {name, 255},
+                      .protocol = SPAN("ESMTP"),
+                      .id = UINT64_MAX >> 1,
+                      .rcpt = {name, 254}};
+    name[0] = '@';
+    size_t n = trace_received(out, &t);
+    cr_assert_lt(n, TRACE_MAX);
+    struct span rest = {out, n};
+    while (rest.n > 0)
+        cr_expect_leq(span_cut(&rest, '\n').n, 998);
+    cr_expect_eq(out[n - 1], '\n');
+}

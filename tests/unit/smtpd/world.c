@@ -1,0 +1,242 @@
+#include "world.h"
+
+#include "common/seal.h"
+
+#include <criterion/criterion.h>
+
+#define CONTENT_MAX (1U << 20)
+
+static int fake_write(void *client, struct span s)
+{
+    struct world *w = client;
+    cr_assert_lt(w->n_out + s.n, sizeof w->out);
+    memcpy(w->out + w->n_out, s.p, s.n);
+    w->n_out += s.n;
+    w->out[w->n_out] = '\0';
+    w->writes++;
+    return 0;
+}
+
+static void fake_finish(void *client)
+{
+    struct world *w = client;
+    cr_assert_not(w->is_finished);
+    w->is_finished = true;
+}
+
+static void take(struct world *w)
+{
+    size_t used = 1;
+    while (used > 0 && buf_span(&w->in).n > 0 && !w->is_finished) {
+        used = session_input(w->s, buf_span(&w->in));
+        buf_consume(&w->in, used);
+    }
+}
+
+static void fake_resume(void *client)
+{
+    take(client);
+}
+
+static uint64_t note(struct world *w, struct asked *a, ipc_answer_fn *fn, void *arg)
+{
+    cr_assert_eq(a->tag, 0, "one question at a time");
+    a->tag = ++w->last_tag;
+    a->fn = fn;
+    a->arg = arg;
+    return a->tag;
+}
+
+static uint64_t fake_resolve(void *client, struct msg_resolve *m, ipc_answer_fn *fn, void *arg)
+{
+    struct world *w = client;
+    if (w->authd_is_down)
+        return 0;
+    cr_assert_eq(span_copy(w->authd.address, sizeof w->authd.address, m->address), 0);
+    return note(w, &w->authd, fn, arg);
+}
+
+static void fake_forget(void *client, uint64_t tag)
+{
+    struct world *w = client;
+    cr_assert_eq(w->authd.tag, tag);
+    w->authd.tag = 0;
+    w->forgets++;
+}
+
+static void got(struct world *w, struct span rcpts, struct span content, bool is_last)
+{
+    struct unpacker records = unpacker_on(rcpts);
+    struct rcpt r;
+    cr_assert_not(w->had_last);
+    cr_assert_leq(rcpts.n, LIST_MAX);
+    cr_assert_leq(content.n, CHUNK_MAX);
+    while (rcpt_next(&records, &r)) {
+        int n = snprintf(w->rcpts + w->n_rcpts, sizeof w->rcpts - w->n_rcpts, "%.*s%s ",
+                         (int)r.address.n, r.address.p, r.sealed.n > 0 ? "*" : "");
+        w->n_rcpts += (size_t)n < sizeof w->rcpts - w->n_rcpts ? (size_t)n : 0;
+    }
+    cr_assert(unpack_done(&records), "recipients are cut between records");
+    cr_assert_leq(w->n_content + content.n, CONTENT_MAX);
+    if (content.n > 0)
+        memcpy(w->content + w->n_content, content.p, content.n);
+    w->n_content += content.n;
+    w->had_last = is_last;
+}
+
+static uint64_t fake_open(void *client, struct msg_queue_open *m, ipc_answer_fn *fn, void *arg)
+{
+    struct world *w = client;
+    if (w->queue_is_down)
+        return 0;
+    w->opens++;
+    w->n_rcpts = w->n_content = 0;
+    w->had_last = false;
+    cr_assert_eq(span_copy(w->sender, sizeof w->sender, m->sender), 0);
+    got(w, m->rcpts, m->content, m->is_last != 0);
+    return note(w, &w->queue, fn, arg);
+}
+
+static int fake_more(void *client, const struct msg_queue_more *m)
+{
+    struct world *w = client;
+    if (w->queue_is_down)
+        return -1;
+    cr_assert_eq(m->tag, w->queue.tag);
+    w->mores++;
+    got(w, m->rcpts, m->content, m->is_last != 0);
+    return 0;
+}
+
+static void fake_abort(void *client, uint64_t tag)
+{
+    struct world *w = client;
+    cr_assert_neq(tag, 0);
+    cr_assert(w->queue.tag == 0 || w->queue.tag == tag);
+    w->queue.tag = 0;
+    w->aborts++;
+}
+
+static bool fake_is_full(void *client)
+{
+    struct world *w = client;
+    return w->queue_is_full;
+}
+
+static const struct session_ops ops = {
+    .write = fake_write,
+    .finish = fake_finish,
+    .resume = fake_resume,
+    .resolve = fake_resolve,
+    .forget = fake_forget,
+    .queue_open = fake_open,
+    .queue_more = fake_more,
+    .queue_abort = fake_abort,
+    .queue_is_full = fake_is_full,
+};
+
+void world_begin(struct world *w)
+{
+    *w = (struct world){0};
+    w->content = malloc(CONTENT_MAX);
+    cr_assert_not_null(w->content);
+    buf_init(&w->in, 4U << 20);
+    w->rules = (struct session_rules){
+        .ops = &ops,
+        .client = w,
+        .peer = {.octets = {192, 0, 2, 1}, .n = 4, .port = 4711},
+        .limits = {.recipients = 1000,
+                   .errors = 10,
+                   .junk_commands = 100,
+                   .hops = 100,
+                   .command_timeout_ms = 300000,
+                   .session_timeout_ms = 3600000,
+                   .minimum_rate = 500},
+        .message_size_max = 500000,
+    };
+    w->s = session_new(&w->rules, SPAN("mx.test"));
+    session_greet(w->s, false);
+}
+
+void world_end(struct world *w)
+{
+    session_free(w->s);
+    cr_assert_eq(w->authd.tag, 0, "a question to authd is left open");
+    cr_assert_eq(w->queue.tag, 0, "a question to queue is left open");
+    buf_free(&w->in);
+    free(w->content);
+}
+
+/* What authd knows: ann and bob are local, later and fault cannot be decided, foreign.test is not
+ * ours, nobody else is. */
+static void answer_authd(struct world *w)
+{
+    struct asked a = w->authd;
+    struct span address = span_of(a.address);
+    union msg m = {.resolve_re = {.tag = a.tag, .kind = ADDRESS_UNKNOWN, .sealed = SPAN("")}};
+    w->authd.tag = 0;
+    if (span_istarts(address, SPAN("later@")))
+        m.resolve_re.verdict = VERDICT_TRY_LATER;
+    else if (span_istarts(address, SPAN("odd@")))
+        m.resolve_re.kind = 77;
+    else if (memmem(address.p, address.n, "@foreign.test", 13) != NULL)
+        m.resolve_re.kind = ADDRESS_FOREIGN;
+    else if (span_istarts(address, SPAN("ann")) || span_istarts(address, SPAN("bob")) ||
+             span_eq(address, SPAN("postmaster"))) {
+        m.resolve_re.kind = ADDRESS_LOCAL;
+        m.resolve_re.sealed = SPAN("sealed");
+    }
+    a.fn(a.arg, span_istarts(address, SPAN("fault@")) ? NULL : &m, -1);
+}
+
+void world_answer_queue(struct world *w, bool can, enum verdict verdict, enum intake_reason reason)
+{
+    struct asked a = w->queue;
+    union msg m = {.queue_open_re = {a.tag, (uint8_t)verdict, (uint8_t)reason}};
+    cr_assert_neq(a.tag, 0);
+    w->queue.tag = 0;
+    a.fn(a.arg, can ? &m : NULL, -1);
+}
+
+static void answer(struct world *w)
+{
+    for (;;) {
+        if (w->authd.tag != 0 && !w->holds_authd)
+            answer_authd(w);
+        else if (w->queue.tag != 0 && w->had_last && !w->holds_queue)
+            world_answer_queue(w, true, w->verdict, w->reason);
+        else
+            return;
+    }
+}
+
+void world_say(struct world *w, struct span in, size_t step)
+{
+    while (in.n > 0) {
+        struct span piece = {in.p, in.n < step ? in.n : step};
+        cr_assert_eq(buf_add_span(&w->in, piece), 0);
+        take(w);
+        answer(w);
+        in = span_from(in, piece.n);
+    }
+}
+
+const char *world_codes(struct world *w)
+{
+    static char codes[8192];
+    size_t n = 0;
+    struct span rest = {w->out, w->n_out};
+    codes[0] = '\0';
+    while (rest.n > 0) {
+        struct span line = span_cut(&rest, '\n');
+        cr_assert(line.n > 4 && line.p[line.n - 1] == '\r', "%.*s", (int)line.n, line.p);
+        if (line.p[3] == '-')
+            continue;
+        int has_enhanced = line.n > 9 && line.p[5] == '.' && line.p[7] == '.';
+        n += (size_t)snprintf(codes + n, sizeof codes - n, "%.3s%s%.*s ", line.p,
+                              has_enhanced ? "/" : "", has_enhanced ? 5 : 0, line.p + 4);
+        cr_assert_lt(n, sizeof codes);
+    }
+    w->n_out = 0;
+    return codes;
+}

@@ -1,0 +1,51 @@
+/* The world of a session in tests: no sockets, an authd and a queue that answer by rules a reader
+ * can see, and everything that was said on record. */
+#ifndef BARID_TEST_SMTPD_WORLD_H
+#define BARID_TEST_SMTPD_WORLD_H
+
+#include "smtpd/session.h"
+
+struct asked {
+    uint64_t tag; /* 0: none open */
+    ipc_answer_fn *fn;
+    void *arg;
+    char address[ADDRESS_MAX];
+};
+
+struct world {
+    struct session *s;
+    struct session_rules rules;
+    char out[65536]; /* what the client got */
+    size_t n_out;
+    unsigned writes;
+    bool is_finished;
+    struct buf in; /* offered, not yet taken */
+
+    struct asked authd, queue;
+    bool authd_is_down, queue_is_down, queue_is_full;
+    bool holds_authd, holds_queue; /* questions stay open until the test answers */
+    uint64_t last_tag;
+    enum verdict verdict; /* of the queue */
+    enum intake_reason reason;
+
+    /* what the queue got */
+    unsigned opens, mores, aborts, forgets;
+    bool had_last;
+    char sender[ADDRESS_MAX];
+    char rcpts[8192]; /* addresses, a space behind each */
+    size_t n_rcpts;
+    char *content;
+    size_t n_content;
+};
+
+void world_begin(struct world *w);
+/* Ends the session; fails the test if a question is left open. */
+void world_end(struct world *w);
+/* The client sends `in`, in pieces of `step` octets; questions are answered as they come. */
+void world_say(struct world *w, struct span in, size_t step);
+/* Answers the open question of the queue (m NULL: it cannot). */
+void world_answer_queue(struct world *w, bool can, enum verdict verdict, enum intake_reason reason);
+/* The codes of all replies since the last call, with a space behind each: "250/2.1.0 354 ". */
+const char *world_codes(struct world *w);
+
+#endif
