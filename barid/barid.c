@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 
 #define BIND_PATIENCE_MS 2000
+#define LOCK_PATIENCE_MS 2000
 #define REAP_MS          5 /* the last words of the dead are read before they are buried */
 
 static void on_stop(evutil_socket_t fd, short what, void *arg)
@@ -62,6 +63,18 @@ static int watch_signals(struct parent *p)
     return 0;
 }
 
+/* 0, or -1: somebody holds it. A command that works offline (cli/offline.c) holds it for an
+ * instant. */
+static int lock_patiently(int fd)
+{
+    for (int waited_ms = 0; waited_ms <= LOCK_PATIENCE_MS; waited_ms += 20) {
+        if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+            return 0;
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    }
+    return -1;
+}
+
 /* One suite per run_dir. */
 static int take_lock(struct parent *p, struct error *e)
 {
@@ -71,7 +84,7 @@ static int take_lock(struct parent *p, struct error *e)
     p->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (p->lock < 0)
         return error_set(e, "cannot open %s: %s", path, strerror(errno));
-    if (flock(p->lock, LOCK_EX | LOCK_NB) < 0)
+    if (lock_patiently(p->lock) < 0)
         return error_set(e,
                          "barid is already running with run_dir %s: stop it first, or give this "
                          "one a run_dir and state_dir of its own",

@@ -15,7 +15,15 @@
 
 struct checking {
     struct cli *cli;
-    struct config_problems problems;
+    struct config_problems problems; /* of the configuration and of this machine */
+    struct rows found;               /* by authd in users.db */
+};
+
+struct finding {
+    struct span file;
+    size_t line;
+    bool is_warning;
+    struct span message;
 };
 
 /* --- where a setting stands --- */
@@ -118,40 +126,18 @@ static void check_database(struct checking *c, const char *name, int application
 
 /* --- what authd knows --- */
 
-/* Each row has a text "message", and "severity" if it is more than a warning. */
-static void add_findings(struct checking *c, const struct rows *rows)
-{
-    for (size_t i = 0; i < rows->n; i++) {
-        struct unpacker u = unpacker_on(row_fields(&rows->list[i]));
-        struct column col;
-        struct span message = SPAN("");
-        bool is_error = false;
-        while (column_next(&u, &col)) {
-            if (span_eq(col.name, SPAN("message")))
-                message = col.text;
-            is_error = is_error ||
-                       (span_eq(col.name, SPAN("severity")) && span_eq(col.text, SPAN("error")));
-        }
-        config_problem_add(&c->problems, 0, !is_error, "%.*s", (int)message.n, message.p);
-    }
-}
-
 /* Local domains whose postmaster leads nowhere. Without users.db there is nothing to ask about. */
 static void check_users(struct checking *c)
 {
     char path[PATH_MAX];
     struct question q = {.process = ROLE_AUTHD, .admin = "check"};
-    struct rows rows = {.n = 0};
     struct error e;
     snprintf(path, sizeof path, "%s/users.db", c->cli->config->state_dir);
     if (!exists(path))
         return;
-    if (cli_ask(c->cli, &q, &rows, NULL, &e) == 0)
-        add_findings(c, &rows);
-    else
+    if (cli_ask(c->cli, &q, &c->found, NULL, &e) < 0)
         config_problem_add(&c->problems, 0, true, "domains and users were not checked: %.220s",
                            e.text);
-    rows_free(&rows);
 }
 
 static void check_machine(struct checking *c)
@@ -176,30 +162,74 @@ static void check_machine(struct checking *c)
 
 /* --- saying it --- */
 
-static int print_json(struct buf *out, const struct cli *cli, const struct config_problems *p)
+/* A row of authd: "file" (a store of state_dir), "severity", "message"; "line" has no meaning
+ * there. */
+static struct finding of_row(const struct row *row)
+{
+    struct finding f = {.is_warning = true};
+    struct unpacker u = unpacker_on(row_fields(row));
+    struct column c;
+    while (column_next(&u, &c)) {
+        if (span_eq(c.name, SPAN("file")))
+            f.file = c.text;
+        else if (span_eq(c.name, SPAN("message")))
+            f.message = c.text;
+        else if (span_eq(c.name, SPAN("severity")))
+            f.is_warning = !span_eq(c.text, SPAN("error"));
+    }
+    return f;
+}
+
+static size_t count_findings(const struct checking *c)
+{
+    return c->problems.n + c->found.n;
+}
+
+static struct finding finding_at(const struct checking *c, size_t i)
+{
+    if (i >= c->problems.n)
+        return of_row(&c->found.list[i - c->problems.n]);
+    const struct config_problem *p = &c->problems.list[i];
+    return (struct finding){.file = span_of(c->cli->config_file),
+                            .line = p->line,
+                            .is_warning = p->is_warning,
+                            .message = span_of(p->text)};
+}
+
+static int print_json(struct buf *out, const struct checking *c)
 {
     int rc = buf_add(out, "[", 1);
-    for (size_t i = 0; i < p->n; i++) {
+    for (size_t i = 0; i < count_findings(c); i++) {
+        struct finding f = finding_at(c, i);
         rc |= buf_addf(out, "%s{\"file\": ", i > 0 ? ",\n " : "");
-        rc |= text_json(out, span_of(cli->config_file));
-        rc |= buf_addf(out, ", \"line\": %zu, \"severity\": \"%s\", \"message\": ", p->list[i].line,
-                       p->list[i].is_warning ? "warning" : "error");
-        rc |= text_json(out, span_of(p->list[i].text));
+        rc |= text_json(out, f.file);
+        rc |= buf_addf(out, ", \"line\": %zu, \"severity\": \"%s\", \"message\": ", f.line,
+                       f.is_warning ? "warning" : "error");
+        rc |= text_json(out, f.message);
         rc |= buf_add(out, "}", 1);
     }
     return rc | buf_add(out, "]\n", 2);
 }
 
-static int print_lines(struct buf *out, const struct cli *cli, const struct config_problems *p)
+static int print_lines(struct buf *out, const struct checking *c)
 {
     int rc = 0;
-    for (size_t i = 0; i < p->n; i++) {
-        rc |= text_terminal(out, span_of(cli->config_file));
-        rc |= buf_addf(out, ":%zu: %s", p->list[i].line, p->list[i].is_warning ? "warning: " : "");
-        rc |= text_terminal(out, span_of(p->list[i].text));
+    for (size_t i = 0; i < count_findings(c); i++) {
+        struct finding f = finding_at(c, i);
+        rc |= text_terminal(out, f.file);
+        rc |= buf_addf(out, ":%zu: %s", f.line, f.is_warning ? "warning: " : "");
+        rc |= text_terminal(out, f.message);
         rc |= buf_add(out, "\n", 1);
     }
     return rc;
+}
+
+static bool has_errors(const struct checking *c)
+{
+    for (size_t i = 0; i < c->found.n; i++)
+        if (!of_row(&c->found.list[i]).is_warning)
+            return true;
+    return c->problems.n_errors > 0;
 }
 
 int check_main(struct cli *cli)
@@ -216,11 +246,11 @@ int check_main(struct cli *cli)
         config_parse((struct span){cli->text, cli->text_n}, cli->config_file, &c.problems);
     if (cli->config != NULL)
         check_machine(&c);
-    int rc =
-        cli->is_json ? print_json(&out, cli, &c.problems) : print_lines(&out, cli, &c.problems);
+    int rc = cli->is_json ? print_json(&out, &c) : print_lines(&out, &c);
     int status = output_print(cli, &out, rc);
-    if (status == EXIT_DONE && c.problems.n_errors > 0)
+    if (status == EXIT_DONE && has_errors(&c))
         status = EXIT_REFUSED;
     config_problems_free(&c.problems);
+    rows_free(&c.found);
     return status;
 }
