@@ -116,7 +116,8 @@ void offline_stop(struct offline *o); /* NULL is allowed */
 int run_main(struct cli *cli);
 int check_main(struct cli *cli);
 int config_show_main(struct cli *cli);
-int config_doc_main(struct cli *cli);
+int doc_settings_main(struct cli *cli);
+int doc_commands_main(struct cli *cli);
 int status_main(struct cli *cli);
 int help_main(struct cli *cli);
 

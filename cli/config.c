@@ -1,4 +1,4 @@
-/* `barid config show [KEY]`, and the settings for the manual page. */
+/* `barid config show [KEY]`. */
 #include "cli/cli.h"
 
 #include "cli/output.h"
@@ -69,43 +69,5 @@ int config_show_main(struct cli *cli)
     }
     if (cli->is_json)
         s.rc |= buf_add(&s.out, "]\n", 2);
-    return output_print(cli, &s.out, s.rc);
-}
-
-/* --- for man/barid.conf.5: see `make man` --- */
-
-static int roff_text(struct buf *out, const char *text)
-{
-    int rc = *text == '.' || *text == '\'' ? buf_add(out, "\\&", 2) : 0;
-    for (; *text != '\0' && rc == 0; text++)
-        rc = *text == '\\' || *text == '-' ? buf_addf(out, *text == '-' ? "\\-" : "\\e")
-                                           : buf_add(out, text, 1);
-    return rc;
-}
-
-static void doc_row(void *arg, const char *section, const char *key, const char *type,
-                    const char *fallback, const char *meaning)
-{
-    struct showing *s = arg;
-    if (s->n++ == 0 || strcmp(s->section, section) != 0) {
-        s->rc |= *section != '\0' ? buf_addf(&s->out, ".SS [%s]\n", section)
-                                  : buf_addf(&s->out, ".SS Above the first section\n");
-        snprintf(s->section, sizeof s->section, "%s", section);
-    }
-    s->rc |= buf_addf(&s->out, ".TP\n.B %s\n", key);
-    s->rc |= roff_text(&s->out, meaning);
-    s->rc |= buf_addf(&s->out, "\n.br\n");
-    s->rc |= buf_addf(&s->out, "Value: ");
-    s->rc |= roff_text(&s->out, type);
-    s->rc |= buf_addf(&s->out, fallback ? ". Default: " : ". Required");
-    s->rc |= roff_text(&s->out, fallback ? fallback : "");
-    s->rc |= buf_addf(&s->out, ".\n");
-}
-
-int config_doc_main(struct cli *cli)
-{
-    struct showing s = {.cli = cli};
-    buf_init(&s.out, SIZE_MAX / 4);
-    config_doc(doc_row, &s);
     return output_print(cli, &s.out, s.rc);
 }
