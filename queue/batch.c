@@ -1,0 +1,138 @@
+#include "queue/batch.h"
+
+#include "common/log.h"
+
+#include <errno.h>
+
+void batch_init(struct batch *b, struct store *store, struct spool *spool)
+{
+    *b = (struct batch){.store = store, .spool = spool};
+    b->last = &b->first;
+}
+
+void batch_free(struct batch *b)
+{
+    free(b->files);
+    *b = (struct batch){0};
+}
+
+bool batch_is_open(const struct batch *b)
+{
+    return b->first != NULL || store_is_open(b->store);
+}
+
+static enum outcome outcome_of(struct batch *b)
+{
+    switch (store_fault(b->store)) {
+    case STORE_FAULT_FULL:
+        return OUTCOME_FULL;
+    case STORE_FAULT_STOP:
+        b->is_broken = true;
+        return OUTCOME_FAULT;
+    default:
+        return OUTCOME_FAULT;
+    }
+}
+
+static void tell(struct batch *b, enum outcome o)
+{
+    struct waiter *w = b->first;
+    b->first = NULL;
+    b->last = &b->first;
+    while (w != NULL) {
+        struct waiter *next = w->next;
+        w->settled(w, o);
+        w = next;
+    }
+}
+
+/* The transaction is gone, with what earlier requests of this turn had done in it. */
+static void lost(struct batch *b, enum outcome o)
+{
+    store_rollback(b->store);
+    b->n_files = 0;
+    tell(b, o);
+}
+
+int batch_begin(struct batch *b)
+{
+    if (b->is_broken)
+        return -1;
+    if (!store_is_open(b->store)) {
+        if (b->first != NULL)
+            lost(b, OUTCOME_FAULT);
+        if (store_begin(b->store) < 0) {
+            outcome_of(b);
+            return -1;
+        }
+        b->n_files = 0;
+    }
+    b->n_files_before = b->n_files;
+    if (store_mark(b->store) == 0)
+        return 0;
+    enum outcome o = outcome_of(b);
+    if (!store_is_open(b->store))
+        lost(b, o);
+    return -1;
+}
+
+void batch_keep(struct batch *b, struct waiter *w)
+{
+    if (store_keep(b->store) < 0) {
+        enum outcome o = batch_undo(b);
+        if (w != NULL)
+            w->settled(w, o);
+        return;
+    }
+    if (w == NULL)
+        return;
+    w->next = NULL;
+    *b->last = w;
+    b->last = &w->next;
+}
+
+enum outcome batch_undo(struct batch *b)
+{
+    enum outcome o = outcome_of(b);
+    b->n_files = b->n_files_before;
+    if (store_undo(b->store) < 0)
+        lost(b, o);
+    return o;
+}
+
+void batch_remove_file(struct batch *b, uint64_t id)
+{
+    void *files = b->files;
+    if (array_reserve(&files, &b->cap_files, b->n_files + 1, sizeof *b->files) == 0) {
+        b->files = files;
+        b->files[b->n_files++] = id;
+    } /* else the next start removes it */
+}
+
+static enum outcome commit(struct batch *b)
+{
+    if (!store_is_open(b->store))
+        return OUTCOME_FAULT;
+    if (spool_sync(b->spool) < 0) {
+        LOG(0, "spool-not-synced", LZ("because", strerror(errno)));
+        b->is_broken = true;
+        return OUTCOME_FAULT;
+    }
+    return store_commit(b->store) == 0 ? OUTCOME_SAVED : outcome_of(b);
+}
+
+void batch_commit(struct batch *b)
+{
+    if (!batch_is_open(b))
+        return;
+    enum outcome o = b->is_broken ? OUTCOME_FAULT : commit(b);
+    if (o != OUTCOME_SAVED) {
+        LOG(0, "commit-failed", LZ("because", o == OUTCOME_FULL ? "no room on disk" : "fault"));
+        lost(b, o);
+        return;
+    }
+    for (size_t i = 0; i < b->n_files; i++)
+        spool_remove(b->spool, b->files[i]);
+    b->n_files = 0;
+    tell(b, OUTCOME_SAVED);
+}

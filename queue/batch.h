@@ -1,0 +1,51 @@
+/* Group commit. Everything that one turn of the event loop wants to write goes into one
+ * transaction: it begins with the first request and is committed once, at the end of the turn. Each
+ * request has a savepoint of its own, so that one that fails does not hurt the others. Only after
+ * the commit is anybody told that something was done.
+ *
+ *     if (batch_begin(b) < 0) ...                  nothing can be written now
+ *     if (all statements worked) batch_keep(b, &request->waiter);
+ *     else outcome = batch_undo(b);
+ */
+#ifndef BARID_QUEUE_BATCH_H
+#define BARID_QUEUE_BATCH_H
+
+#include "common/loop.h"
+#include "queue/spool.h"
+#include "queue/store.h"
+
+enum outcome {
+    OUTCOME_SAVED, /* on disk, for good */
+    OUTCOME_FULL,  /* nothing was written: no room. It may work a little later */
+    OUTCOME_FAULT, /* nothing was written, or (I/O error) nobody knows until the next start */
+};
+
+/* Part of whatever waits for the commit. It is off the list when it is called and may free itself.
+ * It must not write: what comes next is noted and done in the queue's turn. */
+struct waiter {
+    struct waiter *next;
+    void (*settled)(struct waiter *w, enum outcome o);
+};
+
+struct batch {
+    struct store *store;
+    struct spool *spool;
+    struct waiter *first, **last;
+    uint64_t *files;                           /* messages whose spool file goes after the commit */
+    size_t n_files, cap_files, n_files_before; /* before: when the request under way began */
+    bool is_broken; /* I/O error: nothing is written any more, the process must stop */
+};
+
+void batch_init(struct batch *b, struct store *store, struct spool *spool);
+void batch_free(struct batch *b);
+int batch_begin(struct batch *b); /* 0, or -1: broken, or no transaction (store_fault) */
+/* The request's part is complete. w may be NULL, if nobody wants to know. */
+void batch_keep(struct batch *b, struct waiter *w);
+/* The request changes nothing after all. Tells why, if a statement failed. */
+enum outcome batch_undo(struct batch *b);
+void batch_remove_file(struct batch *b, uint64_t id);
+bool batch_is_open(const struct batch *b);
+/* Commits and tells everybody. */
+void batch_commit(struct batch *b);
+
+#endif

@@ -1,0 +1,416 @@
+#include "queue/bounce.h"
+
+#include "common/clock.h"
+#include "common/content.h"
+#include "common/id.h"
+#include "common/log.h"
+#include "common/verdict.h"
+#include "queue/deliver.h"
+#include "queue/dispatch.h"
+#include "queue/dsn.h"
+
+#define AT_ONCE     20
+#define LATE_MAX    64
+#define DEADLINE_MS 30000
+#define AGAIN_MS    15000
+#define PUT_OFF_MAX 256
+#define TOLD_MAX    1000  /* recipients in one notification; their text is bounded by dsn.c */
+#define HEADER_READ 20000 /* octets of the message's header section that can be shown */
+
+/* One notification under way: from the question who its sender is to the commit. */
+struct bounce {
+    struct waiter waiter; /* first: the commit gives it back */
+    struct bounce *next, **at;
+    struct queue *q;
+    enum dsn_kind kind;
+    uint64_t message; /* that it is about */
+    uint64_t id;      /* of the notification; 0: nobody can be told */
+    bool is_damaged;  /* the message: its failed recipients are held, for a person to look at */
+    uint64_t tag;     /* of the question */
+    struct targets targets;
+    size_t n_told;
+    char sender[ADDRESS_MAX + 1];
+};
+
+struct bounces {
+    struct queue *q;
+    struct bounce *first;
+    size_t n;
+    bool is_wanted;
+    uint64_t after; /* how far the search for failed recipients got */
+    uint64_t late[LATE_MAX];
+    size_t n_late;
+    uint64_t put_off[PUT_OFF_MAX]; /* messages that could not be told about just now */
+    size_t n_put_off;
+    struct timer again; /* then they are tried again */
+};
+
+static void fire(void *arg)
+{
+    struct bounces *all = arg;
+    all->n_put_off = 0;
+    bounce_kick(all->q);
+}
+
+struct bounces *bounces_new(struct queue *q)
+{
+    struct bounces *b = calloc(1, sizeof *b);
+    if (b == NULL)
+        return NULL;
+    b->q = q;
+    b->is_wanted = true;
+    timer_init(&b->again, q->loop, fire, b);
+    return b;
+}
+
+static void free_bounce(struct bounce *b)
+{
+    *b->at = b->next;
+    if (b->next != NULL)
+        b->next->at = b->at;
+    b->q->bounces->n--;
+    targets_free(&b->targets);
+    free(b);
+}
+
+void bounces_free(struct queue *q)
+{
+    struct bounces *all = q->bounces;
+    if (all == NULL)
+        return;
+    timer_stop(&all->again);
+    while (all->first != NULL) {
+        ipc_cancel(q->authd, all->first->tag);
+        free_bounce(all->first);
+    }
+    free(all);
+    q->bounces = NULL;
+}
+
+void bounce_kick(struct queue *q)
+{
+    q->bounces->is_wanted = true;
+    q->bounces->after = 0;
+}
+
+void bounce_late(struct queue *q, uint64_t message)
+{
+    struct bounces *all = q->bounces;
+    if (all->n_late < LATE_MAX)
+        all->late[all->n_late++] = message;
+}
+
+size_t bounce_count(const struct queue *q)
+{
+    return q->bounces->n;
+}
+
+/* It could not be done now; what it is about is still in the database. */
+static void later(struct bounce *b, const char *because)
+{
+    struct bounces *all = b->q->bounces;
+    LOG(b->message, "bounce-delayed", LZ("because", because));
+    if (all->n_put_off < PUT_OFF_MAX)
+        all->put_off[all->n_put_off++] = b->message;
+    free_bounce(b);
+    if (!all->again.is_set)
+        timer_set(&all->again, AGAIN_MS);
+}
+
+/* --- writing it --- */
+
+static void settled(struct waiter *w, enum outcome o)
+{
+    struct bounce *b = (struct bounce *)w;
+    struct queue *q = b->q;
+    char id[ID_TEXT];
+    id_format(id, b->id);
+    if (o != OUTCOME_SAVED) {
+        later(b, "not saved");
+        return;
+    }
+    if (b->id == 0) {
+        LOG(b->message, b->is_damaged ? "damaged" : "bounce-dropped", LZ("to", b->sender),
+            LN("recipients", (int64_t)b->n_told));
+    } else {
+        LOG(b->message, b->kind == DSN_FAILED ? "bounced" : "sender-warned", LZ("to", b->sender),
+            LN("recipients", (int64_t)b->n_told), LZ("as", id));
+        for (size_t i = 0; i < b->targets.n_remotes; i++)
+            dispatch_fresh(q, b->id, (uint32_t)i, b->targets.remotes[i].domain);
+    }
+    free_bounce(b);
+    bounce_kick(q); /* those that did not fit */
+}
+
+struct told {
+    uint32_t numbers[TOLD_MAX];
+    size_t n;
+};
+
+static bool is_about(const struct bounce *b, const struct recipient *r)
+{
+    if (b->kind == DSN_FAILED)
+        return r->state == RCPT_FAILED;
+    return r->state == RCPT_WAITING && r->attempts > 0;
+}
+
+/* Adds the recipients it is about to the notification (d may be NULL) and to the list. */
+static int read_rcpts(struct bounce *b, struct dsn *d, struct told *told)
+{
+    struct store *store = b->q->store;
+    struct recipient r;
+    enum found f;
+    told->n = 0;
+    store_rcpts_begin(store, b->message);
+    while ((f = store_rcpts_next(store, &r)) == FOUND_YES || f == FOUND_DAMAGED) {
+        if (f == FOUND_DAMAGED || !is_about(b, &r))
+            continue;
+        struct dsn_recipient about = {
+            .address = r.address,
+            .status = b->kind == DSN_FAILED ? r.status : dsn_status(r.last_reply, '4'),
+            .remote = r.remote,
+            .reply = r.last_reply,
+            .is_expired = b->kind == DSN_FAILED && span_eq(r.status, SPAN("4.4.7")),
+        };
+        if (told->n == TOLD_MAX || (d != NULL && dsn_add(d, &about) < 0))
+            break;
+        told->numbers[told->n++] = r.number;
+    }
+    store_rcpts_end(store);
+    return f == FOUND_FAULT ? -1 : 0;
+}
+
+/* The start of the header section, in `room`. Empty if it cannot be read: no reason not to bounce.
+ */
+static struct span read_header(struct queue *q, const struct message *m, char room[HEADER_READ])
+{
+    struct span content;
+    size_t n = m->header < HEADER_READ ? (size_t)m->header : HEADER_READ;
+    if (!m->is_spooled) {
+        if (store_message_content(q->store, m, &content) != FOUND_YES)
+            return SPAN("");
+        memcpy(room, content.p, n);
+        return (struct span){room, n};
+    }
+    int fd = spool_read(&q->spool, m->id, m->size);
+    if (fd < 0)
+        return SPAN("");
+    ssize_t got = pread(fd, room, n, 0);
+    close(fd);
+    return (struct span){room, got > 0 ? (size_t)got : 0};
+}
+
+/* Octets of the notification. 0; 1: there is nobody (any more) to tell about; -1. */
+static int compose(struct bounce *b, const struct message *m, struct buf *out, struct told *told)
+{
+    static char header[HEADER_READ];
+    struct dsn d;
+    struct dsn_facts facts = {.kind = b->kind,
+                              .hostname = span_of(b->q->config->hostname),
+                              .id = b->id,
+                              .about = m->id,
+                              .to = span_of(b->sender),
+                              .arrived = m->arrived,
+                              .expires = m->expires,
+                              .now = clock_wall_s()};
+    dsn_begin(&d, &facts);
+    int rc = read_rcpts(b, &d, told);
+    if (dsn_finish(&d, read_header(b->q, m, header), out) < 0 || rc < 0)
+        return -1;
+    return told->n > 0 ? 0 : 1;
+}
+
+static enum intake_reason deliver_report(struct bounce *b, struct span content)
+{
+    struct queue *q = b->q;
+    struct content_scan scan;
+    content_begin(&scan);
+    content_add(&scan, content);
+    content_end(&scan);
+    int64_t now_s = clock_wall_s();
+    struct message report = {.id = b->id,
+                             .arrived = now_s,
+                             .expires = now_s + q->config->relay.expire_ms / 1000,
+                             .size = scan.octets,
+                             .header = scan.header,
+                             .flags = scan.flags};
+    struct delivery d = {
+        .message = &report, .content = content, .targets = &b->targets, .passes_quota = true};
+    return deliver(q->store, &d);
+}
+
+/* So that they are not told again. */
+static int mark_told(struct bounce *b, const struct told *told)
+{
+    struct store *store = b->q->store;
+    bool freed_file;
+    b->n_told = told->n;
+    if (b->kind == DSN_DELAYED)
+        return store_message_set_warned(store, b->message);
+    enum rcpt_state state = b->is_damaged ? RCPT_HELD : RCPT_BOUNCED;
+    for (size_t i = 0; i < told->n; i++)
+        if (store_rcpt_set_state(store, b->message, told->numbers[i], state, 0) < 0)
+            return -1;
+    if (store_message_settle(store, b->message, &freed_file) < 0)
+        return -1;
+    if (freed_file)
+        batch_remove_file(&b->q->batch, b->message);
+    return 0;
+}
+
+/* 0, or -1: undo it and try later. b->id is 0 if nobody can be told. */
+static int write_report(struct bounce *b, struct told *told)
+{
+    struct store *store = b->q->store;
+    struct message m;
+    struct buf out;
+    buf_init(&out, DSN_MAX);
+    int rc =
+        store_message_get(store, b->message, &m) == FOUND_YES ? compose(b, &m, &out, told) : -1;
+    store_message_end(store);
+    if (rc == 0 && deliver_report(b, buf_span(&out)) != INTAKE_OK)
+        rc = -1; /* no room, or the mailbox was removed a moment ago: next time authd knows that */
+    if (rc == 1)
+        b->id = 0;
+    buf_free(&out);
+    return rc < 0 ? -1 : mark_told(b, told);
+}
+
+static int write_off(struct bounce *b, struct told *told)
+{
+    return b->kind == DSN_DELAYED || read_rcpts(b, NULL, told) == 0 ? mark_told(b, told) : -1;
+}
+
+/* Ends in settled() or later(). */
+static void save(struct bounce *b)
+{
+    static struct told told;
+    struct batch *batch = &b->q->batch;
+    if (batch_begin(batch) < 0) {
+        later(b, "not saved");
+        return;
+    }
+    b->waiter.settled = settled;
+    if ((b->id != 0 ? write_report(b, &told) : write_off(b, &told)) == 0) {
+        batch_keep(batch, &b->waiter);
+        return;
+    }
+    batch_undo(batch);
+    later(b, "not saved");
+}
+
+/* --- who is the sender? --- */
+
+static void answered(void *arg, const union msg *answer, int fd)
+{
+    struct bounce *b = arg;
+    struct queue *q = b->q;
+    struct rcpt sender = {.address = span_of(b->sender)};
+    int rc = 0;
+    if (fd >= 0)
+        close(fd);
+    b->tag = 0;
+    if (answer == NULL ||
+        (answer->resolve_re.verdict != VERDICT_OK && answer->resolve_re.verdict != VERDICT_NEVER)) {
+        later(b, "sender not resolved");
+        return;
+    }
+    sender.sealed = answer->resolve_re.sealed;
+    if (answer->resolve_re.verdict == VERDICT_NEVER || answer->resolve_re.kind == ADDRESS_UNKNOWN)
+        b->id = 0;
+    else if (answer->resolve_re.kind == ADDRESS_FOREIGN)
+        rc = targets_add_remote(&b->targets, sender.address);
+    else
+        rc = q->has_key ? targets_add_sealed(&b->targets, &sender, q->key, clock_wall_s()) : -1;
+    if (rc < 0)
+        later(b, "sender not resolved");
+    else
+        save(b);
+}
+
+static struct bounce *new_bounce(struct queue *q, uint64_t message, enum dsn_kind kind)
+{
+    struct bounces *all = q->bounces;
+    struct bounce *b = calloc(1, sizeof *b);
+    if (b == NULL)
+        return NULL;
+    *b = (struct bounce){.q = q, .message = message, .kind = kind, .next = all->first};
+    b->at = &all->first;
+    if (b->next != NULL)
+        b->next->at = &b->next;
+    all->first = b;
+    all->n++;
+    return b;
+}
+
+/* Fills in the sender. 0, or -1: the store cannot be read. */
+static int read_sender(struct bounce *b)
+{
+    struct message m;
+    enum found f = store_message_get(b->q->store, b->message, &m);
+    b->is_damaged = f != FOUND_YES || span_copy(b->sender, sizeof b->sender, m.sender) < 0;
+    store_message_end(b->q->store);
+    return f == FOUND_FAULT ? -1 : 0;
+}
+
+static void start(struct queue *q, uint64_t message, enum dsn_kind kind)
+{
+    struct bounce *b = new_bounce(q, message, kind);
+    if (b == NULL)
+        return;
+    if (read_sender(b) < 0) {
+        later(b, "message not read");
+        return;
+    }
+    if (b->is_damaged || b->sender[0] == '\0') {
+        save(b); /* with id 0: nobody is told */
+        return;
+    }
+    b->id = id_new();
+    struct msg_resolve ask = {.address = span_of(b->sender)};
+    b->tag = ipc_ask_resolve(q->authd, &ask, -1, DEADLINE_MS, answered, b);
+    if (b->tag == 0)
+        later(b, "authd is down");
+}
+
+/* Or was a moment ago, without success. */
+static bool is_under_way(const struct queue *q, uint64_t message)
+{
+    for (size_t i = 0; i < q->bounces->n_put_off; i++)
+        if (q->bounces->put_off[i] == message)
+            return true;
+    for (const struct bounce *b = q->bounces->first; b != NULL; b = b->next)
+        if (b->message == message)
+            return true;
+    return false;
+}
+
+static void start_late(struct queue *q)
+{
+    struct bounces *all = q->bounces;
+    while (all->n_late > 0 && all->n < AT_ONCE) {
+        uint64_t message = all->late[--all->n_late];
+        if (!is_under_way(q, message))
+            start(q, message, DSN_DELAYED);
+    }
+}
+
+void bounce_run(struct queue *q)
+{
+    struct bounces *all = q->bounces;
+    if (q->is_draining || q->authd == NULL || all->n_put_off == PUT_OFF_MAX)
+        return;
+    start_late(q);
+    while (all->is_wanted && all->n < AT_ONCE) {
+        uint64_t message;
+        if (store_failed_next(q->store, all->after, &message) != FOUND_YES) {
+            all->is_wanted = false;
+            all->after = 0;
+            return;
+        }
+        all->after = message;
+        /* While others of its recipients are being tried it waits, so that one report tells all. */
+        if (!is_under_way(q, message) && !dispatch_has_active(q, message))
+            start(q, message, DSN_FAILED);
+    }
+}

@@ -1,0 +1,424 @@
+#include "queue/control.h"
+
+#include "common/admin.h"
+#include "common/clock.h"
+#include "common/id.h"
+#include "common/log.h"
+#include "queue/bounce.h"
+#include "queue/deliver.h"
+#include "queue/filter.h"
+#include "queue/schedule.h"
+
+#include <inttypes.h>
+
+#define LOOKED_AT_MAX 2000 /* messages looked at for one page: the thread has other work too */
+#define PAGE_ROWS     1000 /* a message with its recipients is never split */
+#define MATCHED       (1ULL << 63) /* in a cursor: a page before had something */
+
+/* --- walking the queue, page by page --- */
+
+struct walk {
+    struct queue *q;
+    struct admin_call *call;
+    struct filter filter;
+    const struct action *action; /* NULL: list */
+    uint64_t n_matched;          /* messages */
+    size_t n_rows;
+};
+
+/* Domains are stored in lower case. */
+static struct span lower(struct span s, char room[DOMAIN_MAX])
+{
+    size_t n = s.n < DOMAIN_MAX ? s.n : DOMAIN_MAX;
+    for (size_t i = 0; i < n; i++)
+        room[i] = ascii_lower(s.p[i]);
+    return (struct span){room, n};
+}
+
+/* 0, or -1: the store failed. */
+typedef int visit_fn(struct walk *w, const struct message *m);
+
+/* Calls fn for messages from the cursor on; *cursor is where to go on, 0 at the end. */
+static int walk_page(struct walk *w, visit_fn *fn, uint64_t *cursor)
+{
+    struct store *store = w->q->store;
+    char room[DOMAIN_MAX];
+    struct span domain = w->filter.domain.p != NULL ? lower(w->filter.domain, room) : SPAN("");
+    uint64_t id = w->filter.id != 0 ? w->filter.id - 1 : *cursor & ~MATCHED;
+    *cursor = 0;
+    for (size_t n = 0; w->n_matched < w->filter.limit; n++) {
+        struct message m;
+        uint64_t before = id;
+        enum found f = store_queued_next(store, id, domain, &id);
+        if (f != FOUND_YES || (w->filter.id != 0 && id != w->filter.id))
+            return f == FOUND_FAULT ? -1 : 0;
+        if (n == LOOKED_AT_MAX || w->n_rows >= PAGE_ROWS) {
+            *cursor = before;
+            return 0;
+        }
+        f = store_message_get(store, id, &m);
+        int rc = f == FOUND_YES && filter_has_message(&w->filter, &m) ? fn(w, &m) : 0;
+        store_message_end(store);
+        if (rc < 0 || f == FOUND_FAULT)
+            return -1;
+    }
+    return 0;
+}
+
+/* --- list and show --- */
+
+/* What the message is as a whole; false if none of its recipients is meant. */
+static bool survey(struct walk *w, uint64_t id, enum shown_state *state)
+{
+    struct recipient r;
+    bool is_meant = false;
+    enum found f;
+    *state = SHOWN_DONE;
+    store_rcpts_begin(w->q->store, id);
+    while ((f = store_rcpts_next(w->q->store, &r)) == FOUND_YES || f == FOUND_DAMAGED) {
+        if (f == FOUND_DAMAGED)
+            continue;
+        enum shown_state s = shown_state_of(w->q, &r, w->filter.now_s);
+        *state = s < *state ? s : *state;
+        is_meant |= filter_has_rcpt(&w->filter, w->q, &r);
+    }
+    return is_meant;
+}
+
+static void send_message(struct walk *w, const struct message *m, enum shown_state state)
+{
+    static struct admin_row row;
+    char id[ID_TEXT];
+    id_format(id, m->id);
+    row_begin(&row);
+    row_text(&row, "id", span_of(id));
+    row_text(&row, "state", span_of(shown_state_name(state)));
+    row_text(&row, "from", m->sender);
+    row_size(&row, "size", m->size);
+    row_time(&row, "arrived", m->arrived);
+    row_time(&row, "expires", m->expires);
+    row_text(&row, "login", m->login);
+    row_text(&row, "client", m->client);
+    row_send(&row, w->call, 0, "");
+    w->n_rows++;
+}
+
+static void send_rcpt(struct walk *w, const struct recipient *r)
+{
+    static struct admin_row row;
+    row_begin(&row);
+    row_text(&row, "address", r->address);
+    row_text(&row, "state", span_of(shown_state_name(shown_state_of(w->q, r, w->filter.now_s))));
+    row_number(&row, "attempts", (int64_t)r->attempts);
+    row_time(&row, "next_attempt", r->state == RCPT_WAITING ? r->next_attempt : 0);
+    row_text(&row, "last_reply", r->last_reply);
+    row_send(&row, w->call, 1, "recipients");
+    w->n_rows++;
+}
+
+static int list_one(struct walk *w, const struct message *m)
+{
+    enum shown_state state;
+    struct recipient r;
+    enum found f;
+    if (!survey(w, m->id, &state))
+        return 0;
+    send_message(w, m, state);
+    store_rcpts_begin(w->q->store, m->id);
+    while ((f = store_rcpts_next(w->q->store, &r)) == FOUND_YES || f == FOUND_DAMAGED)
+        if (f == FOUND_YES)
+            send_rcpt(w, &r);
+    w->n_matched++;
+    return f == FOUND_FAULT ? -1 : 0;
+}
+
+static void list(struct queue *q, struct admin_call *call, bool needs_id)
+{
+    struct walk w = {.q = q, .call = call};
+    struct error e;
+    uint64_t cursor = call->cursor;
+    if (filter_read(&w.filter, call, &e) < 0)
+        admin_fail(call, VERDICT_NEVER, "%s", e.text);
+    else if (needs_id && w.filter.id == 0)
+        admin_fail(call, VERDICT_NEVER, "which message? Name its id, see barid queue list");
+    else if (walk_page(&w, list_one, &cursor) < 0)
+        admin_fail(call, VERDICT_TRY_LATER, "the queue cannot be read: see the log");
+    else if (w.filter.id != 0 && w.n_matched == 0)
+        admin_fail(call, VERDICT_NEVER, "this message is not in the queue");
+    else
+        admin_done(call, cursor);
+}
+
+static void queue_list(void *owner, struct admin_call *call)
+{
+    list(owner, call, false);
+}
+
+static void queue_show(void *owner, struct admin_call *call)
+{
+    list(owner, call, true);
+}
+
+/* --- commands that change recipients --- */
+
+struct action {
+    const char *event; /* in the log */
+    /* Does it apply to a recipient in this state? Those it does not apply to count as not matched.
+     */
+    bool (*applies)(const struct recipient *r);
+    int (*apply)(struct walk *w, uint64_t message, uint32_t number);
+};
+
+static bool is_waiting(const struct recipient *r)
+{
+    return r->state == RCPT_WAITING;
+}
+
+static bool is_held(const struct recipient *r)
+{
+    return r->state == RCPT_HELD;
+}
+
+static bool is_pending(const struct recipient *r)
+{
+    return r->state == RCPT_WAITING || r->state == RCPT_HELD;
+}
+
+static bool is_any(const struct recipient *r)
+{
+    return r->state != RCPT_DONE && r->state != RCPT_BOUNCED;
+}
+
+static int make_due(struct walk *w, uint64_t message, uint32_t number)
+{
+    return store_rcpt_set_state(w->q->store, message, number, RCPT_WAITING, w->filter.now_s);
+}
+
+static int make_held(struct walk *w, uint64_t message, uint32_t number)
+{
+    return store_rcpt_set_state(w->q->store, message, number, RCPT_HELD, 0);
+}
+
+static int remove_it(struct walk *w, uint64_t message, uint32_t number)
+{
+    return store_rcpt_remove(w->q->store, message, number);
+}
+
+static int give_up(struct walk *w, uint64_t message, uint32_t number)
+{
+    struct recipient r;
+    enum found f = store_rcpt_get(w->q->store, message, number, &r);
+    if (f != FOUND_YES)
+        return f == FOUND_NONE ? 0 : -1;
+    r.state = RCPT_FAILED;
+    r.next_attempt = 0;
+    r.status = SPAN("5.0.0");
+    if (r.last_reply.n == 0) {
+        r.remote = SPAN("");
+        r.last_reply = SPAN("delivery was given up by the administrator");
+    }
+    return store_rcpt_set(w->q->store, &r);
+}
+
+static const struct action retry = {"retried", is_waiting, make_due};
+static const struct action hold = {"held", is_waiting, make_held};
+static const struct action release = {"released", is_held, make_due};
+static const struct action removal = {"removed", is_any, remove_it};
+static const struct action bounce = {"given-up", is_pending, give_up};
+
+struct chosen {
+    uint32_t numbers[TARGETS_MAX];
+    size_t n;
+};
+
+/* The recipients it applies to; they are collected before any of them is changed. */
+static int choose(struct walk *w, uint64_t id, struct chosen *c)
+{
+    struct recipient r;
+    enum found f = FOUND_NONE;
+    c->n = 0;
+    store_rcpts_begin(w->q->store, id);
+    while (c->n < TARGETS_MAX &&
+           ((f = store_rcpts_next(w->q->store, &r)) == FOUND_YES || f == FOUND_DAMAGED))
+        if (f == FOUND_YES && w->action->applies(&r) && filter_has_rcpt(&w->filter, w->q, &r))
+            c->numbers[c->n++] = r.number;
+    store_rcpts_end(w->q->store);
+    return f == FOUND_FAULT ? -1 : 0;
+}
+
+static void send_changed(struct walk *w, uint64_t message, size_t n)
+{
+    static struct admin_row row;
+    char id[ID_TEXT];
+    id_format(id, message);
+    row_begin(&row);
+    row_text(&row, "id", span_of(id));
+    row_number(&row, "recipients", (int64_t)n);
+    row_send(&row, w->call, 0, "");
+    w->n_rows++;
+}
+
+static int change_one(struct walk *w, const struct message *m)
+{
+    static struct chosen c;
+    uint64_t id = m->id;
+    bool freed_file;
+    if (choose(w, id, &c) < 0)
+        return -1;
+    for (size_t i = 0; i < c.n; i++)
+        if (w->action->apply(w, id, c.numbers[i]) < 0)
+            return -1;
+    if (c.n == 0)
+        return 0;
+    w->n_matched++;
+    send_changed(w, id, c.n);
+    LOG(id, w->action->event, LN("recipients", (int64_t)c.n), LZ("by", "administrator"));
+    store_message_end(w->q->store); /* it may go now */
+    if (store_message_settle(w->q->store, id, &freed_file) < 0)
+        return -1;
+    if (freed_file)
+        batch_remove_file(&w->q->batch, id);
+    return 0;
+}
+
+/* The rest of a change, once its page is walked: commit, then say so. */
+static void finish_change(struct walk *w, uint64_t cursor)
+{
+    struct queue *q = w->q;
+    bool has_matched = w->n_matched > 0 || (w->call->cursor & MATCHED) != 0;
+    batch_keep(&q->batch, NULL);
+    batch_commit(&q->batch);
+    schedule_kick(q);
+    bounce_kick(q);
+    if (q->batch.is_broken || store_fault(q->store) != STORE_FAULT_NONE)
+        admin_fail(w->call, VERDICT_TRY_LATER, "nothing was changed: the store cannot be written");
+    else if (cursor == 0 && !has_matched)
+        admin_fail(w->call, VERDICT_NEVER, "nothing in the queue matches");
+    else
+        admin_done(w->call, cursor == 0 ? 0 : cursor | (has_matched ? MATCHED : 0));
+}
+
+static void change(struct queue *q, struct admin_call *call, const struct action *action)
+{
+    struct walk w = {.q = q, .call = call, .action = action};
+    struct error e;
+    uint64_t cursor = call->cursor;
+    if (filter_read(&w.filter, call, &e) < 0) {
+        admin_fail(call, VERDICT_NEVER, "%s", e.text);
+    } else if (w.filter.is_empty) {
+        admin_fail(call, VERDICT_NEVER,
+                   "which messages? Name an id, or a filter like --from, --to, --domain, --state, "
+                   "--older");
+    } else if (batch_begin(&q->batch) < 0) {
+        admin_fail(call, VERDICT_TRY_LATER, "the store cannot be written: see the log");
+    } else if (walk_page(&w, change_one, &cursor) < 0) {
+        batch_undo(&q->batch);
+        admin_fail(call, VERDICT_TRY_LATER, "nothing was changed: see the log");
+    } else {
+        finish_change(&w, cursor);
+    }
+}
+
+static void queue_retry(void *owner, struct admin_call *call)
+{
+    change(owner, call, &retry);
+}
+
+static void queue_hold(void *owner, struct admin_call *call)
+{
+    change(owner, call, &hold);
+}
+
+static void queue_release(void *owner, struct admin_call *call)
+{
+    change(owner, call, &release);
+}
+
+static void queue_remove(void *owner, struct admin_call *call)
+{
+    change(owner, call, &removal);
+}
+
+static void queue_bounce(void *owner, struct admin_call *call)
+{
+    change(owner, call, &bounce);
+}
+
+/* --- depth and mailboxes --- */
+
+static void queue_depth(void *owner, struct admin_call *call)
+{
+    static struct admin_row row;
+    struct queue *q = owner;
+    struct depth d;
+    if (store_depth(q->store, clock_wall_s(), &d) < 0) {
+        admin_fail(call, VERDICT_TRY_LATER, "the queue cannot be read: see the log");
+        return;
+    }
+    row_begin(&row);
+    row_number(&row, "due", (int64_t)d.due);
+    row_number(&row, "deferred", (int64_t)d.deferred);
+    row_number(&row, "held", (int64_t)d.held);
+    row_send(&row, call, 0, "");
+    admin_done(call, 0);
+}
+
+static void box_show(void *owner, struct admin_call *call)
+{
+    static struct admin_row row;
+    struct queue *q = owner;
+    struct box box = {0};
+    int64_t oldest = 0;
+    if (call->n_args != 1 || span_u64(call->args[0], &box.id) < 0 || box.id == 0 ||
+        box.id > INT64_MAX) {
+        admin_fail(call, VERDICT_NEVER, "which mailbox? Name its number");
+        return;
+    }
+    if (store_box_get(q->store, box.id, &box) == FOUND_FAULT ||
+        store_box_oldest(q->store, box.id, &oldest) == FOUND_FAULT) {
+        admin_fail(call, VERDICT_TRY_LATER, "the mailbox cannot be read: see the log");
+        return;
+    }
+    row_begin(&row);
+    row_number(&row, "messages", (int64_t)box.messages);
+    row_size(&row, "octets", box.octets);
+    row_time(&row, "oldest", oldest);
+    row_number(&row, "deleted", 0);
+    row_send(&row, call, 0, "");
+    admin_done(call, 0);
+}
+
+static void box_list(void *owner, struct admin_call *call)
+{
+    static struct admin_row row;
+    struct queue *q = owner;
+    struct box box = {.id = call->cursor};
+    enum found f = FOUND_NONE;
+    size_t n = 0;
+    while (call->cursor <= INT64_MAX && n < ADMIN_PAGE &&
+           (f = store_box_next(q->store, box.id, &box)) == FOUND_YES) {
+        row_begin(&row);
+        row_number(&row, "id", (int64_t)box.id);
+        row_number(&row, "messages", (int64_t)box.messages);
+        row_size(&row, "octets", box.octets);
+        row_send(&row, call, 0, "");
+        n++;
+    }
+    if (f == FOUND_FAULT)
+        admin_fail(call, VERDICT_TRY_LATER, "the mailboxes cannot be read: see the log");
+    else
+        admin_done(call, n == ADMIN_PAGE ? box.id : 0);
+}
+
+static const struct admin_command commands[] = {
+    {"queue list", queue_list},       {"queue show", queue_show},
+    {"queue retry", queue_retry},     {"queue hold", queue_hold},
+    {"queue release", queue_release}, {"queue remove", queue_remove},
+    {"queue bounce", queue_bounce},   {"queue depth", queue_depth},
+    {"box show", box_show},           {"box list", box_list},
+};
+
+void control_run(struct queue *q, struct ipc *from, const struct msg_admin *m)
+{
+    admin_dispatch(commands, sizeof commands / sizeof commands[0], q, from, m);
+}

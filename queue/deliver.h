@@ -1,0 +1,50 @@
+/* Where one message goes (targets), and the rows that put it there: the message, its entries in
+ * local mailboxes, its recipients elsewhere. For intake and for bounces; within the caller's
+ * transaction. */
+#ifndef BARID_QUEUE_DELIVER_H
+#define BARID_QUEUE_DELIVER_H
+
+#include "common/proto.h"
+#include "common/seal.h"
+#include "queue/store.h"
+
+#define TARGETS_MAX 10000 /* of one message, after its aliases are followed */
+
+struct box_target {
+    uint64_t box, quota; /* quota: octets, 0: none */
+};
+
+struct remote_target {
+    char *address; /* canonical local@domain */
+    char *domain;  /* within address */
+};
+
+struct targets {
+    struct box_target *boxes;
+    size_t n_boxes, cap_boxes;
+    struct remote_target *remotes;
+    size_t n_remotes, cap_remotes;
+};
+
+void targets_free(struct targets *t); /* empties it */
+/* A target that is there already is not added again. 0, or -1: too many, no address, or no memory.
+ */
+int targets_add_box(struct targets *t, uint64_t box, uint64_t quota);
+int targets_add_remote(struct targets *t, struct span address);
+/* All that authd sealed for this recipient. 0, or -1: forged, stale, damaged or empty, or as above.
+ */
+int targets_add_sealed(struct targets *t, const struct rcpt *r,
+                       const unsigned char key[SEAL_KEY_OCTETS], int64_t now_s);
+
+struct delivery {
+    const struct message *message;
+    struct span content; /* unless message->is_spooled */
+    const struct targets *targets;
+    bool passes_quota; /* a bounce: short, and too important to be lost */
+};
+
+/* INTAKE_OK; else undo all of it. INTAKE_STALE: a mailbox was removed meanwhile. INTAKE_FAULT: see
+ * store_fault. */
+enum intake_reason deliver(struct store *s, const struct delivery *d);
+
+#endif

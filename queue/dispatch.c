@@ -1,0 +1,450 @@
+#include "queue/dispatch.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/route.h"
+#include "common/verdict.h"
+#include "queue/bounce.h"
+#include "queue/dsn.h"
+#include "queue/schedule.h"
+
+#include <errno.h>
+#include <sodium.h>
+
+/* The relay answers long before: its own time-outs add up to less. Silence until then is "could
+ * not". */
+#define DEADLINE_MS (20 * 60 * 1000LL)
+#define RESAVE_MS   1000
+
+struct result {
+    enum verdict verdict;
+    bool is_expired;   /* TRY_LATER for the last time */
+    struct span reply; /* in the job's `text` */
+};
+
+/* One RELAY_JOB, from its start until the commit of what became of it. */
+struct job {
+    struct waiter waiter;   /* first: the commit gives it back */
+    struct job *next, **at; /* among all */
+    struct job *next_unsaved;
+    struct queue *q;
+    struct agenda_job what;
+    uint64_t tag;
+    struct span rcpts; /* records {u32 number, bytes address}, as they were sent */
+    bool is_answered;
+    struct span remote;
+    struct result results[RELAY_RCPTS_MAX];
+    bool is_late;  /* its sender should hear that it is delayed */
+    char *text;    /* of the answer */
+    char octets[]; /* of `rcpts` */
+};
+
+struct dispatch {
+    struct agenda *agenda;
+    struct job *jobs;
+    struct job *unsaved; /* the disk was full */
+    struct timer resave;
+    size_t n_jobs;
+};
+
+static void resave(void *arg);
+
+struct dispatch *dispatch_new(struct queue *q)
+{
+    struct dispatch *d = calloc(1, sizeof *d);
+    if (d != NULL)
+        d->agenda = agenda_new();
+    if (d == NULL || d->agenda == NULL) {
+        free(d);
+        return NULL;
+    }
+    timer_init(&d->resave, q->loop, resave, q);
+    return d;
+}
+
+static void free_job(struct job *j)
+{
+    *j->at = j->next;
+    if (j->next != NULL)
+        j->next->at = j->at;
+    j->q->dispatch->n_jobs--;
+    free(j->text);
+    free(j);
+}
+
+void dispatch_free(struct queue *q)
+{
+    struct dispatch *d = q->dispatch;
+    if (d == NULL)
+        return;
+    timer_stop(&d->resave);
+    while (d->jobs != NULL) {
+        ipc_cancel(q->relay, d->jobs->tag);
+        free_job(d->jobs);
+    }
+    agenda_free(d->agenda);
+    free(d);
+    q->dispatch = NULL;
+}
+
+enum agenda_result dispatch_add(struct queue *q, uint64_t message, uint32_t number,
+                                const char *domain)
+{
+    char lane[DOMAIN_MAX + 32];
+    route_key(q->config, span_of(domain), lane, sizeof lane);
+    return agenda_add(q->dispatch->agenda, message, number, lane);
+}
+
+void dispatch_fresh(struct queue *q, uint64_t message, uint32_t number, const char *domain)
+{
+    if (!q->is_draining && dispatch_add(q, message, number, domain) != AGENDA_ADDED)
+        schedule_kick(q);
+}
+
+bool dispatch_is_active(const struct queue *q, uint64_t message, uint32_t number)
+{
+    return agenda_is_active(q->dispatch->agenda, message, number);
+}
+
+bool dispatch_has_active(const struct queue *q, uint64_t message)
+{
+    return agenda_has_active(q->dispatch->agenda, message);
+}
+
+size_t dispatch_jobs(const struct queue *q)
+{
+    return q->dispatch->n_jobs;
+}
+
+/* --- what became of it --- */
+
+static void job_over(struct job *j)
+{
+    struct queue *q = j->q;
+    agenda_done(q->dispatch->agenda, &j->what);
+    bounce_kick(q); /* also if nothing failed now: it may have waited for the end of this job */
+    if (j->is_late)
+        bounce_late(q, j->what.message);
+    schedule_room(q);
+    free_job(j);
+}
+
+static const char *event_of(const struct result *r)
+{
+    if (r->verdict == VERDICT_OK)
+        return "delivered";
+    return r->verdict == VERDICT_NEVER ? "failed" : r->is_expired ? "expired" : "deferred";
+}
+
+static void log_results(const struct job *j)
+{
+    struct unpacker rcpts = unpacker_on(j->rcpts);
+    if (!j->is_answered)
+        LOG(j->what.message, "relay-silent", LN("recipients", (int64_t)j->what.n));
+    for (size_t i = 0; j->is_answered && i < j->what.n && rcpts.left.n > 0; i++) {
+        struct unpacker here = rcpts;
+        if (unpack_uint(&here, 4) != j->what.numbers[i])
+            continue; /* it was not wanted any more when the job began */
+        const struct result *r = &j->results[i];
+        LOG(j->what.message, event_of(r), LS("to", unpack_bytes(&here, ADDRESS_MAX)),
+            LS("remote", j->remote), LS("reply", r->reply));
+        rcpts = here;
+    }
+}
+
+static void save_later(struct job *j)
+{
+    struct dispatch *d = j->q->dispatch;
+    j->next_unsaved = d->unsaved;
+    d->unsaved = j;
+    if (!d->resave.is_set)
+        timer_set(&d->resave, RESAVE_MS);
+}
+
+static void settled(struct waiter *w, enum outcome o)
+{
+    struct job *j = (struct job *)w;
+    if (o != OUTCOME_SAVED) {
+        save_later(j); /* or else it would be sent again */
+        return;
+    }
+    log_results(j);
+    job_over(j);
+}
+
+/* The recipient's row after the attempt. */
+static void apply_result(struct job *j, struct result *result, const struct message *m,
+                         struct recipient *r)
+{
+    int64_t now_s = clock_wall_s();
+    bool is_expired = now_s >= m->expires;
+    if (!j->is_answered) {
+        r->next_attempt =
+            r->state == RCPT_WAITING ? schedule_soon(now_s, randombytes_random()) : r->next_attempt;
+        return;
+    }
+    r->attempts++;
+    r->remote = j->remote;
+    r->last_reply = result->reply;
+    if (result->verdict == VERDICT_OK) {
+        r->state = RCPT_DONE;
+        r->next_attempt = 0;
+    } else if (result->verdict == VERDICT_NEVER || is_expired) {
+        r->state = RCPT_FAILED;
+        r->next_attempt = 0;
+        r->status = result->verdict == VERDICT_NEVER ? dsn_status(result->reply, '5')
+                                                     : SPAN("4.4.7"); /* RFC 3463 3.5 */
+        result->is_expired = result->verdict != VERDICT_NEVER;
+    } else {
+        r->next_attempt = schedule_next(&j->q->config->relay, r->attempts, now_s, m->expires,
+                                        randombytes_random());
+        int64_t warn_ms = j->q->config->relay.delay_warning_ms;
+        j->is_late |=
+            warn_ms > 0 && !m->is_warned && m->sender.n > 0 && now_s - m->arrived >= warn_ms / 1000;
+    }
+}
+
+static int save_recipient(struct job *j, size_t i, const struct message *m)
+{
+    struct recipient r;
+    enum found f = store_rcpt_get(j->q->store, j->what.message, j->what.numbers[i], &r);
+    if (f == FOUND_FAULT)
+        return -1;
+    /* Removed, or failed, by an administrator meanwhile; a damaged row was set aside. */
+    if (f != FOUND_YES || (r.state != RCPT_WAITING && r.state != RCPT_HELD))
+        return 0;
+    apply_result(j, &j->results[i], m, &r);
+    return store_rcpt_set(j->q->store, &r);
+}
+
+static int save_all(struct job *j)
+{
+    struct store *store = j->q->store;
+    struct message m;
+    bool freed_file = false;
+    enum found f = store_message_get(store, j->what.message, &m);
+    int rc = f == FOUND_FAULT ? -1 : 0;
+    for (size_t i = 0; f == FOUND_YES && rc == 0 && i < j->what.n; i++)
+        rc = save_recipient(j, i, &m);
+    store_message_end(store);
+    if (rc == 0)
+        rc = store_message_settle(store, j->what.message, &freed_file);
+    if (freed_file)
+        batch_remove_file(&j->q->batch, j->what.message);
+    return rc;
+}
+
+static void save(struct job *j)
+{
+    struct batch *b = &j->q->batch;
+    j->is_late = false;
+    j->waiter.settled = settled;
+    if (batch_begin(b) < 0) {
+        save_later(j);
+    } else if (save_all(j) < 0) {
+        batch_undo(b);
+        save_later(j);
+    } else {
+        batch_keep(b, &j->waiter);
+    }
+}
+
+static void resave(void *arg)
+{
+    struct queue *q = arg;
+    struct job *j = q->dispatch->unsaved;
+    q->dispatch->unsaved = NULL;
+    while (j != NULL) {
+        struct job *next = j->next_unsaved;
+        save(j);
+        j = next;
+    }
+}
+
+/* --- the relay's answer --- */
+
+static void take_result(struct job *j, uint64_t number, uint64_t verdict, struct span reply)
+{
+    for (size_t i = 0; i < j->what.n; i++)
+        if (j->what.numbers[i] == number) {
+            struct result *r = &j->results[i];
+            r->verdict = verdict == VERDICT_OK || verdict == VERDICT_NEVER ? (enum verdict)verdict
+                                                                           : VERDICT_TRY_LATER;
+            r->reply = reply;
+            return;
+        }
+}
+
+/* Text is copied, as the answer is gone before it is saved. A damaged record ends the list: who has
+ * no result is tried again. */
+static int take_answer(struct job *j, const struct msg_relay_job_re *m)
+{
+    j->text = malloc(m->remote.n + m->results.n + 1);
+    if (j->text == NULL)
+        return -1;
+    memcpy(j->text, m->remote.p, m->remote.n);
+    memcpy(j->text + m->remote.n, m->results.p, m->results.n);
+    j->remote = (struct span){j->text, m->remote.n};
+    struct unpacker in = unpacker_on((struct span){j->text + m->remote.n, m->results.n});
+    while (in.left.n > 0 && !in.failed) {
+        uint64_t number = unpack_uint(&in, 4), verdict = unpack_uint(&in, 1);
+        struct span reply = unpack_text(&in, REPLY_MAX);
+        if (!in.failed)
+            take_result(j, number, verdict, reply);
+    }
+    j->is_answered = true;
+    return 0;
+}
+
+static void answered(void *arg, const union msg *answer, int fd)
+{
+    struct job *j = arg;
+    if (fd >= 0)
+        close(fd);
+    if (answer == NULL || take_answer(j, &answer->relay_job_re) < 0)
+        j->is_answered = false;
+    save(j);
+}
+
+/* --- starting --- */
+
+struct start {
+    struct msg_relay_job m;
+    char rcpts[LIST_MAX];
+    char domain[DOMAIN_MAX + 1];
+    int fd;
+};
+
+/* What is damaged must not be sent on, and what to do about it nobody but a person can decide. */
+static void hold(struct queue *q, uint64_t message, const uint32_t *numbers, size_t n)
+{
+    LOG(message, "damaged", LN("recipients", (int64_t)n), LZ("state", "held"));
+    if (batch_begin(&q->batch) < 0)
+        return;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < n; i++)
+        rc = store_rcpt_set_state(q->store, message, numbers[i], RCPT_HELD, 0);
+    if (rc == 0)
+        batch_keep(&q->batch, NULL);
+    else
+        batch_undo(&q->batch);
+}
+
+/* The recipients that still want to be tried; the others are forgotten with the job. */
+static int read_rcpts(struct queue *q, const struct agenda_job *what, struct start *s)
+{
+    struct packer w = packer_on(s->rcpts, sizeof s->rcpts);
+    struct recipient r;
+    for (size_t i = 0; i < what->n; i++) {
+        enum found f = store_rcpt_get(q->store, what->message, what->numbers[i], &r);
+        if (f == FOUND_FAULT)
+            return -1;
+        if (f == FOUND_DAMAGED)
+            hold(q, what->message, &what->numbers[i], 1);
+        if (f != FOUND_YES || r.state != RCPT_WAITING)
+            continue;
+        if (w.n == 0)
+            span_copy(s->domain, sizeof s->domain, r.domain);
+        pack_uint(&w, r.number, 4);
+        pack_bytes(&w, r.address);
+    }
+    s->m.rcpts = packer_span(&w);
+    return w.failed ? -1 : 0;
+}
+
+/* The message's part of the job; its spans hold until store_message_end. */
+static enum found read_message(struct queue *q, uint64_t id, struct start *s)
+{
+    struct message m;
+    enum found f = store_message_get(q->store, id, &m);
+    if (f != FOUND_YES)
+        return f;
+    s->m.id = id;
+    s->m.sender = m.sender;
+    s->m.domain = span_of(s->domain);
+    s->m.flags = m.flags;
+    s->m.size = m.size;
+    if (!m.is_spooled) {
+        f = store_message_content(q->store, &m, &s->m.content);
+        return f == FOUND_YES && s->m.content.n > CHUNK_MAX ? FOUND_DAMAGED : f;
+    }
+    s->fd = spool_read(&q->spool, id, m.size);
+    if (s->fd >= 0)
+        return FOUND_YES;
+    bool is_shortage = errno == EMFILE || errno == ENFILE || errno == ENOMEM;
+    LOG(id, "spool-not-read", LZ("because", strerror(errno)));
+    return is_shortage ? FOUND_FAULT : FOUND_DAMAGED;
+}
+
+enum started { STARTED, NOT_WANTED, NOT_NOW };
+
+static struct job *new_job(struct queue *q, const struct agenda_job *what, struct span rcpts)
+{
+    struct dispatch *d = q->dispatch;
+    struct job *j = calloc(1, sizeof *j + rcpts.n);
+    if (j == NULL)
+        return NULL;
+    *j = (struct job){.q = q, .what = *what, .next = d->jobs, .at = &d->jobs};
+    if (j->next != NULL)
+        j->next->at = &j->next;
+    d->jobs = j;
+    d->n_jobs++;
+    memcpy(j->octets, rcpts.p, rcpts.n);
+    j->rcpts = (struct span){j->octets, rcpts.n};
+    for (size_t i = 0; i < what->n; i++)
+        j->results[i] = (struct result){.verdict = VERDICT_TRY_LATER, .reply = SPAN("")};
+    return j;
+}
+
+static enum started ask_relay(struct queue *q, const struct agenda_job *what, struct start *s)
+{
+    struct job *j = new_job(q, what, s->m.rcpts);
+    if (j == NULL)
+        return NOT_NOW;
+    j->tag = ipc_ask_relay_job(q->relay, &s->m, s->fd, DEADLINE_MS, answered, j);
+    if (j->tag != 0)
+        return STARTED;
+    free_job(j);
+    return NOT_NOW;
+}
+
+static enum started start_job(struct queue *q, const struct agenda_job *what)
+{
+    static struct start s;
+    enum started result = NOT_WANTED;
+    s.m = (struct msg_relay_job){.content = SPAN("")};
+    s.fd = -1;
+    if (read_rcpts(q, what, &s) < 0)
+        return NOT_NOW;
+    enum found f = s.m.rcpts.n > 0 ? read_message(q, what->message, &s) : FOUND_NONE;
+    if (f == FOUND_YES)
+        result = ask_relay(q, what, &s);
+    else if (f == FOUND_FAULT)
+        result = NOT_NOW;
+    store_message_end(q->store);
+    if (s.fd >= 0)
+        close(s.fd);
+    if (f == FOUND_DAMAGED)
+        hold(q, what->message, what->numbers, what->n);
+    return result;
+}
+
+void dispatch_run(struct queue *q)
+{
+    struct agenda_job what;
+    bool is_possible = q->relay != NULL && !q->is_draining;
+    while (is_possible && agenda_take(q->dispatch->agenda, &what)) {
+        switch (start_job(q, &what)) {
+        case STARTED:
+            break;
+        case NOT_WANTED:
+            agenda_done(q->dispatch->agenda, &what);
+            schedule_room(q);
+            break;
+        case NOT_NOW:
+            agenda_put_back(q->dispatch->agenda, &what);
+            is_possible = false;
+            schedule_kick(q); /* for a turn a little later */
+        }
+    }
+}

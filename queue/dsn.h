@@ -1,0 +1,50 @@
+/* Writes delivery status notifications: multipart/report by RFC 3462 and RFC 3464, with a part for
+ * people first. Octets in, octets out; no store, no channels.
+ *
+ * What remote servers said is opaque and hostile: it is shown as printable ASCII, each reply on one
+ * line, and can start neither a header field nor a MIME part. */
+#ifndef BARID_QUEUE_DSN_H
+#define BARID_QUEUE_DSN_H
+
+#include "common/buf.h"
+
+#define DSN_MAX                                                                                    \
+    65000 /* octets of a whole notification: it fits into one message between processes */
+
+enum dsn_kind { DSN_FAILED, DSN_DELAYED };
+
+/* All of it must stay valid until dsn_finish. Times: seconds since 1970. */
+struct dsn_facts {
+    enum dsn_kind kind;
+    struct span hostname;
+    uint64_t id;    /* of the notification */
+    uint64_t about; /* of the message it is about */
+    struct span to; /* sender of that message */
+    int64_t arrived, expires, now;
+};
+
+struct dsn_recipient {
+    struct span address;
+    struct span status; /* RFC 3463 */
+    struct span remote; /* "mx.example.org[192.0.2.1]:25", or empty */
+    struct span reply;  /* what it said, or why it could not be asked */
+    bool is_expired;    /* was tried until there was no more time */
+};
+
+struct dsn {
+    struct dsn_facts facts;
+    struct buf people, machine; /* the two parts about recipients, as they grow */
+};
+
+void dsn_begin(struct dsn *d, const struct dsn_facts *facts);
+/* 0, or -1: no more fit in this notification (or no memory). */
+int dsn_add(struct dsn *d, const struct dsn_recipient *r);
+/* header: header section of the message it is about; shown cut if it is long. 0 and the content in
+ * *out (buf_init'ed with at least DSN_MAX), or -1 without memory. In any case *d is over. */
+int dsn_finish(struct dsn *d, struct span header, struct buf *out);
+
+/* The enhanced code in a reply ("550 5.1.1 no such user"), if it is of this class; else class.0.0.
+ * Points into `reply` or at a constant. */
+struct span dsn_status(struct span reply, char class);
+
+#endif

@@ -1,0 +1,119 @@
+#include "queue/filter.h"
+
+#include "common/clock.h"
+#include "common/id.h"
+#include "queue/dispatch.h"
+
+#include <inttypes.h>
+
+static const char *const names[SHOWN_STATES] = {
+    [SHOWN_ACTIVE] = "active", [SHOWN_DUE] = "due",         [SHOWN_DEFERRED] = "deferred",
+    [SHOWN_HELD] = "held",     [SHOWN_BOUNCED] = "bounced", [SHOWN_DONE] = "done",
+};
+
+const char *shown_state_name(enum shown_state s)
+{
+    return names[s];
+}
+
+enum shown_state shown_state_of(const struct queue *q, const struct recipient *r, int64_t now_s)
+{
+    switch (r->state) {
+    case RCPT_WAITING:
+        if (dispatch_is_active(q, r->message, r->number))
+            return SHOWN_ACTIVE;
+        return r->next_attempt <= now_s ? SHOWN_DUE : SHOWN_DEFERRED;
+    case RCPT_DONE:
+        return SHOWN_DONE;
+    case RCPT_FAILED:
+    case RCPT_BOUNCED:
+        return SHOWN_BOUNCED;
+    default:
+        return SHOWN_HELD;
+    }
+}
+
+static int read_state(struct filter *f, struct span name, struct error *e)
+{
+    for (unsigned i = 0; i < SHOWN_STATES; i++)
+        if (span_ieq(name, span_of(names[i]))) {
+            f->state = (enum shown_state)i;
+            f->has_state = true;
+            return 0;
+        }
+    return error_set(e,
+                     "there is no state '%.*s': it is one of due, active, deferred, held, done, "
+                     "bounced",
+                     (int)(name.n < 40 ? name.n : 40), name.p);
+}
+
+static int read_number(struct span text, const char *name, uint64_t max, uint64_t *out,
+                       struct error *e)
+{
+    if (text.p == NULL)
+        return 0;
+    if (span_u64(text, out) == 0 && *out > 0 && *out <= max)
+        return 0;
+    return error_set(e, "%s is a number from 1 to %" PRIu64, name, max);
+}
+
+static int read_id(struct filter *f, const struct admin_call *call, struct error *e)
+{
+    for (size_t i = 0; i < call->n_args; i++) {
+        struct span arg = call->args[i], rest = arg;
+        span_cut(&rest, '=');
+        if (rest.p != NULL)
+            continue; /* an option */
+        if (f->id != 0)
+            return error_set(e,
+                             "one message id at a time, please; or a filter like --from ADDRESS");
+        if (id_parse(arg, &f->id) < 0)
+            return error_set(e,
+                             "'%.*s' is no message id: it has 13 letters and digits, see "
+                             "barid queue list",
+                             (int)(arg.n < 40 ? arg.n : 40), arg.p);
+    }
+    return 0;
+}
+
+int filter_read(struct filter *f, const struct admin_call *call, struct error *e)
+{
+    uint64_t older_s = 0;
+    *f = (struct filter){.now_s = clock_wall_s(), .limit = UINT64_MAX};
+    f->from = admin_option(call, "from");
+    f->to = admin_option(call, "to");
+    f->domain = admin_option(call, "domain");
+    struct span state = admin_option(call, "state");
+    if (read_id(f, call, e) < 0 || (state.p != NULL && read_state(f, state, e) < 0) ||
+        read_number(admin_option(call, "older"), "older", INT32_MAX, &older_s, e) < 0 ||
+        read_number(admin_option(call, "limit"), "limit", INT64_MAX, &f->limit, e) < 0)
+        return -1;
+    f->older_s = (int64_t)older_s;
+    f->is_empty = f->id == 0 && f->from.p == NULL && f->to.p == NULL && f->domain.p == NULL &&
+                  !f->has_state && older_s == 0;
+    return 0;
+}
+
+/* "<>" or nothing is the null sender; "@example.org" is everybody there. */
+static bool matches(struct span wanted, struct span address)
+{
+    if (wanted.p == NULL)
+        return true;
+    if (span_eq(wanted, SPAN("<>")))
+        return address.n == 0;
+    if (wanted.n > 1 && wanted.p[0] == '@' && address.n > wanted.n)
+        return span_ieq(wanted, span_from(address, address.n - wanted.n));
+    return span_ieq(wanted, address);
+}
+
+bool filter_has_message(const struct filter *f, const struct message *m)
+{
+    return (f->id == 0 || f->id == m->id) && matches(f->from, m->sender) &&
+           (f->older_s == 0 || f->now_s - m->arrived >= f->older_s);
+}
+
+bool filter_has_rcpt(const struct filter *f, const struct queue *q, const struct recipient *r)
+{
+    return matches(f->to, r->address) && (f->domain.p == NULL || span_ieq(f->domain, r->domain)) &&
+           (!f->has_state || shown_state_of(q, r, f->now_s) == f->state);
+}

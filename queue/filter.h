@@ -1,0 +1,39 @@
+/* Which messages and recipients a queue command is about: an id, or any of from= to= domain= state=
+ * older=. What the options say is bounded text; comparisons are without regard to case. */
+#ifndef BARID_QUEUE_FILTER_H
+#define BARID_QUEUE_FILTER_H
+
+#include "common/admin.h"
+#include "queue/queue.h"
+
+/* How a recipient, or a message as a whole, is shown. In the order in which the state of a message
+ * is decided: it is what the first of these is that any of its recipients is. */
+enum shown_state {
+    SHOWN_ACTIVE, /* being tried at this moment; in memory only */
+    SHOWN_DUE,
+    SHOWN_DEFERRED,
+    SHOWN_HELD,
+    SHOWN_BOUNCED, /* failed for good; its sender was or will be told */
+    SHOWN_DONE,
+    SHOWN_STATES
+};
+const char *shown_state_name(enum shown_state s);
+enum shown_state shown_state_of(const struct queue *q, const struct recipient *r, int64_t now_s);
+
+struct filter {
+    uint64_t id;                  /* 0: any message */
+    struct span from, to, domain; /* NULL pointer: any */
+    bool has_state;
+    enum shown_state state;
+    int64_t older_s; /* arrived at least so long ago; 0: any */
+    uint64_t limit;  /* messages */
+    int64_t now_s;
+    bool is_empty; /* it says nothing */
+};
+
+/* From the arguments of a call; spans point into them. 0, or -1 and e. */
+int filter_read(struct filter *f, const struct admin_call *call, struct error *e);
+bool filter_has_message(const struct filter *f, const struct message *m);
+bool filter_has_rcpt(const struct filter *f, const struct queue *q, const struct recipient *r);
+
+#endif

@@ -1,0 +1,407 @@
+#include "queue/intake.h"
+
+#include "common/addr.h"
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/content.h"
+#include "common/id.h"
+#include "common/log.h"
+#include "common/verdict.h"
+#include "queue/deliver.h"
+#include "queue/dispatch.h"
+
+#include <errno.h>
+
+#define BUCKETS      256
+#define OPEN_MAX     1024             /* of one channel, arriving in parts at once */
+#define CHANNELS     64               /* counted apart; by the instance of the worker */
+#define BUFFERED_MAX (64U << 20)      /* of their content; beyond, it goes to files early */
+#define TRACE_MAX    4096             /* what our own Received field may add to message_size_max */
+#define ID_SLACK_MS  (86400 * 1000LL) /* an id is made when its message begins */
+
+/* One message on its way in. */
+struct intake {
+    struct waiter waiter;      /* first: the commit gives it back */
+    struct intake *next, **at; /* in its bucket */
+    struct queue *q;
+    struct ipc *ch; /* NULL: nobody waits for the answer */
+    size_t channel; /* where it is counted */
+    uint64_t tag, session;
+    struct message message; /* its text is in `text` */
+    char *text;
+    struct netaddr client;
+    bool may_relay;
+    struct targets targets;
+    struct content_scan scan;
+    struct buf content; /* what came in parts and is to be in the row */
+    struct spool_file file;
+    bool has_file; /* a spool file was made */
+};
+
+struct intakes {
+    struct intake *buckets[BUCKETS];
+    size_t n, n_from[CHANNELS];
+    size_t buffered;
+};
+
+struct intakes *intakes_new(void)
+{
+    return calloc(1, sizeof(struct intakes));
+}
+
+size_t intake_count(const struct queue *q)
+{
+    return q->intakes->n;
+}
+
+static struct intake *find(struct queue *q, const struct ipc *ch, uint64_t tag)
+{
+    struct intake *in = q->intakes->buckets[tag % BUCKETS];
+    while (in != NULL && (in->tag != tag || in->ch != ch))
+        in = in->next;
+    return in;
+}
+
+static void link_in(struct intake *in)
+{
+    struct intake **bucket = &in->q->intakes->buckets[in->tag % BUCKETS];
+    in->next = *bucket;
+    in->at = bucket;
+    if (in->next != NULL)
+        in->next->at = &in->next;
+    *bucket = in;
+    in->q->intakes->n++;
+    in->q->intakes->n_from[in->channel]++;
+}
+
+static void drop_buffer(struct intake *in)
+{
+    in->q->intakes->buffered -= buf_span(&in->content).n;
+    buf_free(&in->content);
+}
+
+static void free_intake(struct intake *in)
+{
+    *in->at = in->next;
+    if (in->next != NULL)
+        in->next->at = in->at;
+    in->q->intakes->n--;
+    in->q->intakes->n_from[in->channel]--;
+    drop_buffer(in);
+    targets_free(&in->targets);
+    free(in->text);
+    free(in);
+}
+
+/* It does not become mail. */
+static void drop(struct intake *in)
+{
+    spool_abandon(&in->file);
+    if (in->has_file)
+        spool_remove(&in->q->spool, in->message.id);
+    free_intake(in);
+}
+
+void intakes_free(struct queue *q)
+{
+    for (size_t i = 0; q->intakes != NULL && i < BUCKETS; i++)
+        while (q->intakes->buckets[i] != NULL)
+            drop(q->intakes->buckets[i]);
+    free(q->intakes);
+    q->intakes = NULL;
+}
+
+/* --- answers --- */
+
+static const struct {
+    enum verdict verdict;
+    const char *name;
+} reasons[] = {
+    [INTAKE_OK] = {VERDICT_OK, "ok"},
+    [INTAKE_FAULT] = {VERDICT_TRY_LATER, "fault"},
+    [INTAKE_DISK] = {VERDICT_TRY_LATER, "disk"},
+    [INTAKE_QUOTA] = {VERDICT_TRY_LATER, "quota"},
+    [INTAKE_TOO_BIG] = {VERDICT_NEVER, "too-big"},
+    [INTAKE_STALE] = {VERDICT_TRY_LATER, "stale"},
+    [INTAKE_RELAYING] = {VERDICT_NEVER, "relaying"},
+    [INTAKE_CONTENT] = {VERDICT_NEVER, "content"},
+};
+
+static void answer(struct ipc *ch, uint64_t tag, enum intake_reason reason)
+{
+    struct msg_queue_open_re re = {
+        .tag = tag, .verdict = (uint8_t)reasons[reason].verdict, .reason = (uint8_t)reason};
+    if (ch != NULL)
+        ipc_send_queue_open_re(ch, &re, -1);
+}
+
+static void log_refused(uint64_t id, struct span sender, enum intake_reason reason)
+{
+    LOG(id, "refused", LS("from", sender), LZ("because", reasons[reason].name));
+}
+
+static void refuse(struct intake *in, enum intake_reason reason)
+{
+    log_refused(in->message.id, in->message.sender, reason);
+    answer(in->ch, in->tag, reason);
+    drop(in);
+}
+
+static void log_accepted(const struct intake *in)
+{
+    const struct message *m = &in->message;
+    char session[ID_TEXT];
+    id_format(session, in->session);
+    LOG(m->id, "accepted", LS("from", m->sender), LS("client", m->client),
+        LN("size", (int64_t)m->size), LN("mailboxes", (int64_t)in->targets.n_boxes),
+        LN("elsewhere", (int64_t)in->targets.n_remotes), LZ("session", session));
+}
+
+static void settled(struct waiter *w, enum outcome o)
+{
+    struct intake *in = (struct intake *)w;
+    if (o != OUTCOME_SAVED) {
+        refuse(in, o == OUTCOME_FULL ? INTAKE_DISK : INTAKE_FAULT);
+        return;
+    }
+    /* ======================= THE RESPONSIBILITY LINE =======================
+     * The commit is on disk: message, mailbox entries, recipients elsewhere.
+     * From here on the message is ours. Nothing above this line says "OK". */
+    answer(in->ch, in->tag, INTAKE_OK);
+    log_accepted(in);
+    for (size_t i = 0; i < in->targets.n_remotes; i++)
+        dispatch_fresh(in->q, in->message.id, (uint32_t)i, in->targets.remotes[i].domain);
+    free_intake(in);
+}
+
+/* --- recipients and content --- */
+
+static enum intake_reason add_rcpt(struct intake *in, const struct rcpt *r)
+{
+    struct queue *q = in->q;
+    if (r->sealed.n == 0) {
+        if (!in->may_relay)
+            return INTAKE_RELAYING;
+        return targets_add_remote(&in->targets, r->address) == 0 ? INTAKE_OK : INTAKE_FAULT;
+    }
+    if (!q->has_key)
+        return INTAKE_STALE;
+    int rc = targets_add_sealed(&in->targets, r, q->key, clock_wall_s());
+    return rc == 0 ? INTAKE_OK : INTAKE_STALE;
+}
+
+static enum intake_reason add_rcpts(struct intake *in, struct span packed)
+{
+    struct unpacker records = unpacker_on(packed);
+    struct rcpt r;
+    while (rcpt_next(&records, &r)) {
+        enum intake_reason reason = add_rcpt(in, &r);
+        if (reason != INTAKE_OK)
+            return reason;
+    }
+    return unpack_done(&records) ? INTAKE_OK : INTAKE_FAULT;
+}
+
+static enum intake_reason disk_reason(int err)
+{
+    return err == ENOSPC || err == EDQUOT || err == EFBIG ? INTAKE_DISK : INTAKE_FAULT;
+}
+
+static enum intake_reason append_to_file(struct intake *in, struct span chunk)
+{
+    if (!in->has_file) {
+        if (spool_create(&in->q->spool, in->message.id, &in->file) < 0)
+            return disk_reason(errno);
+        in->has_file = true;
+        if (spool_append(&in->file, buf_span(&in->content)) < 0)
+            return disk_reason(errno);
+        drop_buffer(in);
+    }
+    return spool_append(&in->file, chunk) == 0 ? INTAKE_OK : disk_reason(errno);
+}
+
+static bool is_too_big(const struct intake *in)
+{
+    uint64_t max = in->q->config->message_size_max;
+    return in->scan.octets > max && in->scan.octets - max > TRACE_MAX;
+}
+
+static enum intake_reason add_content(struct intake *in, struct span chunk)
+{
+    struct queue *q = in->q;
+    content_add(&in->scan, chunk);
+    if (is_too_big(in))
+        return INTAKE_TOO_BIG;
+    if (in->has_file || in->scan.octets > q->config->row_content_max ||
+        q->intakes->buffered > BUFFERED_MAX)
+        return append_to_file(in, chunk);
+    if (buf_add_span(&in->content, chunk) < 0)
+        return INTAKE_FAULT;
+    q->intakes->buffered += chunk.n;
+    return INTAKE_OK;
+}
+
+/* All is here: into the transaction with it. `whole` is the content if it goes into the row. */
+static void store_it(struct intake *in, struct span whole)
+{
+    struct queue *q = in->q;
+    struct message *m = &in->message;
+    struct delivery d = {.message = m, .content = whole, .targets = &in->targets};
+    m->arrived = clock_wall_s();
+    m->expires = m->arrived + q->config->relay.expire_ms / 1000;
+    m->size = in->scan.octets;
+    m->header = in->scan.header;
+    m->flags = in->scan.flags;
+    m->is_spooled = in->has_file;
+    if (batch_begin(&q->batch) < 0) {
+        refuse(in, store_fault(q->store) == STORE_FAULT_FULL ? INTAKE_DISK : INTAKE_FAULT);
+        return;
+    }
+    enum intake_reason reason = deliver(q->store, &d);
+    if (reason == INTAKE_OK) {
+        in->waiter.settled = settled;
+        batch_keep(&q->batch, &in->waiter);
+        return;
+    }
+    if (batch_undo(&q->batch) == OUTCOME_FULL && reason == INTAKE_FAULT)
+        reason = INTAKE_DISK;
+    refuse(in, reason);
+}
+
+static enum intake_reason check_whole(struct intake *in)
+{
+    content_end(&in->scan);
+    if (is_too_big(in))
+        return INTAKE_TOO_BIG;
+    if (in->scan.is_damaged || in->scan.octets == 0)
+        return INTAKE_CONTENT;
+    if (in->targets.n_boxes + in->targets.n_remotes == 0)
+        return INTAKE_FAULT;
+    if (in->has_file && spool_finish(&in->q->spool, &in->file) < 0)
+        return disk_reason(errno);
+    return INTAKE_OK;
+}
+
+/* A part of the message; the last one stores it. Frees it on refusal. */
+static void take_part(struct intake *in, struct span rcpts, struct span chunk, bool is_last)
+{
+    enum intake_reason reason = add_rcpts(in, rcpts);
+    /* Most messages are one part; their octets go from the receive buffer right into the row. */
+    bool is_whole = is_last && in->scan.octets == 0 && chunk.n <= in->q->config->row_content_max;
+    if (reason == INTAKE_OK && is_whole)
+        content_add(&in->scan, chunk);
+    else if (reason == INTAKE_OK)
+        reason = add_content(in, chunk);
+    if (reason == INTAKE_OK && is_last)
+        reason = check_whole(in);
+    if (reason != INTAKE_OK)
+        refuse(in, reason);
+    else if (is_last)
+        store_it(in, is_whole ? chunk : buf_span(&in->content));
+}
+
+/* --- messages from smtpd --- */
+
+/* sender, client and helo in one piece of memory, as the receive buffer does not last. A login
+ * counts when its ticket was redeemed; without that it is only a claim, and is not kept. */
+static int copy_envelope(struct intake *in, const struct msg_queue_open *m)
+{
+    struct span from[] = {m->sender, m->client, m->helo};
+    struct span *to[] = {&in->message.sender, &in->message.client, &in->message.helo};
+    in->text = malloc(m->sender.n + m->client.n + m->helo.n + 1);
+    if (in->text == NULL)
+        return -1;
+    char *at = in->text;
+    for (size_t i = 0; i < sizeof from / sizeof from[0]; i++) {
+        if (from[i].n > 0)
+            memcpy(at, from[i].p, from[i].n);
+        *to[i] = (struct span){at, from[i].n};
+        at += from[i].n;
+    }
+    return 0;
+}
+
+static bool envelope_is_plausible(const struct msg_queue_open *m, struct netaddr *client)
+{
+    struct addr a;
+    size_t used;
+    int64_t apart_ms = id_wall_ms(m->id) - clock_wall_ms();
+    bool is_sane_id =
+        m->id > 0 && m->id <= INT64_MAX && apart_ms < ID_SLACK_MS && apart_ms > -ID_SLACK_MS;
+    bool is_sender = m->sender.n == 0 || addr_parse(m->sender, ADDR_MAILBOX, &a, &used) == 0;
+    bool is_client =
+        netaddr_parse(m->client, client) == 0 || netaddr_parse_port(m->client, ':', client) == 0;
+    return is_sane_id && is_sender && is_client;
+}
+
+static struct intake *new_intake(struct queue *q, struct ipc *from, const struct msg_queue_open *m)
+{
+    struct netaddr client;
+    size_t channel = from != NULL ? ipc_mark(from) % CHANNELS : 0;
+    if (q->intakes->n_from[channel] >= OPEN_MAX || !envelope_is_plausible(m, &client) ||
+        find(q, from, m->tag) != NULL)
+        return NULL;
+    struct intake *in = calloc(1, sizeof *in);
+    if (in == NULL || copy_envelope(in, m) < 0) {
+        free(in);
+        return NULL;
+    }
+    in->q = q;
+    in->ch = from;
+    in->channel = channel;
+    in->tag = m->tag;
+    in->session = m->session;
+    in->message.id = m->id;
+    in->may_relay = config_may_relay(q->config, &client);
+    in->file.fd = -1;
+    content_begin(&in->scan);
+    buf_init(&in->content, CHUNK_MAX);
+    link_in(in);
+    return in;
+}
+
+void intake_open(struct queue *q, struct ipc *from, const struct msg_queue_open *m)
+{
+    struct intake *in = q->is_draining ? NULL : new_intake(q, from, m);
+    if (in == NULL) {
+        log_refused(m->id <= INT64_MAX ? m->id : 0, m->sender, INTAKE_FAULT);
+        answer(from, m->tag, INTAKE_FAULT);
+        return;
+    }
+    take_part(in, m->rcpts, m->content, m->is_last != 0);
+}
+
+/* Complete: it waits for the commit and takes no more parts. */
+static bool is_complete(const struct intake *in)
+{
+    return in->waiter.settled != NULL;
+}
+
+void intake_more(struct queue *q, struct ipc *from, const struct msg_queue_more *m)
+{
+    struct intake *in = find(q, from, m->tag);
+    if (in != NULL && !is_complete(in)) /* else it was refused before this part arrived */
+        take_part(in, m->rcpts, m->content, m->is_last != 0);
+}
+
+void intake_abort(struct queue *q, struct ipc *from, const struct msg_queue_abort *m)
+{
+    struct intake *in = find(q, from, m->tag);
+    if (in != NULL && !is_complete(in))
+        drop(in);
+    else if (in != NULL)
+        in->ch = NULL;
+}
+
+void intake_channel_closed(struct queue *q, struct ipc *from)
+{
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (struct intake *in = q->intakes->buckets[i], *next; in != NULL; in = next) {
+            next = in->next;
+            if (in->ch != from)
+                continue;
+            in->ch = NULL;
+            if (!is_complete(in))
+                drop(in);
+        }
+}

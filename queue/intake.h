@@ -1,0 +1,25 @@
+/* Taking responsibility for messages from smtpd. The line after which a message is ours is marked
+ * in intake.c; what is on disk on both sides of it is told in doc/QUEUE.md.
+ *
+ * smtpd is not believed: sizes, line ends, ids and the right to relay are judged here again, and
+ * where an address leads is read from what authd sealed. The worst a taken-over smtpd can do here
+ * is to send mail that it could have received.
+ *
+ * A message can come in parts (QUEUE_OPEN, QUEUE_MORE…). It is answered exactly once: with a
+ * refusal as soon as that is known, else after the commit. QUEUE_ABORT, or the end of the channel,
+ * drops it. */
+#ifndef BARID_QUEUE_INTAKE_H
+#define BARID_QUEUE_INTAKE_H
+
+#include "queue/queue.h"
+
+struct intakes *intakes_new(void);
+void intakes_free(struct queue *q);
+void intake_open(struct queue *q, struct ipc *from, const struct msg_queue_open *m);
+void intake_more(struct queue *q, struct ipc *from, const struct msg_queue_more *m);
+void intake_abort(struct queue *q, struct ipc *from, const struct msg_queue_abort *m);
+/* The channel is gone: drops what is not complete; what waits for its commit goes on unanswered. */
+void intake_channel_closed(struct queue *q, struct ipc *from);
+size_t intake_count(const struct queue *q);
+
+#endif

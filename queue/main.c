@@ -1,0 +1,133 @@
+/* The queue process: the only writer of mail. Speaks to no network. Its work is in queue.c. */
+#include "common/log.h"
+#include "common/proc.h"
+#include "queue/boxes.h"
+#include "queue/control.h"
+#include "queue/intake.h"
+
+#include <sys/stat.h>
+
+static struct queue *queue_of(void *owner)
+{
+    return proc_state(owner);
+}
+
+static void on_seal_key(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)from, (void)fd;
+    queue_set_key(queue_of(owner), &m->seal_key);
+}
+
+static void on_queue_open(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)fd;
+    intake_open(queue_of(owner), from, &m->queue_open);
+}
+
+static void on_queue_more(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)fd;
+    intake_more(queue_of(owner), from, &m->queue_more);
+}
+
+static void on_queue_abort(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)fd;
+    intake_abort(queue_of(owner), from, &m->queue_abort);
+}
+
+static void on_box_delete(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)fd;
+    boxes_delete(queue_of(owner), from, &m->box_delete);
+}
+
+static void on_box_forget(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)fd;
+    boxes_forget(queue_of(owner), from, &m->box_forget);
+}
+
+static void on_admin(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)fd;
+    control_run(queue_of(owner), from, &m->admin);
+}
+
+static const struct ipc_handler handlers[] = {
+    {MSG_SEAL_KEY, on_seal_key},     {MSG_QUEUE_OPEN, on_queue_open},
+    {MSG_QUEUE_MORE, on_queue_more}, {MSG_QUEUE_ABORT, on_queue_abort},
+    {MSG_BOX_DELETE, on_box_delete}, {MSG_BOX_FORGET, on_box_forget},
+    {MSG_ADMIN, on_admin},
+};
+
+static int open_queue(struct proc *p, struct error *e)
+{
+    umask(0027);
+    struct queue *q = queue_open(proc_loop(p), proc_config(p), e);
+    proc_set_state(p, q);
+    return q != NULL ? 0 : -1;
+}
+
+static void peer_up(struct proc *p, enum role role, unsigned instance, struct ipc *ch)
+{
+    (void)instance;
+    queue_peer_up(proc_state(p), role, ch);
+}
+
+static void peer_down(struct proc *p, enum role role, unsigned instance, struct ipc *ch)
+{
+    (void)instance;
+    if (proc_state(p) != NULL)
+        queue_peer_down(proc_state(p), role, ch);
+}
+
+static void reloaded(struct proc *p)
+{
+    queue_of(p)->config = proc_config(p);
+}
+
+static void drain(struct proc *p)
+{
+    queue_of(p)->is_draining = true;
+}
+
+static void turn(struct proc *p)
+{
+    struct queue *q = proc_state(p);
+    if (q == NULL)
+        return; /* it was closed in the turn before */
+    queue_turn(q);
+    if (q->batch.is_broken) {
+        /* What is on disk and what is not can only be told by opening it anew: the parent starts
+         * us again. */
+        LOG(0, "stopped", LZ("because", "the store failed: see above; recovering by a restart"));
+        log_flush();
+        _exit(1);
+    }
+    if (q->is_draining && queue_is_idle(q)) {
+        queue_close(q);
+        proc_set_state(p, NULL);
+        proc_exit(p);
+    }
+}
+
+static const struct proc_spec spec = {
+    .role = ROLE_QUEUE,
+    .handlers = handlers,
+    .n_handlers = sizeof handlers / sizeof handlers[0],
+    .open = open_queue,
+    .peer_up = peer_up,
+    .peer_down = peer_down,
+    .reloaded = reloaded,
+    .turn = turn,
+    .drain = drain,
+    .files_max = 8192,
+    .file_size_max = 1ULL << 40,
+    .root = "queue",
+};
+
+int main(int argc, char **argv)
+{
+    return proc_main(argc, argv, &spec);
+}

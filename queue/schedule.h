@@ -1,0 +1,27 @@
+/* When a recipient is tried (again), and bringing what is due from the database into the agenda. */
+#ifndef BARID_QUEUE_SCHEDULE_H
+#define BARID_QUEUE_SCHEDULE_H
+
+#include "queue/queue.h"
+
+/* The time of the next attempt after `attempts` failed ones: the configured waits, the last one
+ * repeating, each ± a tenth so that what failed together does not come back together; `dice` is a
+ * random number. Not after `expires`, so that one attempt is made at the end. Seconds. */
+int64_t schedule_next(const struct relay_config *c, uint64_t attempts, int64_t now_s,
+                      int64_t expires_s, uint32_t dice);
+/* How long until it is tried again when nobody could try it: relay down, no answer. */
+int64_t schedule_soon(int64_t now_s, uint32_t dice);
+
+struct schedule *schedule_new(struct queue *q);
+void schedule_free(struct queue *q);
+/* The next turn looks at what is due. */
+void schedule_look(struct queue *q);
+/* Something may be due earlier than was known (retry, release). */
+void schedule_kick(struct queue *q);
+/* There is room in the agenda. */
+void schedule_room(struct queue *q);
+/* In the queue's turn, outside of a transaction: only what is committed may be tried. True if there
+ * is more to do at once. */
+bool schedule_run(struct queue *q);
+
+#endif

@@ -1,0 +1,147 @@
+#include "queue/spool.h"
+
+#include "common/log.h"
+#include "common/maildb.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sys/stat.h>
+
+/* So much at a time is handed to the disk while more arrives, so that the sync at the end is short.
+ */
+#define STEP (1U << 20)
+
+int spool_open(struct spool *s, struct error *e)
+{
+    *s = (struct spool){.dirfd = -1};
+    if (mkdir(MAILDB_SPOOL_DIR, 0750) < 0 && errno != EEXIST)
+        return error_set(e, "%s: %s", MAILDB_SPOOL_DIR, strerror(errno));
+    s->dirfd = open(MAILDB_SPOOL_DIR, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (s->dirfd < 0)
+        return error_set(e, "%s: %s", MAILDB_SPOOL_DIR, strerror(errno));
+    s->is_changed = true; /* whatever was left there */
+    return 0;
+}
+
+void spool_close(struct spool *s)
+{
+    if (s->dirfd >= 0)
+        close(s->dirfd);
+    s->dirfd = -1;
+}
+
+int spool_sync(struct spool *s)
+{
+    if (!s->is_changed)
+        return 0;
+    if (fsync(s->dirfd) < 0)
+        return -1;
+    s->is_changed = false;
+    return 0;
+}
+
+int spool_create(struct spool *s, uint64_t id, struct spool_file *f)
+{
+    char name[ID_TEXT];
+    id_format(name, id);
+    *f = (struct spool_file){
+        .fd = openat(s->dirfd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640)};
+    if (f->fd < 0)
+        return -1;
+    fchmod(f->fd, 0640); /* whatever the umask: mailbox reads it by its group */
+    return 0;
+}
+
+int spool_append(struct spool_file *f, struct span octets)
+{
+    while (octets.n > 0) {
+        ssize_t n = write(f->fd, octets.p, octets.n);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            errno = n == 0 ? ENOSPC : errno;
+            return -1;
+        }
+        octets = span_from(octets, (size_t)n);
+        f->octets += (uint64_t)n;
+    }
+    if (f->octets - f->started >= STEP) {
+        sync_file_range(f->fd, (off_t)f->started, (off_t)(f->octets - f->started),
+                        SYNC_FILE_RANGE_WRITE);
+        f->started = f->octets;
+    }
+    return 0;
+}
+
+int spool_finish(struct spool *s, struct spool_file *f)
+{
+    s->is_changed = true;
+    int rc = fsync(f->fd), why = errno;
+    if (close(f->fd) < 0 && rc == 0) {
+        rc = -1;
+        why = errno;
+    }
+    f->fd = -1;
+    errno = why;
+    return rc;
+}
+
+void spool_abandon(struct spool_file *f)
+{
+    if (f->fd >= 0)
+        close(f->fd);
+    f->fd = -1;
+}
+
+void spool_remove(struct spool *s, uint64_t id)
+{
+    char name[ID_TEXT];
+    id_format(name, id);
+    spool_remove_name(s, span_of(name));
+}
+
+void spool_remove_name(struct spool *s, struct span name)
+{
+    char path[NAME_MAX + 1];
+    if (span_copy(path, sizeof path, name) < 0)
+        return;
+    if (unlinkat(s->dirfd, path, 0) < 0 && errno != ENOENT)
+        LOG(0, "spool-not-removed", LS("file", name), LZ("because", strerror(errno)));
+}
+
+int spool_read(const struct spool *s, uint64_t id, uint64_t octets)
+{
+    char name[ID_TEXT];
+    struct stat st;
+    id_format(name, id);
+    int fd = openat(s->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= 0 &&
+        (uint64_t)st.st_size == octets)
+        return fd;
+    close(fd);
+    errno = EIO;
+    return -1;
+}
+
+int spool_each(const struct spool *s, void (*fn)(void *arg, struct span name), void *arg)
+{
+    int fd = openat(s->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *d = fd < 0 ? NULL : fdopendir(fd);
+    if (d == NULL) {
+        if (fd >= 0)
+            close(fd);
+        return -1;
+    }
+    errno = 0;
+    for (struct dirent *e = readdir(d); e != NULL; errno = 0, e = readdir(d))
+        if (e->d_name[0] != '.')
+            fn(arg, span_of(e->d_name));
+    int why = errno;
+    closedir(d);
+    errno = why;
+    return why == 0 ? 0 : -1;
+}

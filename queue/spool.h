@@ -1,0 +1,45 @@
+/* Files for content that is too large for its row: spool/<id>, named from the id and nothing else.
+ *
+ * A file is written under its final name, synced, and then its row is committed: the row decides
+ * whether it is mail. A crash in between leaves a file without a row, which the next start removes.
+ * It is removed after the commit that removed its row. */
+#ifndef BARID_QUEUE_SPOOL_H
+#define BARID_QUEUE_SPOOL_H
+
+#include "common/error.h"
+#include "common/str.h"
+
+struct spool {
+    int dirfd;
+    bool is_changed; /* names were added since the last spool_sync */
+};
+
+/* Makes the directory if it is missing. 0, or -1 and e. */
+int spool_open(struct spool *s, struct error *e);
+void spool_close(struct spool *s);
+/* Makes names durable; to be called before the commit that needs them. 0, or -1 (errno). */
+int spool_sync(struct spool *s);
+
+/* A file being written; fd is -1 if there is none. */
+struct spool_file {
+    int fd;
+    uint64_t octets, started; /* written; of these, handed to the disk */
+};
+
+/* A new file. 0, or -1 (errno; EEXIST: the id is in use). */
+int spool_create(struct spool *s, uint64_t id, struct spool_file *f);
+int spool_append(struct spool_file *f, struct span octets); /* 0, or -1 (errno) */
+/* Content is on disk (its name only after spool_sync), the file is closed. 0, or -1 (errno). */
+int spool_finish(struct spool *s, struct spool_file *f);
+/* Closes the file if it is open. It stays there: see spool_remove. */
+void spool_abandon(struct spool_file *f);
+void spool_remove(struct spool *s, uint64_t id);
+/* Opens it for reading: the fd, or -1 (errno; EIO: it does not hold `octets` octets). */
+int spool_read(const struct spool *s, uint64_t id, uint64_t octets);
+
+/* Calls fn for every name in the directory. 0, or -1 (errno). */
+int spool_each(const struct spool *s, void (*fn)(void *arg, struct span name), void *arg);
+/* For what is not a spool file and lies there all the same. */
+void spool_remove_name(struct spool *s, struct span name);
+
+#endif

@@ -1,0 +1,101 @@
+/* The statements of mail.db, prepared once. For store*.c only. */
+#ifndef BARID_QUEUE_STATEMENTS_H
+#define BARID_QUEUE_STATEMENTS_H
+
+#include "common/sql.h"
+#include "queue/store.h"
+
+#define RCPT_COLUMNS                                                                               \
+    "message, number, address, domain, state, attempts, next_attempt, status, remote, last_reply"
+
+/* S(NAME, sql) */
+#define STATEMENTS(S)                                                                              \
+    S(BEGIN, "BEGIN IMMEDIATE")                                                                    \
+    S(COMMIT, "COMMIT")                                                                            \
+    S(ROLLBACK, "ROLLBACK")                                                                        \
+    S(MARK, "SAVEPOINT request")                                                                   \
+    S(KEEP, "RELEASE request")                                                                     \
+    S(UNDO, "ROLLBACK TO request")                                                                 \
+    S(MESSAGE_ADD, "INSERT INTO message (id, arrived, expires, sender, client, helo, login, size," \
+                   " header, flags, warned, spooled, content)"                                     \
+                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")             \
+    S(MESSAGE_GET,                                                                                 \
+      "SELECT id, arrived, expires, sender, client, helo, login, size, header, flags,"             \
+      " warned, spooled FROM message WHERE id = ?1")                                               \
+    S(MESSAGE_CONTENT, "SELECT content FROM message WHERE id = ?1")                                \
+    S(MESSAGE_IS_SPOOLED, "SELECT 1 FROM message WHERE id = ?1 AND spooled = 1")                   \
+    S(SPOOLED_NEXT, "SELECT id FROM message INDEXED BY message_spooled"                            \
+                    " WHERE spooled = 1 AND id > ?1 ORDER BY id LIMIT 1")                          \
+    S(MESSAGE_WARNED, "UPDATE message SET warned = 1 WHERE id = ?1")                               \
+    S(MESSAGE_REMOVE, "DELETE FROM message WHERE id = ?1"                                          \
+                      " AND NOT EXISTS (SELECT 1 FROM entry WHERE message = ?1)"                   \
+                      " AND NOT EXISTS (SELECT 1 FROM recipient WHERE message = ?1)"               \
+                      " RETURNING spooled")                                                        \
+    S(RCPTS_SETTLE, "DELETE FROM recipient WHERE message = ?1 AND NOT EXISTS"                      \
+                    " (SELECT 1 FROM recipient WHERE message = ?1 AND state < 3)")                 \
+    S(BOX_ADD, "INSERT INTO box (id, messages, octets, next_seq, forgotten)"                       \
+               " VALUES (?1, 1, ?2, 2, 0) ON CONFLICT (id) DO UPDATE SET messages = messages + 1," \
+               " octets = octets + ?2, next_seq = next_seq + 1 WHERE forgotten = 0"                \
+               " RETURNING next_seq - 1, octets")                                                  \
+    S(BOX_SUBTRACT,                                                                                \
+      "UPDATE box SET messages = max(0, messages - ?2), octets = max(0, octets - ?3)"              \
+      " WHERE id = ?1")                                                                            \
+    S(BOX_FORGET, "INSERT INTO box (id, messages, octets, next_seq, forgotten)"                    \
+                  " VALUES (?1, 0, 0, 1, 1) ON CONFLICT (id) DO UPDATE SET forgotten = 1")         \
+    S(BOX_UNSWEPT, "SELECT id FROM box WHERE forgotten = 1 AND messages > 0 LIMIT 1")              \
+    S(BOX_EMPTIED, "UPDATE box SET messages = 0, octets = 0 WHERE id = ?1")                        \
+    S(BOX_GET, "SELECT id, messages, octets FROM box WHERE id = ?1 AND forgotten = 0")             \
+    S(BOX_NEXT, "SELECT id, messages, octets FROM box WHERE id > ?1 AND forgotten = 0"             \
+                " ORDER BY id LIMIT 1")                                                            \
+    S(BOX_OLDEST, "SELECT message.arrived FROM entry JOIN message ON message.id = entry.message"   \
+                  " WHERE entry.box = ?1 ORDER BY entry.seq LIMIT 1")                              \
+    S(ENTRY_ADD, "INSERT INTO entry (box, seq, message, octets) VALUES (?1, ?2, ?3, ?4)")          \
+    S(ENTRY_REMOVE, "DELETE FROM entry WHERE box = ?1 AND seq = ?2 RETURNING message, octets")     \
+    S(ENTRY_FIRST, "SELECT seq FROM entry WHERE box = ?1 ORDER BY seq LIMIT 1")                    \
+    S(RCPT_ADD, "INSERT INTO recipient (" RCPT_COLUMNS ")"                                         \
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")                               \
+    S(RCPT_GET, "SELECT " RCPT_COLUMNS " FROM recipient WHERE message = ?1 AND number = ?2")       \
+    S(RCPT_SET, "UPDATE recipient SET state = ?3, attempts = ?4, next_attempt = ?5, status = ?6,"  \
+                " remote = ?7, last_reply = ?8 WHERE message = ?1 AND number = ?2")                \
+    S(RCPT_SET_STATE, "UPDATE recipient SET state = ?3, next_attempt = ?4"                         \
+                      " WHERE message = ?1 AND number = ?2")                                       \
+    S(RCPT_REMOVE, "DELETE FROM recipient WHERE message = ?1 AND number = ?2")                     \
+    S(RCPTS_OF, "SELECT " RCPT_COLUMNS " FROM recipient WHERE message = ?1 ORDER BY number")       \
+    S(QUEUED_NEXT, "SELECT message FROM recipient WHERE message > ?1 ORDER BY message LIMIT 1")    \
+    S(QUEUED_NEXT_OF, "SELECT message FROM recipient INDEXED BY recipient_domain"                  \
+                      " WHERE domain = ?2 AND message > ?1 ORDER BY message LIMIT 1")              \
+    S(FAILED_NEXT, "SELECT message FROM recipient INDEXED BY recipient_due"                        \
+                   " WHERE state = 2 AND next_attempt = 0 AND message > ?1"                        \
+                   " ORDER BY message LIMIT 1")                                                    \
+    S(DUE, "SELECT next_attempt, message, number, domain FROM recipient INDEXED BY recipient_due"  \
+           " WHERE state = 0 AND (next_attempt, message, number) > (?1, ?2, ?3)"                   \
+           " AND next_attempt < ?4 ORDER BY next_attempt, message, number LIMIT ?5")               \
+    S(DUE_WHEN, "SELECT next_attempt FROM recipient INDEXED BY recipient_due"                      \
+                " WHERE state = 0 AND next_attempt >= ?1 ORDER BY next_attempt LIMIT 1")           \
+    S(COUNT_DUE, "SELECT count(*) FROM recipient INDEXED BY recipient_due"                         \
+                 " WHERE state = 0 AND next_attempt <= ?1")                                        \
+    S(COUNT_DEFERRED, "SELECT count(*) FROM recipient INDEXED BY recipient_due"                    \
+                      " WHERE state = 0 AND next_attempt > ?1")                                    \
+    S(COUNT_HELD, "SELECT count(*) FROM recipient INDEXED BY recipient_due WHERE state = 1")
+
+enum statement {
+#define STATEMENT_ENUM(NAME, text) S_##NAME,
+    STATEMENTS(STATEMENT_ENUM)
+#undef STATEMENT_ENUM
+        N_STATEMENTS
+};
+
+struct store {
+    sqlite3 *db;
+    sqlite3_stmt *s[N_STATEMENTS];
+    enum store_fault fault;
+    char rcpt_text[ADDRESS_MAX + DOMAIN_MAX + STATUS_MAX + REMOTE_MAX + REPLY_MAX];
+};
+
+/* Like sql_step and sql_run, but they note why it failed while that can still be known. */
+int statement_step(struct store *s, enum statement which);
+int statement_run(struct store *s, enum statement which);
+/* For statements that give at most one row of one number: FOUND_YES and *out. */
+enum found statement_number(struct store *s, enum statement which, uint64_t *out);
+
+#endif

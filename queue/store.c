@@ -1,0 +1,138 @@
+#include "queue/statements.h"
+
+#include "common/maildb.h"
+
+/* The writer makes every checkpoint. Larger than SQLite's 1000 pages, so that a burst is not
+ * stopped for a sync of the whole file several times a second: about 32 MiB of log. */
+#define CHECKPOINT "PRAGMA wal_autocheckpoint = 8000"
+
+static const char *const texts[N_STATEMENTS] = {
+#define STATEMENT_TEXT(NAME, text) text,
+    STATEMENTS(STATEMENT_TEXT)
+#undef STATEMENT_TEXT
+};
+
+struct store *store_open(const char *path, struct error *e)
+{
+    struct sql_spec spec = {.path = path,
+                            .application_id = MAILDB_APPLICATION_ID,
+                            .migrations = maildb_migrations,
+                            .version = MAILDB_VERSION};
+    struct store *s = calloc(1, sizeof *s);
+    if (s == NULL) {
+        error_set(e, "%s: out of memory", path);
+        return NULL;
+    }
+    s->db = sql_open(&spec, e);
+    bool is_ready = s->db != NULL;
+    if (is_ready && sql_exec(s->db, CHECKPOINT) < 0) {
+        error_set(e, "%s: %s", path, sqlite3_errmsg(s->db));
+        is_ready = false;
+    }
+    for (size_t i = 0; is_ready && i < N_STATEMENTS; i++) {
+        s->s[i] = sql_prepare(s->db, texts[i], e);
+        is_ready = s->s[i] != NULL;
+    }
+    if (is_ready)
+        return s;
+    store_close(s);
+    return NULL;
+}
+
+void store_close(struct store *s)
+{
+    if (s == NULL)
+        return;
+    for (size_t i = 0; i < N_STATEMENTS; i++)
+        sqlite3_finalize(s->s[i]);
+    sql_close(s->db);
+    free(s);
+}
+
+enum store_fault store_fault(const struct store *s)
+{
+    return s->fault;
+}
+
+static void note_fault(struct store *s)
+{
+    switch (sql_fault(s->db)) {
+    case SQL_FAULT_FULL:
+        s->fault = STORE_FAULT_FULL;
+        break;
+    case SQL_FAULT_IO:
+    case SQL_FAULT_DAMAGED:
+        s->fault = STORE_FAULT_STOP;
+        break;
+    default:
+        s->fault = STORE_FAULT_OTHER;
+    }
+}
+
+int statement_step(struct store *s, enum statement which)
+{
+    int rc = sql_step(s->s[which]);
+    if (rc < 0)
+        note_fault(s);
+    return rc;
+}
+
+int statement_run(struct store *s, enum statement which)
+{
+    int rc = sql_run(s->s[which]);
+    if (rc < 0)
+        note_fault(s);
+    return rc;
+}
+
+enum found statement_number(struct store *s, enum statement which, uint64_t *out)
+{
+    int rc = statement_step(s, which);
+    if (rc <= 0)
+        return rc < 0 ? FOUND_FAULT : FOUND_NONE;
+    *out = sql_column_u64(s->s[which], 0);
+    sql_reset(s->s[which]);
+    return FOUND_YES;
+}
+
+/* --- transactions --- */
+
+int store_begin(struct store *s)
+{
+    return statement_run(s, S_BEGIN);
+}
+
+int store_commit(struct store *s)
+{
+    return statement_run(s, S_COMMIT);
+}
+
+void store_rollback(struct store *s)
+{
+    if (store_is_open(s))
+        sql_run(s->s[S_ROLLBACK]);
+}
+
+bool store_is_open(const struct store *s)
+{
+    return sqlite3_get_autocommit(s->db) == 0;
+}
+
+int store_mark(struct store *s)
+{
+    if (s->fault != STORE_FAULT_STOP)
+        s->fault = STORE_FAULT_NONE;
+    return statement_run(s, S_MARK);
+}
+
+int store_keep(struct store *s)
+{
+    return statement_run(s, S_KEEP);
+}
+
+int store_undo(struct store *s)
+{
+    if (!store_is_open(s) || statement_run(s, S_UNDO) < 0)
+        return -1;
+    return statement_run(s, S_KEEP); /* ROLLBACK TO leaves the savepoint itself on the stack */
+}

@@ -1,0 +1,171 @@
+/* Every SQL statement about mail is behind these functions; nothing else in queue/ knows SQL. The
+ * one read-write connection to mail.db belongs to it. Tables and columns: common/maildb.c.
+ *
+ * What comes back from the disk is checked like input: a row that is not what we could have written
+ * is FOUND_DAMAGED, and the caller sets it aside; it ends nothing else.
+ *
+ * Writing functions return 0, or -1 (store_fault says why), and need an open transaction. */
+#ifndef BARID_QUEUE_STORE_H
+#define BARID_QUEUE_STORE_H
+
+#include "common/error.h"
+#include "common/proto.h"
+#include "common/str.h"
+
+struct store;
+
+#define STATUS_MAX 16  /* "5.1.1" */
+#define REMOTE_MAX 400 /* as in RELAY_JOB_RE */
+
+enum store_fault {
+    STORE_FAULT_NONE,
+    STORE_FAULT_FULL,  /* no room on disk; recovers by itself */
+    STORE_FAULT_STOP,  /* I/O error or damage: stop, so that the next start recovers */
+    STORE_FAULT_OTHER, /* this request only */
+};
+
+enum found {
+    FOUND_FAULT = -1,
+    FOUND_NONE = 0,
+    FOUND_YES = 1,
+    FOUND_DAMAGED = 2,
+};
+
+/* NULL and e. Makes or migrates the database. */
+struct store *store_open(const char *path, struct error *e);
+void store_close(struct store *s); /* NULL is allowed */
+/* Why the last call that failed did so. STOP stays. */
+enum store_fault store_fault(const struct store *s);
+
+/* --- transactions --- */
+
+int store_begin(struct store *s);
+int store_commit(struct store *s);
+void store_rollback(struct store *s);
+/* A failed statement can end the whole transaction; then this is false. */
+bool store_is_open(const struct store *s);
+/* One savepoint at a time, within the transaction: each request's own "all or nothing". */
+int store_mark(struct store *s);
+int store_keep(struct store *s);
+int store_undo(struct store *s);
+
+/* --- messages --- */
+
+struct message {
+    uint64_t id;
+    int64_t arrived, expires; /* seconds since 1970 */
+    struct span sender, client, helo, login;
+    uint64_t size, header; /* octets of the content, and of its header section */
+    uint8_t flags;         /* enum content_flag */
+    bool is_warned;        /* its sender was told that it is late */
+    bool is_spooled;       /* content is in the spool file */
+};
+
+/* `content` is used unless m->is_spooled. */
+int store_message_add(struct store *s, const struct message *m, struct span content);
+/* Spans in *m hold until store_message_end, which must follow, or the next call of this. */
+enum found store_message_get(struct store *s, uint64_t id, struct message *m);
+/* Content that is in the row of the message just got; holds as long as *m. */
+enum found store_message_content(struct store *s, const struct message *m, struct span *content);
+void store_message_end(struct store *s);
+/* Is there such a message whose content is in a file? */
+enum found store_message_is_spooled(struct store *s, uint64_t id);
+/* The first message after this one whose content is in a file. */
+enum found store_spooled_next(struct store *s, uint64_t after, uint64_t *id);
+int store_message_set_warned(struct store *s, uint64_t id);
+/* Removes what nobody needs any more: the recipients if none is pending, then the message if it is
+ * in no mailbox and has no recipients. *freed_file: it had a spool file, to be removed after the
+ * commit. */
+int store_message_settle(struct store *s, uint64_t id, bool *freed_file);
+
+/* --- mailboxes --- */
+
+struct box {
+    uint64_t id, messages, octets;
+};
+
+/* Counts one message in. FOUND_NONE: the mailbox was forgotten. *total: its octets now. */
+enum found store_box_add(struct store *s, uint64_t box, uint64_t octets, uint64_t *seq,
+                         uint64_t *total);
+int store_entry_add(struct store *s, uint64_t box, uint64_t seq, uint64_t message, uint64_t octets);
+/* FOUND_NONE: there is no such entry. The box's counts are the caller's to correct. */
+enum found store_entry_remove(struct store *s, uint64_t box, uint64_t seq, uint64_t *message,
+                              uint64_t *octets);
+int store_box_subtract(struct store *s, uint64_t box, uint64_t messages, uint64_t octets);
+/* From now on nothing can be added; its entries are still there. */
+int store_box_forget(struct store *s, uint64_t box);
+/* A forgotten mailbox that still has entries. */
+enum found store_box_unswept(struct store *s, uint64_t *box);
+/* For a forgotten mailbox without entries: what it counted is gone. */
+int store_box_emptied(struct store *s, uint64_t box);
+enum found store_entry_first(struct store *s, uint64_t box, uint64_t *seq);
+enum found store_box_get(struct store *s, uint64_t id, struct box *box);
+enum found store_box_next(struct store *s, uint64_t after, struct box *box);
+/* When the oldest message in it arrived. */
+enum found store_box_oldest(struct store *s, uint64_t id, int64_t *arrived);
+
+/* --- recipients elsewhere --- */
+
+/* Values are those of the column recipient.state. */
+enum rcpt_state {
+    RCPT_WAITING = 0, /* for next_attempt: "due" when that has come, "deferred" until then */
+    RCPT_HELD = 1,
+    RCPT_FAILED = 2, /* for good; its sender was not told yet */
+    RCPT_DONE = 3,
+    RCPT_BOUNCED = 4, /* failed, and its sender was told (or cannot be) */
+    RCPT_STATES
+};
+
+struct recipient {
+    uint64_t message;
+    uint32_t number; /* within the message, from 0 */
+    struct span address, domain;
+    enum rcpt_state state;
+    uint64_t attempts;
+    int64_t next_attempt; /* seconds since 1970; 0 in the states that wait for no attempt */
+    struct span status;   /* "5.1.1", of a failure */
+    struct span remote;   /* who answered: "mx.example.org[192.0.2.1]:25" */
+    struct span last_reply;
+};
+
+int store_rcpt_add(struct store *s, const struct recipient *r);
+/* Spans hold until the next call of this. */
+enum found store_rcpt_get(struct store *s, uint64_t message, uint32_t number, struct recipient *r);
+/* Writes state, attempts, next_attempt, status, remote and last_reply. */
+int store_rcpt_set(struct store *s, const struct recipient *r);
+int store_rcpt_set_state(struct store *s, uint64_t message, uint32_t number, enum rcpt_state state,
+                         int64_t next_attempt);
+int store_rcpt_remove(struct store *s, uint64_t message, uint32_t number);
+/* The recipients of a message in order of number; spans hold until the next call. Ends by itself
+ * with any result but FOUND_YES and FOUND_DAMAGED; store_rcpts_end ends it before. */
+void store_rcpts_begin(struct store *s, uint64_t message);
+enum found store_rcpts_next(struct store *s, struct recipient *r);
+void store_rcpts_end(struct store *s);
+
+/* The next message with recipients, after this id; `domain` empty: of any domain. */
+enum found store_queued_next(struct store *s, uint64_t after, struct span domain, uint64_t *id);
+/* The next message with failed recipients, after this id. */
+enum found store_failed_next(struct store *s, uint64_t after, uint64_t *id);
+
+/* A place in the order in which recipients become due. */
+struct due {
+    int64_t at;
+    uint64_t message;
+    uint32_t number;
+    struct span domain; /* holds until the next call */
+};
+
+/* Those due before `before`, that come after the place `after`; at most `limit`. To be used like
+ * store_rcpts_begin. */
+void store_due_begin(struct store *s, const struct due *after, int64_t before, unsigned limit);
+enum found store_due_next(struct store *s, struct due *d);
+void store_due_end(struct store *s);
+/* When the first recipient becomes due at or after `from`. */
+enum found store_due_when(struct store *s, int64_t from, int64_t *at);
+
+struct depth {
+    uint64_t due, deferred, held;
+};
+int store_depth(struct store *s, int64_t now_s, struct depth *d);
+
+#endif

@@ -1,0 +1,106 @@
+/* Statements about mailboxes and what is in them. What they promise is in store.h. */
+#include "queue/statements.h"
+
+enum found store_box_add(struct store *s, uint64_t box, uint64_t octets, uint64_t *seq,
+                         uint64_t *total)
+{
+    sqlite3_stmt *st = s->s[S_BOX_ADD];
+    sql_bind_u64(st, 1, box);
+    sql_bind_u64(st, 2, octets);
+    int rc = statement_step(s, S_BOX_ADD);
+    if (rc <= 0)
+        return rc < 0 ? FOUND_FAULT : FOUND_NONE;
+    *seq = sql_column_u64(st, 0);
+    *total = sql_column_u64(st, 1);
+    sql_reset(st);
+    return FOUND_YES;
+}
+
+int store_entry_add(struct store *s, uint64_t box, uint64_t seq, uint64_t message, uint64_t octets)
+{
+    sqlite3_stmt *st = s->s[S_ENTRY_ADD];
+    sql_bind_u64(st, 1, box);
+    sql_bind_u64(st, 2, seq);
+    sql_bind_u64(st, 3, message);
+    sql_bind_u64(st, 4, octets);
+    return statement_run(s, S_ENTRY_ADD);
+}
+
+enum found store_entry_remove(struct store *s, uint64_t box, uint64_t seq, uint64_t *message,
+                              uint64_t *octets)
+{
+    sqlite3_stmt *st = s->s[S_ENTRY_REMOVE];
+    sql_bind_u64(st, 1, box);
+    sql_bind_u64(st, 2, seq);
+    int rc = statement_step(s, S_ENTRY_REMOVE);
+    if (rc <= 0)
+        return rc < 0 ? FOUND_FAULT : FOUND_NONE;
+    *message = sql_column_u64(st, 0);
+    *octets = sql_column_u64(st, 1);
+    sql_reset(st);
+    return FOUND_YES;
+}
+
+int store_box_subtract(struct store *s, uint64_t box, uint64_t messages, uint64_t octets)
+{
+    sqlite3_stmt *st = s->s[S_BOX_SUBTRACT];
+    sql_bind_u64(st, 1, box);
+    sql_bind_u64(st, 2, messages);
+    sql_bind_u64(st, 3, octets);
+    return statement_run(s, S_BOX_SUBTRACT);
+}
+
+int store_box_forget(struct store *s, uint64_t box)
+{
+    sql_bind_u64(s->s[S_BOX_FORGET], 1, box);
+    return statement_run(s, S_BOX_FORGET);
+}
+
+enum found store_box_unswept(struct store *s, uint64_t *box)
+{
+    return statement_number(s, S_BOX_UNSWEPT, box);
+}
+
+int store_box_emptied(struct store *s, uint64_t box)
+{
+    sql_bind_u64(s->s[S_BOX_EMPTIED], 1, box);
+    return statement_run(s, S_BOX_EMPTIED);
+}
+
+enum found store_entry_first(struct store *s, uint64_t box, uint64_t *seq)
+{
+    sql_bind_u64(s->s[S_ENTRY_FIRST], 1, box);
+    return statement_number(s, S_ENTRY_FIRST, seq);
+}
+
+static enum found take_box(struct store *s, enum statement which, struct box *box)
+{
+    sqlite3_stmt *st = s->s[which];
+    int rc = statement_step(s, which);
+    if (rc <= 0)
+        return rc < 0 ? FOUND_FAULT : FOUND_NONE;
+    *box = (struct box){sql_column_u64(st, 0), sql_column_u64(st, 1), sql_column_u64(st, 2)};
+    sql_reset(st);
+    return FOUND_YES;
+}
+
+enum found store_box_get(struct store *s, uint64_t id, struct box *box)
+{
+    sql_bind_u64(s->s[S_BOX_GET], 1, id);
+    return take_box(s, S_BOX_GET, box);
+}
+
+enum found store_box_next(struct store *s, uint64_t after, struct box *box)
+{
+    sql_bind_u64(s->s[S_BOX_NEXT], 1, after);
+    return take_box(s, S_BOX_NEXT, box);
+}
+
+enum found store_box_oldest(struct store *s, uint64_t id, int64_t *arrived)
+{
+    uint64_t at = 0;
+    sql_bind_u64(s->s[S_BOX_OLDEST], 1, id);
+    enum found f = statement_number(s, S_BOX_OLDEST, &at);
+    *arrived = (int64_t)at;
+    return f;
+}

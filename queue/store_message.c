@@ -1,0 +1,117 @@
+/* Statements about messages. What they promise is in store.h. */
+#include "queue/statements.h"
+
+static bool is_line(struct span s, size_t max)
+{
+    if (s.n > max)
+        return false;
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] == '\0' || s.p[i] == '\r' || s.p[i] == '\n')
+            return false;
+    return true;
+}
+
+int store_message_add(struct store *s, const struct message *m, struct span content)
+{
+    sqlite3_stmt *st = s->s[S_MESSAGE_ADD];
+    sql_bind_u64(st, 1, m->id);
+    sql_bind_i64(st, 2, m->arrived);
+    sql_bind_i64(st, 3, m->expires);
+    sql_bind_text(st, 4, m->sender);
+    sql_bind_text(st, 5, m->client);
+    sql_bind_text(st, 6, m->helo);
+    sql_bind_text(st, 7, m->login);
+    sql_bind_u64(st, 8, m->size);
+    sql_bind_u64(st, 9, m->header);
+    sql_bind_u64(st, 10, m->flags);
+    sql_bind_u64(st, 11, m->is_warned);
+    sql_bind_u64(st, 12, m->is_spooled);
+    if (m->is_spooled)
+        sql_bind_null(st, 13);
+    else
+        sql_bind_blob(st, 13, content);
+    return statement_run(s, S_MESSAGE_ADD);
+}
+
+/* Could we have written this? */
+static bool message_is_sane(const struct message *m)
+{
+    return m->id > 0 && m->arrived >= 0 && m->expires >= m->arrived && m->size > 0 &&
+           m->header <= m->size && is_line(m->sender, ADDRESS_MAX) && is_line(m->client, IP_MAX) &&
+           is_line(m->helo, HELO_MAX) && is_line(m->login, LOGIN_MAX);
+}
+
+enum found store_message_get(struct store *s, uint64_t id, struct message *m)
+{
+    sqlite3_stmt *st = s->s[S_MESSAGE_GET];
+    store_message_end(s);
+    sql_bind_u64(st, 1, id);
+    int rc = statement_step(s, S_MESSAGE_GET);
+    if (rc <= 0)
+        return rc < 0 ? FOUND_FAULT : FOUND_NONE;
+    *m = (struct message){
+        .id = sql_column_u64(st, 0),
+        .arrived = (int64_t)sql_column_u64(st, 1),
+        .expires = (int64_t)sql_column_u64(st, 2),
+        .sender = sql_column(st, 3),
+        .client = sql_column(st, 4),
+        .helo = sql_column(st, 5),
+        .login = sql_column(st, 6),
+        .size = sql_column_u64(st, 7),
+        .header = sql_column_u64(st, 8),
+        .flags = (uint8_t)sql_column_u64(st, 9),
+        .is_warned = sql_column_u64(st, 10) != 0,
+        .is_spooled = sql_column_u64(st, 11) != 0,
+    };
+    return message_is_sane(m) ? FOUND_YES : FOUND_DAMAGED;
+}
+
+enum found store_message_content(struct store *s, const struct message *m, struct span *content)
+{
+    sqlite3_stmt *st = s->s[S_MESSAGE_CONTENT];
+    sql_reset(st);
+    sql_bind_u64(st, 1, m->id);
+    int rc = statement_step(s, S_MESSAGE_CONTENT);
+    if (rc <= 0)
+        return rc < 0 ? FOUND_FAULT : FOUND_NONE;
+    *content = sql_column(st, 0);
+    return content->n == m->size ? FOUND_YES : FOUND_DAMAGED;
+}
+
+void store_message_end(struct store *s)
+{
+    sql_reset(s->s[S_MESSAGE_GET]);
+    sql_reset(s->s[S_MESSAGE_CONTENT]);
+}
+
+enum found store_message_is_spooled(struct store *s, uint64_t id)
+{
+    uint64_t one;
+    sql_bind_u64(s->s[S_MESSAGE_IS_SPOOLED], 1, id);
+    return statement_number(s, S_MESSAGE_IS_SPOOLED, &one);
+}
+
+enum found store_spooled_next(struct store *s, uint64_t after, uint64_t *id)
+{
+    sql_bind_u64(s->s[S_SPOOLED_NEXT], 1, after);
+    return statement_number(s, S_SPOOLED_NEXT, id);
+}
+
+int store_message_set_warned(struct store *s, uint64_t id)
+{
+    sql_bind_u64(s->s[S_MESSAGE_WARNED], 1, id);
+    return statement_run(s, S_MESSAGE_WARNED);
+}
+
+int store_message_settle(struct store *s, uint64_t id, bool *freed_file)
+{
+    uint64_t was_spooled = 0;
+    *freed_file = false;
+    sql_bind_u64(s->s[S_RCPTS_SETTLE], 1, id);
+    if (statement_run(s, S_RCPTS_SETTLE) < 0)
+        return -1;
+    sql_bind_u64(s->s[S_MESSAGE_REMOVE], 1, id);
+    enum found f = statement_number(s, S_MESSAGE_REMOVE, &was_spooled);
+    *freed_file = f == FOUND_YES && was_spooled != 0;
+    return f == FOUND_FAULT ? -1 : 0;
+}

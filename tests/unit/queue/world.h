@@ -1,0 +1,88 @@
+/* A queue in a directory of its own, with a stand-in for each process that talks to it, over real
+ * channels. The clocks stand still until a test moves them. Each Criterion test is a process, so
+ * one world per test. */
+#ifndef BARID_TESTS_QUEUE_WORLD_H
+#define BARID_TESTS_QUEUE_WORLD_H
+
+#include "common/clock.h"
+#include "common/id.h"
+#include "common/seal.h"
+#include "common/verdict.h"
+#include "queue/bounce.h"
+#include "queue/deliver.h"
+#include "queue/dispatch.h"
+#include "queue/intake.h"
+#include "queue/queue.h"
+#include "queue/schedule.h"
+
+#define WORLD_START_S 1795000000
+
+struct world_job {
+    struct ipc *ch;
+    uint64_t tag, id, size;
+    char sender[ADDRESS_MAX + 1], domain[DOMAIN_MAX + 1];
+    char rcpts[8][ADDRESS_MAX + 1];
+    uint32_t numbers[8];
+    size_t n;
+    char *content;
+    size_t content_n;
+    bool had_fd;
+};
+
+struct world {
+    char dir[64];
+    struct loop *loop;
+    struct config *config;
+    struct queue *q;
+    int64_t now_s;
+    struct ipc *smtpd, *relay, *authd, *mailbox, *cli;           /* our ends */
+    struct ipc *q_smtpd, *q_relay, *q_authd, *q_mailbox, *q_cli; /* the queue's */
+    /* What came back. */
+    struct msg_queue_open_re answers[64];
+    size_t n_answers;
+    struct world_job jobs[64];
+    size_t n_jobs;
+    struct msg_box_delete_re deletes[8];
+    size_t n_deletes;
+    struct msg_box_forget_re forgets[8];
+    size_t n_forgets;
+    char asked[8][ADDRESS_MAX + 1]; /* RESOLVE */
+    uint64_t asked_tags[8];
+    size_t n_asked;
+    char rows[65536]; /* of ADMIN: "depth group name=value …\n" */
+    size_t rows_n;
+    struct msg_admin_re admin_re;
+    char admin_error[401];
+    bool has_admin_re;
+};
+extern unsigned char world_key[SEAL_KEY_OCTETS];
+
+void world_begin(struct world *w, const char *config_text);
+void world_end(struct world *w);
+/* Closes the queue as a crash would (nothing is finished) and opens it anew. */
+void world_restart(struct world *w);
+void world_pump(struct world *w);
+void world_pass(struct world *w, int64_t seconds); /* then pumps */
+
+/* One recipient record: to `boxes` (ended by 0) or, with NULL, foreign. */
+void world_rcpt(struct packer *p, const char *address, const uint64_t *boxes, uint64_t quota);
+/* Sends a message in one part; its id. The answer is in w->answers after world_pump. */
+uint64_t world_send(struct world *w, const char *from, struct span rcpts, const char *content);
+uint64_t world_send_local(struct world *w, const char *from, uint64_t box, const char *content);
+uint64_t world_send_remote(struct world *w, const char *from, const char *to, const char *content);
+/* Answers a job: the same verdict and reply for all of its recipients. */
+void world_relay(struct world *w, size_t job, enum verdict v, const char *reply);
+void world_resolve(struct world *w, size_t at, enum address_kind kind, uint64_t box);
+/* Deletes sequences (ended by 0); the tag, for more parts. */
+uint64_t world_delete(struct world *w, uint64_t box, const uint64_t *sequences, bool is_last);
+void world_delete_more(struct world *w, uint64_t tag, uint64_t box, const uint64_t *sequences,
+                       bool is_last);
+void world_forget(struct world *w, uint64_t box);
+/* Runs an admin command with arguments ended by NULL; all pages. */
+void world_admin(struct world *w, const char *command, const char *const *args);
+/* One number from a query on the database beside the queue's. */
+int64_t world_count(struct world *w, const char *sql);
+/* One text, to be freed. */
+char *world_text(struct world *w, const char *sql);
+
+#endif
