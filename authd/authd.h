@@ -1,0 +1,62 @@
+/* The state of the process, and what its files have in common. authd answers three questions: who
+ * is this address (resolve.c), is this the password (login.c), and what the administrator asks
+ * (command*.c). It asks one: that queue forgets the box of a removed user (forget.c). */
+#ifndef BARID_AUTHD_AUTHD_H
+#define BARID_AUTHD_AUTHD_H
+
+#include "authd/cache.h"
+#include "authd/directory.h"
+#include "authd/throttle.h"
+#include "authd/users.h"
+#include "authd/verify.h"
+#include "common/admin.h"
+#include "common/proc.h"
+#include "common/seal.h"
+
+struct login;
+struct hashing;
+
+struct authd {
+    struct proc *proc;
+    int lock_fd; /* users.lock, held as long as we live */
+    struct users *users;
+    struct directory *directory;
+    struct verifiers *verifiers;
+    struct throttle *throttle;
+    struct cache *cache;
+    unsigned char seal_key[SEAL_KEY_OCTETS]; /* made at the start, sent to queue */
+    struct login *logins;                    /* under way */
+    unsigned n_logins;
+    struct hashing *hashings; /* `user add` and `user passwd` under way */
+    struct timer save_logins;
+    struct timer forget_again;
+    uint64_t forgetting; /* the box queue was asked to forget, 0: none */
+    bool is_ending;
+};
+
+extern const struct proc_spec authd_spec;
+
+/* login.c */
+void login_handle(void *owner, struct ipc *from, const union msg *m, int fd);
+void login_channel_gone(struct authd *a, struct ipc *ch);
+void login_save(struct authd *a); /* last_login of those who logged in since the last time */
+
+/* forget.c */
+void forget_next(struct authd *a); /* does nothing while queue is away or was asked already */
+void forget_again(void *authd);    /* the timer's */
+
+/* commands.c */
+void commands_handle(void *owner, struct ipc *from, const union msg *m, int fd);
+/* command_user.c: a CLI hung up */
+void hashing_channel_gone(struct authd *a, struct ipc *ch);
+
+/* authd.c */
+/* Memory and disk may differ: end, and let the parent start us anew. */
+void authd_end(struct authd *a, const char *why);
+/* A change failed; ends if only that helps (after an I/O error it may be on disk or not). Says what
+ * to tell people. */
+const char *authd_store_failed(struct authd *a);
+/* Overwrites a secret in a received message, which is ours until its handler returns. */
+void authd_wipe(struct span secret);
+
+#endif

@@ -1,0 +1,199 @@
+#include "authd/commands.h"
+
+#include "authd/resolve.h"
+#include "common/addr.h"
+#include "common/log.h"
+
+#define TARGETS_MAX ADMIN_ARGS_MAX
+
+struct targets {
+    char texts[TARGETS_MAX][ADDRESS_MAX];
+    struct span spans[TARGETS_MAX];
+    bool is_new[TARGETS_MAX];
+    size_t n;
+};
+
+/* The arguments after the address, as addresses. 0, or -1 (answered). */
+static int read_targets(struct admin_call *call, struct targets *t)
+{
+    t->n = 0;
+    for (size_t i = 1; i < call->n_args; i++, t->n++) {
+        if (argument_address(call, call->args[i], false, t->texts[t->n]) < 0)
+            return -1;
+        t->spans[t->n] = span_of(t->texts[t->n]);
+    }
+    return 0;
+}
+
+/* --- would it still fit? --- */
+
+/* The longest recipient there can be stands in the seal. NULL, or what is wrong. */
+static const char *wrong_with(struct authd *a, struct span address)
+{
+    static struct resolved found;
+    static struct sealer sealer;
+    char longest[254];
+    struct span sealed;
+    memset(longest, 'x', sizeof longest);
+    resolve(a->directory, address, &found);
+    if (found.has_loop)
+        return "leads back to itself";
+    struct span rcpt = {longest, sizeof longest};
+    if (resolve_seal(&found, rcpt, a->seal_key, &sealer, &sealed) < 0)
+        return "has too many targets: split it into several messages' worth of lists";
+    return NULL;
+}
+
+/* Also of the aliases that lead to it. On a fault *address is the alias that has it. */
+static const char *wrong_above(struct authd *a, struct span *address, unsigned depth)
+{
+    struct span changed = *address;
+    const char *why = wrong_with(a, changed);
+    const struct table *t = &a->directory->aliases;
+    for (struct node *n = table_next(t, NULL); n != NULL && why == NULL; n = table_next(t, n)) {
+        const struct alias *alias = (struct alias *)n;
+        if (depth == RESOLVE_DEPTH_MAX || !directory_alias_has(alias, changed))
+            continue;
+        *address = alias->node.name;
+        why = wrong_above(a, address, depth + 1);
+    }
+    return why;
+}
+
+/* --- adding: in memory first to see where it leads, then on disk; nobody is asked in between ---
+ */
+
+static void take_back(struct authd *a, struct span address, const struct targets *t)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        struct alias *alias = directory_alias(a->directory, address);
+        if (t->is_new[i] && alias != NULL)
+            directory_remove_target(a->directory, alias, t->spans[i]);
+    }
+}
+
+static int add_in_memory(struct authd *a, struct span address, struct targets *t)
+{
+    for (size_t i = 0; i < t->n; i++) {
+        const struct alias *alias = directory_alias(a->directory, address);
+        t->is_new[i] = alias == NULL || !directory_alias_has(alias, t->spans[i]);
+        if (t->is_new[i] && directory_add_target(a->directory, address, t->spans[i]) < 0) {
+            t->n = i;
+            return -1;
+        }
+    }
+    return 0;
+}
+
+static void add_targets(struct authd *a, struct admin_call *call, struct span address,
+                        struct targets *t)
+{
+    const struct domain *domain = directory_domain(a->directory, resolve_domain_of(address));
+    struct span at = address;
+    const char *why = NULL;
+    if (add_in_memory(a, address, t) < 0)
+        admin_fail(call, VERDICT_TRY_LATER, "nothing was changed: out of memory");
+    else if ((why = wrong_above(a, &at, 0)) != NULL)
+        admin_fail(call, VERDICT_NEVER, "nothing was changed: with this, %s %s", at.p, why);
+    else if (users_add_targets(a->users, address, domain->number, t->spans, t->n) < 0)
+        store_failed(a, call);
+    else {
+        LOG(0, "alias-added", LS("alias", address), LN("targets", (int64_t)t->n));
+        admin_done(call, 0);
+        return;
+    }
+    take_back(a, address, t);
+}
+
+void alias_add(void *authd, struct admin_call *call)
+{
+    static struct targets t;
+    struct authd *a = authd;
+    char address[ADDRESS_MAX];
+    struct span given = call->n_args > 0 ? call->args[0] : SPAN("");
+    if (argument_address(call, given, true, address) < 0 ||
+        address_domain(a, call, address) == NULL || read_targets(call, &t) < 0)
+        return;
+    if (t.n == 0)
+        admin_fail(call, VERDICT_NEVER, "an alias needs a target");
+    else if (directory_user(a->directory, span_of(address)) != NULL)
+        admin_fail(call, VERDICT_NEVER, "%.300s is a user: an alias needs another address",
+                   address);
+    else
+        add_targets(a, call, span_of(address), &t);
+}
+
+/* --- removing --- */
+
+static int all_there(struct admin_call *call, const struct alias *alias, const struct targets *t)
+{
+    for (size_t i = 0; i < t->n; i++)
+        if (!directory_alias_has(alias, t->spans[i])) {
+            admin_fail(call, VERDICT_NEVER, "%.180s has no target %.180s", alias->node.name.p,
+                       t->texts[i]);
+            return -1;
+        }
+    return 0;
+}
+
+void alias_remove(void *authd, struct admin_call *call)
+{
+    static struct targets t;
+    struct authd *a = authd;
+    char address[ADDRESS_MAX];
+    struct span given = call->n_args > 0 ? call->args[0] : SPAN("");
+    if (argument_address(call, given, true, address) < 0 || read_targets(call, &t) < 0)
+        return;
+    struct alias *alias = directory_alias(a->directory, span_of(address));
+    if (alias == NULL) {
+        admin_fail(call, VERDICT_NEVER, "there is no alias %.300s", address);
+        return;
+    }
+    if (all_there(call, alias, &t) < 0)
+        return;
+    if (users_remove_targets(a->users, span_of(address), t.spans, t.n) < 0) {
+        store_failed(a, call);
+        return;
+    }
+    LOG(0, "alias-removed", LZ("alias", address), LN("targets", (int64_t)t.n));
+    if (t.n == 0)
+        directory_remove_alias(a->directory, alias);
+    for (size_t i = 0; i < t.n; i++)
+        if ((alias = directory_alias(a->directory, span_of(address))) != NULL)
+            directory_remove_target(a->directory, alias, t.spans[i]);
+    admin_done(call, 0);
+}
+
+/* --- list --- */
+
+struct page {
+    struct authd *authd;
+    struct admin_call *call;
+    uint64_t last;
+};
+
+static void print(void *arg, const struct users_row *row)
+{
+    struct page *page = arg;
+    struct admin_row r;
+    const struct alias *alias = directory_alias(page->authd->directory, row->name);
+    page->last = row->number;
+    row_begin(&r);
+    row_text(&r, "address", row->name);
+    row_send(&r, page->call, 0, NULL);
+    for (size_t i = 0; alias != NULL && i < alias->n_targets; i++) {
+        row_begin(&r);
+        row_text(&r, "address", alias->targets[i]);
+        row_send(&r, page->call, 1, "targets");
+    }
+}
+
+void alias_list(void *authd, struct admin_call *call)
+{
+    struct page page = {.authd = authd, .call = call};
+    int n = users_list_aliases(page.authd->users, call->cursor, ADMIN_PAGE, print, &page);
+    if (n < 0)
+        store_failed(page.authd, call);
+    else
+        admin_done(call, n == ADMIN_PAGE ? page.last : 0);
+}

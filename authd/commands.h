@@ -1,0 +1,34 @@
+/* What the commands of the administrator have in common. Each is a row in commands.c and a function
+ * in the file of its noun. Helpers that can fail have answered the call when they return NULL or
+ * -1. */
+#ifndef BARID_AUTHD_COMMANDS_H
+#define BARID_AUTHD_COMMANDS_H
+
+#include "authd/authd.h"
+
+typedef void command_fn(void *authd, struct admin_call *call);
+command_fn domain_add, domain_remove, domain_list;
+command_fn user_add, user_list, user_show, user_passwd, user_disable, user_enable, user_quota,
+    user_remove;
+command_fn alias_add, alias_remove, alias_list;
+command_fn check;
+
+#define ARGUMENT_TEXT 200 /* an argument in an error message, cut off there */
+
+void argument_text(char out[ARGUMENT_TEXT], struct span argument);
+/* The argument as an address in the form of the directory. 0, or -1. */
+int argument_address(struct admin_call *call, struct span argument, bool is_catch_all,
+                     char out[ADDRESS_MAX]);
+/* "1G", "500M", "none". 0, or -1. */
+int argument_quota(struct admin_call *call, struct span argument, uint64_t *quota);
+/* args[0] must name a user. */
+struct user *argument_user(struct authd *a, struct admin_call *call);
+/* The domain of an address, which must be ours. */
+struct domain *address_domain(struct authd *a, struct admin_call *call, const char *address);
+/* Refuses if the address is taken. */
+int address_free(struct authd *a, struct admin_call *call, const char *address);
+void store_failed(struct authd *a, struct admin_call *call);
+/* The change is on disk, but memory for it was missing: done, and authd starts anew. */
+void memory_failed(struct authd *a, struct admin_call *call);
+
+#endif

@@ -1,0 +1,42 @@
+/* The boxes of removed users. Each stays on the list in users.db until queue has said that its mail
+ * is gone, over restarts of both; one at a time, since removing a large mailbox is work. */
+#include "authd/authd.h"
+
+#include "common/log.h"
+
+#define ANSWER_MS 120000
+#define AGAIN_MS  60000
+
+static void answered(void *authd, const union msg *m, int fd)
+{
+    struct authd *a = authd;
+    if (fd >= 0)
+        close(fd);
+    uint64_t box = a->forgetting;
+    a->forgetting = 0;
+    bool is_done = m != NULL && m->box_forget_re.verdict == VERDICT_OK;
+    if (is_done && a->users != NULL && users_forgotten_done(a->users, box) == 0) {
+        LOG(0, "box-forgotten", LN("box", (int64_t)box));
+        forget_next(a);
+        return;
+    }
+    timer_set(&a->forget_again, AGAIN_MS); /* or sooner, when queue comes back */
+}
+
+void forget_next(struct authd *a)
+{
+    uint64_t box;
+    struct ipc *queue = proc_peer(a->proc, ROLE_QUEUE);
+    if (queue == NULL || a->forgetting != 0 || a->users == NULL ||
+        users_next_forgotten(a->users, 0, &box) != 1)
+        return;
+    struct msg_box_forget ask = {.box = box};
+    a->forgetting = box;
+    if (ipc_ask_box_forget(queue, &ask, -1, ANSWER_MS, answered, a) == 0)
+        a->forgetting = 0;
+}
+
+void forget_again(void *authd)
+{
+    forget_next(authd);
+}

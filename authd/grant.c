@@ -1,0 +1,18 @@
+#include "authd/grant.h"
+
+#include "common/unixsock.h"
+
+int grant_box(struct ipc *mailbox, const struct user *user, uint64_t session, struct span client)
+{
+    int ends[2];
+    if (mailbox == NULL || unixsock_pair(ends) < 0)
+        return -1;
+    struct msg_box_grant m = {
+        .box = user->box, .session = session, .address = user->node.name, .client = client};
+    int rc = ipc_send_box_grant(mailbox, &m, ends[0]);
+    close(ends[0]);
+    if (rc == 0)
+        return ends[1];
+    close(ends[1]);
+    return -1;
+}

@@ -1,0 +1,199 @@
+#include "authd/resolve.h"
+
+#include "common/addr.h"
+#include "common/clock.h"
+
+#include <string.h>
+
+struct span resolve_domain_of(struct span address)
+{
+    for (size_t i = address.n; i > 0; i--)
+        if (address.p[i - 1] == '@')
+            return span_from(address, i);
+    return (struct span){address.p + address.n, 0};
+}
+
+static void lower(char *text)
+{
+    for (; *text != '\0'; text++)
+        *text = ascii_lower(*text);
+}
+
+int resolve_canonical(struct span text, bool is_catch_all, char *out)
+{
+    struct addr a;
+    size_t used;
+    bool is_domain_only = is_catch_all && text.n > 1 && text.p[0] == '@';
+    if (is_domain_only && !addr_is_domain(span_from(text, 1)))
+        return -1;
+    if (!is_domain_only && addr_parse(text, ADDR_MAILBOX, &a, &used) < 0)
+        return -1;
+    if (span_copy(out, ADDRESS_MAX, is_domain_only ? text : span_of(a.text)) < 0)
+        return -1;
+    lower(out);
+    return 0;
+}
+
+/* What the table is asked for. SMTP servers send canonical text, so the parser is for the rest. */
+static int key_of(struct span address, char *out)
+{
+    if (address.n > 0 && address.p[0] == '"')
+        return resolve_canonical(address, false, out);
+    if (span_copy(out, ADDRESS_MAX, address) < 0)
+        return -1;
+    lower(out);
+    return 0;
+}
+
+static void add_target(struct resolved *r, const struct target *t)
+{
+    for (size_t i = 0; i < r->n_targets; i++)
+        if (span_eq(r->targets[i].address, t->address))
+            return;
+    if (r->n_targets == RESOLVE_TARGETS_MAX)
+        r->is_too_large = true;
+    else
+        r->targets[r->n_targets++] = *t;
+}
+
+/* Both say whether it leads anywhere. */
+static bool resolve_name(const struct directory *d, struct span address, unsigned depth,
+                         struct resolved *r);
+
+static bool resolve_alias(const struct directory *d, const struct alias *alias, unsigned depth,
+                          struct resolved *r)
+{
+    for (size_t i = 0; i < r->n_opened; i++)
+        if (r->opened[i].alias == alias) {
+            r->has_loop = r->has_loop || r->opened[i].is_open;
+            return r->opened[i].leads_somewhere;
+        }
+    if (r->n_opened == RESOLVE_ALIASES_MAX || depth == RESOLVE_DEPTH_MAX) {
+        r->is_too_large = true;
+        return true;
+    }
+    size_t self = r->n_opened++;
+    r->opened[self].alias = alias;
+    r->opened[self].leads_somewhere = false;
+    r->opened[self].is_open = true;
+    bool leads_somewhere = false;
+    for (size_t i = 0; i < alias->n_targets; i++) {
+        bool was_loop = r->has_loop;
+        bool leads = resolve_name(d, alias->targets[i], depth + 1, r);
+        leads_somewhere = leads_somewhere || leads;
+        r->has_dead_end = r->has_dead_end || (!leads && was_loop == r->has_loop);
+    }
+    r->opened[self].is_open = false;
+    r->opened[self].leads_somewhere = leads_somewhere;
+    return leads_somewhere;
+}
+
+static bool resolve_exact(const struct directory *d, struct span address, unsigned depth,
+                          struct resolved *r, bool *leads_somewhere)
+{
+    const struct user *user = directory_user(d, address);
+    const struct alias *alias = user == NULL ? directory_alias(d, address) : NULL;
+    if (user != NULL) {
+        add_target(r, &(struct target){.is_local = true,
+                                       .box = user->box,
+                                       .quota = user->quota,
+                                       .address = user->node.name});
+        *leads_somewhere = true;
+    } else if (alias != NULL) {
+        *leads_somewhere = resolve_alias(d, alias, depth, r);
+    }
+    return user != NULL || alias != NULL;
+}
+
+/* Writes "user@domain" for "user+tag@domain". False: no tag. */
+static bool cut_tag(struct span address, struct span domain, char out[ADDRESS_MAX])
+{
+    struct span local = {address.p, address.n - domain.n - 1};
+    struct span user = addr_without_tag(local);
+    if (local.n == 0 || local.p[0] == '"' || user.n == local.n || address.n >= ADDRESS_MAX)
+        return false;
+    memcpy(out, user.p, user.n);
+    out[user.n] = '@';
+    memcpy(out + user.n + 1, domain.p, domain.n);
+    out[user.n + 1 + domain.n] = '\0';
+    return true;
+}
+
+static bool resolve_catch_all(const struct directory *d, struct span domain, unsigned depth,
+                              struct resolved *r)
+{
+    struct span address = {domain.p - 1, domain.n + 1}; /* with its '@' */
+    const struct alias *alias = directory_alias(d, address);
+    return alias != NULL && resolve_alias(d, alias, depth, r);
+}
+
+/* A local address; the numbers are those of the order in resolve.h. */
+static bool resolve_local(const struct directory *d, struct span address, unsigned depth,
+                          struct resolved *r)
+{
+    char untagged[ADDRESS_MAX];
+    bool leads_somewhere = false;
+    struct span name = resolve_domain_of(address);
+    const struct domain *domain = directory_domain(d, name);
+    if (resolve_exact(d, address, depth, r, &leads_somewhere)) /* 1, 2 */
+        return leads_somewhere;
+    if (cut_tag(address, name, untagged)) {
+        address = span_of(untagged);
+        name = resolve_domain_of(address);
+        if (resolve_exact(d, address, depth, r, &leads_somewhere)) /* 3 */
+            return leads_somewhere;
+    }
+    struct span local = {address.p, address.n - name.n - 1};
+    if (span_eq(local, SPAN("postmaster")) && domain->postmaster.n > 0 && /* 4 */
+        !span_eq(domain->postmaster, address) && depth < RESOLVE_DEPTH_MAX &&
+        resolve_name(d, domain->postmaster, depth + 1, r))
+        return true;
+    return resolve_catch_all(d, name, depth, r); /* 5, 6 */
+}
+
+static bool resolve_name(const struct directory *d, struct span address, unsigned depth,
+                         struct resolved *r)
+{
+    if (directory_domain(d, resolve_domain_of(address)) == NULL) {
+        add_target(r, &(struct target){.address = address});
+        return true;
+    }
+    return resolve_local(d, address, depth, r);
+}
+
+void resolve(const struct directory *d, struct span address, struct resolved *out)
+{
+    char text[ADDRESS_MAX];
+    out->kind = ADDRESS_UNKNOWN;
+    out->is_too_large = out->has_loop = out->has_dead_end = false;
+    out->n_targets = out->n_opened = 0;
+    if (key_of(address, text) < 0)
+        return;
+    struct span domain = resolve_domain_of(span_of(text));
+    if (domain.n == 0 && span_eq(span_of(text), SPAN("postmaster"))) {
+        const struct domain *ours = directory_default_domain(d);
+        if (ours == NULL)
+            return;
+        snprintf(text, sizeof text, "postmaster@%s", ours->node.name.p);
+        domain = ours->node.name;
+    }
+    if (directory_domain(d, domain) == NULL)
+        out->kind = domain.n > 0 ? ADDRESS_FOREIGN : ADDRESS_UNKNOWN;
+    else if (resolve_local(d, span_of(text), 0, out))
+        out->kind = ADDRESS_LOCAL;
+}
+
+int resolve_seal(const struct resolved *r, struct span rcpt,
+                 const unsigned char key[SEAL_KEY_OCTETS], struct sealer *s, struct span *sealed)
+{
+    *sealed = (struct span){s->out, 0};
+    if (r->is_too_large)
+        return -1;
+    if (r->kind != ADDRESS_LOCAL)
+        return 0;
+    seal_begin(s, rcpt, clock_wall_s());
+    for (size_t i = 0; i < r->n_targets; i++)
+        seal_target(s, &r->targets[i]);
+    *sealed = seal_end(s, key);
+    return sealed->n > 0 ? 0 : -1;
+}

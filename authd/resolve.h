@@ -1,0 +1,56 @@
+/* Who is this address, and where does mail for it go? Answered from the directory alone, in
+ * microseconds. The order for an address whose domain is ours; the first that is there decides:
+ *
+ *   1. a user of exactly this address (a disabled user cannot log in, but still gets mail)
+ *   2. an alias of exactly this address
+ *   3. with a tag ("user+tag", not in quoted local parts): 1 and 2 for the address without it
+ *   4. "postmaster" (RFC 5321 4.5.1): where `domain add --postmaster` sends it, if that leads
+ * anywhere
+ *   5. the catch-all "@domain"
+ *   6. nobody: ADDRESS_UNKNOWN
+ *
+ * "postmaster" without a domain is that of directory_default_domain. A domain that is not ours, and
+ * any address literal, is ADDRESS_FOREIGN. Case never matters.
+ *
+ * Targets of an alias are resolved in the same way; foreign ones stay addresses. What leads nowhere
+ * is left out, what comes twice is taken once, a loop is cut where it closes. An alias none of
+ * whose targets leads anywhere is nobody. */
+#ifndef BARID_AUTHD_RESOLVE_H
+#define BARID_AUTHD_RESOLVE_H
+
+#include "authd/directory.h"
+#include "common/seal.h"
+
+#define RESOLVE_TARGETS_MAX 256
+#define RESOLVE_ALIASES_MAX 256 /* opened on the way */
+#define RESOLVE_DEPTH_MAX   16  /* an alias of an alias of … */
+
+struct resolved {
+    enum address_kind kind;
+    bool is_too_large;                          /* over one of the bounds above: could not decide */
+    bool has_loop;                              /* an alias led back to itself */
+    bool has_dead_end;                          /* a target led nowhere */
+    struct target targets[RESOLVE_TARGETS_MAX]; /* LOCAL: at least one; spans of the directory */
+    size_t n_targets;
+    /* private */
+    struct {
+        const struct alias *alias;
+        bool is_open; /* its targets are being resolved */
+        bool leads_somewhere;
+    } opened[RESOLVE_ALIASES_MAX];
+    size_t n_opened;
+};
+
+/* `address` is the text of a path without <>, in any case of letters. */
+void resolve(const struct directory *d, struct span address, struct resolved *out);
+/* 0 and the sealed octets (in s; none unless LOCAL), or -1: too large for a seal, could not decide.
+ */
+int resolve_seal(const struct resolved *r, struct span rcpt,
+                 const unsigned char key[SEAL_KEY_OCTETS], struct sealer *s, struct span *sealed);
+
+/* The form that the directory keeps: canonical, lower case. `out` has ADDRESS_MAX octets. 0, or -1:
+ * not an address. is_catch_all: "@domain" is allowed too. */
+int resolve_canonical(struct span text, bool is_catch_all, char *out);
+struct span resolve_domain_of(struct span address); /* what follows the last '@'; empty without */
+
+#endif

@@ -1,0 +1,268 @@
+#include "authd/resolve.h"
+
+#include "common/clock.h"
+
+#include <criterion/criterion.h>
+#include <sodium.h>
+
+static struct directory *d;
+static struct resolved found;
+
+static void add_domain(const char *name, const char *postmaster)
+{
+    struct domain *domain = directory_add_domain(d, span_of(name), d->domains.n + 1);
+    cr_assert_not_null(domain);
+    cr_assert_eq(directory_set_postmaster(domain, span_of(postmaster)), 0);
+}
+
+static void add_alias(const char *address, const char *target)
+{
+    cr_assert_eq(directory_add_target(d, span_of(address), span_of(target)), 0);
+}
+
+static void begin(void)
+{
+    cr_assert_geq(sodium_init(), 0);
+    d = directory_new();
+    cr_assert_not_null(d);
+    directory_set_hostname(d, SPAN("mx.example.org"));
+    add_domain("first.example", "");
+    add_domain("example.org", "admin@example.net");
+    add_domain("all.example", "");
+    add_domain("dead.example", "nobody@example.org");
+    static const char *const users[] = {"alice@example.org", "bob@example.org", "a+b@example.org",
+                                        "\"a b\"@example.org", "alice@all.example"};
+    for (size_t i = 0; i < sizeof users / sizeof users[0]; i++)
+        cr_assert_not_null(directory_add_user(d, span_of(users[i]), i + 1));
+    directory_user(d, SPAN("bob@example.org"))->quota = 1000;
+    directory_user(d, SPAN("bob@example.org"))->is_disabled = true;
+    add_alias("info@example.org", "alice@example.org");
+    add_alias("team@example.org", "alice@example.org");
+    add_alias("team@example.org", "bob@example.org");
+    add_alias("team@example.org", "carol@example.net");
+    add_alias("all@example.org", "team@example.org");
+    add_alias("all@example.org", "info@example.org");
+    add_alias("all@example.org", "nobody@example.org");
+    add_alias("out@example.org", "x@example.net");
+    add_alias("tagged@example.org", "info+news@example.org");
+    add_alias("dead@example.org", "nobody@example.org");
+    add_alias("loop1@example.org", "loop2@example.org");
+    add_alias("loop2@example.org", "loop1@example.org");
+    add_alias("loop3@example.org", "loop4@example.org");
+    add_alias("loop4@example.org", "loop3@example.org");
+    add_alias("loop4@example.org", "bob@example.org");
+    add_alias("tag@example.org", "post@example.org");
+    add_alias("post@example.org", "postmaster@example.org");
+    add_alias("@all.example", "bob@example.org");
+    add_alias("sales+eu@example.org", "x@example.net");
+    add_alias("sales@example.org", "y@example.net");
+}
+
+static void end(void)
+{
+    directory_free(d);
+    clock_fake(-1, -1);
+}
+
+TestSuite(resolve, .init = begin, .fini = end);
+
+/* "1 2 >x@y": boxes 1 and 2 and a remote address, in order. */
+static void print(char *out, size_t cap)
+{
+    size_t n = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < found.n_targets && n < cap; i++) {
+        const struct target *t = &found.targets[i];
+        const char *gap = i > 0 ? " " : "";
+        if (t->is_local)
+            n += (size_t)snprintf(out + n, cap - n, "%s%u", gap, (unsigned)t->box);
+        else
+            n += (size_t)snprintf(out + n, cap - n, "%s>%s", gap, t->address.p);
+    }
+}
+
+struct row {
+    const char *address;
+    enum address_kind kind;
+    const char *targets;
+};
+
+static void expect(const struct row *rows, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        char text[512];
+        resolve(d, span_of(rows[i].address), &found);
+        print(text, sizeof text);
+        cr_expect_eq(found.kind, rows[i].kind, "%s is %d", rows[i].address, found.kind);
+        cr_expect_str_eq(text, rows[i].targets, "%s goes to %s", rows[i].address, text);
+        cr_expect_not(found.is_too_large);
+    }
+}
+
+Test(resolve, the_order)
+{
+    static const struct row rows[] = {
+        {"alice@example.org", ADDRESS_LOCAL, "1"},
+        {"ALICE@Example.ORG", ADDRESS_LOCAL, "1"},
+        {"bob@example.org", ADDRESS_LOCAL, "2"}, /* disabled: still gets mail */
+        {"alice+tag@example.org", ADDRESS_LOCAL, "1"},
+        {"alice+a+b@example.org", ADDRESS_LOCAL, "1"},
+        {"a+b@example.org", ADDRESS_LOCAL, "3"}, /* exact before tag */
+        {"a+c@example.org", ADDRESS_UNKNOWN, ""},
+        {"+tag@example.org", ADDRESS_UNKNOWN, ""},
+        {"\"a b\"@example.org", ADDRESS_LOCAL, "4"},
+        {"\"A B\"@example.org", ADDRESS_LOCAL, "4"},
+        {"\"al\\ice\"@example.org", ADDRESS_LOCAL, "1"}, /* needless quotes: the same mailbox */
+        {"\"a b+tag\"@example.org", ADDRESS_UNKNOWN, ""},
+        {"info@example.org", ADDRESS_LOCAL, "1"},
+        {"info+tag@example.org", ADDRESS_LOCAL, "1"},
+        {"sales+eu@example.org", ADDRESS_LOCAL, ">x@example.net"},
+        {"sales+us@example.org", ADDRESS_LOCAL, ">y@example.net"},
+        {"nobody@example.org", ADDRESS_UNKNOWN, ""},
+        {"alice@all.example", ADDRESS_LOCAL, "5"}, /* before the catch-all */
+        {"anything@all.example", ADDRESS_LOCAL, "2"},
+        {"any+tag@all.example", ADDRESS_LOCAL, "2"},
+        {"alice@example.net", ADDRESS_FOREIGN, ""},
+        {"alice@sub.example.org", ADDRESS_FOREIGN, ""},
+        {"alice@[192.0.2.1]", ADDRESS_FOREIGN, ""},
+        {"alice@[IPv6:2001:db8::1]", ADDRESS_FOREIGN, ""},
+    };
+    expect(rows, sizeof rows / sizeof rows[0]);
+}
+
+Test(resolve, aliases_of_aliases)
+{
+    static const struct row rows[] = {
+        {"team@example.org", ADDRESS_LOCAL, "1 2 >carol@example.net"},
+        {"all@example.org", ADDRESS_LOCAL, "1 2 >carol@example.net"}, /* each once, dead ends out */
+        {"out@example.org", ADDRESS_LOCAL, ">x@example.net"},
+        {"tagged@example.org", ADDRESS_LOCAL, "1"},
+        {"dead@example.org", ADDRESS_UNKNOWN, ""},
+        {"loop1@example.org", ADDRESS_UNKNOWN, ""},
+        {"loop3@example.org", ADDRESS_LOCAL, "2"},
+        {"tag@example.org", ADDRESS_LOCAL, ">admin@example.net"},
+    };
+    expect(rows, sizeof rows / sizeof rows[0]);
+    resolve(d, SPAN("loop1@example.org"), &found);
+    cr_expect(found.has_loop && !found.has_dead_end);
+    resolve(d, SPAN("all@example.org"), &found);
+    cr_expect(!found.has_loop && found.has_dead_end);
+}
+
+Test(resolve, postmaster)
+{
+    static const struct row rows[] = {
+        {"postmaster@example.org", ADDRESS_LOCAL, ">admin@example.net"},
+        {"PostMaster@example.org", ADDRESS_LOCAL, ">admin@example.net"},
+        {"postmaster", ADDRESS_LOCAL, ">admin@example.net"},
+        {"Postmaster", ADDRESS_LOCAL, ">admin@example.net"},
+        {"postmaster@first.example", ADDRESS_UNKNOWN, ""},
+        {"postmaster@dead.example", ADDRESS_UNKNOWN, ""},
+        {"postmaster@all.example", ADDRESS_LOCAL, "2"}, /* the catch-all */
+    };
+    expect(rows, sizeof rows / sizeof rows[0]);
+    add_alias("postmaster@example.org", "bob@example.org");
+    expect(&(struct row){"postmaster", ADDRESS_LOCAL, "2"}, 1);
+    directory_set_hostname(d, SPAN("elsewhere.invalid"));
+    directory_set_postmaster(directory_domain(d, SPAN("first.example")), SPAN("alice@example.org"));
+    expect(&(struct row){"postmaster", ADDRESS_LOCAL, "1"}, 1);
+}
+
+Test(resolve, junk_is_no_address_and_no_crash)
+{
+    static const char *const rows[] = {
+        "", "@", "a", "a@", "@example.org@", "\"@example.org", "\"", "a@b@", "+@", "postmaster@"};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        resolve(d, span_of(rows[i]), &found);
+        cr_expect_neq(found.kind, ADDRESS_LOCAL, "%s", rows[i]);
+    }
+    char longest[2000];
+    memset(longest, '+', sizeof longest);
+    memcpy(longest + sizeof longest - 12, "@example.org", 12);
+    for (size_t n = 0; n < sizeof longest; n++) {
+        resolve(d, (struct span){longest + sizeof longest - n, n}, &found);
+        cr_expect_neq(found.kind, ADDRESS_LOCAL);
+    }
+    resolve(d, SPAN("alice@example.org\0x"), &found);
+    cr_expect_eq(found.kind, ADDRESS_UNKNOWN);
+}
+
+Test(resolve, deep_and_wide_is_undecided)
+{
+    char from[64], to[64];
+    for (int i = 0; i < 40; i++) {
+        snprintf(from, sizeof from, "deep%d@example.org", i);
+        snprintf(to, sizeof to, "deep%d@example.org", i + 1);
+        add_alias(from, to);
+    }
+    resolve(d, SPAN("deep0@example.org"), &found);
+    cr_expect(found.is_too_large);
+    resolve(d, SPAN("deep35@example.org"), &found);
+    cr_expect_not(found.is_too_large);
+    for (int i = 0; i < 300; i++) {
+        snprintf(to, sizeof to, "u%d@example.net", i);
+        add_alias("wide@example.org", to);
+    }
+    resolve(d, SPAN("wide@example.org"), &found);
+    cr_expect(found.is_too_large);
+    cr_expect_eq(found.n_targets, RESOLVE_TARGETS_MAX);
+}
+
+Test(resolve, seals_what_queue_can_open)
+{
+    static struct sealer s;
+    const unsigned char key[SEAL_KEY_OCTETS] = {1};
+    struct span rcpt = SPAN("Team@example.org"), sealed;
+    clock_fake(1, 1000000);
+    resolve(d, rcpt, &found);
+    cr_assert_eq(resolve_seal(&found, rcpt, key, &s, &sealed), 0);
+    struct unpacker targets;
+    struct target t;
+    cr_assert_eq(seal_open(sealed, rcpt, key, clock_wall_s(), &targets), 0);
+    cr_assert(seal_next(&targets, &t) && t.is_local && t.box == 1 && t.quota == 0);
+    cr_assert(seal_next(&targets, &t) && t.is_local && t.box == 2 && t.quota == 1000);
+    cr_assert(seal_next(&targets, &t) && !t.is_local &&
+              span_eq(t.address, SPAN("carol@example.net")));
+    cr_expect_not(seal_next(&targets, &t));
+
+    resolve(d, SPAN("x@example.net"), &found);
+    cr_expect_eq(resolve_seal(&found, SPAN("x@example.net"), key, &s, &sealed), 0);
+    cr_expect_eq(sealed.n, 0);
+    char to[300];
+    for (int i = 0; i < 60; i++) {
+        snprintf(to, sizeof to, "%060d@%060d.%060d.example", i, i, i);
+        add_alias("big@example.org", to);
+    }
+    resolve(d, SPAN("big@example.org"), &found);
+    cr_expect_not(found.is_too_large);
+    cr_expect_eq(resolve_seal(&found, SPAN("big@example.org"), key, &s, &sealed), -1);
+}
+
+Test(resolve, canonical_forms)
+{
+    static const struct {
+        const char *in, *out; /* NULL: refused */
+        bool is_catch_all;
+    } rows[] = {
+        {"Bob@Example.Org", "bob@example.org", false},
+        {"\"bob\"@example.org", "bob@example.org", false},
+        {"\"B c\"@example.org", "\"b c\"@example.org", false},
+        {"@Example.org", "@example.org", true},
+        {"@example.org", NULL, false},
+        {"@", NULL, true},
+        {"bob", NULL, true},
+        {"<bob@example.org>", NULL, false},
+        {"bob@example.org ", NULL, false},
+        {"bob@exa mple.org", NULL, false},
+        {"", NULL, true},
+        {"postmaster", NULL, false},
+        {"@[192.0.2.1]", NULL, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char out[ADDRESS_MAX];
+        int rc = resolve_canonical(span_of(rows[i].in), rows[i].is_catch_all, out);
+        cr_expect_eq(rc == 0, rows[i].out != NULL, "%s", rows[i].in);
+        if (rc == 0 && rows[i].out != NULL)
+            cr_expect_str_eq(out, rows[i].out);
+    }
+}

@@ -1,0 +1,215 @@
+#include "authd/users.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <criterion/criterion.h>
+
+static char dir[64];
+static struct users *users;
+static struct directory *d;
+
+static void reopen(void)
+{
+    struct error e = {""};
+    users_close(users);
+    directory_free(d);
+    users = users_open("users.db", &e);
+    cr_assert_not_null(users, "%s", e.text);
+    d = directory_new();
+    cr_assert_not_null(d);
+    cr_assert_eq(users_load(users, d, &e), 0, "%s", e.text);
+}
+
+static void begin(void)
+{
+    snprintf(dir, sizeof dir, "/tmp/barid-users-XXXXXX");
+    cr_assert_not_null(mkdtemp(dir));
+    cr_assert_eq(chdir(dir), 0);
+    clock_fake(1000, 5000000);
+    reopen();
+}
+
+static void end(void)
+{
+    static const char *const names[] = {"users.db", "users.db-wal", "users.db-shm"};
+    users_close(users);
+    directory_free(d);
+    log_flush();
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        unlink(names[i]);
+    cr_assert_eq(chdir("/"), 0);
+    rmdir(dir);
+}
+
+TestSuite(users, .init = begin, .fini = end);
+
+static uint64_t add_domain(const char *name, const char *postmaster)
+{
+    uint64_t number = 0;
+    cr_assert_eq(users_add_domain(users, span_of(name), span_of(postmaster), &number), 0);
+    return number;
+}
+
+static uint64_t add_user(const char *address, uint64_t domain)
+{
+    uint64_t box = 0;
+    struct users_new new = {span_of(address), domain, SPAN("$hash"), 7};
+    cr_assert_eq(users_add(users, &new, &box), 0);
+    return box;
+}
+
+Test(users, everything_is_there_after_a_restart)
+{
+    uint64_t org = add_domain("example.org", "root@example.net");
+    add_domain("example.com", "");
+    uint64_t box = add_user("alice@example.org", org);
+    struct span targets[] = {SPAN("alice@example.org"), SPAN("x@example.net")};
+    cr_assert_eq(users_add_targets(users, SPAN("@example.org"), org, targets, 2), 0);
+    cr_assert_eq(users_add_targets(users, SPAN("@example.org"), org, targets, 1), 0, "again");
+    cr_assert_eq(users_set_disabled(users, box, true), 0);
+    reopen();
+    cr_expect_eq(d->domains.n, 2);
+    const struct domain *domain = directory_domain(d, SPAN("example.org"));
+    cr_assert(domain != NULL && domain->number == org);
+    cr_expect(span_eq(domain->postmaster, SPAN("root@example.net")));
+    const struct user *alice = directory_user(d, SPAN("alice@example.org"));
+    cr_assert_not_null(alice);
+    cr_expect(alice->box == box && alice->quota == 7 && alice->is_disabled);
+    const struct alias *all = directory_alias(d, SPAN("@example.org"));
+    cr_assert(all != NULL && all->n_targets == 2);
+
+    cr_assert_eq(users_set_postmaster(users, org, SPAN("alice@example.org")), 0);
+    cr_assert_eq(users_set_quota(users, box, 0), 0);
+    cr_assert_eq(users_remove_targets(users, SPAN("@example.org"), targets, 1), 0);
+    reopen();
+    cr_expect_eq(directory_user(d, SPAN("alice@example.org"))->quota, 0);
+    cr_expect_eq(directory_alias(d, SPAN("@example.org"))->n_targets, 1);
+    cr_assert_eq(users_remove_targets(users, SPAN("@example.org"), &targets[1], 1), 0);
+    reopen();
+    cr_expect_null(directory_alias(d, SPAN("@example.org")));
+    cr_assert_eq(users_add_targets(users, SPAN("@example.org"), org, targets, 2), 0);
+    cr_assert_eq(users_remove_targets(users, SPAN("@example.org"), NULL, 0), 0, "all of it");
+    reopen();
+    cr_expect_eq(d->aliases.n, 0);
+}
+
+Test(users, box_numbers_are_never_given_twice)
+{
+    uint64_t org = add_domain("example.org", "");
+    uint64_t first = add_user("alice@example.org", org);
+    cr_assert_eq(users_remove(users, first), 0);
+    reopen();
+    cr_expect_gt(add_user("alice@example.org", org), first);
+}
+
+Test(users, removed_boxes_are_forgotten_one_by_one)
+{
+    uint64_t org = add_domain("example.org", ""), box;
+    uint64_t a = add_user("a@example.org", org), b = add_user("b@example.org", org);
+    cr_expect_eq(users_next_forgotten(users, 0, &box), 0);
+    cr_assert_eq(users_remove(users, b), 0);
+    cr_assert_eq(users_remove(users, a), 0);
+    reopen();
+    cr_expect_eq(d->users.n, 0);
+    cr_expect(users_next_forgotten(users, 0, &box) == 1 && box == a);
+    cr_expect(users_next_forgotten(users, a, &box) == 1 && box == b);
+    cr_assert_eq(users_forgotten_done(users, a), 0);
+    cr_expect(users_next_forgotten(users, 0, &box) == 1 && box == b);
+}
+
+Test(users, what_clashes_is_refused)
+{
+    uint64_t org = add_domain("example.org", ""), number;
+    add_user("a@example.org", org);
+    cr_expect_eq(users_add_domain(users, SPAN("example.org"), SPAN(""), &number), -1);
+    struct users_new twice = {SPAN("a@example.org"), org, SPAN("h"), 0};
+    cr_expect_eq(users_add(users, &twice, &number), -1);
+    struct users_new homeless = {SPAN("b@example.org"), org + 1, SPAN("h"), 0};
+    cr_expect_eq(users_add(users, &homeless, &number), -1);
+    cr_expect_eq(users_remove_domain(users, org), -1, "somebody lives there");
+    struct span target = SPAN("x@example.net");
+    cr_expect_eq(users_add_targets(users, SPAN("c@example.org"), org + 1, &target, 1), -1);
+    uint64_t n_users = 9, n_aliases = 9;
+    cr_assert_eq(users_count(users, org, &n_users, &n_aliases), 0);
+    cr_expect(n_users == 1 && n_aliases == 0);
+    cr_expect_eq(users_fault(users), SQL_FAULT_OTHER);
+    add_user("d@example.org", org); /* and no transaction was left open */
+    reopen();
+    cr_expect_eq(d->users.n, 2);
+}
+
+Test(users, hashes)
+{
+    uint64_t org = add_domain("example.org", "");
+    uint64_t box = add_user("a@example.org", org);
+    char hash[USERS_HASH_MAX];
+    cr_expect(users_hash(users, box, hash) == 1 && strcmp(hash, "$hash") == 0);
+    cr_assert_eq(users_set_hash(users, box, SPAN("$other")), 0);
+    cr_expect(users_hash(users, box, hash) == 1 && strcmp(hash, "$other") == 0);
+    cr_expect_eq(users_hash(users, box + 1, hash), 0);
+    char longer[300];
+    memset(longer, 'x', sizeof longer);
+    cr_assert_eq(users_set_hash(users, box, (struct span){longer, sizeof longer}), 0);
+    cr_expect(users_hash(users, box, hash) == 1 && hash[0] == '\0', "no hash of ours");
+}
+
+Test(users, logins_are_saved_together)
+{
+    uint64_t org = add_domain("example.org", "");
+    add_user("a@example.org", org);
+    add_user("b@example.org", org);
+    reopen();
+    struct user *a = directory_user(d, SPAN("a@example.org"));
+    a->last_login = 12345;
+    a->is_login_unsaved = true;
+    cr_assert_eq(users_save_logins(users, d), 0);
+    cr_expect_not(a->is_login_unsaved);
+    reopen();
+    cr_expect_eq(directory_user(d, SPAN("a@example.org"))->last_login, 12345);
+    cr_expect_eq(directory_user(d, SPAN("b@example.org"))->last_login, 0);
+}
+
+/* A database that somebody edited: what is not valid is left out, the rest works. */
+Test(users, rows_that_are_not_valid_are_left_out)
+{
+    uint64_t org = add_domain("example.org", ""), bad = add_domain("exa mple", "");
+    add_domain("other.example", "not an address");
+    add_user("Alice@example.org", org);
+    add_user("alice@exa mple", bad);
+    add_user("bob@elsewhere.example", org);
+    add_user("carol@example.org", org);
+    struct span targets[] = {SPAN("a\r\nb@example.org"), SPAN("carol@example.org")};
+    cr_assert_eq(users_add_targets(users, SPAN("x@example.org"), org, targets, 2), 0);
+    reopen();
+    cr_expect_eq(d->domains.n, 1);
+    cr_expect_eq(d->users.n, 1);
+    cr_expect_eq(directory_alias(d, SPAN("x@example.org"))->n_targets, 1);
+}
+
+static void count(void *arg, const struct users_row *row)
+{
+    uint64_t *last = arg;
+    cr_expect_gt(row->number, *last);
+    *last = row->number;
+}
+
+Test(users, lists_come_in_pages)
+{
+    uint64_t org = add_domain("example.org", ""), last = 0;
+    char name[40];
+    for (int i = 0; i < 25; i++) {
+        snprintf(name, sizeof name, "u%d@example.org", i);
+        add_user(name, org);
+    }
+    cr_expect_eq(users_list(users, last, 10, count, &last), 10);
+    cr_expect_eq(users_list(users, last, 10, count, &last), 10);
+    cr_expect_eq(users_list(users, last, 10, count, &last), 5);
+    uint64_t shown = 0;
+    cr_expect_eq(users_show(users, last, count, &shown), 1);
+    cr_expect_eq(shown, last);
+    last = 0;
+    cr_expect_eq(users_list_domains(users, 0, 10, count, &last), 1);
+    last = 0;
+    cr_expect_eq(users_list_aliases(users, 0, 10, count, &last), 0);
+}
