@@ -25,11 +25,12 @@ static int limit(int what, uint64_t max, const char *name, struct error *e)
     struct rlimit now;
     if (getrlimit((__rlimit_resource_t)what, &now) < 0)
         return error_set(e, "cannot read the limit on %s: %s", name, strerror(errno));
-    rlim_t want = max < now.rlim_max ? max : now.rlim_max;
-    if (geteuid() == 0)
-        want = max;
-    struct rlimit r = {want, want};
-    if (setrlimit((__rlimit_resource_t)what, &r) < 0)
+    /* Over the hard limit only root can go, and root of a container often cannot either. */
+    rlim_t allowed = max < now.rlim_max ? max : now.rlim_max;
+    rlim_t want = geteuid() == 0 ? max : allowed;
+    struct rlimit first = {want, want}, second = {allowed, allowed};
+    if (setrlimit((__rlimit_resource_t)what, &first) < 0 &&
+        setrlimit((__rlimit_resource_t)what, &second) < 0)
         return error_set(e, "cannot set the limit on %s to %llu: %s", name,
                          (unsigned long long)want, strerror(errno));
     return 0;
