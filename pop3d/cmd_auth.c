@@ -127,8 +127,9 @@ static void box_opened(void *owner, struct ipc *from, const union msg *m, int fd
 {
     struct session *s = owner;
     (void)from, (void)fd;
-    if (!s->is_opening || !s->opening.is_set) { /* said twice: this is no mailbox */
-        session_close_box(s);
+    if (!s->is_opening || !s->opening.is_set) { /* said twice: whatever this is, trust it no more */
+        s->ended = "mailbox misbehaves";
+        s->is_dead = true;
         session_go_on(s);
         return;
     }

@@ -310,6 +310,21 @@ Test(session, insane_answers)
     }
 }
 
+Test(session, mailbox_that_opens_twice)
+{
+    static const char *const commands[] = {"NOOP\r\n", "RETR 1\r\n"};
+    for (size_t i = 0; i < 2; i++) {
+        struct stage *st = logged_in();
+        st->reads_nothing = true;
+        stage_send(st, span_of(commands[i]));
+        stage_run(st);
+        ipc_send_box_opened(st->box, &(struct msg_box_opened){.verdict = VERDICT_OK}, -1);
+        stage_run(st);
+        cr_expect_null(st->session);
+        stage_end(st);
+    }
+}
+
 /* --- much --- */
 
 /* `n` octets of lines, each of which starts with a dot, in a file. At most a million. */
