@@ -46,7 +46,7 @@ static void status(void *owner, struct admin_call *call)
     }
     for (size_t i = 0; i < p->bound.n; i++) {
         char text[NETADDR_TEXT];
-        netaddr_format_port(text, &p->bound.list[i].address);
+        netaddr_format_port(text, &p->bound.list[i].actual);
         row_begin(&row);
         row_text(&row, "kind", span_of(listen_kind_name(p->bound.list[i].kind)));
         row_text(&row, "address", span_of(text));

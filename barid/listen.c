@@ -85,6 +85,15 @@ static int add(const struct config *c, uint16_t section, struct bound_list *old,
     return 0;
 }
 
+static void find_actual(struct bound *b)
+{
+    struct sockaddr_storage ss;
+    socklen_t n = sizeof ss;
+    b->actual = b->address;
+    if (getsockname(b->fd, (struct sockaddr *)&ss, &n) == 0)
+        netaddr_from_sockaddr(&ss, &b->actual);
+}
+
 int listen_bind(const struct config *c, struct bound_list *old, int64_t patience_ms,
                 struct bound_list *out, struct error *e)
 {
@@ -94,12 +103,14 @@ int listen_bind(const struct config *c, struct bound_list *old, int64_t patience
             listen_close(out);
             return -1;
         }
-    for (size_t i = 0; i < out->n; i++)
+    for (size_t i = 0; i < out->n; i++) {
         if (out->list[i].fd < 0) {
             struct bound *b = find(old, out->list[i].kind, &out->list[i].address);
             out->list[i].fd = b != NULL ? b->fd : -1;
             if (b != NULL)
                 b->fd = -1;
         }
+        find_actual(&out->list[i]);
+    }
     return 0;
 }

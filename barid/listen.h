@@ -7,6 +7,7 @@
 struct bound {
     enum listen_kind kind;
     struct netaddr address; /* as configured */
+    struct netaddr actual;  /* the same with the port that the kernel chose for port 0 */
     uint16_t section;       /* index in config->listens */
     int fd;
 };

@@ -106,7 +106,7 @@ static void tell(struct parent *p, struct child *c)
         if ((c->kind->kinds & 1U << b->kind) == 0)
             continue;
         char text[NETADDR_TEXT];
-        netaddr_format_port(text, &b->address);
+        netaddr_format_port(text, &b->actual);
         struct msg_child_listen m = {
             .kind = (uint8_t)b->kind, .address = span_of(text), .section = b->section};
         ipc_send_child_listen(c->control, &m, b->fd);
@@ -256,7 +256,9 @@ static void died(struct child *c, int status)
         fprintf(stderr, "barid: %s cannot start: %s\n", role_name(c->kind->role),
                 c->failure[0] != '\0' ? c->failure
                 : by != 0             ? strsignal(by)
-                                      : "see the log above");
+                : WEXITSTATUS(status) >= 126
+                    ? "its program could not be executed: install all of barid"
+                    : "see the log above");
         p->exit_status = 1;
         supervise_kill(p);
         loop_stop(p->loop);

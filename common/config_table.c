@@ -19,6 +19,7 @@ const struct section_desc config_sections[SECTION_KINDS] = {
     [SECTION_QUEUE] = {"queue", NAME_NONE, NULL},
     [SECTION_RELAY] = {"relay", NAME_NONE, NULL},
     [SECTION_DNS] = {"dns", NAME_NONE, NULL},
+    [SECTION_JAIL] = {"jail", NAME_NONE, NULL},
     [SECTION_LISTEN] = {"listen", NAME_REQUIRED, "smtp or pop3"},
     [SECTION_TLS] = {"tls", NAME_OPTIONAL, "a name for this certificate"},
     [SECTION_ROUTE] = {"route", NAME_REQUIRED, "the domain"},
@@ -65,6 +66,7 @@ static void find_addresses(char out[DEFAULT_MAX], enum listen_kind kind)
 /* --- the table: to add a setting, a member in config.h and a row here --- */
 
 static const char *const plaintext_words[] = {"no", "loopback", "yes", NULL};
+static const char *const jail_words[] = {"on", "off", NULL};
 static const char *const bare_newline_words[] = {"refuse", "normalise", NULL};
 
 #define AT(type, member)   .offset = offsetof(struct type, member)
@@ -177,6 +179,15 @@ const struct setting config_settings[] = {
     {SECTION_DNS, "trust_anchor", VALUE_PATH, AT(dns_config, trust_anchor),
      .fallback = "/usr/share/dns/root.key",
      .meaning = "The key that DNSSEC answers are checked against."},
+
+    {SECTION_JAIL, "seccomp", VALUE_CHOICE, AT(config, seccomp), .words = jail_words,
+     .fallback = "on",
+     .meaning = "Limits each process to the system calls it needs. A process that cannot set its "
+                "filter does not start; off is for kernels without seccomp."},
+    {SECTION_JAIL, "landlock", VALUE_CHOICE, AT(config, landlock), .words = jail_words,
+     .fallback = "on",
+     .meaning = "Limits each process to its own files and connections, as far as the kernel knows "
+                "Landlock."},
 
     {SECTION_LISTEN, "address", VALUE_LISTEN, LIST(listen_config, addresses),
      .find_fallback = find_addresses,

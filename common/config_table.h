@@ -14,6 +14,7 @@ enum section_kind {
     SECTION_QUEUE,
     SECTION_RELAY,
     SECTION_DNS,
+    SECTION_JAIL,
     SECTION_LISTEN, /* from here on: there can be several */
     SECTION_TLS,
     SECTION_ROUTE,

@@ -1,5 +1,9 @@
 #include "common/jail.h"
 
+#include "common/landlock.h"
+#include "common/log.h"
+#include "common/seccomp.h"
+
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
@@ -74,6 +78,26 @@ static int drop_root(const struct jail *j, struct error *e)
     return 0;
 }
 
+/* What a role needs of the file system and the network, beyond descriptors it is given. */
+static const struct {
+    enum landlock_files files;
+    bool may_connect;
+} needs[ROLES] = {
+    [ROLE_AUTHD] = {LANDLOCK_WRITES, false},     [ROLE_QUEUE] = {LANDLOCK_WRITES, false},
+    [ROLE_MAILBOX] = {LANDLOCK_READS, false},    [ROLE_RELAY] = {LANDLOCK_NO_FILES, true},
+    [ROLE_RESOLVER] = {LANDLOCK_NO_FILES, true},
+};
+
+static int enter_landlock(const struct jail *j, struct error *e)
+{
+    struct landlock_rules rules = {
+        .root = ".", .files = needs[j->role].files, .may_connect = needs[j->role].may_connect};
+    int result = landlock_enter(&rules, e);
+    if (result == 0 && j->role == ROLE_AUTHD) /* once is enough */
+        LOG(0, "no-landlock", LZ("because", "this kernel has none; the other walls stand"));
+    return result < 0 ? -1 : 0;
+}
+
 int jail_enter(const struct jail *j, struct error *e)
 {
     pid_t parent = getppid();
@@ -90,5 +114,11 @@ int jail_enter(const struct jail *j, struct error *e)
         return error_set(e, "prctl: %s", strerror(errno));
     if (getppid() != parent)
         return error_set(e, "the parent died");
+    if (j->has_landlock && enter_landlock(j, e) < 0)
+        return -1;
+#ifndef BARID_SANITIZERS
+    if (j->has_seccomp && seccomp_enter(j->role, e) < 0)
+        return -1;
+#endif
     return 0;
 }

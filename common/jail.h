@@ -5,15 +5,17 @@
 #include "common/error.h"
 #include "common/proto.h"
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 struct jail {
     enum role role;
-    const char *root;       /* directory to chroot into (as root) or to chdir into */
-    uint64_t files_max;     /* RLIMIT_NOFILE */
-    uint64_t memory_max;    /* RLIMIT_AS in octets; 0: none */
-    uint64_t file_size_max; /* RLIMIT_FSIZE; 0: writes no files, but the log pipe is none */
-    unsigned processes;     /* RLIMIT_NPROC: how many it may fork (0: none) */
+    const char *root;               /* directory to chroot into (as root) or to chdir into */
+    uint64_t files_max;             /* RLIMIT_NOFILE */
+    uint64_t memory_max;            /* RLIMIT_AS in octets; 0: none */
+    uint64_t file_size_max;         /* RLIMIT_FSIZE; 0: writes no files, but the log pipe is none */
+    bool has_seccomp, has_landlock; /* [jail] seccomp and landlock */
+    unsigned processes;             /* RLIMIT_NPROC: how many it may fork (0: none) */
 };
 
 /* The account of a role: user `barid-<role>` if the machine has it, else a number of its own from

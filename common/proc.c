@@ -448,6 +448,8 @@ static int enter_jail(struct proc *p, struct error *e)
         .files_max = s->files_max != 0 ? s->files_max : 1024,
         .memory_max = s->memory_max,
         .file_size_max = s->file_size_max,
+        .has_seccomp = p->config->seccomp == JAIL_ON,
+        .has_landlock = p->config->landlock == JAIL_ON,
         .processes = 0,
     };
     return jail_enter(&j, e);

@@ -1,0 +1,223 @@
+#include "common/seccomp.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <seccomp.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+
+#define ALL     P_CHILDREN
+#define SERVERS (P_SMTPD | P_POP3D)
+#define STORES  (P_AUTHD | P_QUEUE | P_MAILBOX) /* SQLite */
+#define WRITERS (P_AUTHD | P_QUEUE)
+
+/* From runs with everything logged, and from what the C library, libevent and SQLite fall back to.
+ */
+static const struct {
+    const char *name;
+    unsigned roles;
+} allowed[] = {
+    /* memory, time, signals, end */
+    {"brk", ALL},
+    {"munmap", ALL},
+    {"mremap", ALL},
+    {"madvise", ALL},
+    {"clock_gettime", ALL},
+    {"clock_nanosleep", ALL},
+    {"nanosleep", ALL},
+    {"gettimeofday", ALL},
+    {"time", ALL},
+    {"getrandom", ALL},
+    {"rt_sigaction", ALL},
+    {"rt_sigprocmask", ALL},
+    {"rt_sigreturn", ALL},
+    {"restart_syscall", ALL},
+    {"futex", ALL},
+    {"exit", ALL},
+    {"exit_group", ALL},
+    {"getpid", ALL},
+    {"gettid", ALL},
+    {"getppid", ALL},
+    {"getuid", ALL},
+    {"geteuid", ALL},
+    {"tgkill", ALL}, /* abort() */
+    /* the event loop and channels */
+    {"epoll_wait", ALL},
+    {"epoll_pwait", ALL},
+    {"epoll_pwait2", ALL},
+    {"epoll_ctl", ALL},
+    {"poll", ALL},
+    {"recvmsg", ALL},
+    {"sendmsg", ALL},
+    {"recvfrom", ALL},
+    {"sendto", ALL},
+    {"read", ALL},
+    {"write", ALL},
+    {"readv", ALL},
+    {"writev", ALL},
+    {"close", ALL},
+    {"fcntl", ALL},
+    {"fstat", ALL},
+    {"newfstatat", ALL},
+    {"lseek", ALL},
+    {"accept4", SERVERS | WRITERS | P_MAILBOX}, /* clients; the CLI */
+    {"shutdown", SERVERS | P_RELAY},
+    {"setsockopt", SERVERS | P_RELAY | P_RESOLVER | P_AUTHD},
+    {"getsockopt", SERVERS | P_RELAY | P_RESOLVER | WRITERS | P_MAILBOX},
+    {"getsockname", SERVERS | P_RELAY | P_RESOLVER},
+    {"getpeername", SERVERS | P_RELAY | P_RESOLVER},
+    {"connect", P_RELAY | P_RESOLVER},
+    {"bind", P_RESOLVER},
+    {"socketpair", P_AUTHD}, /* channels to one mailbox */
+    {"wait4", P_AUTHD},
+    {"pread64", STORES | P_RELAY | P_POP3D},
+    {"sendfile", P_POP3D | P_RELAY},
+    /* stores */
+    {"openat", STORES},
+    {"access", STORES},
+    {"faccessat2", STORES},
+    {"stat", STORES},
+    {"lstat", STORES},
+    {"readlink", STORES},
+    {"getcwd", STORES},
+    {"fstatfs", STORES},
+    {"statfs", STORES},
+    {"getdents64", STORES},
+    {"pwrite64", WRITERS},
+    {"ftruncate", WRITERS},
+    {"fallocate", WRITERS},
+    {"fsync", WRITERS},
+    {"fdatasync", WRITERS},
+    {"sync_file_range", WRITERS},
+    {"flock", WRITERS},
+    {"fchmod", WRITERS},
+    {"fchown", WRITERS},
+    {"umask", WRITERS},
+    {"mkdir", WRITERS},
+    {"mkdirat", WRITERS},
+    {"unlink", WRITERS},
+    {"unlinkat", WRITERS},
+    {"rmdir", WRITERS},
+    {"utimensat", WRITERS},
+};
+
+/* Nobody here ever has a reason. */
+static const char *const fatal[] = {
+    "execve",
+    "execveat",
+    "ptrace",
+    "process_vm_readv",
+    "process_vm_writev",
+    "bpf",
+    "mount",
+    "umount2",
+    "unshare",
+    "setns",
+    "keyctl",
+    "add_key",
+    "request_key",
+    "perf_event_open",
+    "userfaultfd",
+    "io_uring_setup",
+    "io_uring_enter",
+    "io_uring_register",
+    "open_by_handle_at",
+    "kexec_load",
+    "kexec_file_load",
+    "init_module",
+    "finit_module",
+    "delete_module",
+    "pivot_root",
+    "chroot",
+    "setuid",
+    "setgid",
+    "setresuid",
+    "setresgid",
+    "setreuid",
+    "setregid",
+    "setgroups",
+    "fork",
+    "vfork",
+    "memfd_create",
+    "modify_ldt",
+    "personality",
+    "reboot",
+    "swapon",
+    "pidfd_getfd",
+    "pidfd_open",
+    "move_pages",
+    "migrate_pages",
+    "quotactl",
+    "acct",
+    "settimeofday",
+    "clock_settime",
+    "sethostname",
+    "iopl",
+    "ioperm",
+    "syslog",
+};
+
+static int rule(scmp_filter_ctx ctx, uint32_t action, const char *name, struct error *e)
+{
+    int number = seccomp_syscall_resolve_name(name);
+    if (number == __NR_SCMP_ERROR)
+        return 0; /* this architecture, or this libseccomp, does not have it */
+    int result = seccomp_rule_add(ctx, action, number, 0);
+    if (result < 0 && result != -EDOM && result != -EACCES)
+        return error_set(e, "seccomp: %s: %s", name, strerror(-result));
+    return 0;
+}
+
+/* Memory may be made, but never executable. */
+static int memory_rules(scmp_filter_ctx ctx)
+{
+    struct scmp_arg_cmp no_exec = SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0);
+    return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 1, &no_exec) < 0 ||
+                   seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mprotect), 1, &no_exec) < 0
+               ? -1
+               : 0;
+}
+
+static int allow_family(scmp_filter_ctx ctx, int family)
+{
+    struct scmp_arg_cmp is_family = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family);
+    return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, &is_family);
+}
+
+static int socket_rules(scmp_filter_ctx ctx, enum role role)
+{
+    if (role == ROLE_RELAY || role == ROLE_RESOLVER)
+        return allow_family(ctx, AF_INET) < 0 || allow_family(ctx, AF_INET6) < 0 ? -1 : 0;
+    return seccomp_rule_add(ctx, SCMP_ACT_KILL_PROCESS, SCMP_SYS(socket), 0);
+}
+
+static int all_rules(scmp_filter_ctx ctx, enum role role, struct error *e)
+{
+    for (size_t i = 0; i < sizeof allowed / sizeof allowed[0]; i++)
+        if ((allowed[i].roles & 1U << role) != 0 &&
+            rule(ctx, SCMP_ACT_ALLOW, allowed[i].name, e) < 0)
+            return -1;
+    for (size_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++)
+        if (rule(ctx, SCMP_ACT_KILL_PROCESS, fatal[i], e) < 0)
+            return -1;
+    if (memory_rules(ctx) < 0 || socket_rules(ctx, role) < 0)
+        return error_set(e, "seccomp: the rules on memory and sockets were refused");
+    return 0;
+}
+
+int seccomp_enter(enum role role, struct error *e)
+{
+    scmp_filter_ctx ctx = seccomp_init(SCMP_ACT_ERRNO(ENOSYS));
+    if (ctx == NULL)
+        return error_set(e, "seccomp: out of memory");
+    int result = all_rules(ctx, role, e);
+    if (result == 0) {
+        seccomp_attr_set(ctx, SCMP_FLTATR_CTL_OPTIMIZE, 2); /* a tree: few steps per call */
+        int code = seccomp_load(ctx);
+        if (code < 0)
+            result = error_set(e, "seccomp: the kernel refused the filter: %s", strerror(-code));
+    }
+    seccomp_release(ctx);
+    return result;
+}
