@@ -120,5 +120,6 @@ int doc_settings_main(struct cli *cli);
 int doc_commands_main(struct cli *cli);
 int status_main(struct cli *cli);
 int help_main(struct cli *cli);
+int probe_main(struct cli *cli);
 
 #endif

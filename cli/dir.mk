@@ -5,6 +5,7 @@ cli_libcli_a_SOURCES += cli/output.c cli/output.h cli/rows.c cli/rows.h cli/text
 cli_libcli_a_SOURCES += cli/tables.c cli/tables.h
 cli_libcli_a_SOURCES += cli/check.c cli/config.c cli/doc.c cli/run.c cli/status.c
 cli_libcli_a_SOURCES += cli/mailbox.c
+cli_libcli_a_SOURCES += cli/probe.c
 bin_PROGRAMS += bin/barid
 bin_barid_SOURCES = cli/main.c
 bin_barid_LDADD = cli/libcli.a $(LIBS_COMMON)
