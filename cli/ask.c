@@ -7,8 +7,8 @@
 #include <errno.h>
 
 #define ANSWER_MS  60000 /* without a row or an end the daemon counts as stuck */
-#define BUSY_TRIES 100
-#define BUSY_MS    100 /* between tries, while another barid works offline or the daemons start */
+#define BUSY_TRIES 1000
+#define BUSY_MS    20 /* between tries, while another barid works offline or the daemons start */
 
 struct asking {
     struct loop *loop;

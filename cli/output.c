@@ -144,7 +144,8 @@ static int measure(struct layout *l, const struct row *r)
         }
         size_t width = text_width(buf_span(&cell));
         l->widths[i] = width > l->widths[i] ? width : l->widths[i];
-        l->is_number[i] = c.type == COLUMN_NUMBER || c.type == COLUMN_SIZE;
+        if (c.type == COLUMN_NUMBER || c.type == COLUMN_SIZE) /* NULL may stand in its place */
+            l->is_number[i] = true;
         buf_free(&cell);
     }
     return 0;

@@ -104,3 +104,21 @@ Test(output, damaged_rows_are_not_taken)
     cr_expect_eq(rows_add(&r, 0, SPAN(""), SPAN("")), 0);
     rows_free(&r);
 }
+
+Test(output, numbers_with_gaps_are_still_numbers)
+{
+    struct rows r = {.n = 0};
+    struct admin_row row;
+    struct buf out;
+    buf_init(&out, 1000);
+    row_begin(&row);
+    row_size(&row, "quota", 2048);
+    row_text(&row, "a", SPAN("x"));
+    add(&r, 0, "", &row);
+    row_begin(&row);
+    row_null(&row, "quota");
+    row_text(&row, "a", SPAN(""));
+    add(&r, 0, "", &row);
+    expect(&out, output_table(&out, &r, SHAPE_LIST), "QUOTA  A\n 2.0K  x\n    -  -\n");
+    rows_free(&r);
+}
