@@ -116,8 +116,11 @@ static int reach(struct cli *cli, struct loop *loop, const struct question *q,
         int fd = unixsock_connect(cli->config->run_dir, name, is_absent, e);
         if (fd >= 0)
             return fd;
-        if (!*is_absent)
-            return -1;
+        if (!*is_absent) {
+            struct error why = *e;
+            return error_set(e, "%.300s: run this as root or as the user who started barid",
+                             why.text);
+        }
         if (q->process != ROLE_AUTHD || q->only_if_running)
             return error_set(e,
                              "barid is not running (no answer on %s/%s): start it with: barid run",

@@ -94,13 +94,15 @@ static int start(struct offline *o, struct cli *cli, struct error *e)
     if (rc < 0)
         return -1;
     o->control = ipc_open(o->loop, o->child.control, ROLE_PARENT, ROLE_AUTHD, &ops, o);
-    if (o->control == NULL || instruct(o, cli) < 0)
-        return error_set(e, "cannot speak to authd: %s", strerror(errno));
-    while (!o->is_ready && !o->is_over)
+    if (o->control == NULL)
+        return error_set(e, "no memory");
+    bool is_told = instruct(o, cli) == 0;
+    while (is_told && !o->is_ready && !o->is_over)
         loop_turn(o->loop, -1);
     if (o->is_ready)
         return 0;
-    return error_set(e, "cannot start authd: %s", o->why[0] ? o->why : "it ended at once");
+    return error_set(e, "cannot start authd: %s",
+                     o->why[0] ? o->why : "it ended at once: install all of barid");
 }
 
 struct offline *offline_start(struct cli *cli, struct loop *loop, bool *is_busy, struct error *e)
