@@ -4,10 +4,9 @@
 #include "common/addr.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/userdb.h"
 
 #include <stdlib.h>
-
-#define APPLICATION_ID 0x62617255 /* "barU" */
 
 static const char *const migrations[] = {
     "CREATE TABLE domain ("
@@ -37,6 +36,8 @@ static const char *const migrations[] = {
     " box INTEGER PRIMARY KEY,"
     " since INTEGER NOT NULL) STRICT;",
 };
+_Static_assert(sizeof migrations / sizeof migrations[0] == USERDB_VERSION,
+               "each version has its migration");
 
 /* S(name, sql): one statement, prepared at the start and kept. */
 #define STATEMENTS(S)                                                                              \
@@ -100,9 +101,9 @@ struct users {
 struct users *users_open(const char *path, struct error *e)
 {
     struct sql_spec spec = {.path = path,
-                            .application_id = APPLICATION_ID,
+                            .application_id = USERDB_APPLICATION_ID,
                             .migrations = migrations,
-                            .version = sizeof migrations / sizeof migrations[0]};
+                            .version = USERDB_VERSION};
     struct users *u = calloc(1, sizeof *u);
     if (u == NULL) {
         error_set(e, "out of memory");
