@@ -211,7 +211,7 @@ struct page {
     struct authd *authd;
     struct admin_call *call;
     uint64_t last;
-    bool is_long; /* user show: everything */
+    bool is_long; /* everything: user show, and user list for `barid mailbox list` */
 };
 
 static void print(void *arg, const struct users_row *row)
@@ -238,7 +238,8 @@ static void print(void *arg, const struct users_row *row)
 
 void user_list(void *authd, struct admin_call *call)
 {
-    struct page page = {.authd = authd, .call = call};
+    struct page page = {
+        .authd = authd, .call = call, .is_long = admin_option(call, "long").p != NULL};
     int n = users_list(page.authd->users, call->cursor, ADMIN_PAGE, print, &page);
     if (n < 0)
         store_failed(page.authd, call);

@@ -108,6 +108,9 @@ static int ask_with_secret(struct cli *cli, struct question *q, struct rows *row
 static int ask_and_print(struct cli *cli)
 {
     const struct command *c = cli->command;
+    if (c->secret == SECRET_REQUIRED && !cli->password_stdin && !isatty(STDIN_FILENO))
+        return cli_wrong_usage(cli, "there is no terminal to ask for the password on: give it with "
+                                    "--password-stdin");
     struct span args[CLI_ARGS_MAX + 8];
     struct buf octets, out;
     struct rows rows = {.n = 0};
