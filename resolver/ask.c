@@ -1,0 +1,211 @@
+#include "resolver/ask.h"
+
+#include "common/log.h"
+#include "common/pack.h"
+#include "common/verdict.h"
+#include "resolver/answer.h"
+
+#define ASKS_MAX    2048
+#define DEADLINE_MS 30000
+#define SECURE      2 /* of libunbound's callback: DNSSEC says so */
+
+/* A question put to the upstream. */
+struct part {
+    struct ask *ask;
+    unsigned type;
+};
+
+struct ask {
+    struct ask *next, *prev;
+    struct asks *all;
+    struct upstream *upstream; /* what it was put to */
+    struct ipc *from;          /* NULL: nobody waits any more */
+    uint64_t tag;
+    struct timer deadline;
+    struct part parts[2];
+    unsigned n_open; /* parts without an answer, and one while they are being put */
+    bool is_mx;
+    bool is_answered;
+    bool is_secure;         /* all of it */
+    unsigned verdicts;      /* bit v: a part had verdict v */
+    struct addr_list addrs; /* of the parts so far */
+};
+
+static void free_ask(struct ask *q)
+{
+    timer_stop(&q->deadline);
+    *(q->prev != NULL ? &q->prev->next : &q->all->first) = q->next;
+    if (q->next != NULL)
+        q->next->prev = q->prev;
+    q->all->n--;
+    free(q);
+}
+
+static void send_mx(struct ask *q, enum verdict v, const struct mx_list *l)
+{
+    static char room[LIST_MAX];
+    struct packer w = packer_on(room, sizeof room);
+    for (size_t i = 0; v == VERDICT_OK && i < l->n; i++) {
+        pack_uint(&w, l->list[i].preference, 2);
+        pack_bytes(&w, span_of(l->list[i].host));
+    }
+    struct msg_dns_mx_re m = {q->tag, (uint8_t)v, q->is_secure, packer_span(&w)};
+    if (q->from != NULL && !q->is_answered)
+        ipc_send_dns_mx_re(q->from, &m, -1);
+    q->is_answered = true;
+}
+
+/* Both parts answered, or time is up. Addresses that were found count even if the other part
+ * failed; that there are none must have been said by both. */
+static enum verdict merged(const struct ask *q)
+{
+    if (q->addrs.n > 0)
+        return VERDICT_OK;
+    if (q->n_open > 0 || (q->verdicts & 1U << VERDICT_TRY_LATER) != 0)
+        return VERDICT_TRY_LATER;
+    return (q->verdicts & 1U << VERDICT_OK) != 0 ? VERDICT_OK : VERDICT_NEVER;
+}
+
+static void send_addr(struct ask *q)
+{
+    char room[ANSWER_ADDR_MAX * (4 + 16)];
+    struct packer w = packer_on(room, sizeof room);
+    for (size_t i = 0; i < q->addrs.n; i++)
+        pack_bytes(&w, (struct span){q->addrs.list[i].octets, q->addrs.list[i].n});
+    struct msg_dns_addr_re m = {q->tag, (uint8_t)merged(q), q->is_secure, packer_span(&w)};
+    if (q->from != NULL && !q->is_answered)
+        ipc_send_dns_addr_re(q->from, &m, -1);
+    q->is_answered = true;
+}
+
+static void answer(struct ask *q)
+{
+    if (q->is_answered)
+        return;
+    if (q->is_mx)
+        send_mx(q, VERDICT_TRY_LATER, NULL);
+    else
+        send_addr(q);
+}
+
+/* libunbound may still answer; until it does, the question counts and its memory stays. */
+static void expired(void *arg)
+{
+    struct ask *q = arg;
+    LOG(0, "dns-timeout", LN("ms", DEADLINE_MS));
+    answer(q);
+}
+
+static void part_done(struct ask *q)
+{
+    if (--q->n_open > 0)
+        return;
+    answer(q);
+    free_ask(q);
+}
+
+static void take_answer(struct part *part, struct span packet)
+{
+    struct ask *q = part->ask;
+    struct mx_list mx;
+    enum verdict v;
+    if (q->is_mx) {
+        v = answer_mx(packet, &mx);
+        send_mx(q, v, &mx);
+    } else {
+        v = answer_addr(packet, part->type, &q->addrs);
+    }
+    q->verdicts |= 1U << v;
+}
+
+/* rcode 0 only means that there is a packet: its own code counts. */
+static void answered(void *arg, int rcode, void *packet, int n, int security, char *why_bogus,
+                     int was_limited)
+{
+    (void)why_bogus, (void)was_limited;
+    struct part *part = arg;
+    struct ask *q = part->ask;
+    upstream_answered(q->upstream);
+    q->is_secure = q->is_secure && security == SECURE;
+    if (!q->is_answered && (rcode == 0 || rcode == 3) && packet != NULL && n > 0)
+        take_answer(part, (struct span){packet, (size_t)n});
+    else
+        q->verdicts |= 1U << VERDICT_TRY_LATER;
+    part_done(q);
+}
+
+static void put(struct ask *q, struct part *part, const char *name, unsigned type)
+{
+    *part = (struct part){q, type};
+    q->n_open++;
+    if (upstream_ask(q->upstream, name, (int)type, answered, part) == 0)
+        return;
+    q->verdicts |= 1U << VERDICT_TRY_LATER;
+    q->n_open--;
+}
+
+static struct ask *new_ask(struct asks *a, struct ipc *from, uint64_t tag, bool is_mx)
+{
+    struct ask *q = a->n < ASKS_MAX ? malloc(sizeof *q) : NULL;
+    if (q == NULL)
+        return NULL;
+    *q = (struct ask){.all = a,
+                      .upstream = a->upstream,
+                      .from = from,
+                      .tag = tag,
+                      .n_open = 1,
+                      .is_mx = is_mx,
+                      .is_secure = true,
+                      .next = a->first};
+    if (a->first != NULL)
+        a->first->prev = q;
+    a->first = q;
+    a->n++;
+    timer_init(&q->deadline, a->loop, expired, q);
+    timer_set(&q->deadline, DEADLINE_MS);
+    return q;
+}
+
+/* A name that cannot stand in the DNS does not exist. */
+static bool name_copy(char out[DOMAIN_MAX + 1], struct span name)
+{
+    return answer_is_host(name) && span_copy(out, DOMAIN_MAX + 1, name) == 0;
+}
+
+void ask_mx(struct asks *a, struct ipc *from, const struct msg_dns_mx *m)
+{
+    char name[DOMAIN_MAX + 1];
+    bool is_name = name_copy(name, m->domain);
+    struct ask *q = is_name ? new_ask(a, from, m->tag, true) : NULL;
+    if (q == NULL) {
+        struct msg_dns_mx_re re = {.tag = m->tag,
+                                   .verdict = is_name ? VERDICT_TRY_LATER : VERDICT_NEVER};
+        ipc_send_dns_mx_re(from, &re, -1);
+        return;
+    }
+    put(q, &q->parts[0], name, DNS_TYPE_MX);
+    part_done(q);
+}
+
+void ask_addr(struct asks *a, struct ipc *from, const struct msg_dns_addr *m)
+{
+    char name[DOMAIN_MAX + 1];
+    bool is_name = name_copy(name, m->host);
+    struct ask *q = is_name ? new_ask(a, from, m->tag, false) : NULL;
+    if (q == NULL) {
+        struct msg_dns_addr_re re = {.tag = m->tag,
+                                     .verdict = is_name ? VERDICT_TRY_LATER : VERDICT_NEVER};
+        ipc_send_dns_addr_re(from, &re, -1);
+        return;
+    }
+    put(q, &q->parts[0], name, DNS_TYPE_AAAA);
+    put(q, &q->parts[1], name, DNS_TYPE_A);
+    part_done(q);
+}
+
+void ask_forget(struct asks *a, const struct ipc *from)
+{
+    for (struct ask *q = a->first; q != NULL; q = q->next)
+        if (q->from == from)
+            q->from = NULL;
+}
