@@ -1,1 +1,21 @@
 # Sources of relay/ and its unit tests.
+noinst_LIBRARIES += relay/librelay.a
+relay_librelay_a_SOURCES = relay/client.c relay/client.h
+relay_librelay_a_SOURCES += relay/job.c relay/job.h
+relay_librelay_a_SOURCES += relay/offer.c relay/offer.h
+relay_librelay_a_SOURCES += relay/plan.c relay/plan.h
+relay_librelay_a_SOURCES += relay/pool.c relay/pool.h
+relay_librelay_a_SOURCES += relay/reply.c relay/reply.h
+relay_librelay_a_SOURCES += relay/source.c relay/source.h
+relay_librelay_a_SOURCES += relay/stuff.c relay/stuff.h
+pkglibexec_PROGRAMS += libexec/barid/relay
+libexec_barid_relay_SOURCES = relay/main.c
+libexec_barid_relay_LDADD = relay/librelay.a $(LIBS_COMMON)
+if HAVE_CRITERION
+check_PROGRAMS += tests/unit/relay/test
+tests_unit_relay_test_SOURCES = tests/unit/relay/test_client.c
+tests_unit_relay_test_SOURCES += tests/unit/relay/test_plan.c
+tests_unit_relay_test_SOURCES += tests/unit/relay/test_reply.c
+tests_unit_relay_test_SOURCES += tests/unit/relay/test_stuff.c
+tests_unit_relay_test_LDADD = relay/librelay.a $(LIBS_COMMON) $(CRITERION_LIBS)
+endif

@@ -1,0 +1,83 @@
+/* The SMTP client: one connection to one address, any number of mails over it, one after the other.
+ * Parameters in, callbacks out; it knows nothing of jobs, queues or DNS.
+ *
+ *   client_connect -> ready -> client_send -> result … result -> ready -> client_send … ->
+ * client_quit
+ *
+ * `ended` can come at any time instead and is the last callback. Callbacks run from the event loop
+ * only, never from inside a call of the owner.
+ *
+ * RFC 5321 with PIPELINING (2920), SIZE (1870), 8BITMIME (6152). A mail with 8-bit octets is sent
+ * as it is to a server that does not offer 8BITMIME: RFC 6152 3 would have it converted or bounced,
+ * but every server in use takes it, and a bounce would lose mail that arrives. */
+#ifndef BARID_RELAY_CLIENT_H
+#define BARID_RELAY_CLIENT_H
+
+#include "common/loop.h"
+#include "common/net.h"
+#include "common/proto.h"
+#include "common/str.h"
+#include "common/verdict.h"
+
+struct client;
+
+/* RFC 5321 4.5.3.2; each is for one reply, in total, however slowly it comes. */
+struct client_times {
+    int64_t connect_ms, greeting_ms, command_ms, data_ms, chunk_ms, final_ms, quit_ms;
+};
+extern const struct client_times client_times_default;
+
+struct client_params {
+    struct loop *loop;
+    const struct netaddr *to;
+    struct span host;                 /* its name, for people; empty: known by address only */
+    struct span hostname;             /* ours, for EHLO */
+    const struct client_times *times; /* outlives the client */
+};
+
+/* One mail. It and all it points to must stay until the last result. */
+struct client_mail {
+    struct span sender; /* "": the null reverse-path */
+    const struct span *rcpts;
+    size_t n_rcpts;      /* 1 to RELAY_RCPTS_MAX */
+    uint8_t flags;       /* enum content_flag; only CONTENT_8BIT is believed */
+    uint64_t size;       /* octets of content */
+    struct span content; /* all of it; or empty, and fd holds it from its start */
+    int fd;
+};
+
+struct client_end {
+    enum verdict verdict; /* NEVER only if greeting or EHLO was answered 5xx; else TRY_LATER */
+    struct span text;     /* at most REPLY_MAX octets of printable ASCII; gone after the callback */
+    bool is_untouched;    /* a mail was being sent, but no reply to any part of it came */
+};
+
+struct client_ops {
+    /* A mail can be sent now: greeted, or the mail before is done. */
+    void (*ready)(void *owner);
+    /* Once for each recipient. The owner must not call the client from it. */
+    void (*result)(void *owner, size_t rcpt, enum verdict v, struct span text);
+    /* The connection is of no more use. Recipients without a result get none. The owner frees the
+     * client, here or later. */
+    void (*ended)(void *owner, const struct client_end *end);
+};
+
+/* NULL without memory, or if `hostname` is no C string of at most DOMAIN_MAX octets. */
+struct client *client_connect(const struct client_params *params, const struct client_ops *ops,
+                              void *owner);
+void client_own(struct client *c, const struct client_ops *ops, void *owner);
+/* Only when ready. */
+void client_send(struct client *c, const struct client_mail *mail);
+/* Only when ready. `ended` follows soon, whatever the server says. */
+void client_quit(struct client *c);
+void client_free(struct client *c); /* closes at once; NULL is allowed */
+/* "mx.example.org[192.0.2.1]:25". */
+const char *client_remote(const struct client *c);
+/* Mails sent over it, the current one included. */
+unsigned client_mails(const struct client *c);
+
+/* As client_remote has it. out: at least CLIENT_REMOTE octets. */
+#define CLIENT_REMOTE 400
+void client_format_remote(char out[CLIENT_REMOTE], struct span host, const struct netaddr *to);
+
+#endif

@@ -1,0 +1,411 @@
+#include "relay/job.h"
+
+#include "common/addr.h"
+#include "common/clock.h"
+#include "common/content.h"
+#include "common/id.h"
+#include "common/log.h"
+#include "common/pack.h"
+#include "common/route.h"
+#include "relay/plan.h"
+
+#define DNS_MS 35000 /* a little more than the resolver's own deadline */
+/* All of a job, waiting included: nobody may hold us for ever by dribbling. */
+#define JOB_MS            (60 * 60 * 1000LL)
+#define OCTETS_PER_SECOND 1000
+
+#define RESULT_OCTETS (4 + 1 + 4 + REPLY_MAX) /* a record of RELAY_JOB_RE */
+
+struct job {
+    struct job *next, *prev;
+    struct relay *relay;
+    struct ipc *from;
+    uint64_t tag, id;
+    int fd;
+    struct pool_turn turn;
+    struct timer deadline;
+    struct plan plan;
+    uint64_t dns_tag; /* question to the resolver, or 0 */
+    struct client *client;
+    bool is_kept; /* the client was used before us */
+    bool is_sent; /* the mail was given to the client */
+    struct client_mail mail;
+    struct span rcpts[RELAY_RCPTS_MAX];
+    uint32_t numbers[RELAY_RCPTS_MAX];
+    bool has_result[RELAY_RCPTS_MAX];
+    char remote[CLIENT_REMOTE]; /* who gave the last result; "" */
+    char domain[DOMAIN_MAX + 1];
+    struct packer results;
+    char arena[]; /* what the spans point to, then room for the results */
+};
+
+static void next_step(struct job *j);
+
+/* --- answering --- */
+
+static void log_result(const struct job *j, size_t rcpt, enum verdict v, struct span text)
+{
+    const char *event = v == VERDICT_OK ? "sent" : v == VERDICT_NEVER ? "failed" : "deferred";
+    LOG(j->id, event, LS("to", j->rcpts[rcpt]), LZ("remote", j->remote), LS("reply", text),
+        LN("delay_ms", clock_wall_ms() - id_wall_ms(j->id)));
+}
+
+static void record(struct job *j, size_t rcpt, enum verdict v, struct span text)
+{
+    if (j->has_result[rcpt])
+        return;
+    if (text.n > REPLY_MAX)
+        text.n = REPLY_MAX;
+    j->has_result[rcpt] = true;
+    pack_uint(&j->results, j->numbers[rcpt], 4);
+    pack_uint(&j->results, v, 1);
+    pack_bytes(&j->results, text);
+    log_result(j, rcpt, v, text);
+}
+
+static void record_rest(struct job *j, enum verdict v, struct span text)
+{
+    for (size_t i = 0; i < j->mail.n_rcpts; i++)
+        record(j, i, v, text);
+}
+
+static void free_job(struct job *j)
+{
+    struct relay *r = j->relay;
+    timer_stop(&j->deadline);
+    ipc_cancel(proc_peer(r->proc, ROLE_RESOLVER), j->dns_tag);
+    client_free(j->client);
+    if (j->turn.is_waiting)
+        pool_withdraw(&r->pool, &j->turn);
+    else if (j->turn.dest != NULL)
+        pool_give(&r->pool, &j->turn, NULL);
+    if (j->fd >= 0)
+        close(j->fd);
+    *(j->prev != NULL ? &j->prev->next : &r->jobs) = j->next;
+    if (j->next != NULL)
+        j->next->prev = j->prev;
+    if (r->n_jobs-- == JOBS_MAX && r->paused != NULL) {
+        ipc_pause(r->paused, false);
+        r->paused = NULL;
+    }
+    free(j);
+}
+
+/* Answers and is gone. */
+static void finish(struct job *j)
+{
+    struct msg_relay_job_re re = {
+        .tag = j->tag, .remote = span_of(j->remote), .results = packer_span(&j->results)};
+    ipc_send_relay_job_re(j->from, &re, -1);
+    free_job(j);
+}
+
+static void finish_all(struct job *j, enum verdict v, struct span text)
+{
+    record_rest(j, v, text);
+    finish(j);
+}
+
+static void took_too_long(void *arg)
+{
+    finish_all(arg, VERDICT_TRY_LATER, SPAN("451 4.4.7 the attempt took too long"));
+}
+
+/* --- the client's callbacks --- */
+
+/* Ready for the mail; or, the second time, done with it: the connection is for others now. */
+static void on_ready(void *owner)
+{
+    struct job *j = owner;
+    if (!j->is_sent) {
+        j->is_sent = true;
+        client_send(j->client, &j->mail);
+        return;
+    }
+    struct client *c = j->client;
+    j->client = NULL;
+    pool_give(&j->relay->pool, &j->turn, c);
+    finish(j);
+}
+
+static void on_result(void *owner, size_t rcpt, enum verdict v, struct span text)
+{
+    record(owner, rcpt, v, text);
+}
+
+static void begin(struct job *j);
+
+/* A kept connection that the server closed in the meantime says nothing about the mail. */
+static void on_ended(void *owner, const struct client_end *e)
+{
+    struct job *j = owner;
+    bool is_stale = j->is_kept && e->is_untouched;
+    client_free(j->client);
+    j->client = NULL;
+    if (is_stale) {
+        begin(j);
+    } else if (j->is_sent) {
+        finish_all(j, VERDICT_TRY_LATER, e->text);
+    } else {
+        plan_refused(&j->plan, e->verdict, e->text);
+        next_step(j);
+    }
+}
+
+static const struct client_ops client_ops = {
+    .ready = on_ready, .result = on_result, .ended = on_ended};
+
+/* --- finding somebody to talk to --- */
+
+static struct plan_scope scope_of(const struct job *j)
+{
+    return (struct plan_scope){proc_config(j->relay->proc), j->relay->own, j->relay->n_own};
+}
+
+/* No answer (the resolver is down, or silent) is "could not decide". */
+static void on_mx(void *arg, const union msg *m, int fd)
+{
+    (void)fd;
+    struct job *j = arg;
+    struct plan_scope scope = scope_of(j);
+    j->dns_tag = 0;
+    if (m != NULL)
+        plan_take_mx(&j->plan, &scope, m->dns_mx_re.verdict, m->dns_mx_re.hosts);
+    else
+        plan_take_mx(&j->plan, &scope, VERDICT_TRY_LATER, SPAN(""));
+    next_step(j);
+}
+
+static void on_addr(void *arg, const union msg *m, int fd)
+{
+    (void)fd;
+    struct job *j = arg;
+    struct plan_scope scope = scope_of(j);
+    j->dns_tag = 0;
+    if (m != NULL)
+        plan_take_addr(&j->plan, &scope, m->dns_addr_re.verdict, m->dns_addr_re.addresses);
+    else
+        plan_take_addr(&j->plan, &scope, VERDICT_TRY_LATER, SPAN(""));
+    next_step(j);
+}
+
+static bool ask_mx(struct job *j)
+{
+    struct msg_dns_mx m = {.domain = span_of(j->plan.domain)};
+    struct ipc *ch = proc_peer(j->relay->proc, ROLE_RESOLVER);
+    struct plan_scope scope = scope_of(j);
+    j->dns_tag = ipc_ask_dns_mx(ch, &m, -1, DNS_MS, on_mx, j);
+    if (j->dns_tag == 0)
+        plan_take_mx(&j->plan, &scope, VERDICT_TRY_LATER, SPAN(""));
+    return j->dns_tag != 0;
+}
+
+static bool ask_addr(struct job *j)
+{
+    struct msg_dns_addr m = {.host = span_of(j->plan.host)};
+    struct ipc *ch = proc_peer(j->relay->proc, ROLE_RESOLVER);
+    struct plan_scope scope = scope_of(j);
+    j->dns_tag = ipc_ask_dns_addr(ch, &m, -1, DNS_MS, on_addr, j);
+    if (j->dns_tag == 0)
+        plan_take_addr(&j->plan, &scope, VERDICT_TRY_LATER, SPAN(""));
+    return j->dns_tag != 0;
+}
+
+static bool connect_to(struct job *j)
+{
+    struct client_params params = {
+        .loop = proc_loop(j->relay->proc),
+        .to = &j->plan.to,
+        .host = span_of(j->plan.host),
+        .hostname = span_of(proc_config(j->relay->proc)->hostname),
+        .times = &client_times_default,
+    };
+    client_format_remote(j->remote, params.host, params.to);
+    j->client = client_connect(&params, &client_ops, j);
+    if (j->client == NULL)
+        plan_refused(&j->plan, VERDICT_TRY_LATER, SPAN("451 4.3.0 out of memory"));
+    return j->client != NULL;
+}
+
+/* Goes on until there is something to wait for. */
+static void next_step(struct job *j)
+{
+    for (bool is_waiting = false; !is_waiting;)
+        switch (plan_next(&j->plan)) {
+        case PLAN_ASK_MX:
+            is_waiting = ask_mx(j);
+            break;
+        case PLAN_ASK_ADDR:
+            is_waiting = ask_addr(j);
+            break;
+        case PLAN_CONNECT:
+            is_waiting = connect_to(j);
+            break;
+        case PLAN_OVER:
+            finish_all(j, j->plan.verdict, span_of(j->plan.text));
+            return;
+        }
+}
+
+static void begin(struct job *j)
+{
+    struct plan_scope scope = scope_of(j);
+    j->is_kept = j->is_sent = false;
+    j->remote[0] = '\0';
+    plan_begin(&j->plan, &scope, span_of(j->domain));
+    next_step(j);
+}
+
+static void granted(struct pool_turn *t, struct client *kept)
+{
+    struct job *j = (struct job *)(void *)((char *)t - offsetof(struct job, turn));
+    if (kept == NULL) {
+        begin(j);
+        return;
+    }
+    j->client = kept;
+    j->is_kept = true;
+    span_copy(j->remote, sizeof j->remote, span_of(client_remote(kept)));
+    client_own(kept, &client_ops, j);
+    on_ready(j);
+}
+
+/* --- taking a job --- */
+
+static struct span keep(char **at, struct span s)
+{
+    struct span kept = {*at, s.n};
+    if (s.n > 0)
+        memcpy(*at, s.p, s.n);
+    *at += s.n;
+    return kept;
+}
+
+/* The records of the recipients. False: damaged. */
+static bool take_rcpts(struct job *j, char **at, struct span records)
+{
+    struct unpacker u = unpacker_on(records);
+    while (u.left.n > 0 && !u.failed && j->mail.n_rcpts < RELAY_RCPTS_MAX) {
+        struct addr a;
+        size_t used;
+        size_t i = j->mail.n_rcpts;
+        j->numbers[i] = (uint32_t)unpack_uint(&u, 4);
+        struct span address = unpack_text(&u, ADDRESS_MAX);
+        if (u.failed || addr_parse(address, ADDR_MAILBOX, &a, &used) < 0)
+            return false;
+        j->rcpts[i] = keep(at, address);
+        j->mail.n_rcpts++;
+    }
+    return unpack_done(&u) && j->mail.n_rcpts > 0;
+}
+
+static bool is_sender(struct span s)
+{
+    struct addr a;
+    size_t used;
+    return s.n == 0 || addr_parse(s, ADDR_MAILBOX, &a, &used) == 0;
+}
+
+/* What the queue says was checked when it came in, and is checked again: it was on disk since, and
+ * goes into lines of a protocol now. */
+static bool take_parts(struct job *j, const struct msg_relay_job *m)
+{
+    char *at = j->arena;
+    j->mail.sender = keep(&at, m->sender);
+    j->mail.content = keep(&at, m->content);
+    j->mail.rcpts = j->rcpts;
+    j->mail.flags = m->flags;
+    j->mail.size = m->size;
+    j->mail.fd = j->fd;
+    bool is_whole = take_rcpts(j, &at, m->rcpts);
+    j->results = packer_on(at, j->mail.n_rcpts * RESULT_OCTETS);
+    for (size_t i = 0; i < m->domain.n && i < DOMAIN_MAX; i++)
+        j->domain[i] = ascii_lower(m->domain.p[i]);
+    bool has_content = m->content.n > 0 ? m->content.n == m->size : j->fd >= 0;
+    return is_whole && is_sender(m->sender) && has_content;
+}
+
+static void refuse(struct ipc *from, uint64_t tag, uint64_t id, const char *why)
+{
+    struct msg_relay_job_re re = {.tag = tag};
+    LOG(id, "job-refused", LZ("because", why));
+    ipc_send_relay_job_re(from, &re, -1);
+}
+
+static void count_in(struct relay *r, struct job *j)
+{
+    j->next = r->jobs;
+    if (r->jobs != NULL)
+        r->jobs->prev = j;
+    r->jobs = j;
+    if (++r->n_jobs == JOBS_MAX) {
+        r->paused = j->from;
+        ipc_pause(r->paused, true);
+    }
+    timer_init(&j->deadline, proc_loop(r->proc), took_too_long, j);
+    timer_set(&j->deadline, JOB_MS + (int64_t)(j->mail.size / OCTETS_PER_SECOND % 1000000 * 1000));
+}
+
+/* Decides what needs no connection, else waits for a turn. */
+static void set_going(struct job *j)
+{
+    char key[POOL_KEY_MAX];
+    if ((j->mail.flags & CONTENT_LONGLINE) != 0) {
+        finish_all(
+            j, VERDICT_NEVER,
+            SPAN("554 5.6.0 a line of the message is longer than 1000 octets, which SMTP does "
+                 "not carry"));
+        return;
+    }
+    route_key(proc_config(j->relay->proc), span_of(j->domain), key, sizeof key);
+    j->turn.granted = granted;
+    if (pool_ask(&j->relay->pool, span_of(key), &j->turn) < 0)
+        finish_all(j, VERDICT_TRY_LATER, SPAN("451 4.3.0 no memory or no domain"));
+}
+
+void job_start(struct relay *r, struct ipc *from, const struct msg_relay_job *m, int fd)
+{
+    /* Results take more room than addresses; a recipient's record has at least 8 octets. */
+    size_t n_rcpts = m->rcpts.n / 8 < RELAY_RCPTS_MAX ? m->rcpts.n / 8 : RELAY_RCPTS_MAX;
+    size_t arena = m->sender.n + m->content.n + m->rcpts.n + n_rcpts * RESULT_OCTETS;
+    struct job *j = calloc(1, sizeof *j + arena);
+    if (j == NULL) {
+        if (fd >= 0)
+            close(fd);
+        refuse(from, m->tag, m->id, "out of memory");
+        return;
+    }
+    j->relay = r;
+    j->from = from;
+    j->tag = m->tag;
+    j->id = m->id;
+    j->fd = fd;
+    bool is_good = take_parts(j, m);
+    count_in(r, j);
+    if (is_good) {
+        set_going(j);
+        return;
+    }
+    refuse(from, m->tag, m->id, "damaged");
+    free_job(j);
+}
+
+void job_forget(struct relay *r, const struct ipc *from)
+{
+    if (r->paused == from)
+        r->paused = NULL;
+    for (struct job *j = r->jobs, *next; j != NULL; j = next) {
+        next = j->next;
+        if (j->from == from)
+            free_job(j);
+    }
+}
+
+void job_forget_waiting(struct relay *r)
+{
+    for (struct job *j = r->jobs, *next; j != NULL; j = next) {
+        next = j->next;
+        if (j->turn.is_waiting)
+            free_job(j);
+    }
+}

@@ -1,0 +1,106 @@
+/* The relay: hands messages to other mail servers. It sees the network and opens no file; what it
+ * knows of the world comes from the resolver, what it sends from the queue. */
+#include "common/log.h"
+#include "relay/job.h"
+
+#include <ifaddrs.h>
+
+#define FILES_MAX (POOL_CONNECTIONS_MAX + JOBS_MAX + 64)
+
+/* The addresses of this machine, to notice mail that would come back. They are read before the jail
+ * and again never: one that comes later only means that a loop is ended by its Received fields. */
+static void read_own_addresses(struct relay *r)
+{
+    struct ifaddrs *list;
+    if (getifaddrs(&list) < 0)
+        return;
+    for (const struct ifaddrs *i = list; i != NULL && r->n_own < OWN_MAX; i = i->ifa_next) {
+        struct sockaddr_storage ss = {0};
+        sa_family_t family = i->ifa_addr != NULL ? i->ifa_addr->sa_family : AF_UNSPEC;
+        if (family != AF_INET && family != AF_INET6)
+            continue;
+        memcpy(&ss, i->ifa_addr,
+               family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6));
+        if (netaddr_from_sockaddr(&ss, &r->own[r->n_own]) == 0)
+            r->n_own++;
+    }
+    freeifaddrs(list);
+}
+
+static int relay_prepare(struct proc *p, struct error *e)
+{
+    struct relay *r = calloc(1, sizeof *r);
+    if (r == NULL)
+        return error_set(e, "out of memory");
+    r->proc = p;
+    proc_set_state(p, r);
+    read_own_addresses(r);
+    return 0;
+}
+
+static int relay_open(struct proc *p, struct error *e)
+{
+    (void)e;
+    struct relay *r = proc_state(p);
+    pool_init(&r->pool, proc_loop(p), proc_config(p)->relay.connections_per_destination);
+    return 0;
+}
+
+static void relay_reloaded(struct proc *p)
+{
+    struct relay *r = proc_state(p);
+    r->pool.per_destination = proc_config(p)->relay.connections_per_destination;
+}
+
+static void relay_peer_down(struct proc *p, enum role role, unsigned instance, struct ipc *ch)
+{
+    (void)instance;
+    if (role == ROLE_QUEUE)
+        job_forget(proc_state(p), ch);
+}
+
+/* Jobs under way are finished; what the queue sends from now on stays unread and is given again. */
+static void relay_drain(struct proc *p)
+{
+    struct ipc *queue = proc_peer(p, ROLE_QUEUE);
+    if (queue != NULL)
+        ipc_pause(queue, true);
+    job_forget_waiting(proc_state(p));
+}
+
+static void relay_turn(struct proc *p)
+{
+    struct relay *r = proc_state(p);
+    if (!proc_is_draining(p) || r->n_jobs > 0)
+        return;
+    pool_quit_idle(&r->pool);
+    if (pool_is_empty(&r->pool))
+        proc_exit(p);
+}
+
+static void on_relay_job(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    job_start(proc_state(owner), from, &m->relay_job, fd);
+}
+
+static const struct ipc_handler handlers[] = {
+    {MSG_RELAY_JOB, on_relay_job},
+};
+
+static const struct proc_spec spec = {
+    .role = ROLE_RELAY,
+    .handlers = handlers,
+    .n_handlers = sizeof handlers / sizeof handlers[0],
+    .prepare = relay_prepare,
+    .open = relay_open,
+    .reloaded = relay_reloaded,
+    .peer_down = relay_peer_down,
+    .turn = relay_turn,
+    .drain = relay_drain,
+    .files_max = FILES_MAX,
+};
+
+int main(int argc, char **argv)
+{
+    return proc_main(argc, argv, &spec);
+}

@@ -1,0 +1,15 @@
+#include "relay/offer.h"
+
+void offer_learn(struct offer *o, struct span line)
+{
+    struct span word = span_cut(&line, ' ');
+    uint64_t n;
+    if (span_ieq(word, SPAN("PIPELINING"))) {
+        o->has_pipelining = true;
+    } else if (span_ieq(word, SPAN("8BITMIME"))) {
+        o->has_8bitmime = true;
+    } else if (span_ieq(word, SPAN("SIZE"))) {
+        o->has_size = true;
+        o->size_max = span_u64(span_trim(line), &n) == 0 ? n : 0;
+    }
+}

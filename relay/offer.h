@@ -1,0 +1,17 @@
+/* What a server offers in its answer to EHLO (RFC 5321 4.1.1.1). */
+#ifndef BARID_RELAY_OFFER_H
+#define BARID_RELAY_OFFER_H
+
+#include "common/str.h"
+
+struct offer {
+    bool has_pipelining; /* RFC 2920 */
+    bool has_8bitmime;   /* RFC 6152 */
+    bool has_size;       /* RFC 1870 */
+    uint64_t size_max;   /* 0: no limit is told */
+};
+
+/* One line of the answer after the first, without its code. */
+void offer_learn(struct offer *o, struct span line);
+
+#endif

@@ -1,0 +1,68 @@
+/* Where to try to deliver mail of one domain, and in which order (RFC 5321 5.1, RFC 7505): [route]
+ * or smarthost, else MX and their addresses, else the addresses of the domain itself. Pure
+ * decisions: the owner asks, connects, and tells how it went.
+ *
+ *   plan_begin, then: while plan_next says ASK_MX, ASK_ADDR or CONNECT, do it and tell; at OVER
+ *   `verdict` and `text` say why nothing was reached. */
+#ifndef BARID_RELAY_PLAN_H
+#define BARID_RELAY_PLAN_H
+
+#include "common/config.h"
+#include "common/proto.h"
+#include "common/verdict.h"
+
+#define PLAN_HOSTS_MAX     16 /* MX hosts looked at in one attempt */
+#define PLAN_TRIES_MAX     5  /* addresses connected to in one attempt */
+#define PLAN_ADDRESSES_MAX 32
+
+/* What the decisions depend on besides the DNS; not kept. */
+struct plan_scope {
+    const struct config *config;
+    const struct netaddr *own; /* addresses of this machine */
+    size_t n_own;
+};
+
+enum plan_step {
+    PLAN_ASK_MX,   /* of `domain`; tell plan_take_mx */
+    PLAN_ASK_ADDR, /* of `host`; tell plan_take_addr */
+    PLAN_CONNECT,  /* to `to`, whose name is `host`; if it fails tell plan_refused */
+    PLAN_OVER,
+};
+
+struct plan_host {
+    uint16_t preference;
+    char name[DOMAIN_MAX + 1];
+};
+
+struct plan {
+    enum plan_step step;
+    char domain[DOMAIN_MAX + 1];
+    char host[DOMAIN_MAX + 1]; /* "" for an address literal */
+    struct netaddr to;
+    enum verdict verdict;
+    char text[REPLY_MAX];
+    /* private */
+    enum { PLAN_BY_ROUTE, PLAN_BY_MX, PLAN_BY_DOMAIN } by;
+    uint16_t port;
+    struct plan_host hosts[PLAN_HOSTS_MAX]; /* in the order of trying */
+    size_t n_hosts, next_host;
+    uint16_t preference; /* of `host` */
+    struct netaddr addresses[PLAN_ADDRESSES_MAX];
+    size_t n_addresses, next_address;
+    unsigned n_tried;
+    bool has_filtered, has_own, has_absent; /* met on the way */
+    bool is_undecided; /* something failed for now, so that "never" is out of the question */
+};
+
+/* domain: lower case, or an address literal in brackets. */
+void plan_begin(struct plan *p, const struct plan_scope *scope, struct span domain);
+enum plan_step plan_next(struct plan *p);
+/* The answers as in DNS_MX_RE and DNS_ADDR_RE. */
+void plan_take_mx(struct plan *p, const struct plan_scope *scope, enum verdict v,
+                  struct span hosts);
+void plan_take_addr(struct plan *p, const struct plan_scope *scope, enum verdict v,
+                    struct span addresses);
+/* `to` could not be used. NEVER: it said so with a 5xx greeting. */
+void plan_refused(struct plan *p, enum verdict v, struct span text);
+
+#endif

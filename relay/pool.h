@@ -1,0 +1,49 @@
+/* Who may hold a connection to which destination, and connections kept for the next mail. A job
+ * asks for a turn; when it is granted one it gets a kept connection or leave to make its own; when
+ * it is done it gives the connection back. Bounds: connections per destination, connections in all,
+ * idle time, mails per connection.
+ *
+ * A destination is a key (route_key): jobs with the same key go to the same servers. */
+#ifndef BARID_RELAY_POOL_H
+#define BARID_RELAY_POOL_H
+
+#include "relay/client.h"
+
+#define POOL_CONNECTIONS_MAX 500
+#define POOL_MAILS_MAX       100 /* over one connection */
+#define POOL_IDLE_MS         5000
+#define POOL_KEY_MAX         (DOMAIN_MAX + 32)
+#define POOL_BUCKETS         256
+
+struct pool_dest;
+
+/* Embedded in the job, zeroed before pool_ask. */
+struct pool_turn {
+    struct pool_dest *dest; /* NULL: neither waiting nor granted */
+    struct pool_turn *next;
+    bool is_waiting;
+    /* kept: a ready client (take it with client_own), or NULL: make one. */
+    void (*granted)(struct pool_turn *t, struct client *kept);
+};
+
+struct pool {
+    struct loop *loop;
+    uint64_t per_destination; /* set anew by a reload */
+    size_t n_held;            /* connections, and turns that may make one */
+    struct timer soon;
+    unsigned first_bucket; /* where the next round begins, so that all get their turn */
+    struct pool_dest *buckets[POOL_BUCKETS];
+};
+
+void pool_init(struct pool *p, struct loop *l, uint64_t per_destination);
+/* `granted` follows from the loop. -1 without memory. */
+int pool_ask(struct pool *p, struct span key, struct pool_turn *t);
+/* Ends a granted turn. c: a ready client to be kept for others, or NULL. */
+void pool_give(struct pool *p, struct pool_turn *t, struct client *c);
+/* Gives up a turn that is still waited for. */
+void pool_withdraw(struct pool *p, struct pool_turn *t);
+/* Says QUIT on all kept connections. */
+void pool_quit_idle(struct pool *p);
+bool pool_is_empty(const struct pool *p);
+
+#endif

@@ -1,0 +1,584 @@
+#include "relay/client.h"
+
+#include <arpa/inet.h>
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+/* One exchange: the server waits for exactly `hears` (nothing less, nothing more), then says
+ * `says`; NULL: it closes. */
+struct exchange {
+    const char *hears, *says;
+};
+
+struct row {
+    const char *name;
+    struct exchange dialog[16];
+    const char *content; /* NULL: no mail is sent */
+    uint8_t flags;
+    const char *expected; /* events in order: "ready", "0:ok 250 …" */
+};
+
+#define HELLO                                                                                      \
+    {"", "220 mx ESMTP\r\n"},                                                                      \
+    {                                                                                              \
+        "EHLO us\r\n", "250 mx\r\n"                                                                \
+    }
+#define PIPED                                                                                      \
+    {"", "220 mx ESMTP\r\n"},                                                                      \
+    {                                                                                              \
+        "EHLO us\r\n", "250-mx\r\n250 PIPELINING\r\n"                                              \
+    }
+#define MAIL     "MAIL FROM:<s@x>\r\n"
+#define RCPT_A   "RCPT TO:<a@y>\r\n"
+#define RCPT_B   "RCPT TO:<b@y>\r\n"
+#define ENVELOPE MAIL RCPT_A RCPT_B "DATA\r\n"
+#define QUIT                                                                                       \
+    {                                                                                              \
+        "QUIT\r\n", "221 bye\r\n"                                                                  \
+    }
+#define TEXT "S: x\r\n\r\nhi\r\n"
+
+static const struct row rows[] = {
+    {"step by step",
+     {HELLO,
+      {MAIL, "250 ok\r\n"},
+      {RCPT_A, "250 ok\r\n"},
+      {RCPT_B, "251 ok\r\n"},
+      {"DATA\r\n", "354 go\r\n"},
+      {TEXT ".\r\n", "250 2.0.0 kept\r\n"},
+      QUIT},
+     TEXT,
+     0,
+     "ready|0:ok 250 2.0.0 kept (in reply to end of DATA)|1:ok 250 2.0.0 kept (in reply to end of "
+     "DATA)|"
+     "ready|ended"},
+    {"pipelined",
+     {PIPED,
+      {ENVELOPE, "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n"},
+      {TEXT ".\r\n", "250 kept\r\n"},
+      QUIT},
+     TEXT,
+     0,
+     "ready|0:ok 250 kept (in reply to end of DATA)|1:ok 250 kept (in reply to end of "
+     "DATA)|ready|ended"},
+    {"HELO if EHLO is unknown",
+     {{"", "220 mx\r\n"},
+      {"EHLO us\r\n", "500 what\r\n"},
+      {"HELO us\r\n", "250 mx\r\n"},
+      {MAIL, "250 ok\r\n"},
+      {RCPT_A, "250 ok\r\n"},
+      {RCPT_B, "250 ok\r\n"},
+      {"DATA\r\n", "354 go\r\n"},
+      {TEXT ".\r\n", "250 kept\r\n"},
+      QUIT},
+     TEXT,
+     CONTENT_8BIT,
+     "ready|0:ok 250 kept (in reply to end of DATA)|1:ok 250 kept (in reply to end of "
+     "DATA)|ready|ended"},
+    {"parameters when offered",
+     {{"", "220-mx\r\n220 mx\r\n"},
+      {"EHLO us\r\n", "250-mx\r\n250-size 1000\r\n250-8bitmime\r\n250 X\r\n"},
+      {"MAIL FROM:<s@x> SIZE=12 BODY=8BITMIME\r\n", "250 ok\r\n"},
+      {RCPT_A, "250 ok\r\n"},
+      {RCPT_B, "250 ok\r\n"},
+      {"DATA\r\n", "354 go\r\n"},
+      {TEXT ".\r\n", "250 kept\r\n"},
+      QUIT},
+     TEXT,
+     CONTENT_8BIT,
+     "ready|0:ok 250 kept (in reply to end of DATA)|1:ok 250 kept (in reply to end of "
+     "DATA)|ready|ended"},
+    {"the first line of EHLO's answer is a name, not an offer",
+     {{"", "220 mx\r\n"},
+      {"EHLO us\r\n", "250 PIPELINING\r\n"},
+      {MAIL, "450 later\r\n"},
+      {"RSET\r\n", "250 ok\r\n"},
+      QUIT},
+     TEXT,
+     0,
+     "ready|0:later 450 later (in reply to MAIL FROM)|1:later 450 later (in reply to MAIL "
+     "FROM)|ready|ended"},
+    {"too large: not even asked",
+     {{"", "220 mx\r\n"}, {"EHLO us\r\n", "250-mx\r\n250 SIZE 11\r\n"}, QUIT},
+     TEXT,
+     0,
+     "ready|0:never 552 5.3.4 message of 12 octets, but HERE takes only 11|"
+     "1:never 552 5.3.4 message of 12 octets, but HERE takes only 11|ready|ended"},
+    {"size 0 is no limit",
+     {{"", "220 mx\r\n"},
+      {"EHLO us\r\n", "250-mx\r\n250 SIZE 0\r\n"},
+      {"MAIL FROM:<s@x> SIZE=12\r\n", "550 5.7.1 no\r\n"},
+      {"RSET\r\n", "250 ok\r\n"},
+      QUIT},
+     TEXT,
+     0,
+     "ready|0:never 550 5.7.1 no (in reply to MAIL FROM)|1:never 550 5.7.1 no (in reply to MAIL "
+     "FROM)|"
+     "ready|ended"},
+    {"each recipient has its verdict",
+     {HELLO,
+      {MAIL, "250 ok\r\n"},
+      {RCPT_A, "550 5.1.1 who\r\n"},
+      {RCPT_B, "250 ok\r\n"},
+      {"DATA\r\n", "354 go\r\n"},
+      {TEXT ".\r\n", "250 kept\r\n"},
+      QUIT},
+     TEXT,
+     0,
+     "ready|0:never 550 5.1.1 who (in reply to RCPT TO)|1:ok 250 kept (in reply to end of "
+     "DATA)|ready|"
+     "ended"},
+    {"552 for a recipient is 452",
+     {PIPED,
+      {ENVELOPE, "250 ok\r\n250 ok\r\n552 too many\r\n354 go\r\n"},
+      {TEXT ".\r\n", "250 kept\r\n"},
+      QUIT},
+     TEXT,
+     0,
+     "ready|1:later 552 too many (in reply to RCPT TO)|0:ok 250 kept (in reply to end of "
+     "DATA)|ready|ended"},
+    {"no recipient accepted",
+     {HELLO,
+      {MAIL, "250 ok\r\n"},
+      {RCPT_A, "550 a\r\n"},
+      {RCPT_B, "450 b\r\n"},
+      {"RSET\r\n", "250 ok\r\n"},
+      QUIT},
+     TEXT,
+     0,
+     "ready|0:never 550 a (in reply to RCPT TO)|1:later 450 b (in reply to RCPT TO)|ready|ended"},
+    {"no recipient accepted, pipelined",
+     {PIPED,
+      {ENVELOPE, "250 ok\r\n550 a\r\n550 b\r\n554 no recipients\r\n"},
+      {"RSET\r\n", "250 ok\r\n"},
+      QUIT},
+     TEXT,
+     0,
+     "ready|0:never 550 a (in reply to RCPT TO)|1:never 550 b (in reply to RCPT TO)|ready|ended"},
+    {"no recipient accepted, and yet 354",
+     {PIPED,
+      {ENVELOPE, "250 ok\r\n550 a\r\n550 b\r\n354 go\r\n"},
+      {".\r\n", "250 kept nothing\r\n"},
+      {"RSET\r\n", "250 ok\r\n"},
+      QUIT},
+     TEXT,
+     0,
+     "ready|0:never 550 a (in reply to RCPT TO)|1:never 550 b (in reply to RCPT TO)|ready|ended"},
+    {"sender refused, pipelined",
+     {PIPED, {ENVELOPE, "550 s\r\n503 x\r\n503 x\r\n503 x\r\n"}, {"RSET\r\n", "250 ok\r\n"}, QUIT},
+     TEXT,
+     0,
+     "ready|0:never 550 s (in reply to MAIL FROM)|1:never 550 s (in reply to MAIL "
+     "FROM)|ready|ended"},
+    {"DATA refused",
+     {HELLO,
+      {MAIL, "250 ok\r\n"},
+      {RCPT_A, "250 ok\r\n"},
+      {RCPT_B, "550 b\r\n"},
+      {"DATA\r\n", "451 no\r\n"},
+      {"RSET\r\n", "250 ok\r\n"},
+      QUIT},
+     TEXT,
+     0,
+     "ready|1:never 550 b (in reply to RCPT TO)|0:later 451 no (in reply to DATA)|ready|ended"},
+    {"content refused",
+     {PIPED,
+      {ENVELOPE, "250 ok\r\n250 ok\r\n550 b\r\n354 go\r\n"},
+      {TEXT ".\r\n", "554-5.7.1 sp\r\n554 5.7.1 am\r\n"},
+      QUIT},
+     TEXT,
+     0,
+     "ready|1:never 550 b (in reply to RCPT TO)|0:never 554 5.7.1 sp am (in reply to end of "
+     "DATA)|ready|"
+     "ended"},
+    {"dots are doubled",
+     {PIPED,
+      {ENVELOPE, "250 ok\r\n250 ok\r\n550 b\r\n354 go\r\n"},
+      {"..\r\n...\r\na.\r\n..b\r\n.\r\n", "250 kept\r\n"},
+      QUIT},
+     ".\r\n..\r\na.\r\n.b\r\n",
+     0 /* a wrong flag does not matter */,
+     "ready|1:never 550 b (in reply to RCPT TO)|0:ok 250 kept (in reply to end of "
+     "DATA)|ready|ended"},
+    {"damaged content is never ended: bare LF",
+     {PIPED, {ENVELOPE, "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n"}},
+     "a\n.\r\nb\r\n",
+     0,
+     "ready|ended later 451 4.3.0 the stored message is damaged; not sent to HERE"},
+    {"damaged content is never ended: no line end",
+     {PIPED, {ENVELOPE, "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n"}},
+     "a\r\nb",
+     0,
+     "ready|ended later 451 4.3.0 the stored message is damaged; not sent to HERE"},
+    /* endings */
+    {"greeting 554", {{"", "554 no\r\n"}}, NULL, 0, "ended never 554 no (in reply to connect)"},
+    {"greeting 421", {{"", "421 no\r\n"}}, NULL, 0, "ended later 421 no (in reply to connect)"},
+    {"greeting 250",
+     {{"", "250 hm\r\n"}},
+     NULL,
+     0,
+     "ended later HERE answers out of step or not in SMTP (awaited: reply to connect)"},
+    {"no SMTP",
+     {{"", "SSH-2.0-x\r\n"}},
+     NULL,
+     0,
+     "ended later HERE answers out of step or not in SMTP (awaited: reply to connect)"},
+    {"EHLO and HELO refused",
+     {{"", "220 x\r\n"}, {"EHLO us\r\n", "550 a\r\n"}, {"HELO us\r\n", "550 b\r\n"}},
+     NULL,
+     0,
+     "ended never 550 b (in reply to HELO)"},
+    {"EHLO 4xx",
+     {{"", "220 x\r\n"}, {"EHLO us\r\n", "450 a\r\n"}},
+     NULL,
+     0,
+     "ended later 450 a (in reply to EHLO)"},
+    {"closed before the greeting",
+     {{"", NULL}},
+     NULL,
+     0,
+     "ended later connection to HERE: closed by the server (awaited: reply to connect)"},
+    {"closed instead of an answer to MAIL",
+     {HELLO, {MAIL, NULL}},
+     TEXT,
+     0,
+     "ready|ended untouched connection to HERE: closed by the server (awaited: reply to MAIL "
+     "FROM)"},
+    {"closed in the middle",
+     {HELLO, {MAIL, "250 ok\r\n"}, {RCPT_A, "550 a\r\n"}, {RCPT_B, NULL}},
+     TEXT,
+     0,
+     "ready|0:never 550 a (in reply to RCPT TO)|"
+     "ended later connection to HERE: closed by the server (awaited: reply to RCPT TO)"},
+    {"closed after the dot",
+     {PIPED, {ENVELOPE, "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n"}, {TEXT ".\r\n", NULL}},
+     TEXT,
+     0,
+     "ready|ended later connection to HERE: closed by the server (awaited: reply to end of DATA)"},
+    {"421 for MAIL",
+     {HELLO, {MAIL, "421 4.3.2 bye\r\n"}},
+     TEXT,
+     0,
+     "ready|ended untouched 421 4.3.2 bye (in reply to MAIL FROM)"},
+    {"421 for RCPT",
+     {PIPED, {ENVELOPE, "250 ok\r\n250 ok\r\n421 bye\r\n"}},
+     TEXT,
+     0,
+     "ready|ended later 421 bye (in reply to RCPT TO)"},
+    {"421 after the dot",
+     {PIPED, {ENVELOPE, "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n"}, {TEXT ".\r\n", "421 bye\r\n"}},
+     TEXT,
+     0,
+     "ready|ended later 421 bye (in reply to end of DATA)"},
+    {"answers before the questions",
+     {{"", "220 mx\r\n250 ok\r\n"}},
+     NULL,
+     0,
+     "ended later HERE answers out of step or not in SMTP (awaited: reply to connect)"},
+    {"the delivery is confirmed before the content was sent",
+     {PIPED, {ENVELOPE, "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n250 kept\r\n"}},
+     TEXT,
+     0,
+     "ready|ended later HERE answers out of step or not in SMTP (awaited: reply to content)"},
+    {"2xx for DATA",
+     {PIPED, {ENVELOPE, "250 ok\r\n250 ok\r\n250 ok\r\n250 go\r\n"}},
+     TEXT,
+     0,
+     "ready|ended later HERE answers out of step or not in SMTP (awaited: reply to DATA)"},
+    {"354 for RCPT",
+     {PIPED, {ENVELOPE, "250 ok\r\n354 ok\r\n250 ok\r\n250 go\r\n"}},
+     TEXT,
+     0,
+     "ready|ended later HERE answers out of step or not in SMTP (awaited: reply to RCPT TO)"},
+    {"354 for the dot",
+     {PIPED,
+      {ENVELOPE, "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n"},
+      {TEXT ".\r\n", "354 more\r\n"}},
+     TEXT,
+     0,
+     "ready|ended later HERE answers out of step or not in SMTP (awaited: reply to end of DATA)"},
+    {"RSET refused",
+     {HELLO, {MAIL, "450 a\r\n"}, {"RSET\r\n", "500 x\r\n"}},
+     TEXT,
+     0,
+     "ready|0:later 450 a (in reply to MAIL FROM)|1:later 450 a (in reply to MAIL FROM)|"
+     "ended later 500 x (in reply to RSET)"},
+};
+
+/* --- the two sides --- */
+
+struct side {
+    const struct row *row;
+    struct loop *loop;
+    struct client *client;
+    struct client_mail mail;
+    int listener, fd; /* of the server */
+    size_t at;        /* exchanges done */
+    char heard[300000], unsaid[1024], events[4096];
+    size_t n_heard, n_unsaid, n_events, step; /* step: octets said at once */
+    uint16_t port;
+    bool is_over, is_closing;
+};
+
+static void event(struct side *s, const char *text, struct span more)
+{
+    if (s->n_events > 0)
+        s->events[s->n_events++] = '|';
+    s->n_events += (size_t)snprintf(s->events + s->n_events, 1000, "%s%s%.*s", text,
+                                    more.n > 0 ? " " : "", (int)more.n, more.n > 0 ? more.p : "");
+}
+
+static void on_ready(void *owner)
+{
+    struct side *s = owner;
+    event(s, "ready", SPAN(""));
+    if (s->row->content != NULL && client_mails(s->client) == 0)
+        client_send(s->client, &s->mail);
+    else
+        client_quit(s->client);
+}
+
+static void on_result(void *owner, size_t rcpt, enum verdict v, struct span text)
+{
+    static const char *const words[] = {"ok", "later", "never"};
+    char head[16];
+    snprintf(head, sizeof head, "%zu:%s", rcpt, words[v]);
+    event(owner, head, text);
+}
+
+static void on_ended(void *owner, const struct client_end *e)
+{
+    struct side *s = owner;
+    if (span_starts(e->text, SPAN("the connection was closed as planned")))
+        event(s, "ended", SPAN(""));
+    else if (e->is_untouched)
+        event(s, "ended untouched", e->text);
+    else
+        event(s, e->verdict == VERDICT_NEVER ? "ended never" : "ended later", e->text);
+    client_free(s->client);
+    s->client = NULL;
+    s->is_over = true;
+}
+
+static const struct client_ops ops = {.ready = on_ready, .result = on_result, .ended = on_ended};
+
+static void listen_somewhere(struct side *s)
+{
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t n = sizeof in;
+    s->listener = socket(AF_INET, SOCK_STREAM, 0);
+    cr_assert_eq(bind(s->listener, (struct sockaddr *)&in, n), 0);
+    cr_assert_eq(listen(s->listener, 1), 0);
+    cr_assert_eq(getsockname(s->listener, (struct sockaddr *)&in, &n), 0);
+    s->port = ntohs(in.sin_port);
+    s->fd = -1;
+}
+
+/* Without the delays of Nagle: what is said octet by octet goes out so. */
+static void accept_client(struct side *s)
+{
+    int on = 1;
+    s->fd = accept4(s->listener, NULL, NULL, SOCK_NONBLOCK);
+    setsockopt(s->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+static void server_hears(struct side *s)
+{
+    ssize_t n = recv(s->fd, s->heard + s->n_heard, sizeof s->heard - s->n_heard, MSG_DONTWAIT);
+    s->n_heard += n > 0 ? (size_t)n : 0;
+    const struct exchange *x = &s->row->dialog[s->at];
+    if (x->hears == NULL || s->n_unsaid > 0 || s->n_heard < strlen(x->hears))
+        return;
+    struct span heard = {s->heard, s->n_heard};
+    cr_expect(span_eq(heard, span_of(x->hears)), "%s: heard %.*s", s->row->name, (int)heard.n,
+              heard.p);
+    s->n_heard = 0;
+    s->at++;
+    if (x->says == NULL) {
+        s->is_closing = true;
+        return;
+    }
+    s->n_unsaid = strlen(x->says);
+    memcpy(s->unsaid, x->says, s->n_unsaid);
+}
+
+static void server_says(struct side *s)
+{
+    size_t n = s->n_unsaid < s->step ? s->n_unsaid : s->step;
+    if (n > 0)
+        (void)!send(s->fd, s->unsaid, n, MSG_NOSIGNAL);
+    memmove(s->unsaid, s->unsaid + n, s->n_unsaid - n);
+    s->n_unsaid -= n;
+    if (s->is_closing && s->fd >= 0) {
+        close(s->fd);
+        s->fd = -1;
+    }
+}
+
+/* Runs until the client has ended; returns the events, with the server's address as HERE. */
+static const char *play(struct side *s, const struct client_times *times)
+{
+    static char out[4096];
+    struct netaddr to = {.octets = {127, 0, 0, 1}, .n = 4, .port = s->port};
+    struct client_params params = {s->loop, &to, SPAN("mx"), SPAN("us"), times};
+    char here[CLIENT_REMOTE];
+    client_format_remote(here, params.host, &to);
+    s->client = client_connect(&params, &ops, s);
+    accept_client(s);
+    for (int turn = 0; turn < 20000 && !s->is_over; turn++) {
+        loop_turn(s->loop, s->fd >= 0 && times == &client_times_default ? 0 : 20);
+        if (s->fd < 0)
+            continue;
+        server_hears(s);
+        server_says(s);
+    }
+    cr_expect(s->is_over, "%s: it does not end", s->row->name);
+    client_free(s->client);
+    size_t n = 0;
+    for (const char *p = s->events; p < s->events + s->n_events && n < sizeof out - 100;) {
+        if (strncmp(p, here, strlen(here)) == 0) {
+            n += (size_t)snprintf(out + n, 8, "HERE");
+            p += strlen(here);
+        } else {
+            out[n++] = *p++;
+        }
+    }
+    out[n] = '\0';
+    return out;
+}
+
+static void check(const struct row *row, size_t step, const struct client_times *times)
+{
+    static const struct span rcpts[] = {{"a@y", 3}, {"b@y", 3}};
+    struct side *s = calloc(1, sizeof *s);
+    *s = (struct side){.row = row, .loop = loop_new(), .step = step};
+    s->mail = (struct client_mail){.sender = SPAN("s@x"),
+                                   .rcpts = rcpts,
+                                   .n_rcpts = 2,
+                                   .flags = row->flags,
+                                   .content = span_of(row->content),
+                                   .fd = -1};
+    s->mail.size = s->mail.content.n;
+    listen_somewhere(s);
+    const char *got = play(s, times);
+    cr_expect_str_eq(got, row->expected, "%s by %zu: %s", row->name, step, got);
+    close(s->listener);
+    if (s->fd >= 0)
+        close(s->fd);
+    loop_free(s->loop);
+    free(s);
+}
+
+Test(client, whole_replies)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        check(&rows[i], 1024, &client_times_default);
+}
+
+Test(client, replies_octet_by_octet)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (strstr(rows[i].name, "before") == NULL) /* these are about what comes at once */
+            check(&rows[i], 1, &client_times_default);
+}
+
+Test(client, time_outs)
+{
+    static const struct client_times times = {.connect_ms = 5000,
+                                              .greeting_ms = 30,
+                                              .command_ms = 30,
+                                              .data_ms = 30,
+                                              .chunk_ms = 30,
+                                              .final_ms = 30,
+                                              .quit_ms = 30};
+    static const struct row silent[] = {
+        {"no greeting",
+         {{NULL, NULL}},
+         NULL,
+         0,
+         "ended later connection to HERE: timed out (awaited: reply to connect)"},
+        {"no EHLO",
+         {{"", "220 x\r\n"}, {NULL, NULL}},
+         NULL,
+         0,
+         "ended later connection to HERE: timed out (awaited: reply to EHLO)"},
+        {"no answer to the dot",
+         {PIPED, {ENVELOPE, "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n"}, {NULL, NULL}},
+         TEXT,
+         0,
+         "ready|ended later connection to HERE: timed out (awaited: reply to end of DATA)"},
+        {"no answer to QUIT", {HELLO, {NULL, NULL}}, NULL, 0, "ready|ended"},
+    };
+    for (size_t i = 0; i < sizeof silent / sizeof silent[0]; i++)
+        check(&silent[i], 1024, &times);
+}
+
+Test(client, nobody_there)
+{
+    struct side *s = calloc(1, sizeof *s);
+    struct row row = {.name = "nobody"};
+    *s = (struct side){.row = &row, .loop = loop_new()};
+    listen_somewhere(s);
+    close(s->listener);
+    s->listener = -1;
+    const char *got = play(s, &client_times_default);
+    cr_expect_str_eq(got, "ended later connect to HERE: connection refused", "%s", got);
+    loop_free(s->loop);
+    free(s);
+}
+
+/* A message larger than any buffer comes from the descriptor in pieces, as the server takes them.
+ */
+Test(client, large_content_from_a_descriptor)
+{
+    static const struct row row = {
+        "large",
+        {PIPED, {ENVELOPE, "250 ok\r\n250 ok\r\n550 b\r\n354 go\r\n"}, {NULL, NULL}},
+        TEXT,
+        0,
+        NULL};
+    static const struct span rcpts[] = {{"a@y", 3}, {"b@y", 3}};
+    struct side *s = calloc(1, sizeof *s);
+    *s = (struct side){.row = &row, .loop = loop_new(), .step = 1024};
+    char path[] = "/tmp/barid-test-XXXXXX";
+    int fd = mkstemp(path);
+    unlink(path);
+    size_t size = 0, stuffed = 0;
+    for (int i = 0; size < 250000; i++) {
+        const char *line = i % 3 == 0 ? ".dotted\r\n" : "line of text\r\n";
+        cr_assert_eq(write(fd, line, strlen(line)), (ssize_t)strlen(line));
+        size += strlen(line);
+        stuffed += strlen(line) + (i % 3 == 0 ? 1U : 0U);
+    }
+    s->mail = (struct client_mail){
+        .sender = SPAN(""), .rcpts = rcpts, .n_rcpts = 2, .size = size, .fd = fd};
+    s->mail.sender = SPAN("s@x");
+    listen_somewhere(s);
+    struct netaddr to = {.octets = {127, 0, 0, 1}, .n = 4, .port = s->port};
+    struct client_params params = {s->loop, &to, SPAN("mx"), SPAN("us"), &client_times_default};
+    s->client = client_connect(&params, &ops, s);
+    accept_client(s);
+    for (int turn = 0; turn < 20000 && s->n_heard < stuffed + 3; turn++) {
+        loop_turn(s->loop, 0);
+        server_hears(s);
+        server_says(s);
+    }
+    cr_assert_eq(s->n_heard, stuffed + 3, "%zu of %zu", s->n_heard, stuffed);
+    const char *in = s->heard;
+    for (int i = 0; in < s->heard + stuffed; i++) {
+        const char *line = i % 3 == 0 ? "..dotted\r\n" : "line of text\r\n";
+        cr_assert_eq(memcmp(in, line, strlen(line)), 0, "line %d", i);
+        in += strlen(line);
+    }
+    cr_expect_eq(memcmp(in, ".\r\n", 3), 0);
+    client_free(s->client);
+    close(s->fd);
+    close(s->listener);
+    close(fd);
+    loop_free(s->loop);
+    free(s);
+}

@@ -1,0 +1,464 @@
+#include "relay/plan.h"
+
+#include "common/pack.h"
+
+#include <criterion/criterion.h>
+
+static struct config *config(const char *text)
+{
+    struct config_problems problems = {0};
+    char whole[2048];
+    snprintf(whole, sizeof whole, "hostname = us.example\n[listen smtp]\naddress = 0.0.0.0:25\n%s",
+             text);
+    struct config *c = config_parse(span_of(whole), "test", &problems);
+    cr_assert_not_null(c, "%s", problems.n > 0 ? problems.list[0].text : "no memory");
+    config_problems_free(&problems);
+    return c;
+}
+
+/* "10 a.example, 20 b.example" as records; "0 ." is null MX. */
+static struct span mx_records(const char *text)
+{
+    static char room[LIST_MAX];
+    struct packer w = packer_on(room, sizeof room);
+    struct span left = span_of(text);
+    while (left.n > 0) {
+        struct span one = span_trim(span_cut(&left, ','));
+        uint64_t preference;
+        cr_assert_eq(span_u64(span_cut(&one, ' '), &preference), 0);
+        pack_uint(&w, preference, 2);
+        pack_bytes(&w, span_eq(one, SPAN(".")) ? SPAN("") : one);
+    }
+    return packer_span(&w);
+}
+
+static struct span addr_records(const char *text)
+{
+    static char room[LIST_MAX];
+    struct packer w = packer_on(room, sizeof room);
+    struct span left = span_of(text);
+    while (left.n > 0) {
+        struct netaddr a;
+        struct span one = span_trim(span_cut(&left, ','));
+        if (span_starts(one, SPAN("mapped"))) {
+            pack_bytes(&w, SPAN("\0\0\0\0\0\0\0\0\0\0\xff\xff\x7f\0\0\1"));
+            continue;
+        }
+        cr_assert_eq(netaddr_parse(one, &a), 0);
+        pack_bytes(&w, (struct span){(const char *)a.octets, a.n});
+    }
+    return packer_span(&w);
+}
+
+/* The world: answers of the DNS and what servers say. A line is "NAME KIND VERDICT DATA". */
+struct fact {
+    const char *name;
+    enum verdict verdict;
+    const char *data;
+};
+
+struct world {
+    const char *config;
+    const char *domain;
+    enum verdict mx_verdict;
+    const char *mx;
+    struct fact hosts[20]; /* addresses of hosts; none said: TRY_LATER */
+    const char *refused;   /* addresses with a 5xx greeting; others cannot be reached */
+    const char *tried;     /* expected: all that was connected to, in order */
+    enum verdict verdict;  /* expected */
+    const char *text;      /* expected to begin so */
+};
+
+static enum verdict look_up(const struct world *w, const char *host, struct span *addresses)
+{
+    *addresses = SPAN("");
+    for (const struct fact *f = w->hosts; f->name != NULL; f++)
+        if (strcmp(f->name, host) == 0) {
+            *addresses = addr_records(f->data);
+            return f->verdict;
+        }
+    return VERDICT_TRY_LATER;
+}
+
+static void note_try(char *tried, size_t cap, const struct plan *p)
+{
+    char address[NETADDR_TEXT];
+    size_t n = strlen(tried);
+    netaddr_format_port(address, &p->to);
+    snprintf(tried + n, cap - n, "%s%s/%s", n > 0 ? " " : "", p->host, address);
+}
+
+static void go(const struct world *w, struct plan *p, char *tried, size_t cap)
+{
+    static const struct netaddr own = {.octets = {203, 0, 113, 9}, .n = 4};
+    struct config *c = config(w->config);
+    struct plan_scope scope = {c, &own, 1};
+    struct span addresses;
+    char ip[NETADDR_TEXT];
+    tried[0] = '\0';
+    plan_begin(p, &scope, span_of(w->domain));
+    for (int guard = 0; guard < 200; guard++) {
+        enum plan_step step = plan_next(p);
+        if (step == PLAN_OVER)
+            break;
+        if (step == PLAN_ASK_MX) {
+            cr_expect_str_eq(p->domain, w->domain);
+            plan_take_mx(p, &scope, w->mx_verdict, mx_records(w->mx));
+        } else if (step == PLAN_ASK_ADDR) {
+            enum verdict v = look_up(w, p->host, &addresses);
+            plan_take_addr(p, &scope, v, addresses);
+        } else {
+            note_try(tried, cap, p);
+            netaddr_format(ip, &p->to);
+            bool is_refused = w->refused != NULL && strstr(w->refused, ip) != NULL;
+            plan_refused(p, is_refused ? VERDICT_NEVER : VERDICT_TRY_LATER,
+                         is_refused ? SPAN("554 go away") : SPAN("connection refused"));
+        }
+    }
+    cr_expect_eq(p->step, PLAN_OVER, "%s: it does not end", w->domain);
+    config_free(c);
+}
+
+#define LATER VERDICT_TRY_LATER
+#define NEVER VERDICT_NEVER
+#define OK    VERDICT_OK
+
+static const struct world rows[] = {
+    {"",
+     "d.example",
+     OK,
+     "20 b.x, 10 a.x",
+     {{"a.x", OK, "192.0.2.1"}, {"b.x", OK, "192.0.2.2"}},
+     NULL,
+     "a.x/192.0.2.1:25 b.x/192.0.2.2:25",
+     LATER,
+     "connection refused"},
+    {"[relay]\nport = 2525\n",
+     "d.example",
+     OK,
+     "10 a.x",
+     {{"a.x", OK, "2001:db8::1"}},
+     NULL,
+     "a.x/[2001:db8::1]:2525",
+     LATER,
+     "connection refused"},
+    /* what the DNS says about the domain */
+    {"", "d.example", NEVER, "", {{0}}, NULL, "", NEVER, "550 5.1.2"},
+    {"", "d.example", LATER, "", {{0}}, NULL, "", LATER, "451 4.4.3"},
+    {"", "d.example", (enum verdict)77, "", {{0}}, NULL, "", LATER, "451 4.4.3"},
+    {"", "d.example", OK, "0 .", {{0}}, NULL, "", NEVER, "556 5.1.10"},
+    {"", "d.example", OK, "0 ., 5 .", {{0}}, NULL, "", LATER, "451 4.4.4"},
+    {"",
+     "d.example",
+     OK,
+     "0 ., 5 a.x",
+     {{"a.x", OK, "192.0.2.1"}},
+     NULL,
+     "a.x/192.0.2.1:25",
+     LATER,
+     ""},
+    /* no MX: the domain itself */
+    {"",
+     "d.example",
+     OK,
+     "",
+     {{"d.example", OK, "192.0.2.1"}},
+     NULL,
+     "d.example/192.0.2.1:25",
+     LATER,
+     ""},
+    {"", "d.example", OK, "", {{"d.example", OK, ""}}, NULL, "", NEVER, "550 5.4.4"},
+    {"", "d.example", OK, "", {{"d.example", NEVER, ""}}, NULL, "", NEVER, "550 5.4.4"},
+    {"", "d.example", OK, "", {{"d.example", LATER, ""}}, NULL, "", LATER, "451 4.4.3"},
+    /* MX hosts without addresses */
+    {"",
+     "d.example",
+     OK,
+     "1 a.x, 2 b.x",
+     {{"a.x", NEVER, ""}, {"b.x", OK, "192.0.2.2"}},
+     NULL,
+     "b.x/192.0.2.2:25",
+     LATER,
+     "connection refused"},
+    {"",
+     "d.example",
+     OK,
+     "1 a.x, 2 b.x",
+     {{"a.x", NEVER, ""}, {"b.x", OK, ""}},
+     NULL,
+     "",
+     LATER,
+     "451 4.4.4"},
+    {"",
+     "d.example",
+     OK,
+     "1 a.x, 2 b.x",
+     {{"a.x", LATER, ""}, {"b.x", OK, ""}},
+     NULL,
+     "",
+     LATER,
+     "451 4.4.3"},
+    /* addresses that an MX may not lead to */
+    {"",
+     "d.example",
+     OK,
+     "1 a.x",
+     {{"a.x", OK, "127.0.0.1, ::1, 0.0.0.0, 169.254.1.1, mapped"}},
+     NULL,
+     "",
+     NEVER,
+     "554 5.4.4"},
+    {"",
+     "d.example",
+     OK,
+     "1 a.x",
+     {{"a.x", OK, "127.0.0.1, 192.0.2.1"}},
+     NULL,
+     "a.x/192.0.2.1:25",
+     LATER,
+     ""},
+    {"",
+     "d.example",
+     OK,
+     "1 a.x, 2 b.x",
+     {{"a.x", OK, "127.0.0.1"}, {"b.x", LATER, ""}},
+     NULL,
+     "",
+     LATER,
+     "451 4.4.3"},
+    {"",
+     "d.example",
+     OK,
+     "1 a.x, 2 b.x",
+     {{"a.x", OK, "127.0.0.1"}, {"b.x", NEVER, ""}},
+     NULL,
+     "",
+     LATER,
+     "451 4.4.4"},
+    {"", "d.example", OK, "", {{"d.example", OK, "127.0.0.1"}}, NULL, "", NEVER, "554 5.4.4"},
+    {"[relay]\nnever_connect_to = none\n",
+     "d.example",
+     OK,
+     "1 a.x",
+     {{"a.x", OK, "127.0.0.1"}},
+     NULL,
+     "a.x/127.0.0.1:25",
+     LATER,
+     ""},
+    {"", "[192.0.2.1]", OK, "", {{0}}, NULL, "/192.0.2.1:25", LATER, ""},
+    {"", "[IPv6:2001:db8::1]", OK, "", {{0}}, NULL, "/[2001:db8::1]:25", LATER, ""},
+    {"", "[127.0.0.1]", OK, "", {{0}}, NULL, "", NEVER, "554 5.4.4"},
+    {"", "[IPv6:::ffff:127.0.0.1]", OK, "", {{0}}, NULL, "", NEVER, "554 5.4.4"},
+    {"", "[x]", OK, "", {{0}}, NULL, "", NEVER, "553 5.1.3"},
+    /* ourselves, by name and by address */
+    {"",
+     "d.example",
+     OK,
+     "1 us.example",
+     {{"us.example", OK, "192.0.2.1"}},
+     NULL,
+     "",
+     NEVER,
+     "554 5.4.6"},
+    {"", "d.example", OK, "1 a.x", {{"a.x", OK, "203.0.113.9"}}, NULL, "", NEVER, "554 5.4.6"},
+    {"",
+     "d.example",
+     OK,
+     "1 a.x, 2 us.example, 2 b.x, 3 c.x",
+     {{"a.x", OK, "192.0.2.1"}, {"b.x", OK, "192.0.2.2"}, {"c.x", OK, "192.0.2.3"}},
+     NULL,
+     "a.x/192.0.2.1:25",
+     LATER,
+     "connection refused"},
+    {"",
+     "d.example",
+     OK,
+     "1 a.x, 2 b.x, 3 c.x",
+     {{"a.x", OK, "192.0.2.1"}, {"b.x", OK, "203.0.113.9"}, {"c.x", OK, "192.0.2.3"}},
+     NULL,
+     "a.x/192.0.2.1:25",
+     LATER,
+     "connection refused"},
+    {"",
+     "d.example",
+     OK,
+     "1 a.x, 2 us.example",
+     {{"a.x", NEVER, ""}},
+     NULL,
+     "",
+     LATER,
+     "451 4.4.4"},
+    {"[relay]\nport = 26\n",
+     "d.example",
+     OK,
+     "1 a.x",
+     {{"a.x", OK, "203.0.113.9"}},
+     NULL,
+     "a.x/203.0.113.9:26",
+     LATER,
+     ""},
+    /* refusals */
+    {"",
+     "d.example",
+     OK,
+     "1 a.x, 2 b.x",
+     {{"a.x", OK, "192.0.2.1"}, {"b.x", OK, "192.0.2.2"}},
+     "192.0.2.1 192.0.2.2",
+     "a.x/192.0.2.1:25 b.x/192.0.2.2:25",
+     NEVER,
+     "554 go away"},
+    {"",
+     "d.example",
+     OK,
+     "1 a.x, 2 b.x",
+     {{"a.x", OK, "192.0.2.1"}, {"b.x", OK, "192.0.2.2"}},
+     "192.0.2.2",
+     "a.x/192.0.2.1:25 b.x/192.0.2.2:25",
+     LATER,
+     "554 go away"},
+    {"",
+     "d.example",
+     OK,
+     "1 a.x, 2 b.x",
+     {{"a.x", OK, "192.0.2.1"}, {"b.x", LATER, ""}},
+     "192.0.2.1",
+     "a.x/192.0.2.1:25",
+     LATER,
+     "554 go away"},
+    /* at most five */
+    {"",
+     "d.example",
+     OK,
+     "1 a.x, 2 b.x, 3 c.x, 4 d.x, 5 e.x, 6 f.x",
+     {{"a.x", OK, "192.0.2.1"},
+      {"b.x", OK, "192.0.2.2"},
+      {"c.x", OK, "192.0.2.3"},
+      {"d.x", OK, "192.0.2.4"},
+      {"e.x", OK, "192.0.2.5"},
+      {"f.x", OK, "192.0.2.6"}},
+     "192.0.2.",
+     "a.x/192.0.2.1:25 b.x/192.0.2.2:25 c.x/192.0.2.3:25 d.x/192.0.2.4:25 e.x/192.0.2.5:25",
+     LATER,
+     "connection refused"},
+    /* routes */
+    {"[relay]\nsmarthost = smtp://relay.x:587\n",
+     "d.example",
+     NEVER,
+     "",
+     {{"relay.x", OK, "127.0.0.1"}},
+     NULL,
+     "relay.x/127.0.0.1:587",
+     LATER,
+     "connection refused"},
+    {"[relay]\nsmarthost = smtp://relay.x\n[route d.example]\nto = smtp://10.0.0.1:26\n",
+     "d.example",
+     NEVER,
+     "",
+     {{0}},
+     "10.0.0.1",
+     "/10.0.0.1:26",
+     LATER,
+     ""},
+    {"[relay]\nsmarthost = smtp://relay.x\n",
+     "d.example",
+     NEVER,
+     "",
+     {{"relay.x", NEVER, ""}},
+     NULL,
+     "",
+     LATER,
+     "451 4.4.4"},
+};
+
+Test(plan, rows)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct world *w = &rows[i];
+        struct plan p;
+        char tried[1024];
+        bool is_same_refusal = w->refused == NULL || strcmp(w->refused, "192.0.2.") != 0;
+        go(w, &p, tried, sizeof tried);
+        cr_expect_str_eq(tried, w->tried, "row %zu: tried %s", i, tried);
+        cr_expect_eq(p.verdict, w->verdict, "row %zu: %d %s", i, (int)p.verdict, p.text);
+        if (is_same_refusal)
+            cr_expect(span_starts(span_of(p.text), span_of(w->text)), "row %zu: %s", i, p.text);
+    }
+}
+
+Test(plan, equal_preferences_are_shuffled)
+{
+    static const struct world w = {"",
+                                   "d.example",
+                                   OK,
+                                   "5 a.x, 5 b.x, 5 c.x, 1 z.x",
+                                   {{"a.x", OK, "192.0.2.1"},
+                                    {"b.x", OK, "192.0.2.2"},
+                                    {"c.x", OK, "192.0.2.3"},
+                                    {"z.x", OK, "192.0.2.9"}},
+                                   NULL,
+                                   NULL,
+                                   LATER,
+                                   NULL};
+    unsigned seen = 0;
+    for (int i = 0; i < 200; i++) {
+        struct plan p;
+        char tried[1024];
+        go(&w, &p, tried, sizeof tried);
+        cr_assert(strncmp(tried, "z.x/", 4) == 0);
+        seen |= 1U << (tried[17] - 'a');
+    }
+    cr_expect_eq(seen, 7, "each was first at least once: %u", seen);
+}
+
+Test(plan, families_take_turns)
+{
+    static const struct world w = {
+        "",
+        "d.example",
+        OK,
+        "1 a.x",
+        {{"a.x", OK, "2001:db8::1, 2001:db8::2, 2001:db8::3, 2001:db8::4, 2001:db8::5, 192.0.2.1"}},
+        NULL,
+        NULL,
+        LATER,
+        NULL};
+    struct plan p;
+    char tried[1024];
+    go(&w, &p, tried, sizeof tried);
+    cr_expect_not_null(strstr(tried, "192.0.2.1"), "%s", tried);
+}
+
+Test(plan, damaged_answers_are_undecided)
+{
+    static const struct {
+        struct span hosts;
+    } damaged[] = {
+        {{"\0", 1}}, {{"\0\1\5\0\0\0a", 7}}, {{"\0\1\1\0\0\0\n", 7}}, {{"\0\1\0\0\0\0x", 7}}};
+    struct config *c = config("");
+    struct plan_scope scope = {c, NULL, 0};
+    for (size_t i = 0; i < sizeof damaged / sizeof damaged[0]; i++) {
+        struct plan p;
+        plan_begin(&p, &scope, SPAN("d.example"));
+        plan_take_mx(&p, &scope, OK, damaged[i].hosts);
+        cr_expect_eq(plan_next(&p), PLAN_OVER);
+        cr_expect_eq(p.verdict, LATER, "%zu", i);
+        plan_begin(&p, &scope, SPAN("d.example"));
+        plan_take_mx(&p, &scope, OK, SPAN(""));
+        cr_expect_eq(plan_next(&p), PLAN_ASK_ADDR);
+        plan_take_addr(&p, &scope, OK, damaged[i].hosts);
+        cr_expect_eq(plan_next(&p), PLAN_OVER);
+        cr_expect_eq(p.verdict, LATER, "%zu", i);
+    }
+    config_free(c);
+}
+
+Test(plan, a_route_with_tls_waits_for_a_version_that_can)
+{
+    struct config c = {
+        .relay = {.smarthost = {.is_tls = true, .host = (char[]){"relay.x"}, .port = 465}}};
+    struct plan_scope scope = {&c, NULL, 0};
+    struct plan p;
+    plan_begin(&p, &scope, SPAN("d.example"));
+    cr_expect_eq(plan_next(&p), PLAN_OVER);
+    cr_expect_eq(p.verdict, LATER);
+}
