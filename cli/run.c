@@ -9,10 +9,11 @@
 
 static int refuse(const struct cli *cli, const struct config_problems *p)
 {
-    for (size_t i = 0; i < p->n; i++)
+    for (size_t i = 0; i < p->n && !cli->is_json; i++)
         fprintf(stderr, "%s:%zu: %s%s\n", cli->config_file, p->list[i].line,
                 p->list[i].is_warning ? "warning: " : "", p->list[i].text);
-    return cli_fail(cli, "%s has errors, nothing was started", cli->config_file);
+    return cli_fail(cli, "%s has errors, nothing was started: 'barid check' lists them",
+                    cli->config_file);
 }
 
 static int become_parent(const struct cli *cli)
