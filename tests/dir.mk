@@ -1,2 +1,3 @@
 # Programs that only tests use.
 include tests/load/dir.mk
+include tests/fuzz/dir.mk

@@ -1,0 +1,204 @@
+#include "smtpd/body.h"
+#include "smtpd/session.h"
+#include "tests/fuzz/fuzz.h"
+
+#define OCTETS_MAX (1U << 20)
+
+struct result {
+    char *out;
+    size_t n, taken;
+    bool is_over;
+    enum body_problem problem;
+};
+
+static struct result read_body(struct span in, size_t piece)
+{
+    struct body b;
+    struct result r = {.out = malloc(2 * in.n + 16)};
+    body_begin(&b, OCTETS_MAX, 100, false);
+    while (in.n > r.taken && !body_is_over(&b)) {
+        struct span left = span_from(in, r.taken);
+        left.n = left.n < piece ? left.n : piece;
+        size_t n_out = 0;
+        char *room = malloc(body_room(&b, left.n) + 1); /* exact, for the address sanitizer */
+        r.taken += body_take(&b, left, room, &n_out);
+        memcpy(r.out + r.n, room, n_out);
+        r.n += n_out;
+        free(room);
+    }
+    r.is_over = body_is_over(&b);
+    r.problem = b.problem;
+    return r;
+}
+
+/* RFC 5321 4.1.1.4 and 4.5.2 in the plainest form: where it ends, and what it holds. */
+static size_t reference(struct span in, char *out, size_t *n_out, bool *is_over, bool *is_bad)
+{
+    size_t end = in.n;
+    *is_over = in.n >= 3 && memcmp(in.p, ".\r\n", 3) == 0;
+    if (*is_over)
+        end = 0;
+    for (size_t i = 0; i + 5 <= in.n && !*is_over; i++)
+        if (memcmp(in.p + i, "\r\n.\r\n", 5) == 0) {
+            end = i + 2;
+            *is_over = true;
+        }
+    *n_out = 0;
+    *is_bad = false;
+    for (size_t i = 0; i < end; i++) {
+        bool at_start = i == 0 || (i >= 2 && in.p[i - 2] == '\r' && in.p[i - 1] == '\n');
+        bool is_cr = in.p[i] == '\r', is_lf = in.p[i] == '\n';
+        if ((is_cr && i + 1 < in.n && in.p[i + 1] != '\n') || in.p[i] == '\0' ||
+            (is_lf && (i == 0 || in.p[i - 1] != '\r')))
+            *is_bad = true;
+        if (!(at_start && in.p[i] == '.'))
+            out[(*n_out)++] = in.p[i];
+    }
+    return *is_over ? end + 3 : in.n;
+}
+
+void fuzz_body(struct span in)
+{
+    bool is_over, is_bad;
+    size_t n;
+    char *expected = malloc(in.n + 1);
+    size_t taken = reference(in, expected, &n, &is_over, &is_bad);
+    for (size_t piece = 1; piece <= in.n + 1; piece = piece < 4 ? piece + 1 : piece * 5) {
+        struct result r = read_body(in, piece);
+        fuzz_check(r.is_over == is_over, "body: the end is elsewhere");
+        fuzz_check(!is_over || r.taken == taken, "body: took another number of octets");
+        fuzz_check(!is_over || !is_bad || r.problem != BODY_FINE, "body: took damaged content");
+        if (is_over && r.problem == BODY_FINE)
+            fuzz_check(r.n == n && memcmp(r.out, expected, n) == 0, "body: other content");
+        free(r.out);
+    }
+    free(expected);
+}
+
+/* --- a whole session, with a world that answers by the octets themselves --- */
+
+struct world {
+    struct session *session;
+    ipc_answer_fn *fn;
+    void *arg;
+    bool is_open; /* the last question was a QUEUE_OPEN */
+    bool is_over;
+    uint64_t tags;
+    unsigned moods; /* which answers come, one bit each */
+};
+
+static int world_write(void *client, struct span s)
+{
+    (void)client;
+    fuzz_check(s.n >= 2 && memcmp(s.p + s.n - 2, "\r\n", 2) == 0, "session: half a reply");
+    return 0;
+}
+
+static void world_finish(void *client)
+{
+    ((struct world *)client)->is_over = true;
+}
+
+static void world_resume(void *client)
+{
+    (void)client;
+}
+
+static uint64_t ask(struct world *w, ipc_answer_fn *fn, void *arg, bool is_open)
+{
+    fuzz_check(w->fn == NULL, "session: two questions at once");
+    w->fn = fn;
+    w->arg = arg;
+    w->is_open = is_open;
+    return ++w->tags;
+}
+
+static uint64_t world_resolve(void *client, struct msg_resolve *m, ipc_answer_fn *fn, void *arg)
+{
+    (void)m;
+    return ask(client, fn, arg, false);
+}
+
+static void world_forget(void *client, uint64_t tag)
+{
+    (void)tag;
+    ((struct world *)client)->fn = NULL;
+}
+
+static uint64_t world_queue_open(void *client, struct msg_queue_open *m, ipc_answer_fn *fn,
+                                 void *arg)
+{
+    fuzz_check(m->rcpts.n > 0, "session: a message without recipients");
+    return ask(client, fn, arg, true);
+}
+
+static int world_queue_more(void *client, const struct msg_queue_more *m)
+{
+    (void)client, (void)m;
+    return 0;
+}
+
+static void world_queue_abort(void *client, uint64_t tag)
+{
+    world_forget(client, tag);
+}
+
+static bool world_queue_is_full(void *client)
+{
+    (void)client;
+    return false;
+}
+
+static const struct session_ops world_ops = {
+    world_write,      world_finish,     world_resume,      world_resolve,       world_forget,
+    world_queue_open, world_queue_more, world_queue_abort, world_queue_is_full,
+};
+
+static void answer(struct world *w)
+{
+    ipc_answer_fn *fn = w->fn;
+    unsigned mood = w->moods & 3;
+    w->moods = w->moods >> 2 | mood << 30;
+    w->fn = NULL;
+    union msg m = {0};
+    if (w->is_open)
+        m.queue_open_re =
+            (struct msg_queue_open_re){.verdict = (uint8_t)mood, .reason = (uint8_t)mood};
+    else
+        m.resolve_re = (struct msg_resolve_re){.kind = (uint8_t)mood, .sealed = SPAN("s")};
+    fn(w->arg, mood == 3 ? NULL : &m, -1);
+}
+
+void fuzz_session(struct span in)
+{
+    struct world w = {.moods = in.n > 0 ? (unsigned)(unsigned char)in.p[0] * 0x01010101U : 0};
+    struct session_rules rules = {
+        .ops = &world_ops,
+        .client = &w,
+        .peer = {.octets = {192, 0, 2, 1}, .n = 4},
+        .limits = {.recipients = 5,
+                   .errors = 10,
+                   .junk_commands = 5,
+                   .hops = 10,
+                   .command_timeout_ms = 1000,
+                   .session_timeout_ms = 10000,
+                   .minimum_rate = 1},
+        .message_size_max = 65536,
+        .may_relay = (w.moods & 4) != 0,
+    };
+    w.session = session_new(&rules, SPAN("mx.example.org"));
+    if (w.session == NULL)
+        return;
+    session_greet(w.session, false);
+    in = span_from(in, 1);
+    for (int idle = 0; idle < 2 && !w.is_over;) {
+        size_t n = session_input(w.session, in);
+        fuzz_check(n <= in.n, "session: took more than there is");
+        in = span_from(in, n);
+        idle = n == 0 && w.fn == NULL ? idle + 1 : 0;
+        if (w.fn != NULL)
+            answer(&w);
+    }
+    session_free(w.session);
+    fuzz_check(w.fn == NULL || w.is_open, "session: a question was left behind");
+}
