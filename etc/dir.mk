@@ -1,0 +1,3 @@
+# An example for administrators.
+exampledir = $(docdir)/examples
+dist_example_DATA = etc/barid.conf
