@@ -8,7 +8,7 @@
 
 #include <stdlib.h>
 
-static const char *const migrations[USERDB_VERSION] = {
+static const char *const migrations[] = {
     "CREATE TABLE domain ("
     " number INTEGER PRIMARY KEY AUTOINCREMENT,"
     " name TEXT NOT NULL UNIQUE CHECK (name <> ''),"
