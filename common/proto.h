@@ -196,6 +196,13 @@ enum login_reason {
 /* rcpts: records {u32 number, bytes address}. flags: enum content_flag. domain: of the recipients.
  * content: all of it, or empty and the descriptor holds it. At most RELAY_RCPTS_MAX recipients. */
 #define RELAY_RCPTS_MAX 40
+/* The relay answers a job within this time, whatever the other servers do: half an hour, and longer
+ * for what takes longer at 1000 octets/s. The queue waits a minute more, so that a job is never with
+ * the relay twice. */
+static inline int64_t relay_job_ms(uint64_t size)
+{
+    return 30 * 60 * 1000 + (int64_t)(size < UINT32_MAX ? size : UINT32_MAX);
+}
 #define PROTO_FIELDS_relay_job(F, X)                                                               \
     F(X, U64, tag, 0)                                                                              \
     F(X, U64, id, 0) F(X, TEXT, sender, ADDRESS_MAX) F(X, TEXT, domain, DOMAIN_MAX)                \

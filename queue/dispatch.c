@@ -11,9 +11,8 @@
 #include <errno.h>
 #include <sodium.h>
 
-/* The relay answers long before: its own time-outs add up to less. Silence until then is "could
- * not". */
-#define DEADLINE_MS (20 * 60 * 1000LL)
+/* The relay answers within relay_job_ms. Silence for a minute more is "could not". */
+#define EXTRA_MS    (60 * 1000)
 #define RESAVE_MS   1000
 
 struct result {
@@ -401,7 +400,8 @@ static enum started ask_relay(struct queue *q, const struct agenda_job *what, st
     struct job *j = new_job(q, what, s->m.rcpts);
     if (j == NULL)
         return NOT_NOW;
-    j->tag = ipc_ask_relay_job(q->relay, &s->m, s->fd, DEADLINE_MS, answered, j);
+    int64_t deadline_ms = relay_job_ms(s->m.size) + EXTRA_MS;
+    j->tag = ipc_ask_relay_job(q->relay, &s->m, s->fd, deadline_ms, answered, j);
     if (j->tag != 0)
         return STARTED;
     free_job(j);

@@ -1,6 +1,7 @@
 #include "relay/client.h"
 
 #include "common/conn.h"
+#include "relay/command.h"
 #include "relay/offer.h"
 #include "relay/reply.h"
 #include "relay/source.h"
@@ -10,7 +11,6 @@
 
 #define INPUT_MAX  8192
 #define OUTPUT_MAX (4U * CHUNK_MAX) /* a flight of commands, or a chunk with its dots */
-#define LINE_ROOM  (ADDRESS_MAX + 64)
 
 const struct client_times client_times_default = {
     .connect_ms = 60 * 1000,
@@ -72,7 +72,7 @@ static const char *step_name(const struct client *c, size_t command)
 {
     if (c->state != ENVELOPE)
         return steps[c->state] != NULL ? steps[c->state] : "nothing";
-    return command == 0 ? "MAIL FROM" : command <= c->mail->n_rcpts ? "RCPT TO" : "DATA";
+    return command_name(c->mail, command);
 }
 
 /* --- the end --- */
@@ -155,34 +155,6 @@ static bool say(struct client *c, enum state next, const char *line)
     return true;
 }
 
-static uint64_t content_size(const struct client_mail *m)
-{
-    return m->content.n > 0 ? m->content.n : m->size;
-}
-
-static void format_mail(const struct client *c, char out[LINE_ROOM])
-{
-    const struct client_mail *m = c->mail;
-    char size[40] = "";
-    if (c->offer.has_size)
-        snprintf(size, sizeof size, " SIZE=%llu", (unsigned long long)content_size(m));
-    bool is_8bit = c->offer.has_8bitmime && (m->flags & CONTENT_8BIT) != 0;
-    snprintf(out, LINE_ROOM, "MAIL FROM:<%.*s>%s%s\r\n", (int)m->sender.n, m->sender.p, size,
-             is_8bit ? " BODY=8BITMIME" : "");
-}
-
-static void format_command(const struct client *c, size_t command, char out[LINE_ROOM])
-{
-    if (command == 0) {
-        format_mail(c, out);
-    } else if (command <= c->mail->n_rcpts) {
-        struct span to = c->mail->rcpts[command - 1];
-        snprintf(out, LINE_ROOM, "RCPT TO:<%.*s>\r\n", (int)to.n, to.p);
-    } else {
-        snprintf(out, LINE_ROOM, "DATA\r\n");
-    }
-}
-
 /* How long to wait for the reply to an envelope command. */
 static int64_t envelope_ms(const struct client *c, size_t command)
 {
@@ -196,8 +168,8 @@ static bool send_envelope(struct client *c)
     size_t until = c->offer.has_pipelining ? c->mail->n_rcpts + 2 : c->n_sent + 1;
     c->state = ENVELOPE;
     while (c->n_sent < until) {
-        char line[LINE_ROOM];
-        format_command(c, c->n_sent, line);
+        char line[COMMAND_MAX];
+        command_format(line, c->mail, &c->offer, c->n_sent);
         if (!send_line(c, line, envelope_ms(c, c->n_answered)))
             return false;
         c->n_sent++;
@@ -523,7 +495,7 @@ static void too_large(struct client *c)
 {
     char text[REPLY_MAX];
     int n = snprintf(text, sizeof text, "552 5.3.4 message of %llu octets, but %s takes only %llu",
-                     (unsigned long long)content_size(c->mail), c->remote,
+                     (unsigned long long)command_content_size(c->mail), c->remote,
                      (unsigned long long)c->offer.size_max);
     for (size_t i = 0; i < c->mail->n_rcpts; i++)
         result(c, i, VERDICT_NEVER, (struct span){text, n > 0 ? (size_t)n : 0});
@@ -585,7 +557,8 @@ void client_send(struct client *c, const struct client_mail *mail)
     c->n_sent = c->n_answered = c->n_accepted = 0;
     c->is_mail_ok = false;
     memset(c->is_accepted, 0, sizeof c->is_accepted);
-    if (c->offer.has_size && c->offer.size_max > 0 && content_size(mail) > c->offer.size_max) {
+    if (c->offer.has_size && c->offer.size_max > 0 &&
+        command_content_size(mail) > c->offer.size_max) {
         c->state = DECIDED;
         timer_set(&c->soon, 0);
         return;

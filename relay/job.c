@@ -10,9 +10,6 @@
 #include "relay/plan.h"
 
 #define DNS_MS 35000 /* a little more than the resolver's own deadline */
-/* All of a job, waiting included: nobody may hold us for ever by dribbling. */
-#define JOB_MS            (60 * 60 * 1000LL)
-#define OCTETS_PER_SECOND 1000
 
 #define RESULT_OCTETS (4 + 1 + 4 + REPLY_MAX) /* a record of RELAY_JOB_RE */
 
@@ -343,7 +340,7 @@ static void count_in(struct relay *r, struct job *j)
         ipc_pause(r->paused, true);
     }
     timer_init(&j->deadline, proc_loop(r->proc), took_too_long, j);
-    timer_set(&j->deadline, JOB_MS + (int64_t)(j->mail.size / OCTETS_PER_SECOND % 1000000 * 1000));
+    timer_set(&j->deadline, relay_job_ms(j->mail.size));
 }
 
 /* Decides what needs no connection, else waits for a turn. */

@@ -30,6 +30,7 @@ import argparse
 import json
 import os
 import re
+import socket
 import socketserver
 import sys
 import threading
@@ -233,6 +234,7 @@ class FakeSmtp:
                     smtp.connections += 1
                     number = smtp.connections
                 self.request.settimeout(60)
+                self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 Connection(smtp, self.request, number).run()
 
         self.server = socketserver.ThreadingTCPServer((host, port), Handler)
