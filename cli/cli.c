@@ -104,6 +104,15 @@ static int ask_with_secret(struct cli *cli, struct question *q, struct rows *row
     return rc;
 }
 
+/* The daemon may send a page more than was asked for. */
+static void apply_limit(const struct cli *cli, struct rows *rows)
+{
+    uint64_t limit;
+    struct span wanted = cli_option(cli, "limit");
+    if (wanted.p != NULL && span_u64(wanted, &limit) == 0)
+        rows_cut(rows, limit);
+}
+
 /* A command that is a question to a daemon. */
 static int ask_and_print(struct cli *cli)
 {
@@ -122,14 +131,16 @@ static int ask_and_print(struct cli *cli)
                          .args = args,
                          .n_args = all_arguments(cli, args, &octets)};
     int status = EXIT_REFUSED;
-    if (q.n_args == SIZE_MAX)
+    if (q.n_args == SIZE_MAX) {
         cli_fail(cli, "no memory");
-    else if (cli_load(cli, &e) < 0 || ask_with_secret(cli, &q, &rows, &e) < 0)
+    } else if (cli_load(cli, &e) < 0 || ask_with_secret(cli, &q, &rows, &e) < 0) {
         cli_fail(cli, "%s", e.text);
-    else
+    } else {
+        apply_limit(cli, &rows);
         status = output_print(cli, &out,
                               cli->is_json ? output_json(&out, &rows, c->shape, c->groups)
                                            : output_table(&out, &rows, c->shape));
+    }
     buf_free(&octets);
     rows_free(&rows);
     return status;

@@ -4,6 +4,7 @@ cli_libcli_a_SOURCES = cli/args.c cli/args.h cli/ask.c cli/cli.c cli/cli.h cli/h
 cli_libcli_a_SOURCES += cli/output.c cli/output.h cli/rows.c cli/rows.h cli/text.c cli/text.h
 cli_libcli_a_SOURCES += cli/tables.c cli/tables.h
 cli_libcli_a_SOURCES += cli/alias.c cli/domain.c cli/user.c
+cli_libcli_a_SOURCES += cli/queue.c
 cli_libcli_a_SOURCES += cli/check.c cli/config.c cli/doc.c cli/run.c cli/status.c
 cli_libcli_a_SOURCES += cli/mailbox.c
 cli_libcli_a_SOURCES += cli/probe.c

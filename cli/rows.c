@@ -29,12 +29,25 @@ int rows_add(struct rows *r, unsigned depth, struct span group, struct span fiel
     return 0;
 }
 
+static void free_row(struct row *row)
+{
+    free(row->group);
+    free(row->fields);
+}
+
+void rows_cut(struct rows *r, uint64_t n)
+{
+    size_t keep = 0;
+    while (keep < r->n && (r->list[keep].depth > 0 || n-- > 0))
+        keep++;
+    while (r->n > keep)
+        free_row(&r->list[--r->n]);
+}
+
 void rows_free(struct rows *r)
 {
-    for (size_t i = 0; i < r->n; i++) {
-        free(r->list[i].group);
-        free(r->list[i].fields);
-    }
+    for (size_t i = 0; i < r->n; i++)
+        free_row(&r->list[i]);
     free(r->list);
     *r = (struct rows){.n = 0};
 }

@@ -19,6 +19,8 @@ struct rows {
 
 /* Copies a row. 0, or -1: damaged, or no memory. */
 int rows_add(struct rows *r, unsigned depth, struct span group, struct span fields);
+/* Keeps the first n rows of depth 0 with what belongs to them. */
+void rows_cut(struct rows *r, uint64_t n);
 void rows_free(struct rows *r);
 struct span row_fields(const struct row *r);
 /* Where the children of the row `parent` end. */

@@ -1,0 +1,63 @@
+/* `barid queue …`: the queue process answers all of it. */
+#include "cli/tables.h"
+
+#define FILTER "[ID] [--from A] [--to A] [--domain D] [--state S] [--older TIME]"
+#define FILTER_OPTIONS                                                                             \
+    {                                                                                              \
+        "from=", "to=", "domain=", "state=", "older=", NULL                                        \
+    }
+
+static const struct command list[] = {
+    {.words = "queue list",
+     .usage = "[--from A] [--to A] [--domain D] [--state S] [--older TIME] [--limit N]",
+     .summary = "messages on their way to other servers; \"<>\" is the null sender, @D a domain",
+     .options = {"from=", "to=", "domain=", "state=", "older=", "limit=", NULL},
+     .process = ROLE_QUEUE,
+     .shape = SHAPE_LIST,
+     .groups = {"recipients", NULL}},
+    {.words = "queue show",
+     .usage = "ID",
+     .summary = "one message with its recipients",
+     .args_min = 1,
+     .args_max = 1,
+     .process = ROLE_QUEUE,
+     .shape = SHAPE_OBJECT,
+     .groups = {"recipients", NULL}},
+    {.words = "queue retry",
+     .usage = FILTER,
+     .summary = "try it now instead of later",
+     .options = FILTER_OPTIONS,
+     .args_max = 1,
+     .process = ROLE_QUEUE,
+     .shape = SHAPE_LIST},
+    {.words = "queue hold",
+     .usage = FILTER,
+     .summary = "do not try it until it is released; it does not expire meanwhile",
+     .options = FILTER_OPTIONS,
+     .args_max = 1,
+     .process = ROLE_QUEUE,
+     .shape = SHAPE_LIST},
+    {.words = "queue release",
+     .usage = FILTER,
+     .summary = "try again what was held",
+     .options = FILTER_OPTIONS,
+     .args_max = 1,
+     .process = ROLE_QUEUE,
+     .shape = SHAPE_LIST},
+    {.words = "queue bounce",
+     .usage = FILTER,
+     .summary = "give it up and tell the sender",
+     .options = FILTER_OPTIONS,
+     .args_max = 1,
+     .process = ROLE_QUEUE,
+     .shape = SHAPE_LIST},
+    {.words = "queue remove",
+     .usage = FILTER,
+     .summary = "remove it; nobody is told",
+     .options = FILTER_OPTIONS,
+     .args_max = 1,
+     .process = ROLE_QUEUE,
+     .shape = SHAPE_LIST},
+};
+
+const struct command_table queue_table = {list, sizeof list / sizeof *list};
