@@ -57,6 +57,27 @@ static int read_number(struct span text, const char *name, uint64_t max, uint64_
     return error_set(e, "%s is a number from 1 to %" PRIu64, name, max);
 }
 
+/* "90", "90s", "15m", "4h", "5d". */
+static int read_age(struct span text, int64_t *out_s, struct error *e)
+{
+    static const struct {
+        char unit;
+        int64_t seconds;
+    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+    uint64_t n;
+    int64_t factor = 1;
+    for (size_t i = 0; i < sizeof units / sizeof units[0] && text.n > 1; i++)
+        if (text.p[text.n - 1] == units[i].unit) {
+            factor = units[i].seconds;
+            text.n--;
+            break;
+        }
+    if (span_u64(text, &n) < 0 || n == 0 || n > INT32_MAX)
+        return error_set(e, "older is a time like 90s, 15m, 4h or 5d");
+    *out_s = (int64_t)n * factor;
+    return 0;
+}
+
 static int read_id(struct filter *f, const struct admin_call *call, struct error *e)
 {
     for (size_t i = 0; i < call->n_args; i++) {
@@ -78,19 +99,17 @@ static int read_id(struct filter *f, const struct admin_call *call, struct error
 
 int filter_read(struct filter *f, const struct admin_call *call, struct error *e)
 {
-    uint64_t older_s = 0;
     *f = (struct filter){.now_s = clock_wall_s(), .limit = UINT64_MAX};
     f->from = admin_option(call, "from");
     f->to = admin_option(call, "to");
     f->domain = admin_option(call, "domain");
-    struct span state = admin_option(call, "state");
+    struct span state = admin_option(call, "state"), older = admin_option(call, "older");
     if (read_id(f, call, e) < 0 || (state.p != NULL && read_state(f, state, e) < 0) ||
-        read_number(admin_option(call, "older"), "older", INT32_MAX, &older_s, e) < 0 ||
+        (older.p != NULL && read_age(older, &f->older_s, e) < 0) ||
         read_number(admin_option(call, "limit"), "limit", INT64_MAX, &f->limit, e) < 0)
         return -1;
-    f->older_s = (int64_t)older_s;
     f->is_empty = f->id == 0 && f->from.p == NULL && f->to.p == NULL && f->domain.p == NULL &&
-                  !f->has_state && older_s == 0;
+                  !f->has_state && f->older_s == 0;
     return 0;
 }
 
