@@ -1,0 +1,359 @@
+/* The way out: dispatch, results, retries, bounces, over restarts. */
+#include "world.h"
+
+#include <criterion/criterion.h>
+
+#define CONTENT "Subject: hello\r\n\r\nthere\r\n"
+#define STATE   "SELECT state FROM recipient"
+
+static struct world w;
+
+static void send_one(const char *from, const char *to)
+{
+    size_t n = w.n_answers;
+    world_send_remote(&w, from, to, CONTENT);
+    world_pump(&w);
+    cr_assert_eq(w.n_answers, n + 1);
+    cr_assert_eq(w.answers[n].verdict, VERDICT_OK);
+}
+
+Test(relay, a_foreign_recipient_is_tried_at_once_and_leaves_nothing_when_done)
+{
+    world_begin(&w, "");
+    send_one("a@example.org", "x@Example.NET");
+    cr_assert_eq(w.n_jobs, 1);
+    cr_assert_str_eq(w.jobs[0].rcpts[0], "x@example.net");
+    cr_assert_str_eq(w.jobs[0].domain, "example.net");
+    cr_assert_str_eq(w.jobs[0].sender, "a@example.org");
+    cr_assert_str_eq(w.jobs[0].content, CONTENT);
+    cr_assert(!w.jobs[0].had_fd);
+    world_pass(&w, 100); /* while it is being tried it is not tried again */
+    cr_assert_eq(w.n_jobs, 1);
+    world_relay(&w, 0, VERDICT_OK, "250 2.0.0 ok");
+    cr_assert_eq(world_count(&w, "SELECT count(*) FROM recipient"), 0);
+    cr_assert_eq(world_count(&w, "SELECT count(*) FROM message"), 0);
+    cr_assert(queue_is_idle(w.q));
+    world_end(&w);
+}
+
+Test(relay, it_is_not_tried_before_it_is_committed)
+{
+    world_begin(&w, "");
+    world_send_remote(&w, "", "x@example.net", CONTENT);
+    for (int i = 0; i < 4; i++)
+        loop_turn(w.loop, 0);
+    w.now_s += 100;
+    clock_fake(1000000, w.now_s * 1000);
+    schedule_look(w.q);
+    store_rollback(w.q->store);
+    world_pump(&w);
+    cr_assert_eq(w.answers[0].verdict, VERDICT_TRY_LATER);
+    cr_assert_eq(w.n_jobs, 0);
+    world_end(&w);
+}
+
+Test(relay, recipients_with_one_next_hop_share_a_job)
+{
+    char room[4000];
+    struct packer p = packer_on(room, sizeof room);
+    world_begin(&w, "[route b.example]\nto = smtp://hub.example:25\n"
+                    "[route c.example]\nto = smtp://hub.example:25\n");
+    static const char *const to[] = {"1@a.example", "2@b.example", "3@c.example", "4@a.example"};
+    for (size_t i = 0; i < 4; i++)
+        world_rcpt(&p, to[i], NULL, 0);
+    world_send(&w, "s@example.org", packer_span(&p), CONTENT);
+    world_pump(&w);
+    cr_assert_geq(w.n_jobs, 2);
+    size_t n = 0;
+    for (size_t i = 0; i < w.n_jobs; i++) {
+        n += w.jobs[i].n;
+        bool is_hub = strcmp(w.jobs[i].domain, "a.example") != 0;
+        for (size_t k = 0; k < w.jobs[i].n; k++)
+            cr_assert_eq(is_hub, strstr(w.jobs[i].rcpts[k], "a.example") == NULL);
+    }
+    cr_assert_eq(n, 4);
+    world_end(&w);
+}
+
+Test(relay, a_deferred_recipient_is_tried_again_on_time_also_after_a_restart)
+{
+    world_begin(&w, "retry = 10m, 1h\n");
+    send_one("a@example.org", "x@example.net");
+    world_relay(&w, 0, VERDICT_TRY_LATER, "450 4.2.0 later");
+    cr_assert_eq(world_count(&w, STATE), RCPT_WAITING);
+    cr_assert_eq(world_count(&w, "SELECT attempts FROM recipient"), 1);
+    int64_t next = world_count(&w, "SELECT next_attempt FROM recipient") - w.now_s;
+    cr_assert(next >= 540 && next <= 660, "%lld", (long long)next);
+    world_pass(&w, 500);
+    cr_assert_eq(w.n_jobs, 1);
+    world_restart(&w);
+    world_pass(&w, 200);
+    cr_assert_eq(w.n_jobs, 2);
+    world_relay(&w, 1, VERDICT_TRY_LATER, "450 4.2.0 later");
+    next = world_count(&w, "SELECT next_attempt FROM recipient") - w.now_s;
+    cr_assert(next >= 3240 && next <= 3960, "%lld", (long long)next);
+    world_end(&w);
+}
+
+Test(relay, what_was_in_flight_at_a_crash_is_tried_again)
+{
+    world_begin(&w, "");
+    send_one("a@example.org", "x@example.net");
+    cr_assert_eq(w.n_jobs, 1);
+    world_restart(&w);
+    world_pass(&w, 2);
+    cr_assert_eq(w.n_jobs, 2);
+    cr_assert_eq(w.jobs[1].id, w.jobs[0].id);
+    world_end(&w);
+}
+
+Test(relay, a_relay_that_dies_costs_no_attempt)
+{
+    world_begin(&w, "");
+    send_one("a@example.org", "x@example.net");
+    ipc_close(w.relay);
+    w.relay = NULL;
+    world_pump(&w);
+    w.q_relay = NULL;
+    cr_assert(w.q->relay == NULL);
+    cr_assert_eq(world_count(&w, "SELECT attempts FROM recipient"), 0);
+    int64_t next = world_count(&w, "SELECT next_attempt FROM recipient") - w.now_s;
+    cr_assert(next > 0 && next <= 60);
+    send_one("a@example.org", "y@example.net"); /* accepted all the same */
+    world_restart(&w);
+    world_pass(&w, 100);
+    cr_assert_eq(w.n_jobs, 3);
+    world_end(&w);
+}
+
+Test(relay, damaged_or_missing_results_mean_later)
+{
+    char room[100];
+    struct packer p = packer_on(room, sizeof room);
+    world_begin(&w, "");
+    send_one("a@example.org", "x@example.net");
+    pack_uint(&p, 4711, 4); /* nobody's number */
+    pack_uint(&p, VERDICT_NEVER, 1);
+    pack_bytes(&p, SPAN("550 no"));
+    pack_uint(&p, w.jobs[0].numbers[0], 4);
+    pack_uint(&p, 99, 1); /* no verdict: counts as TRY_LATER */
+    pack_bytes(&p, SPAN("what"));
+    pack_uint(&p, 0, 2); /* half a record */
+    struct msg_relay_job_re re = {
+        .tag = w.jobs[0].tag, .remote = SPAN(""), .results = packer_span(&p)};
+    ipc_send_relay_job_re(w.relay, &re, -1);
+    world_pump(&w);
+    cr_assert_eq(world_count(&w, STATE), RCPT_WAITING);
+    cr_assert_eq(world_count(&w, "SELECT attempts FROM recipient"), 1);
+    world_end(&w);
+}
+
+Test(relay, a_permanent_failure_becomes_a_report_in_the_senders_mailbox)
+{
+    world_begin(&w, "");
+    send_one("a@example.org", "x@example.net");
+    world_relay(&w, 0, VERDICT_NEVER, "550 5.1.1 no such user");
+    cr_assert_eq(w.n_asked, 1);
+    cr_assert_str_eq(w.asked[0], "a@example.org");
+    cr_assert_eq(world_count(&w, STATE), RCPT_FAILED);
+    world_resolve(&w, 0, ADDRESS_LOCAL, 17);
+    cr_assert_eq(world_count(&w, "SELECT count(*) FROM message"), 1);
+    cr_assert_eq(world_count(&w, "SELECT count(*) FROM recipient"), 0);
+    cr_assert_eq(world_count(&w, "SELECT box FROM entry"), 17);
+    cr_assert_eq(world_count(&w, "SELECT length(sender) FROM message"), 0);
+    char *text = world_text(&w, "SELECT content FROM message");
+    cr_assert(strstr(text, "Final-Recipient: rfc822; x@example.net\r\n") != NULL);
+    cr_assert(strstr(text, "Status: 5.1.1\r\n") != NULL);
+    cr_assert(strstr(text, "Remote-MTA: dns; mx.example.net\r\n") != NULL);
+    free(text);
+    cr_assert(queue_is_idle(w.q));
+    world_end(&w);
+}
+
+Test(relay, a_report_to_a_foreign_sender_is_relayed_with_a_null_sender)
+{
+    world_begin(&w, "");
+    send_one("a@example.com", "x@example.net");
+    world_relay(&w, 0, VERDICT_NEVER, "550 5.1.1 no such user");
+    world_resolve(&w, 0, ADDRESS_FOREIGN, 0);
+    cr_assert_eq(w.n_jobs, 2);
+    cr_assert_str_eq(w.jobs[1].sender, "");
+    cr_assert_str_eq(w.jobs[1].rcpts[0], "a@example.com");
+    world_relay(&w, 1, VERDICT_NEVER, "550 5.1.1 nor here"); /* never a report about a report */
+    cr_assert_eq(w.n_asked, 1);
+    cr_assert_eq(world_count(&w, "SELECT count(*) FROM message"), 0);
+    world_end(&w);
+}
+
+Test(relay, an_unknown_sender_is_not_told)
+{
+    world_begin(&w, "");
+    send_one("gone@example.org", "x@example.net");
+    world_relay(&w, 0, VERDICT_NEVER, "550 no");
+    world_resolve(&w, 0, ADDRESS_UNKNOWN, 0);
+    cr_assert_eq(world_count(&w, "SELECT count(*) FROM message"), 0);
+    cr_assert(queue_is_idle(w.q));
+    world_end(&w);
+}
+
+Test(relay, a_report_that_was_not_written_before_a_crash_is_written_after_it)
+{
+    world_begin(&w, "");
+    send_one("a@example.org", "x@example.net");
+    world_relay(&w, 0, VERDICT_NEVER, "550 5.1.1 no such user");
+    cr_assert_eq(w.n_asked, 1);
+    world_restart(&w);
+    cr_assert_eq(w.n_asked, 2);
+    world_resolve(&w, 1, ADDRESS_LOCAL, 17);
+    cr_assert_eq(world_count(&w, "SELECT count(*) FROM entry"), 1);
+    world_restart(&w);
+    cr_assert_eq(w.n_asked, 2);
+    world_end(&w);
+}
+
+Test(relay, what_expires_is_tried_once_more_and_then_returned)
+{
+    world_begin(&w, "expire = 1h\nretry = 40m\ndelay_warning = 10d\n");
+    send_one("a@example.org", "x@example.net");
+    world_relay(&w, 0, VERDICT_TRY_LATER, "450 4.2.0 later");
+    world_pass(&w, 2700);
+    cr_assert_eq(w.n_jobs, 2);
+    world_relay(&w, 1, VERDICT_TRY_LATER, "450 4.2.0 later");
+    cr_assert_eq(world_count(&w, "SELECT next_attempt = expires FROM recipient JOIN message"), 1);
+    world_pass(&w, 902);
+    cr_assert_eq(w.n_jobs, 3);
+    world_relay(&w, 2, VERDICT_TRY_LATER, "450 4.2.0 later");
+    cr_assert_eq(w.n_asked, 1);
+    char *status = world_text(&w, "SELECT status FROM recipient");
+    cr_assert_str_eq(status, "4.4.7");
+    free(status);
+    world_end(&w);
+}
+
+Test(relay, a_late_message_is_announced_once)
+{
+    world_begin(&w, "retry = 1h\ndelay_warning = 2h\n");
+    send_one("a@example.org", "x@example.net");
+    world_relay(&w, 0, VERDICT_TRY_LATER, "450 4.2.0 later");
+    cr_assert_eq(w.n_asked, 0);
+    for (size_t i = 1; i < 5; i++) {
+        world_pass(&w, 4000);
+        cr_assert_eq(w.n_jobs, i + 1);
+        world_relay(&w, i, VERDICT_TRY_LATER, "450 4.2.0 later");
+        if (i == 2) {
+            cr_assert_eq(w.n_asked, 1);
+            world_resolve(&w, 0, ADDRESS_LOCAL, 17);
+        }
+    }
+    cr_assert_eq(w.n_asked, 1);
+    cr_assert_eq(world_count(&w, "SELECT count(*) FROM entry"), 1);
+    cr_assert_eq(world_count(&w, STATE), RCPT_WAITING);
+    char *text = world_text(&w, "SELECT content FROM message JOIN entry ON message = id");
+    cr_assert(strstr(text, "Action: delayed\r\n") != NULL);
+    cr_assert(strstr(text, "Will-Retry-Until: ") != NULL);
+    free(text);
+    world_end(&w);
+}
+
+Test(relay, one_report_tells_of_all_recipients_that_failed)
+{
+    char room[4000];
+    struct packer p = packer_on(room, sizeof room);
+    world_begin(&w, "");
+    for (int i = 0; i < 6; i++) {
+        char to[40];
+        snprintf(to, sizeof to, "x%d@example.net", i);
+        world_rcpt(&p, to, NULL, 0);
+    }
+    world_send(&w, "a@example.org", packer_span(&p), CONTENT);
+    world_pump(&w);
+    cr_assert_eq(w.n_jobs, 1);
+    cr_assert_eq(w.jobs[0].n, 6);
+    world_relay(&w, 0, VERDICT_NEVER, "550 no");
+    world_resolve(&w, 0, ADDRESS_LOCAL, 17);
+    cr_assert_eq(world_count(&w, "SELECT count(*) FROM entry"), 1);
+    cr_assert_eq(world_count(&w, "SELECT count(*) FROM recipient"), 0);
+    cr_assert_eq(w.n_asked, 1);
+    world_end(&w);
+}
+
+Test(relay, large_content_travels_as_a_read_only_descriptor)
+{
+    size_t n = 200000;
+    char *text = malloc(n + 1), room[400];
+    for (size_t i = 0; i < n; i++)
+        text[i] = i % 64 == 62 ? '\r' : i % 64 == 63 ? '\n' : 'x';
+    memcpy(text + n - 2, "\r\n", 3);
+    struct packer p = packer_on(room, sizeof room);
+    world_begin(&w, "");
+    world_rcpt(&p, "x@example.net", NULL, 0);
+    struct msg_queue_open m = {.tag = 5,
+                               .id = id_new(),
+                               .sender = SPAN("a@example.org"),
+                               .client = SPAN("127.0.0.1"),
+                               .helo = SPAN("h"),
+                               .rcpts = packer_span(&p),
+                               .content = {text, CHUNK_MAX}};
+    ipc_send_queue_open(w.smtpd, &m, -1);
+    for (size_t at = CHUNK_MAX; at < n; at += CHUNK_MAX) {
+        size_t step = n - at < CHUNK_MAX ? n - at : CHUNK_MAX;
+        struct msg_queue_more more = {
+            .tag = 5, .rcpts = SPAN(""), .content = {text + at, step}, .is_last = at + step == n};
+        ipc_send_queue_more(w.smtpd, &more, -1);
+        world_pump(&w);
+    }
+    cr_assert_eq(w.n_jobs, 1);
+    cr_assert(w.jobs[0].had_fd);
+    cr_assert_eq(w.jobs[0].content_n, n);
+    cr_assert_eq(memcmp(w.jobs[0].content, text, n), 0);
+    spool_remove(&w.q->spool, m.id); /* lost: it must not be sent on, nor bounced */
+    ipc_close(w.relay);
+    w.relay = NULL;
+    world_pump(&w);
+    w.q_relay = NULL;
+    world_restart(&w);
+    world_pass(&w, 100);
+    cr_assert_eq(w.n_jobs, 1);
+    cr_assert_eq(world_count(&w, STATE), RCPT_HELD);
+    free(text);
+    world_end(&w);
+}
+
+Test(relay, a_slow_next_hop_does_not_hold_up_the_others)
+{
+    world_begin(&w, "");
+    for (int i = 0; i < 30; i++)
+        send_one("a@example.org", "x@slow.example");
+    cr_assert_eq(w.n_jobs, LANE_JOBS_MAX);
+    send_one("a@example.org", "x@fast.example");
+    cr_assert_eq(w.n_jobs, LANE_JOBS_MAX + 1);
+    cr_assert_str_eq(w.jobs[LANE_JOBS_MAX].domain, "fast.example");
+    world_relay(&w, 0, VERDICT_OK, "250 ok");
+    cr_assert_eq(w.n_jobs, LANE_JOBS_MAX + 2);
+    world_end(&w);
+}
+
+Test(relay, results_survive_a_commit_that_failed)
+{
+    char room[100];
+    struct packer p = packer_on(room, sizeof room);
+    world_begin(&w, "");
+    send_one("a@example.org", "x@example.net");
+    pack_uint(&p, 0, 4);
+    pack_uint(&p, VERDICT_OK, 1);
+    pack_bytes(&p, SPAN("250 ok"));
+    struct msg_relay_job_re re = {
+        .tag = w.jobs[0].tag, .remote = SPAN("mx"), .results = packer_span(&p)};
+    ipc_send_relay_job_re(w.relay, &re, -1);
+    for (int i = 0; i < 4; i++)
+        loop_turn(w.loop, 0);
+    store_rollback(w.q->store);
+    world_pump(&w);
+    cr_assert_eq(world_count(&w, "SELECT count(*) FROM recipient"), 1);
+    world_pass(&w, 100);
+    cr_assert_eq(w.n_jobs, 1); /* it was delivered: not again, whatever the store says */
+    loop_turn(w.loop, 2000);
+    world_pump(&w);
+    cr_assert_eq(world_count(&w, "SELECT count(*) FROM message"), 0);
+    world_end(&w);
+}
