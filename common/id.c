@@ -12,11 +12,12 @@ uint64_t id_new(void)
 {
     static uint64_t last;
     uint64_t ms = (uint64_t)clock_wall_ms();
-    uint64_t id = (ms << RANDOM_BITS | randombytes_uniform(1U << RANDOM_BITS)) & INT64_MAX;
-    if (id == last)
-        id++;
-    last = id;
-    return id;
+    /* Within a millisecond they count up: random numbers alone would meet at some thousand a second.
+     * What is random keeps those of other processes apart. */
+    if (last >> RANDOM_BITS == ms)
+        return ++last;
+    last = (ms << RANDOM_BITS | randombytes_uniform(1U << RANDOM_BITS)) & INT64_MAX;
+    return last;
 }
 
 void id_format(char out[ID_TEXT], uint64_t id)
