@@ -205,12 +205,16 @@ static void apply_result(struct job *j, struct result *result, const struct mess
 
 static int save_recipient(struct job *j, size_t i, const struct message *m)
 {
-    struct recipient r;
+    struct recipient r = {.state = RCPT_HELD};
     enum found f = store_rcpt_get(j->q->store, j->what.message, j->what.numbers[i], &r);
     if (f == FOUND_FAULT)
         return -1;
-    /* Removed, or failed, by an administrator meanwhile; a damaged row was set aside. */
-    if (f != FOUND_YES || (r.state != RCPT_WAITING && r.state != RCPT_HELD))
+    /* Removed meanwhile, or given up: then only a success still counts, as its sender is not told
+     * before this job is over. A damaged row was set aside. */
+    bool is_pending = r.state == RCPT_WAITING || r.state == RCPT_HELD;
+    bool is_good_news =
+        r.state == RCPT_FAILED && j->is_answered && j->results[i].verdict == VERDICT_OK;
+    if (f != FOUND_YES || (!is_pending && !is_good_news))
         return 0;
     apply_result(j, &j->results[i], m, &r);
     return store_rcpt_set(j->q->store, &r);

@@ -192,6 +192,45 @@ Test(control, bounce_tells_the_sender)
     world_end(&w);
 }
 
+Test(control, what_arrived_after_all_is_not_bounced)
+{
+    static const enum verdict verdicts[] = {VERDICT_OK, VERDICT_TRY_LATER};
+    for (size_t i = 0; i < 2; i++) {
+        world_begin(&w, "");
+        world_send_remote(&w, "a@example.org", "x@one.example", CONTENT);
+        world_pump(&w);
+        world_admin(&w, "queue bounce", (const char *[]){"to=x@one.example", NULL});
+        cr_assert_eq(w.n_asked, 0); /* it is being tried: wait for that */
+        world_relay(&w, 0, verdicts[i], "250 ok");
+        cr_assert_eq(w.n_asked, i);
+        cr_assert_eq(world_count(&w, "SELECT count(*) FROM message"), (int64_t)i);
+        world_end(&w);
+    }
+}
+
+Test(control, a_message_is_listed_whole_if_one_recipient_is_meant)
+{
+    char room[4000];
+    struct packer p = packer_on(room, sizeof room);
+    world_begin(&w, "");
+    world_rcpt(&p, "x@one.example", NULL, 0);
+    world_rcpt(&p, "y@two.example", NULL, 0);
+    world_rcpt(&p, "z@three.example", NULL, 0);
+    world_send(&w, "a@example.org", packer_span(&p), CONTENT);
+    world_pump(&w);
+    world_relay(&w, 0, VERDICT_OK, "250 ok");
+    world_relay(&w, 1, VERDICT_TRY_LATER, "450 later");
+    world_admin(&w, "queue list", (const char *[]){"to=x@one.example", NULL});
+    cr_expect_eq(count("1 address="), 3, "%s", w.rows);
+    cr_expect(strstr(w.rows, "state=active from=") != NULL, "%s", w.rows); /* as a whole */
+    cr_expect(strstr(w.rows, "x@one.example state=done attempts=1 ") != NULL, "%s", w.rows);
+    world_admin(&w, "queue remove", (const char *[]){"to=z@three.example", NULL});
+    world_admin(&w, "queue list", NULL);
+    cr_expect_eq(count("1 address="), 2, "%s", w.rows);
+    cr_expect(strstr(w.rows, "state=deferred from=") != NULL, "%s", w.rows);
+    world_end(&w);
+}
+
 Test(control, long_lists_come_in_pages)
 {
     world_begin(&w, "");

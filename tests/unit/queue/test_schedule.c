@@ -13,18 +13,22 @@ Test(schedule, waits_grow_and_the_last_repeats)
         uint32_t dice; /* 0: a tenth less, 1000: none, 2000: a tenth more */
         int64_t next;
     } rows[] = {
-        {1, 1000, 1000000, 1000, 1300},     {2, 1000, 1000000, 1000, 1900},
-        {3, 1000, 1000000, 1000, 4600},     {4, 1000, 1000000, 1000, 4600},
-        {UINT64_MAX, 0, 1000000, 1000, 3600}, {1, 0, 1000000, 0, 270},
-        {1, 0, 1000000, 2000, 330},         {1, 0, 1000000, 2001, 270}, /* dice are cut, not trusted */
-        {1, 1000, 1100, 1000, 1100},        /* one attempt at the end */
-        {1, 1000, 1000, 1000, 1300},        /* it is over: whoever asks decides */
+        {1, 1000, 1000000, 1000, 1300},
+        {2, 1000, 1000000, 1000, 1900},
+        {3, 1000, 1000000, 1000, 4600},
+        {4, 1000, 1000000, 1000, 4600},
+        {UINT64_MAX, 0, 1000000, 1000, 3600},
+        {1, 0, 1000000, 0, 270},
+        {1, 0, 1000000, 2000, 330},
+        {1, 0, 1000000, 2001, 270},  /* dice are cut, not trusted */
+        {1, 1000, 1100, 1000, 1100}, /* one attempt at the end */
+        {1, 1000, 1000, 1000, 1300}, /* it is over: whoever asks decides */
         {0, 1000, 1000000, 1000, 1300},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        cr_expect_eq(schedule_next(&c, rows[i].attempts, rows[i].now, rows[i].expires,
-                                   rows[i].dice),
-                     rows[i].next, "row %zu", i);
+        cr_expect_eq(
+            schedule_next(&c, rows[i].attempts, rows[i].now, rows[i].expires, rows[i].dice),
+            rows[i].next, "row %zu", i);
 }
 
 Test(schedule, a_wait_is_never_nothing)
