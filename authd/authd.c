@@ -88,6 +88,7 @@ static int take_lock(struct authd *a, struct error *e)
 
 static void verifiers_gone(void *authd)
 {
+    login_save(authd);
     authd_end(authd, "all verifiers died");
 }
 

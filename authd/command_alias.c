@@ -5,6 +5,7 @@
 #include "common/log.h"
 
 #define TARGETS_MAX ADMIN_ARGS_MAX
+#define LOOKS_MAX   256
 
 struct targets {
     char texts[TARGETS_MAX][ADDRESS_MAX];
@@ -40,22 +41,23 @@ static const char *wrong_with(struct authd *a, struct span address)
         return "leads back to itself";
     struct span rcpt = {longest, sizeof longest};
     if (resolve_seal(&found, rcpt, a->seal_key, &sealer, &sealed) < 0)
-        return "has too many targets: split it into several messages' worth of lists";
+        return "has too many targets";
     return NULL;
 }
 
-/* Also of the aliases that lead to it. On a fault *address is the alias that has it. */
-static const char *wrong_above(struct authd *a, struct span *address, unsigned depth)
+/* Also of the aliases that lead to it, up to a number of looks: what is not seen here is undecided
+ * (and said by `check`) when mail comes. On a fault *address is the alias that has it. */
+static const char *wrong_above(struct authd *a, struct span *address, unsigned *looks)
 {
     struct span changed = *address;
     const char *why = wrong_with(a, changed);
     const struct table *t = &a->directory->aliases;
     for (struct node *n = table_next(t, NULL); n != NULL && why == NULL; n = table_next(t, n)) {
-        const struct alias *alias = (struct alias *)n;
-        if (depth == RESOLVE_DEPTH_MAX || !directory_alias_has(alias, changed))
+        if (!directory_alias_has((struct alias *)n, changed) || *looks == 0)
             continue;
-        *address = alias->node.name;
-        why = wrong_above(a, address, depth + 1);
+        --*looks;
+        *address = n->name;
+        why = wrong_above(a, address, looks);
     }
     return why;
 }
@@ -90,10 +92,11 @@ static void add_targets(struct authd *a, struct admin_call *call, struct span ad
 {
     const struct domain *domain = directory_domain(a->directory, resolve_domain_of(address));
     struct span at = address;
+    unsigned looks = LOOKS_MAX;
     const char *why = NULL;
     if (add_in_memory(a, address, t) < 0)
         admin_fail(call, VERDICT_TRY_LATER, "nothing was changed: out of memory");
-    else if ((why = wrong_above(a, &at, 0)) != NULL)
+    else if ((why = wrong_above(a, &at, &looks)) != NULL)
         admin_fail(call, VERDICT_NEVER, "nothing was changed: with this, %s %s", at.p, why);
     else if (users_add_targets(a->users, address, domain->number, t->spans, t->n) < 0)
         store_failed(a, call);
