@@ -181,7 +181,7 @@ static int memory_rules(scmp_filter_ctx ctx)
 
 static int allow_family(scmp_filter_ctx ctx, int family)
 {
-    struct scmp_arg_cmp is_family = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family);
+    struct scmp_arg_cmp is_family = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family, 0);
     return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, &is_family);
 }
 
