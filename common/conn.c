@@ -47,16 +47,22 @@ static void leave(struct conn *c)
         free(c);
 }
 
+static bool wants_reading(const struct conn *c)
+{
+    if (c->is_lingering)
+        return true;
+    /* What was not yet shown to the owner comes before the end of input that may be next. */
+    return !c->is_connecting && c->wants_input && !c->has_news && !c->is_finishing &&
+           buf_span(&c->in).n < c->in.max;
+}
+
+/* Watching for input goes on when it is not wanted, until some comes (`ready`): mostly it is wanted
+ * again before, and two system calls are saved for each question an owner waits for. */
 static void rewatch(struct conn *c)
 {
     if (c->fd < 0 || c->is_ended)
         return;
-    size_t held = buf_span(&c->in).n;
-    /* What was not yet shown to the owner comes before the end of input that may be next. */
-    bool wants_in = !c->is_connecting && c->wants_input && !c->has_news && !c->is_finishing &&
-                    held < c->in.max;
-    wants_in = wants_in || c->is_lingering;
-    watch_set(&c->watch, wants_in, c->is_connecting || c->is_waiting);
+    watch_set(&c->watch, c->watch.wants_in || wants_reading(c), c->is_connecting || c->is_waiting);
 }
 
 static void end(struct conn *c, enum conn_end why)
@@ -197,8 +203,10 @@ static void ready(void *arg, bool readable, bool writable)
         finish_connect(c);
     else if (c->is_lingering && readable)
         throw_away(c);
-    else if (readable)
+    else if (readable && wants_reading(c))
         read_some(c);
+    else if (readable)
+        watch_set(&c->watch, false, c->watch.wants_out);
     if (!c->is_freed && !c->is_ended && !c->is_connecting)
         flush(c);
     leave(c);
