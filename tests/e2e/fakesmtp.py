@@ -169,11 +169,16 @@ class Connection:
         self.act(reply)
 
     def content(self):
-        while not (self.pending.startswith(b".\r\n") or b"\r\n.\r\n" in self.pending):
+        """All up to and with the final dot; large messages without looking at anything twice."""
+        raw = bytearray(b"\r\n" + self.pending)  # as if the line before had ended here
+        self.pending, at = b"", 0
+        while (end := raw.find(b"\r\n.\r\n", max(0, at - 4))) < 0:
+            at = len(raw)
             self.fill()
-        end = 3 if self.pending.startswith(b".\r\n") else self.pending.index(b"\r\n.\r\n") + 5
-        raw, self.pending = self.pending[:end], self.pending[end:]
-        return raw
+            raw += self.pending
+            self.pending = b""
+        self.pending = bytes(raw[end + 5:])
+        return bytes(raw[2:end + 5])
 
     def command(self, line):
         verb, _, args = line.partition(" ")
