@@ -12,8 +12,8 @@
 #include <sodium.h>
 
 /* The relay answers within relay_job_ms. Silence for a minute more is "could not". */
-#define EXTRA_MS    (60 * 1000)
-#define RESAVE_MS   1000
+#define EXTRA_MS  (60 * 1000)
+#define RESAVE_MS 1000
 
 struct result {
     enum verdict verdict;
@@ -33,9 +33,10 @@ struct job {
     bool is_answered;
     struct span remote;
     struct result results[RELAY_RCPTS_MAX];
-    bool is_late;  /* its sender should hear that it is delayed */
-    char *text;    /* of the answer */
-    char octets[]; /* of `rcpts` */
+    int64_t again_s; /* when the first of them is to be tried again; 0: none */
+    bool is_late;    /* its sender should hear that it is delayed */
+    char *text;      /* of the answer */
+    char octets[];   /* of `rcpts` */
 };
 
 struct dispatch {
@@ -122,6 +123,8 @@ static void job_over(struct job *j)
     struct queue *q = j->q;
     agenda_done(q->dispatch->agenda, &j->what);
     bounce_kick(q); /* also if nothing failed now: it may have waited for the end of this job */
+    if (j->again_s != 0)
+        schedule_at(q, j->again_s);
     if (j->is_late)
         bounce_late(q, j->what.message);
     schedule_room(q);
@@ -217,6 +220,8 @@ static int save_recipient(struct job *j, size_t i, const struct message *m)
     if (f != FOUND_YES || (!is_pending && !is_good_news))
         return 0;
     apply_result(j, &j->results[i], m, &r);
+    if (r.state == RCPT_WAITING && (j->again_s == 0 || r.next_attempt < j->again_s))
+        j->again_s = r.next_attempt;
     return store_rcpt_set(j->q->store, &r);
 }
 
@@ -241,6 +246,7 @@ static void save(struct job *j)
 {
     struct batch *b = &j->q->batch;
     j->is_late = false;
+    j->again_s = 0;
     j->waiter.settled = settled;
     if (batch_begin(b) < 0) {
         save_later(j);

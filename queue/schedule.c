@@ -20,7 +20,8 @@
 struct schedule {
     struct queue *q;
     struct timer timer;
-    bool is_wanted, is_kicked;
+    bool is_wanted;
+    int64_t planned_s;   /* what the timer is set for */
     bool waits_for_room; /* the agenda is full */
     struct due after;    /* everything due up to here is in the agenda, or was tried */
     int64_t rewound_s;
@@ -34,7 +35,7 @@ int64_t schedule_next(const struct relay_config *c, uint64_t attempts, int64_t n
     if (c->n_retry > 0)
         wait_ms = c->retry_ms[at < c->n_retry ? at : c->n_retry - 1];
     wait_ms += wait_ms / 10 * ((int64_t)(dice % 2001) - 1000) / 1000;
-    int64_t wait_s = wait_ms / 1000;
+    int64_t wait_s = (wait_ms + 500) / 1000;
     int64_t next = now_s + (wait_s > 0 ? wait_s : 1);
     return next > expires_s && expires_s > now_s ? expires_s : next;
 }
@@ -48,7 +49,6 @@ static void fire(void *arg)
 {
     struct schedule *s = arg;
     s->is_wanted = true;
-    s->is_kicked = false;
 }
 
 struct schedule *schedule_new(struct queue *q)
@@ -75,13 +75,20 @@ void schedule_look(struct queue *q)
     fire(q->schedule);
 }
 
-void schedule_kick(struct queue *q)
+void schedule_at(struct queue *q, int64_t at_s)
 {
     struct schedule *s = q->schedule;
-    if (s->is_kicked)
+    int64_t now_s = clock_wall_s(), wait_s = at_s - now_s + 1; /* a second counts when it is over */
+    if (s->timer.is_set && s->planned_s <= at_s)
         return;
-    s->is_kicked = true;
-    timer_set(&s->timer, 1000); /* what is due in this very second counts from the next one on */
+    wait_s = wait_s < 1 ? 1 : wait_s > LOOK_AGAIN_S ? LOOK_AGAIN_S : wait_s;
+    s->planned_s = now_s + wait_s - 1;
+    timer_set(&s->timer, wait_s * 1000);
+}
+
+void schedule_kick(struct queue *q)
+{
+    schedule_at(q, clock_wall_s());
 }
 
 void schedule_room(struct queue *q)
@@ -163,11 +170,11 @@ static void rewind_if_time(struct schedule *s, int64_t now_s)
 
 static void plan_next_look(struct queue *q, int64_t now_s)
 {
-    int64_t at, wait_s = LOOK_AGAIN_S;
+    int64_t at;
     /* Not before this second: what is due earlier is in the agenda, or waits for room there. */
-    if (store_due_when(q->store, now_s, &at) == FOUND_YES && at - now_s < wait_s)
-        wait_s = at - now_s + 1; /* a second counts as over when the next one has begun */
-    timer_set(&q->schedule->timer, wait_s * 1000);
+    timer_stop(&q->schedule->timer);
+    bool is_known = store_due_when(q->store, now_s, &at) == FOUND_YES;
+    schedule_at(q, is_known && at - now_s < LOOK_AGAIN_S ? at : now_s + LOOK_AGAIN_S);
 }
 
 bool schedule_run(struct queue *q)

@@ -16,7 +16,9 @@ struct schedule *schedule_new(struct queue *q);
 void schedule_free(struct queue *q);
 /* The next turn looks at what is due. */
 void schedule_look(struct queue *q);
-/* Something may be due earlier than was known (retry, release). */
+/* Something will be due at that time, in seconds of the wall clock. */
+void schedule_at(struct queue *q, int64_t at_s);
+/* Something is due now that was not (retry, release). */
 void schedule_kick(struct queue *q);
 /* There is room in the agenda. */
 void schedule_room(struct queue *q);

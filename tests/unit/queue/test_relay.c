@@ -95,6 +95,23 @@ Test(relay, a_deferred_recipient_is_tried_again_on_time_also_after_a_restart)
     world_end(&w);
 }
 
+/* By the queue's own timer, on the real clock. */
+Test(relay, the_queue_wakes_up_for_the_next_attempt)
+{
+    world_begin(&w, "retry = 1s\n");
+    clock_fake(-1, -1);
+    world_restart(&w);
+    send_one("a@example.org", "x@example.net");
+    world_pump(&w);
+    world_relay(&w, 0, VERDICT_TRY_LATER, "450 later");
+    for (int i = 0; i < 40 && w.n_jobs == 1; i++) {
+        loop_turn(w.loop, 100);
+        queue_turn(w.q);
+    }
+    cr_assert_eq(w.n_jobs, 2);
+    world_end(&w);
+}
+
 Test(relay, what_was_in_flight_at_a_crash_is_tried_again)
 {
     world_begin(&w, "");

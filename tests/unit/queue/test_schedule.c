@@ -36,6 +36,8 @@ Test(schedule, a_wait_is_never_nothing)
     static int64_t retry[] = {10};
     struct relay_config c = {.retry_ms = retry, .n_retry = 1};
     cr_assert_eq(schedule_next(&c, 1, 1000, 5000, 0), 1001);
+    retry[0] = 2000;
+    cr_assert_eq(schedule_next(&c, 1, 1000, 5000, 0), 1002);
     c.n_retry = 0;
     cr_assert_gt(schedule_next(&c, 1, 1000, 5000, 0), 1000);
     cr_assert_gt(schedule_soon(1000, 0), 1000);
