@@ -28,7 +28,10 @@ static const struct option {
     {"infra-cache-slabs:", "1"},
     {"outgoing-range:", "400"}, /* sockets; more questions than that wait for one */
     {"num-queries-per-thread:", "4096"},
-    {"edns-buffer-size:", "1232"}, /* no fragments */
+    {"edns-buffer-size:", "1232"},   /* no fragments */
+    {"infra-cache-min-rtt:", "500"}, /* ms, doubled five times: mail can wait for a slow answer */
+    {"infra-keep-probing:", "yes"},  /* a server that was down is noticed when it is back, */
+    {"infra-host-ttl:", "60"},       /* and not a quarter of an hour later */
 };
 
 static int refused(struct error *e, const char *what, const char *which, int code)

@@ -106,7 +106,7 @@ class FakeDns:
             def handle(self):
                 packet, sock = self.request
                 answer = dns.answer(packet, is_udp=True)
-                if answer:
+                if answer and sock.fileno() >= 0:  # a slow answer may come after stop()
                     sock.sendto(answer, self.client_address)
         return Handler
 
