@@ -1,7 +1,8 @@
 /* `barid queue …`: the queue process answers all of it. */
 #include "cli/tables.h"
 
-#define FILTER "[ID] [--from A] [--to A] [--domain D] [--state S] [--older TIME]"
+#define IDS_MAX 50
+#define FILTER  "[ID…] [--from A] [--to A] [--domain D] [--state S] [--older TIME]"
 #define FILTER_OPTIONS                                                                             \
     {                                                                                              \
         "from=", "to=", "domain=", "state=", "older=", NULL                                        \
@@ -27,35 +28,35 @@ static const struct command list[] = {
      .usage = FILTER,
      .summary = "try it now instead of later",
      .options = FILTER_OPTIONS,
-     .args_max = 1,
+     .args_max = IDS_MAX,
      .process = ROLE_QUEUE,
      .shape = SHAPE_LIST},
     {.words = "queue hold",
      .usage = FILTER,
      .summary = "do not try it until it is released; it does not expire meanwhile",
      .options = FILTER_OPTIONS,
-     .args_max = 1,
+     .args_max = IDS_MAX,
      .process = ROLE_QUEUE,
      .shape = SHAPE_LIST},
     {.words = "queue release",
      .usage = FILTER,
      .summary = "try again what was held",
      .options = FILTER_OPTIONS,
-     .args_max = 1,
+     .args_max = IDS_MAX,
      .process = ROLE_QUEUE,
      .shape = SHAPE_LIST},
     {.words = "queue bounce",
      .usage = FILTER,
      .summary = "give it up and tell the sender",
      .options = FILTER_OPTIONS,
-     .args_max = 1,
+     .args_max = IDS_MAX,
      .process = ROLE_QUEUE,
      .shape = SHAPE_LIST},
     {.words = "queue remove",
      .usage = FILTER,
      .summary = "remove it; nobody is told",
      .options = FILTER_OPTIONS,
-     .args_max = 1,
+     .args_max = IDS_MAX,
      .process = ROLE_QUEUE,
      .shape = SHAPE_LIST},
 };

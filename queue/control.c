@@ -44,13 +44,13 @@ static int walk_page(struct walk *w, visit_fn *fn, uint64_t *cursor)
     struct store *store = w->q->store;
     char room[DOMAIN_MAX];
     struct span domain = w->filter.domain.p != NULL ? lower(w->filter.domain, room) : SPAN("");
-    uint64_t id = w->filter.id != 0 ? w->filter.id - 1 : *cursor & ~MATCHED;
+    uint64_t id = *cursor & ~MATCHED;
     *cursor = 0;
     for (size_t n = 0; w->n_matched < w->filter.limit; n++) {
         struct message m;
-        uint64_t before = id;
-        enum found f = store_queued_next(store, id, domain, &id);
-        if (f != FOUND_YES || (w->filter.id != 0 && id != w->filter.id))
+        uint64_t before = filter_skip(&w->filter, id);
+        enum found f = store_queued_next(store, before, domain, &id);
+        if (f != FOUND_YES)
             return f == FOUND_FAULT ? -1 : 0;
         if (n == LOOKED_AT_MAX || w->n_rows >= PAGE_ROWS) {
             *cursor = before;
@@ -139,11 +139,11 @@ static void list(struct queue *q, struct admin_call *call, bool needs_id)
     uint64_t cursor = call->cursor;
     if (filter_read(&w.filter, call, &e) < 0)
         admin_fail(call, VERDICT_NEVER, "%s", e.text);
-    else if (needs_id && w.filter.id == 0)
+    else if (needs_id && w.filter.n_ids == 0)
         admin_fail(call, VERDICT_NEVER, "which message? Name its id, see barid queue list");
     else if (walk_page(&w, list_one, &cursor) < 0)
         admin_fail(call, VERDICT_TRY_LATER, "the queue cannot be read: see the log");
-    else if (w.filter.id != 0 && w.n_matched == 0)
+    else if (w.filter.n_ids > 0 && w.n_matched == 0)
         admin_fail(call, VERDICT_NEVER, "this message is not in the queue");
     else
         admin_done(call, cursor);
@@ -189,9 +189,10 @@ static bool is_any(const struct recipient *r)
     return r->state != RCPT_DONE && r->state != RCPT_BOUNCED;
 }
 
+/* Due since a second ago: this second's rows are only looked at when it is over. */
 static int make_due(struct walk *w, uint64_t message, uint32_t number)
 {
-    return store_rcpt_set_state(w->q->store, message, number, RCPT_WAITING, w->filter.now_s);
+    return store_rcpt_set_state(w->q->store, message, number, RCPT_WAITING, w->filter.now_s - 1);
 }
 
 static int make_held(struct walk *w, uint64_t message, uint32_t number)
@@ -288,7 +289,7 @@ static void finish_change(struct walk *w, uint64_t cursor)
     bool has_matched = w->n_matched > 0 || (w->call->cursor & MATCHED) != 0;
     batch_keep(&q->batch, NULL);
     batch_commit(&q->batch);
-    schedule_kick(q);
+    schedule_rewind(q);
     bounce_kick(q);
     if (q->batch.is_broken || store_fault(q->store) != STORE_FAULT_NONE)
         admin_fail(w->call, VERDICT_TRY_LATER, "nothing was changed: the store cannot be written");

@@ -71,6 +71,12 @@ static struct span remote_name(struct span remote)
     return address.n > 0 ? (struct span){address.p - 1, address.n + 2} : remote;
 }
 
+/* Did a server say it? Else it is our own finding, for instance that it cannot be reached. */
+static bool is_from_remote(const struct dsn_recipient *r)
+{
+    return r->remote.n > 0 && is_smtp_reply(r->reply);
+}
+
 void dsn_begin(struct dsn *d, const struct dsn_facts *facts)
 {
     d->facts = *facts;
@@ -86,7 +92,7 @@ static int tell_people(struct dsn *d, const struct dsn_recipient *r)
         rc |= add(
             b, "    It was tried again and again, and there is no more time. The last answer:\r\n");
     rc |= add(b, "    ");
-    if (r->remote.n > 0)
+    if (is_from_remote(r))
         rc |= add_foreign(b, remote_name(r->remote)) | add(b, " said: ");
     return rc | add_foreign(b, r->reply.n > 0 ? r->reply : SPAN("no answer")) | add(b, "\r\n\r\n");
 }
@@ -98,7 +104,7 @@ static int tell_machine(struct dsn *d, const struct dsn_recipient *r)
     int rc = add(b, "\r\n") | add_field(b, "Final-Recipient", "rfc822; ", r->address);
     rc |= add(b, d->facts.kind == DSN_FAILED ? "Action: failed\r\n" : "Action: delayed\r\n");
     rc |= add_field(b, "Status", "", r->status);
-    if (r->remote.n > 0)
+    if (is_from_remote(r))
         rc |= add_field(b, "Remote-MTA", "dns; ", remote_name(r->remote));
     if (is_smtp_reply(r->reply))
         rc |= add_field(b, "Diagnostic-Code", "smtp; ", r->reply);

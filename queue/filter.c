@@ -78,22 +78,26 @@ static int read_age(struct span text, int64_t *out_s, struct error *e)
     return 0;
 }
 
-static int read_id(struct filter *f, const struct admin_call *call, struct error *e)
+static int compare_ids(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static int read_ids(struct filter *f, const struct admin_call *call, struct error *e)
 {
     for (size_t i = 0; i < call->n_args; i++) {
         struct span arg = call->args[i], rest = arg;
         span_cut(&rest, '=');
         if (rest.p != NULL)
             continue; /* an option */
-        if (f->id != 0)
-            return error_set(e,
-                             "one message id at a time, please; or a filter like --from ADDRESS");
-        if (id_parse(arg, &f->id) < 0)
+        if (id_parse(arg, &f->ids[f->n_ids++]) < 0)
             return error_set(e,
                              "'%.*s' is no message id: it has 13 letters and digits, see "
                              "barid queue list",
                              (int)(arg.n < 40 ? arg.n : 40), arg.p);
     }
+    qsort(f->ids, f->n_ids, sizeof f->ids[0], compare_ids);
     return 0;
 }
 
@@ -104,11 +108,11 @@ int filter_read(struct filter *f, const struct admin_call *call, struct error *e
     f->to = admin_option(call, "to");
     f->domain = admin_option(call, "domain");
     struct span state = admin_option(call, "state"), older = admin_option(call, "older");
-    if (read_id(f, call, e) < 0 || (state.p != NULL && read_state(f, state, e) < 0) ||
+    if (read_ids(f, call, e) < 0 || (state.p != NULL && read_state(f, state, e) < 0) ||
         (older.p != NULL && read_age(older, &f->older_s, e) < 0) ||
         read_number(admin_option(call, "limit"), "limit", INT64_MAX, &f->limit, e) < 0)
         return -1;
-    f->is_empty = f->id == 0 && f->from.p == NULL && f->to.p == NULL && f->domain.p == NULL &&
+    f->is_empty = f->n_ids == 0 && f->from.p == NULL && f->to.p == NULL && f->domain.p == NULL &&
                   !f->has_state && f->older_s == 0;
     return 0;
 }
@@ -125,10 +129,20 @@ static bool matches(struct span wanted, struct span address)
     return span_ieq(wanted, address);
 }
 
+uint64_t filter_skip(const struct filter *f, uint64_t id)
+{
+    if (f->n_ids == 0)
+        return id;
+    for (size_t i = 0; i < f->n_ids; i++)
+        if (f->ids[i] > id)
+            return f->ids[i] - 1;
+    return INT64_MAX;
+}
+
 bool filter_has_message(const struct filter *f, const struct message *m)
 {
-    return (f->id == 0 || f->id == m->id) && matches(f->from, m->sender) &&
-           (f->older_s == 0 || f->now_s - m->arrived >= f->older_s);
+    return (f->n_ids == 0 || filter_skip(f, m->id - 1) == m->id - 1) &&
+           matches(f->from, m->sender) && (f->older_s == 0 || f->now_s - m->arrived >= f->older_s);
 }
 
 bool filter_has_rcpt(const struct filter *f, const struct queue *q, const struct recipient *r)

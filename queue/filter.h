@@ -1,4 +1,4 @@
-/* Which messages and recipients a queue command is about: an id, or any of from= to= domain= state=
+/* Which messages and recipients a queue command is about: ids, or any of from= to= domain= state=
  * older=. What the options say is bounded text; comparisons are without regard to case. */
 #ifndef BARID_QUEUE_FILTER_H
 #define BARID_QUEUE_FILTER_H
@@ -21,7 +21,8 @@ const char *shown_state_name(enum shown_state s);
 enum shown_state shown_state_of(const struct queue *q, const struct recipient *r, int64_t now_s);
 
 struct filter {
-    uint64_t id;                  /* 0: any message */
+    uint64_t ids[ADMIN_ARGS_MAX]; /* in order; none: any message */
+    size_t n_ids;
     struct span from, to, domain; /* NULL pointer: any */
     bool has_state;
     enum shown_state state;
@@ -33,6 +34,8 @@ struct filter {
 
 /* From the arguments of a call; spans point into them. 0, or -1 and e. */
 int filter_read(struct filter *f, const struct admin_call *call, struct error *e);
+/* No message after `id` and up to this one is meant: where a search after `id` can begin. */
+uint64_t filter_skip(const struct filter *f, uint64_t id);
 bool filter_has_message(const struct filter *f, const struct message *m);
 bool filter_has_rcpt(const struct filter *f, const struct queue *q, const struct recipient *r);
 

@@ -91,6 +91,12 @@ void schedule_kick(struct queue *q)
     schedule_at(q, clock_wall_s());
 }
 
+void schedule_rewind(struct queue *q)
+{
+    q->schedule->after = (struct due){0};
+    q->schedule->is_wanted = true;
+}
+
 void schedule_room(struct queue *q)
 {
     q->schedule->is_wanted |= q->schedule->waits_for_room;

@@ -18,8 +18,10 @@ void schedule_free(struct queue *q);
 void schedule_look(struct queue *q);
 /* Something will be due at that time, in seconds of the wall clock. */
 void schedule_at(struct queue *q, int64_t at_s);
-/* Something is due now that was not (retry, release). */
+/* Something is due in this second that may not be in the agenda. */
 void schedule_kick(struct queue *q);
+/* Rows were given a time in the past (retry, release): the search starts over. */
+void schedule_rewind(struct queue *q);
 /* There is room in the agenda. */
 void schedule_room(struct queue *q);
 /* In the queue's turn, outside of a transaction: only what is committed may be tried. True if there

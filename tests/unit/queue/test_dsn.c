@@ -88,7 +88,7 @@ Test(dsn, golden)
                               .reply = SPAN("550 5.1.1 no such user")};
     struct dsn_recipient y = {.address = SPAN("y@example.com"),
                               .status = SPAN("4.4.7"),
-                              .remote = SPAN(""),
+                              .remote = SPAN("[192.0.2.2]:25"),
                               .reply = SPAN("connection refused"),
                               .is_expired = true};
     buf_init(&out, DSN_MAX);
