@@ -2,7 +2,7 @@
 #include "cli/tables.h"
 
 #define IDS_MAX 50
-#define FILTER  "[ID…] [--from A] [--to A] [--domain D] [--state S] [--older TIME]"
+#define FILTER  "[ID...] [--from A] [--to A] [--domain D] [--state S] [--older TIME]"
 #define FILTER_OPTIONS                                                                             \
     {                                                                                              \
         "from=", "to=", "domain=", "state=", "older=", NULL                                        \
