@@ -4,19 +4,32 @@
 
 #include <sodium.h>
 
-#define RANDOM_BITS 21
+#define LOW_BITS   21 /* below the milliseconds */
+#define COUNT_BITS 11 /* of them, if the maker is known; the others are its number */
+#define COUNT_MASK ((UINT64_C(1) << COUNT_BITS) - 1)
 
 static const char digits[] = "0123456789abcdefghjkmnpqrstvwxyz";
+
+static uint64_t maker = UINT64_MAX; /* not known */
+
+void id_set_maker(unsigned number)
+{
+    maker = (uint64_t)number << COUNT_BITS & ((UINT64_C(1) << LOW_BITS) - 1);
+}
 
 uint64_t id_new(void)
 {
     static uint64_t last;
     uint64_t ms = (uint64_t)clock_wall_ms();
-    /* Within a millisecond they count up: random numbers alone would meet at some thousand a second.
-     * What is random keeps those of other processes apart. */
-    if (last >> RANDOM_BITS == ms)
+    /* Within a millisecond they count up: random numbers alone would meet at some thousand a
+     * second. The maker's number keeps those of other processes apart; what is random, those made
+     * before the clock was put back. */
+    if (last >> LOW_BITS == ms && (last & COUNT_MASK) != COUNT_MASK)
         return ++last;
-    last = (ms << RANDOM_BITS | randombytes_uniform(1U << RANDOM_BITS)) & INT64_MAX;
+    uint64_t low = randombytes_uniform(1U << LOW_BITS);
+    if (maker != UINT64_MAX)
+        low = maker | (low & COUNT_MASK >> 1);
+    last = (ms << LOW_BITS | low) & INT64_MAX;
     return last;
 }
 
@@ -48,5 +61,5 @@ int id_parse(struct span text, uint64_t *id)
 
 int64_t id_wall_ms(uint64_t id)
 {
-    return (int64_t)(id >> RANDOM_BITS);
+    return (int64_t)(id >> LOW_BITS);
 }

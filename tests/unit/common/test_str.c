@@ -154,3 +154,21 @@ Test(seal, only_what_authd_said_opens)
         cr_assert_eq(seal_open((struct span){s.out, i}, SPAN("a@b.c"), key, 1001, &targets), -1);
     }
 }
+
+/* Two makers at the same millisecond, and one that makes more than any needs. */
+Test(id, ids_of_different_makers_do_not_meet)
+{
+    static uint64_t ids[2][1000];
+    for (unsigned maker = 0; maker < 2; maker++) {
+        id_set_maker(70 + maker);
+        clock_fake(1, 1795311269000 - 1);
+        id_new(); /* so that the next one is the first of its millisecond */
+        clock_fake(1, 1795311269000);
+        for (size_t i = 0; i < 1000; i++) {
+            ids[maker][i] = id_new();
+            cr_assert_eq(id_wall_ms(ids[maker][i]), 1795311269000);
+            cr_assert(i == 0 || ids[maker][i] == ids[maker][i - 1] + 1);
+        }
+    }
+    cr_expect(ids[0][999] < ids[1][0], "70's all lie before 71's");
+}
