@@ -340,6 +340,11 @@ static void broken(struct ipc *ch)
     leave(ch);
 }
 
+void ipc_break(struct ipc *ch)
+{
+    broken(ch);
+}
+
 /* The peer does what the table does not allow: said once, then the channel is gone. */
 static void misbehaved(struct ipc *ch, const char *what, const char *message)
 {

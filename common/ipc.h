@@ -36,6 +36,8 @@ struct ipc *ipc_open(struct loop *loop, int fd, enum role self, enum role peer,
                      const struct ipc_ops *ops, void *owner);
 /* NULL is allowed. Open questions get no answer any more. Safe inside handlers. */
 void ipc_close(struct ipc *ch);
+/* As if the peer were gone: open questions are answered with NULL, then on_close. */
+void ipc_break(struct ipc *ch);
 enum role ipc_peer(const struct ipc *ch);
 void *ipc_owner(const struct ipc *ch);
 /* Free slot for the owner, for instance the instance number of the peer; starts as 0. */

@@ -1,6 +1,7 @@
 #include "common/proc.h"
 
 #include "common/buf.h"
+#include "common/id.h"
 #include "common/jail.h"
 #include "common/log.h"
 #include "common/spawn.h"
@@ -269,7 +270,7 @@ static void open_peer(struct proc *p, enum role role, unsigned instance)
         return;
     }
     if (peer->ch != NULL)
-        peer_closed(p, peer->ch);
+        ipc_break(peer->ch); /* who waits there has to know: peer_closed follows */
     peer->ch = ipc_open(p->loop, fd, p->spec->role, role, &p->peer_ops, p);
     if (peer->ch == NULL)
         return;
@@ -420,6 +421,7 @@ static int init(struct proc *p, int argc, char **argv, struct error *e)
     if (argc != 2 || span_u64(span_of(argv[1]), &instance) < 0 || instance >= INSTANCES_MAX)
         return error_set(e, "this program is started by barid run, not by hand");
     p->instance = (unsigned)instance;
+    id_set_maker(p->spec->role * INSTANCES_MAX + p->instance);
     p->loop = loop_new();
     if (p->loop == NULL || sodium_init() < 0)
         return error_set(e, "out of memory");

@@ -290,3 +290,16 @@ Test(proto, text_holds_no_line_ends)
         cr_assert_eq(proto_unpack((struct span){out, n}, &type, &got), -1);
     }
 }
+
+/* A remade channel takes the place of one whose end was not seen yet. */
+Test(ipc, a_broken_channel_answers_with_null)
+{
+    struct side smtpd, authd;
+    link_up(&smtpd, &authd, NULL);
+    ask(&smtpd, "a@example.org");
+    ask(&smtpd, "b@example.org");
+    ipc_break(smtpd.ch);
+    cr_expect_eq(smtpd.n_unanswered, 2);
+    cr_expect_eq(smtpd.n_closed, 1);
+    cr_expect_null(smtpd.ch);
+}
