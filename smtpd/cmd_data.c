@@ -6,8 +6,10 @@
 #include "smtpd/trace.h"
 #include "smtpd/verbs.h"
 
-#define PIECE_MAX     8000  /* taken at once: so content stays under CHUNK_MAX even if it doubles */
-#define RATE_GRACE_MS 60000 /* before limits.minimum_rate is asked for */
+#define PIECE_MAX    8000 /* taken at once: so content stays under CHUNK_MAX even if it doubles */
+#define OVERSIZE_MAX (64U << 20) /* read over the limit to get to the end, then enough is enough   \
+                                  */
+#define RATE_GRACE_MS 60000      /* before limits.minimum_rate is asked for */
 
 _Static_assert(TXN_STREAM_AT + 2 * PIECE_MAX + 2 <= CHUNK_MAX, "a part must fit into a message");
 
@@ -160,6 +162,8 @@ size_t data_input(struct session *s, struct span in)
         handover_drop(s);
     if (body_is_over(&t->body)) {
         content_is_over(s);
+    } else if (t->body.octets > s->rules.message_size_max + OVERSIZE_MAX) {
+        session_reply(s, R_ENDLESS);
     } else if (t->n_content >= TXN_STREAM_AT) {
         handover_send(s, false);
         look_at_backlog(s);

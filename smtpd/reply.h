@@ -58,6 +58,7 @@ enum reply_flag {
     R(CONTENT_BAD, "550", "5.6.0", REPLY_FAULT, "The message is not lines that end with CRLF")     \
     R(TOO_BIG, "552", "5.3.4", REPLY_FAULT, "Message too big")                                     \
     R(HEADER_TOO_BIG, "552", "5.3.4", REPLY_FAULT, "Header section of the message too big")        \
+    R(ENDLESS, "552", "5.3.4", REPLY_FAULT | REPLY_CLOSES, "Message far too big")                  \
     R(NO_RCPTS, "554", "5.5.1", REPLY_FAULT, "No valid recipients")                                \
     R(TOO_MANY_HOPS, "554", "5.4.6", REPLY_FAULT, "Too many Received fields: mail loop")           \
     R(TALKS_EARLY, "554", "5.5.0", REPLY_FAULT | REPLY_CLOSES,                                     \

@@ -316,3 +316,17 @@ Test(handover, a_held_client_is_let_go_when_the_queue_dies)
     world_end(&w);
     free(text);
 }
+
+/* What is thrown away has a bound too. */
+Test(handover, content_without_an_end)
+{
+    struct world w;
+    char *text = lines_of(1000000);
+    begin(&w, HI TO "DATA\r\n");
+    for (int i = 0; i < 70 && !w.is_finished; i++)
+        world_say(&w, (struct span){text, 1000000}, 1000000);
+    cr_expect_str_eq(world_codes(&w), "552/5.3.4 ");
+    cr_expect(w.is_finished);
+    world_end(&w);
+    free(text);
+}
