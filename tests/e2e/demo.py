@@ -115,6 +115,7 @@ def show_start(suite, remote):
 
 
 def show_trip(suite, remote):
+    from harness import wait_until
     from wire import Wire
     step(f"a message comes in by SMTP, from a stranger to {USER}")
     send(suite, Wire, "eve@client.example", USER, "Hello from outside", "How do you do?")
@@ -128,11 +129,12 @@ def show_trip(suite, remote):
     if not messages:
         show_queue(suite)
         raise SystemExit("demo: the message did not arrive at the demo server")
+    wait_until(lambda: any("> 250 2.0.0 stored" in line for line in remote.transcript), 5, "its last answer")
     print("\n   and this is what the demo server heard and got:")
     for line in remote.transcript:
-        who = {"<": "barid ", ">": "remote"}.get(line.split()[1])
-        if who:
-            print(f"   {who}: {line.split(' ', 2)[2]}")
+        _, mark, text = line.split(" ", 2)
+        for said in text.split("\\n") if mark in "<>" else ():
+            print(f"   {'barid ' if mark == '<' else 'remote'}: {said}")
     for line in messages[0]["data"].decode().split("\r\n")[:-1]:
         print(f"   content: {line}")
     step(f"{USER} collects the mail by POP3")
