@@ -10,6 +10,7 @@ int txn_begin(struct session *s, struct span sender)
     if (t == NULL)
         return -1;
     t->id = id_new();
+    t->verdict = VERDICT_TRY_LATER; /* until the queue says otherwise */
     buf_init(&t->rcpts, TXN_RCPTS_OCTETS);
     if (span_copy(t->sender, sizeof t->sender, sender) < 0) {
         free(t);
