@@ -1,10 +1,12 @@
-/* Commands of the administrator: `barid` asks the process that owns the answer over its control socket
- * (ADMIN), gets rows (ADMIN_ROW) and an end (ADMIN_RE). A command is a row in a table of the owner:
- * a word and a function. The CLI prints the rows as a table or as JSON and knows nothing about them.
+/* Commands of the administrator: `barid` asks the process that owns the answer over its control
+ * socket (ADMIN), gets rows (ADMIN_ROW) and an end (ADMIN_RE). A command is a row in a table of the
+ * owner: a word and a function. The CLI prints the rows as a table or as JSON and knows nothing
+ * about them.
  *
- * A row is a list of named, typed fields. A row of depth 1 belongs to the last row of depth 0, in its
- * array `group` (recipients of a message). Long lists come in pages: the owner sends at most
- * ADMIN_PAGE rows and a cursor that the CLI sends back to get the next page; cursor 0 is the end. */
+ * A row is a list of named, typed fields. A row of depth 1 belongs to the last row of depth 0, in
+ * its array `group` (recipients of a message). Long lists come in pages: the owner sends at most
+ * ADMIN_PAGE rows and a cursor that the CLI sends back to get the next page; cursor 0 is the end.
+ */
 #ifndef BARID_ADMIN_H
 #define BARID_ADMIN_H
 
@@ -37,8 +39,8 @@ struct admin_call {
 
 struct admin_command {
     const char *name; /* "user add" */
-    /* Must call admin_done or admin_fail exactly once, now or later. For later use keep a copy of the
-     * struct: the spans in it are gone when the function returns. */
+    /* Must call admin_done or admin_fail exactly once, now or later. For later use keep a copy of
+     * the struct: the spans in it are gone when the function returns. */
     void (*run)(void *owner, struct admin_call *call);
 };
 

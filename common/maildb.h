@@ -1,5 +1,6 @@
-/* What the writer of mail.db (queue) and its reader (mailbox) must agree on. The schema and what its
- * columns mean is in maildb.c; only queue runs it. Both run with state_dir/queue as working directory, so names are relative to it. */
+/* What the writer of mail.db (queue) and its reader (mailbox) must agree on. The schema and what
+ * its columns mean is in maildb.c; only queue runs it. Both run with state_dir/queue as working
+ * directory, so names are relative to it. */
 #ifndef BARID_MAILDB_H
 #define BARID_MAILDB_H
 
@@ -24,8 +25,8 @@ static inline void maildb_spool_name(char out[MAILDB_SPOOL_NAME], uint64_t id)
     snprintf(out, MAILDB_SPOOL_NAME, MAILDB_SPOOL_DIR "/%s", text);
 }
 
-/* A mailbox hands out each message with a Return-Path field before its content (RFC 5321 4.4). It is
- * made when the message is read; entry.octets counts it. */
+/* A mailbox hands out each message with a Return-Path field before its content (RFC 5321 4.4). It
+ * is made when the message is read; entry.octets counts it. */
 #define MAILDB_PREFIX_BEGIN "Return-Path: <"
 #define MAILDB_PREFIX_END   ">\r\n"
 

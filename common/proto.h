@@ -152,9 +152,10 @@ enum login_reason {
     M(ADMIN_RE, admin_re, P_PARENT | P_AUTHD | P_QUEUE | P_MAILBOX, P_CLI, NONE, 0,                \
       "how it ended, after its rows")
 
+/* clang-format off */
 /* PROTO_FIELDS_<name>(F, X): F(X, TYPE, field, max), X being what the expansion needs.
  * An answer and the parts of a request repeat its tag. */
-#define PROTO_FIELDS_hello(F, X)        F(X, U64, table_hash, 0) F(X, U8, role, 0)
+#define PROTO_FIELDS_hello(F, X) F(X, U64, table_hash, 0) F(X, U8, role, 0)
 #define PROTO_FIELDS_child_config(F, X) F(X, BYTES, text, CHUNK_MAX) F(X, U8, is_last, 0)
 #define PROTO_FIELDS_child_listen(F, X)                                                            \
     F(X, U8, kind, 0) F(X, TEXT, address, IP_MAX) F(X, U16, section, 0)
@@ -163,35 +164,32 @@ enum login_reason {
 #define PROTO_FIELDS_child_stop(F, X) F(X, U32, grace_ms, 0)
 #define PROTO_FIELDS_child_ready(F, X)
 #define PROTO_FIELDS_child_failed(F, X) F(X, TEXT, why, 512)
-#define PROTO_FIELDS_resolve(F, X)      F(X, U64, tag, 0) F(X, TEXT, address, ADDRESS_MAX)
+#define PROTO_FIELDS_resolve(F, X) F(X, U64, tag, 0) F(X, TEXT, address, ADDRESS_MAX)
 #define PROTO_FIELDS_resolve_re(F, X)                                                              \
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, kind, 0) F(X, BYTES, sealed, SEALED_MAX)
 #define PROTO_FIELDS_login(F, X)                                                                   \
-    F(X, U64, tag, 0)                                                                              \
-    F(X, U8, service, 0) F(X, U64, session, 0) F(X, TEXT, client, IP_MAX)                          \
-        F(X, TEXT, user, LOGIN_MAX) F(X, BYTES, password, 1024)
+    F(X, U64, tag, 0) F(X, U8, service, 0) F(X, U64, session, 0) F(X, TEXT, client, IP_MAX)        \
+    F(X, TEXT, user, LOGIN_MAX) F(X, BYTES, password, 1024)
 #define PROTO_FIELDS_login_re(F, X)                                                                \
-    F(X, U64, tag, 0)                                                                              \
-    F(X, U8, verdict, 0) F(X, U8, reason, 0) F(X, TEXT, address, ADDRESS_MAX)                      \
-        F(X, BYTES, ticket, 16)
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0) F(X, TEXT, address, ADDRESS_MAX)    \
+    F(X, BYTES, ticket, 16)
 #define PROTO_FIELDS_seal_key(F, X) F(X, BYTES, key, 32)
 #define PROTO_FIELDS_box_grant(F, X)                                                               \
-    F(X, U64, box, 0)                                                                              \
-    F(X, U64, session, 0) F(X, TEXT, address, ADDRESS_MAX) F(X, TEXT, client, IP_MAX)
-#define PROTO_FIELDS_box_forget(F, X)    F(X, U64, tag, 0) F(X, U64, box, 0)
+    F(X, U64, box, 0) F(X, U64, session, 0) F(X, TEXT, address, ADDRESS_MAX)                       \
+    F(X, TEXT, client, IP_MAX)
+#define PROTO_FIELDS_box_forget(F, X) F(X, U64, tag, 0) F(X, U64, box, 0)
 #define PROTO_FIELDS_box_forget_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
 /* rcpts: records of seal.h's rcpt_pack. size: what MAIL declared, 0 if nothing. login: empty unless
  * the session logged in, then `ticket` proves it. */
 #define PROTO_FIELDS_queue_open(F, X)                                                              \
-    F(X, U64, tag, 0)                                                                              \
-    F(X, U64, id, 0) F(X, U64, session, 0) F(X, TEXT, sender, ADDRESS_MAX)                         \
-        F(X, TEXT, client, IP_MAX) F(X, TEXT, helo, HELO_MAX) F(X, TEXT, login, LOGIN_MAX)         \
-            F(X, BYTES, ticket, 16) F(X, U8, body_8bit, 0) F(X, U64, size, 0)                      \
-                F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX) F(X, U8, is_last, 0)
-#define PROTO_FIELDS_queue_more(F, X)                                                              \
-    F(X, U64, tag, 0)                                                                              \
+    F(X, U64, tag, 0) F(X, U64, id, 0) F(X, U64, session, 0) F(X, TEXT, sender, ADDRESS_MAX)       \
+    F(X, TEXT, client, IP_MAX) F(X, TEXT, helo, HELO_MAX) F(X, TEXT, login, LOGIN_MAX)             \
+    F(X, BYTES, ticket, 16) F(X, U8, body_8bit, 0) F(X, U64, size, 0)                              \
     F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX) F(X, U8, is_last, 0)
-#define PROTO_FIELDS_queue_abort(F, X)   F(X, U64, tag, 0)
+#define PROTO_FIELDS_queue_more(F, X)                                                              \
+    F(X, U64, tag, 0) F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX)                 \
+    F(X, U8, is_last, 0)
+#define PROTO_FIELDS_queue_abort(F, X) F(X, U64, tag, 0)
 #define PROTO_FIELDS_queue_open_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0)
 /* rcpts: records {u32 number, bytes address}. flags: enum content_flag. domain: of the recipients.
  * content: all of it, or empty and the descriptor holds it. At most RELAY_RCPTS_MAX recipients. */
@@ -204,10 +202,9 @@ static inline int64_t relay_job_ms(uint64_t size)
     return 30 * 60 * 1000 + (int64_t)(size < UINT32_MAX ? size : UINT32_MAX);
 }
 #define PROTO_FIELDS_relay_job(F, X)                                                               \
-    F(X, U64, tag, 0)                                                                              \
-    F(X, U64, id, 0) F(X, TEXT, sender, ADDRESS_MAX) F(X, TEXT, domain, DOMAIN_MAX)                \
-        F(X, U8, flags, 0) F(X, U64, size, 0) F(X, BYTES, rcpts, LIST_MAX)                         \
-            F(X, BYTES, content, CHUNK_MAX)
+    F(X, U64, tag, 0) F(X, U64, id, 0) F(X, TEXT, sender, ADDRESS_MAX)                             \
+    F(X, TEXT, domain, DOMAIN_MAX) F(X, U8, flags, 0) F(X, U64, size, 0)                           \
+    F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX)
 /* results: records {u32 number, u8 verdict, bytes reply (text, REPLY_MAX)}; a recipient without one
  * counts as TRY_LATER. remote: "mx.example.org[192.0.2.1]:25" or empty. */
 #define PROTO_FIELDS_relay_job_re(F, X)                                                            \
@@ -222,34 +219,34 @@ static inline int64_t relay_job_ms(uint64_t size)
 /* verdict NEVER: no such name; OK with an empty list: no addresses. addresses: records {bytes of 4
  * or 16 octets}, IPv6 and IPv4 as the answers came. */
 #define PROTO_FIELDS_dns_addr_re(F, X)                                                             \
-    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, is_secure, 0) F(X, BYTES, addresses, LIST_MAX)
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, is_secure, 0)                                  \
+    F(X, BYTES, addresses, LIST_MAX)
 /* reason: enum box_reason. */
 #define PROTO_FIELDS_box_opened(F, X) F(X, U8, verdict, 0) F(X, U8, reason, 0)
-#define PROTO_FIELDS_box_list(F, X)   F(X, U64, tag, 0) F(X, U64, after, 0)
+#define PROTO_FIELDS_box_list(F, X) F(X, U64, tag, 0) F(X, U64, after, 0)
 /* entries: records {u64 sequence, u64 id, u64 octets as RETR will send them, prefix included}. */
 #define PROTO_FIELDS_box_list_re(F, X)                                                             \
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, BYTES, entries, LIST_MAX) F(X, U8, is_last, 0)
 #define PROTO_FIELDS_box_read(F, X) F(X, U64, tag, 0) F(X, U64, sequence, 0)
 /* header: octets of the content's header section with its empty line. flags: enum content_flag. */
 #define PROTO_FIELDS_box_read_re(F, X)                                                             \
-    F(X, U64, tag, 0)                                                                              \
-    F(X, U8, verdict, 0) F(X, U64, octets, 0) F(X, U64, header, 0) F(X, U8, flags, 0)              \
-        F(X, BYTES, prefix, 1024) F(X, BYTES, content, CHUNK_MAX)
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U64, octets, 0) F(X, U64, header, 0)               \
+    F(X, U8, flags, 0) F(X, BYTES, prefix, 1024) F(X, BYTES, content, CHUNK_MAX)
 #define PROTO_FIELDS_box_update(F, X)                                                              \
     F(X, U64, tag, 0) F(X, BYTES, sequences, LIST_MAX) F(X, U8, is_last, 0)
 #define PROTO_FIELDS_box_update_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
 #define PROTO_FIELDS_box_delete(F, X)                                                              \
-    F(X, U64, tag, 0)                                                                              \
-    F(X, U64, box, 0) F(X, U64, session, 0) F(X, BYTES, sequences, LIST_MAX) F(X, U8, is_last, 0)
+    F(X, U64, tag, 0) F(X, U64, box, 0) F(X, U64, session, 0) F(X, BYTES, sequences, LIST_MAX)     \
+    F(X, U8, is_last, 0)
 #define PROTO_FIELDS_box_delete_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
 #define PROTO_FIELDS_admin(F, X)                                                                   \
-    F(X, U64, tag, 0)                                                                              \
-    F(X, TEXT, command, 64) F(X, BYTES, args, LIST_MAX) F(X, BYTES, secret, 1024)                  \
-        F(X, U64, cursor, 0)
+    F(X, U64, tag, 0) F(X, TEXT, command, 64) F(X, BYTES, args, LIST_MAX)                          \
+    F(X, BYTES, secret, 1024) F(X, U64, cursor, 0)
 #define PROTO_FIELDS_admin_row(F, X)                                                               \
     F(X, U64, tag, 0) F(X, U8, depth, 0) F(X, TEXT, group, 64) F(X, BYTES, fields, LIST_MAX)
 #define PROTO_FIELDS_admin_re(F, X)                                                                \
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, TEXT, error, 400) F(X, U64, cursor, 0)
+/* clang-format on */
 
 enum box_reason {
     BOX_OK = 0,

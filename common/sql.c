@@ -252,8 +252,8 @@ static int begin_wal(sqlite3 *db, const struct sql_spec *spec, struct error *e)
     return 0;
 }
 
-/* Empties -wal; at the start it also writes the header where sql_peek finds it. A reader in the way is
- * no harm: then it happens at a later checkpoint. */
+/* Empties -wal; at the start it also writes the header where sql_peek finds it. A reader in the way
+ * is no harm: then it happens at a later checkpoint. */
 static void checkpoint(sqlite3 *db)
 {
     sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);

@@ -1,6 +1,6 @@
 /* Runs every target over its corpus and over mutations of it, without clang: part of every test
- * run. replay CORPUS [MUTATIONS]     the files in CORPUS/<target> are seeds; prints "N passed, N failed" A
- * failure aborts in a child, so that the others still run. */
+ * run. replay CORPUS [MUTATIONS]     the files in CORPUS/<target> are seeds; prints "N passed, N
+ * failed" A failure aborts in a child, so that the others still run. */
 #include "tests/fuzz/fuzz.h"
 
 #include <dirent.h>

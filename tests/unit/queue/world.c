@@ -92,7 +92,7 @@ static void got_resolve(void *owner, struct ipc *from, const union msg *m, int f
     span_copy(w->asked[w->n_asked++], ADDRESS_MAX + 1, m->resolve.address);
 }
 
-static void print(struct world *w, const char *fmt, ...)
+static void __attribute__((format(printf, 2, 3))) print(struct world *w, const char *fmt, ...)
 {
     va_list ap;
     va_start(ap, fmt);
