@@ -16,6 +16,7 @@ if HAVE_CRITERION
 check_PROGRAMS += tests/unit/relay/test
 tests_unit_relay_test_SOURCES = tests/unit/relay/test_client.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_plan.c
+tests_unit_relay_test_SOURCES += tests/unit/relay/test_pool.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_reply.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_stuff.c
 tests_unit_relay_test_LDADD = relay/librelay.a $(LIBS_COMMON) $(CRITERION_LIBS)

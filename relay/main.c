@@ -62,10 +62,12 @@ static void relay_peer_down(struct proc *p, enum role role, unsigned instance, s
 /* Jobs under way are finished; what the queue sends from now on stays unread and is given again. */
 static void relay_drain(struct proc *p)
 {
+    struct relay *r = proc_state(p);
     struct ipc *queue = proc_peer(p, ROLE_QUEUE);
     if (queue != NULL)
         ipc_pause(queue, true);
-    job_forget_waiting(proc_state(p));
+    r->paused = NULL; /* nothing resumes it any more */
+    job_forget_waiting(r);
 }
 
 static void relay_turn(struct proc *p)

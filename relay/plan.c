@@ -255,7 +255,9 @@ void plan_take_addr(struct plan *p, const struct plan_scope *scope, enum verdict
 {
     p->step = PLAN_CONNECT;
     p->n_addresses = p->next_address = 0;
-    if (v == VERDICT_TRY_LATER || (v == VERDICT_OK && !read_addresses(p, scope, addresses))) {
+    bool is_decided =
+        v == VERDICT_NEVER || (v == VERDICT_OK && read_addresses(p, scope, addresses));
+    if (!is_decided) {
         p->is_undecided = true;
         p->n_addresses = 0;
     } else if (v == VERDICT_NEVER || addresses.n == 0) {

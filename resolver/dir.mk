@@ -10,5 +10,7 @@ libexec_barid_resolver_LDADD = resolver/libresolver.a $(LIBS_COMMON) $(UNBOUND_L
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/resolver/test
 tests_unit_resolver_test_SOURCES = tests/unit/resolver/test_answer.c
+tests_unit_resolver_test_SOURCES += tests/unit/resolver/test_ask.c
+tests_unit_resolver_test_CPPFLAGS = $(AM_CPPFLAGS) $(UNBOUND_CFLAGS)
 tests_unit_resolver_test_LDADD = resolver/libresolver.a $(LIBS_COMMON) $(CRITERION_LIBS)
 endif
