@@ -26,6 +26,8 @@ struct conn {
     bool is_connecting;
     bool wants_input;
     bool has_news;     /* input that `input` was not called for */
+    bool is_client;    /* we connected */
+    bool is_at_end;    /* of input; what is queued is still sent */
     bool is_finishing; /* after conn_finish */
     bool is_lingering; /* all was sent; input is thrown away until the peer closes */
     size_t thrown_away;
@@ -53,7 +55,7 @@ static bool wants_reading(const struct conn *c)
         return true;
     /* What was not yet shown to the owner comes before the end of input that may be next. */
     return !c->is_connecting && c->wants_input && !c->has_news && !c->is_finishing &&
-           buf_span(&c->in).n < c->in.max;
+           !c->is_at_end && buf_span(&c->in).n < c->in.max;
 }
 
 /* Watching for input goes on when it is not wanted, until some comes (`ready`): mostly it is wanted
@@ -103,6 +105,26 @@ static void throw_away(struct conn *c)
     end(c, CONN_FLUSHED);
 }
 
+/* All output is with the socket. */
+static void all_sent(struct conn *c)
+{
+    if (c->is_finishing) {
+        linger(c);
+        return;
+    }
+    if (c->was_full) {
+        c->was_full = false;
+        if (c->ops->drained != NULL)
+            c->ops->drained(c->owner);
+    }
+    if (c->is_freed)
+        return;
+    if (buf_span(&c->out).n > 0)
+        soon(c); /* what `drained` wrote goes out in the next turn: others have theirs first */
+    else if (c->is_at_end && !c->is_finishing)
+        end(c, CONN_EOF);
+}
+
 static void flush(struct conn *c)
 {
     struct span s = buf_span(&c->out);
@@ -122,17 +144,8 @@ static void flush(struct conn *c)
     }
     c->is_waiting = s.n > 0;
     rewatch(c);
-    if (c->is_waiting)
-        return;
-    if (c->is_finishing)
-        linger(c);
-    else if (c->was_full) {
-        c->was_full = false;
-        if (c->ops->drained != NULL)
-            c->ops->drained(c->owner);
-        if (!c->is_freed && buf_span(&c->out).n > 0)
-            soon(c); /* what `drained` wrote goes out in the next turn: others have theirs first */
-    }
+    if (!c->is_waiting)
+        all_sent(c);
 }
 
 static void tell_input(struct conn *c)
@@ -156,6 +169,16 @@ static void later(void *arg)
     leave(c);
 }
 
+/* A client that closes its sending side still gets its answers. A server that hangs up has none for
+ * what we would still send. */
+static void input_ended(struct conn *c)
+{
+    if (c->is_client || buf_span(&c->out).n == 0)
+        end(c, CONN_EOF);
+    else
+        c->is_at_end = true; /* flush, which comes next, goes on */
+}
+
 static void read_some(struct conn *c)
 {
     size_t held = buf_span(&c->in).n;
@@ -166,9 +189,13 @@ static void read_some(struct conn *c)
     ssize_t n = recv(c->fd, piece, room, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
-    if (n <= 0) {
-        c->err = n < 0 ? errno : 0;
-        end(c, n < 0 ? CONN_ERROR : CONN_EOF);
+    if (n < 0) {
+        c->err = errno;
+        end(c, CONN_ERROR);
+        return;
+    }
+    if (n == 0) {
+        input_ended(c);
         return;
     }
     if (buf_add(&c->in, piece, (size_t)n) < 0) {
@@ -259,7 +286,7 @@ struct conn *conn_connect(struct loop *l, const struct netaddr *to, const struct
         errno = ENOMEM;
         return NULL;
     }
-    c->is_connecting = true;
+    c->is_connecting = c->is_client = true;
     rewatch(c);
     return c;
 }

@@ -10,6 +10,7 @@ struct echo {
     struct conn *conn;
     int peer;
     bool waits;            /* one line at a time, the next one when `go` fires */
+    bool answers_late;     /* "ok" is written when `go` fires, as by who had to ask somebody */
     size_t still_to_write; /* octets that `drained` writes, one at a time */
     struct timer go;
     bool is_ended;
@@ -39,6 +40,8 @@ static void on_input(void *owner)
 static void on_go(void *owner)
 {
     struct echo *e = owner;
+    if (e->answers_late)
+        conn_write(e->conn, "ok\r\n", 4);
     conn_want_input(e->conn, true);
 }
 
@@ -105,6 +108,49 @@ Test(conn, lines_before_the_end_of_input)
     cr_expect(e.is_ended);
     cr_expect_eq(e.why, CONN_EOF);
     expect(&e, "a\r\nb\r\nc\r\n");
+    end(&e);
+}
+
+/* An answer that is made outside of the connection's callbacks is sent before its end is seen. */
+Test(conn, late_answer_at_the_end_of_input)
+{
+    struct echo e;
+    begin(&e, true);
+    e.answers_late = true;
+    cr_assert_eq(write(e.peer, "a\r\n", 3), 3);
+    shutdown(e.peer, SHUT_WR);
+    turns(&e, 50);
+    cr_expect(e.is_ended);
+    cr_expect_eq(e.why, CONN_EOF);
+    expect(&e, "a\r\nok\r\n");
+    end(&e);
+}
+
+/* All that is queued goes to a peer that closed its sending side and reads slowly. */
+Test(conn, queued_output_outlives_the_input)
+{
+    static char many[1 << 20], got[1 << 16];
+    struct echo e;
+    size_t n_got = 0;
+    begin(&e, false);
+    conn_free(e.conn);
+    close(e.peer);
+    int fds[2];
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    e.peer = fds[1];
+    e.conn = conn_new(e.loop, fds[0], &ops, &e, 4096, sizeof many);
+    cr_assert_eq(conn_write(e.conn, many, sizeof many), 0);
+    shutdown(e.peer, SHUT_WR);
+    for (int i = 0; i < 1000 && n_got < sizeof many; i++) {
+        ssize_t n = read(e.peer, got, sizeof got);
+        n_got += n > 0 ? (size_t)n : 0;
+        if (!e.is_ended)
+            loop_turn(e.loop, 2);
+    }
+    turns(&e, 5);
+    cr_expect_eq(n_got, sizeof many, "%zu octets", n_got);
+    cr_expect(e.is_ended);
+    cr_expect_eq(e.why, CONN_EOF);
     end(&e);
 }
 
