@@ -7,7 +7,8 @@
 
 #define ASKS_MAX    2048
 #define DEADLINE_MS 30000
-#define SECURE      2 /* of libunbound's callback: DNSSEC says so */
+#define BOGUS       1 /* of libunbound's callback: DNSSEC was broken on the way, */
+#define SECURE      2 /* or holds */
 
 /* A question put to the upstream. */
 struct part {
@@ -118,16 +119,20 @@ static void take_answer(struct part *part, struct span packet)
     q->verdicts |= 1U << v;
 }
 
-/* rcode 0 only means that there is a packet: its own code counts. */
+/* rcode 0 only means that there is a packet: its own code counts. A bogus answer comes with its
+ * packet, too; it is as good as none. */
 static void answered(void *arg, int rcode, void *packet, int n, int security, char *why_bogus,
                      int was_limited)
 {
-    (void)why_bogus, (void)was_limited;
+    (void)was_limited;
     struct part *part = arg;
     struct ask *q = part->ask;
+    if (security == BOGUS)
+        LOG(0, "dns-bogus", LZ("because", why_bogus));
     upstream_answered(q->upstream);
     q->is_secure = q->is_secure && security == SECURE;
-    if (!q->is_answered && (rcode == 0 || rcode == 3) && packet != NULL && n > 0)
+    bool is_usable = (rcode == 0 || rcode == 3) && security != BOGUS && packet != NULL && n > 0;
+    if (!q->is_answered && is_usable)
         take_answer(part, (struct span){packet, (size_t)n});
     else
         q->verdicts |= 1U << VERDICT_TRY_LATER;

@@ -1,5 +1,6 @@
 """Connections to other servers: kept, limited, lost; and what the DNS can say."""
 
+import os
 import re
 
 from harness import message, wait_until
@@ -7,6 +8,9 @@ from relaying import RelayTest, wait_for_empty_queue
 
 FROM = "alice@example.org"
 TO = ["carol@remote.example"]
+ROOT_KEY = """; as dns-root-data ships it
+.\tIN\tDS\t20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D ;{id = 20326 (ksk)}
+"""
 SLOW_DOT = {"replies": {"DOT": {"reply": "250 2.0.0 ok", "delay": 1}}}
 
 
@@ -114,6 +118,25 @@ class Lost(RelayTest):
 
 
 class Names(RelayTest):
+    def test_an_answer_that_dnssec_cannot_confirm_is_no_answer(self):
+        """The zone is not signed, and the key of the real root says that somebody must have signed it."""
+        port, (remote,) = self.remotes({})
+        dns = self.dns({"remote.example": {"A": [remote.host]}})
+        suite = self.suite(relay={"port": port})
+        anchor = os.path.join(suite.dir, "root.key")
+        with open(anchor, "w", encoding="ascii") as f:
+            f.write(ROOT_KEY)
+        suite.stop()
+        suite.write_config({"relay": {"allow_from": "127.0.0.0/8", "port": port},
+                            "dns": {"server": f"{dns.host}@{dns.port}", "trust_anchor": anchor}})
+        suite.start()
+        suite.send(FROM, TO, message())
+        wait_until(lambda: TO[0] in results(suite), 30, "a result")
+        self.assertEqual(results(suite)[TO[0]],
+                         ("deferred", "451 4.4.3 the DNS does not tell the MX of remote.example"))
+        self.assertEqual(remote.connections, 0)
+        self.assertIn("dns-bogus", suite.log())
+
     def test_what_the_dns_can_say(self):
         port, (remote,) = self.remotes({})
         here = {"MX": [[1, "mx.example"]]}

@@ -253,8 +253,20 @@ Test(ask, secure_only_if_dnssec_says_so)
         s->upstream = (struct upstream){.mx = SAY_ADDRESS, .security = security};
         ask_for_mx(s, SPAN("x.example"));
         cr_expect_eq(s->is_secure, security == 2);
+        cr_expect_eq(s->verdict, security == 1 ? VERDICT_TRY_LATER : VERDICT_OK,
+                     "bogus is no answer");
         end(s);
     }
+}
+
+Test(ask, bogus_addresses_are_none)
+{
+    struct scene *s = begin();
+    s->upstream = (struct upstream){.a = SAY_ADDRESS, .aaaa = SAY_NXDOMAIN, .security = 1};
+    ask_for_addresses(s, SPAN("x.example"));
+    cr_expect_eq(s->verdict, VERDICT_TRY_LATER);
+    cr_expect_eq(s->n_octets, 0);
+    end(s);
 }
 
 Test(ask, names_that_cannot_exist_are_not_asked_for)
