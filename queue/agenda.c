@@ -8,6 +8,8 @@ struct lane {
     struct lane *next_same; /* in its bucket */
     struct lane *next_turn; /* in the order of turns */
     bool has_turn;
+    bool has_more;              /* something did not fit: it waits in the database */
+    bool is_hungry;             /* and now there is room for it */
     struct item *first, **last; /* waiting */
     size_t n_items, n_jobs;     /* items: waiting and active */
     char key[];
@@ -26,7 +28,7 @@ struct agenda {
     struct item *items[ITEM_BUCKETS];
     struct lane *lanes[LANE_BUCKETS];
     struct lane *turn, **last_turn; /* lanes that wait and may start a job */
-    size_t n_items, n_jobs;
+    size_t n_items, n_jobs, n_hungry;
 };
 
 struct agenda *agenda_new(void)
@@ -112,11 +114,43 @@ static void give_turn(struct agenda *a, struct lane *l)
 /* An empty lane has no turn, no jobs and no items: nothing points at it. */
 static void drop_if_empty(struct agenda *a, struct lane *l)
 {
-    if (l->n_items > 0 || l->has_turn)
+    if (l->n_items > 0 || l->has_turn || l->is_hungry)
         return;
     struct lane **at = find_lane(a, l->key);
     *at = l->next_same;
     free(l);
+}
+
+static void set_hungry(struct agenda *a, struct lane *l, bool is_hungry)
+{
+    if (l->is_hungry == is_hungry)
+        return;
+    l->is_hungry = is_hungry;
+    a->n_hungry += is_hungry ? 1 : (size_t)-1;
+}
+
+/* How many a lane may have. */
+static size_t room_of_lane(const struct agenda *a)
+{
+    return (AGENDA_MAX - a->n_items) / 4;
+}
+
+bool agenda_is_hungry(const struct agenda *a)
+{
+    return a->n_hungry > 0;
+}
+
+void agenda_sated(struct agenda *a)
+{
+    for (size_t i = 0; a->n_hungry > 0 && i < LANE_BUCKETS; i++)
+        for (struct lane *l = a->lanes[i], *next; l != NULL; l = next) {
+            next = l->next_same;
+            if (!l->is_hungry)
+                continue;
+            set_hungry(a, l, false);
+            l->has_more = false;
+            drop_if_empty(a, l);
+        }
 }
 
 enum agenda_result agenda_add(struct agenda *a, uint64_t message, uint32_t number, const char *lane)
@@ -129,8 +163,11 @@ enum agenda_result agenda_add(struct agenda *a, uint64_t message, uint32_t numbe
     struct lane *l = get_lane(a, lane);
     if (l == NULL)
         return AGENDA_FULL;
-    if (l->n_items > (AGENDA_MAX - a->n_items) / 4)
+    if (l->n_items > room_of_lane(a)) {
+        l->has_more = true;
+        set_hungry(a, l, false);
         return AGENDA_LANE_FULL;
+    }
     struct item *it = calloc(1, sizeof *it);
     if (it == NULL) {
         drop_if_empty(a, l);
@@ -193,6 +230,8 @@ void agenda_done(struct agenda *a, const struct agenda_job *job)
     l->n_jobs--;
     a->n_jobs--;
     give_turn(a, l);
+    if (l->has_more && l->n_items <= room_of_lane(a) / 2)
+        set_hungry(a, l, true);
     drop_if_empty(a, l);
 }
 

@@ -22,12 +22,16 @@ size_t agenda_count(const struct agenda *a);
 enum agenda_result {
     AGENDA_ADDED,
     AGENDA_KNOWN,     /* it is there already, waiting or being tried */
-    AGENDA_LANE_FULL, /* others may still be added */
+    AGENDA_LANE_FULL, /* others may still be added; the lane remembers that it has more */
     AGENDA_FULL,      /* also: no memory */
 };
 /* `lane` is a route_key. */
 enum agenda_result agenda_add(struct agenda *a, uint64_t message, uint32_t number,
                               const char *lane);
+
+/* A lane that had to leave some out has room again: look for them. */
+bool agenda_is_hungry(const struct agenda *a);
+void agenda_sated(struct agenda *a); /* all that could be found was added */
 
 /* A job: recipients of one message that go the same way. */
 struct agenda_job {

@@ -322,6 +322,7 @@ static void answered(void *arg, const union msg *answer, int fd)
         rc = targets_add_remote(&b->targets, sender.address);
     else
         rc = q->has_key ? targets_add_sealed(&b->targets, &sender, q->key, clock_wall_s()) : -1;
+    targets_tidy(&b->targets);
     if (rc < 0)
         later(b, "sender not resolved");
     else

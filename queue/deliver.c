@@ -21,9 +21,6 @@ int targets_add_box(struct targets *t, uint64_t box, uint64_t quota)
 {
     if (box == 0 || box > INT64_MAX)
         return -1;
-    for (size_t i = 0; i < t->n_boxes; i++)
-        if (t->boxes[i].box == box)
-            return 0;
     void *boxes = t->boxes;
     if (is_full(t) || array_reserve(&boxes, &t->cap_boxes, t->n_boxes + 1, sizeof *t->boxes) < 0)
         return -1;
@@ -39,9 +36,6 @@ int targets_add_remote(struct targets *t, struct span address)
     if (addr_parse(address, ADDR_MAILBOX, &a, &used) < 0 || a.domain[0] == '\0' ||
         strlen(a.domain) > DOMAIN_MAX)
         return -1;
-    for (size_t i = 0; i < t->n_remotes; i++)
-        if (strcmp(t->remotes[i].address, a.text) == 0)
-            return 0;
     void *remotes = t->remotes;
     if (is_full(t) ||
         array_reserve(&remotes, &t->cap_remotes, t->n_remotes + 1, sizeof *t->remotes) < 0)
@@ -73,6 +67,38 @@ int targets_add_sealed(struct targets *t, const struct rcpt *r,
         has_any = true;
     }
     return has_any && unpack_done(&sealed) ? 0 : -1;
+}
+
+static int compare_boxes(const void *a, const void *b)
+{
+    uint64_t x = ((const struct box_target *)a)->box, y = ((const struct box_target *)b)->box;
+    return x < y ? -1 : x > y;
+}
+
+static int compare_remotes(const void *a, const void *b)
+{
+    return strcmp(((const struct remote_target *)a)->address,
+                  ((const struct remote_target *)b)->address);
+}
+
+void targets_tidy(struct targets *t)
+{
+    size_t n = 0;
+    if (t->n_boxes > 1)
+        qsort(t->boxes, t->n_boxes, sizeof *t->boxes, compare_boxes);
+    for (size_t i = 0; i < t->n_boxes; i++)
+        if (n == 0 || t->boxes[n - 1].box != t->boxes[i].box)
+            t->boxes[n++] = t->boxes[i];
+    t->n_boxes = n;
+    n = 0;
+    if (t->n_remotes > 1)
+        qsort(t->remotes, t->n_remotes, sizeof *t->remotes, compare_remotes);
+    for (size_t i = 0; i < t->n_remotes; i++)
+        if (n == 0 || strcmp(t->remotes[n - 1].address, t->remotes[i].address) != 0)
+            t->remotes[n++] = t->remotes[i];
+        else
+            free(t->remotes[i].address);
+    t->n_remotes = n;
 }
 
 static enum intake_reason add_entry(struct store *s, const struct delivery *d,

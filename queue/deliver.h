@@ -8,7 +8,7 @@
 #include "common/seal.h"
 #include "queue/store.h"
 
-#define TARGETS_MAX 10000 /* of one message, after its aliases are followed */
+#define TARGETS_MAX 200000 /* of one message, after its aliases are followed */
 
 struct box_target {
     uint64_t box, quota; /* quota: octets, 0: none */
@@ -36,11 +36,14 @@ int targets_add_remote(struct targets *t, struct span address);
 int targets_add_sealed(struct targets *t, const struct rcpt *r,
                        const unsigned char key[SEAL_KEY_OCTETS], int64_t now_s);
 
+/* When all are there: each once, however often it was added. */
+void targets_tidy(struct targets *t);
+
 struct delivery {
     const struct message *message;
-    struct span content; /* unless message->is_spooled */
-    const struct targets *targets;
-    bool passes_quota; /* a bounce: short, and too important to be lost */
+    struct span content;           /* unless message->is_spooled */
+    const struct targets *targets; /* tidy */
+    bool passes_quota;             /* a bounce: short, and too important to be lost */
 };
 
 /* INTAKE_OK; else undo all of it. INTAKE_STALE: a mailbox was removed meanwhile. INTAKE_FAULT: see

@@ -111,6 +111,21 @@ bool dispatch_has_active(const struct queue *q, uint64_t message)
     return agenda_has_active(q->dispatch->agenda, message);
 }
 
+size_t dispatch_count(const struct queue *q)
+{
+    return agenda_count(q->dispatch->agenda);
+}
+
+bool dispatch_is_hungry(const struct queue *q)
+{
+    return agenda_is_hungry(q->dispatch->agenda);
+}
+
+void dispatch_sated(struct queue *q)
+{
+    agenda_sated(q->dispatch->agenda);
+}
+
 size_t dispatch_jobs(const struct queue *q)
 {
     return q->dispatch->n_jobs;

@@ -18,6 +18,10 @@ void dispatch_fresh(struct queue *q, uint64_t message, uint32_t number, const ch
 void dispatch_run(struct queue *q);
 bool dispatch_is_active(const struct queue *q, uint64_t message, uint32_t number);
 bool dispatch_has_active(const struct queue *q, uint64_t message);
+size_t dispatch_count(const struct queue *q); /* recipients in memory */
+/* As agenda_is_hungry and agenda_sated. */
+bool dispatch_is_hungry(const struct queue *q);
+void dispatch_sated(struct queue *q);
 size_t dispatch_jobs(const struct queue *q); /* in flight, or their results not yet committed */
 
 #endif

@@ -31,6 +31,7 @@ struct intake {
     char *text;
     struct netaddr client;
     bool may_relay;
+    uint64_t n_rcpts; /* as smtpd named them */
     struct targets targets;
     struct content_scan scan;
     struct buf content; /* what came in parts and is to be in the row */
@@ -190,12 +191,23 @@ static enum intake_reason add_rcpt(struct intake *in, const struct rcpt *r)
     return rc == 0 ? INTAKE_OK : INTAKE_STALE;
 }
 
+/* As many as the most generous listener takes. */
+static uint64_t rcpts_max(const struct config *c)
+{
+    uint64_t max = 0;
+    for (size_t i = 0; i < c->n_listens; i++)
+        if (c->listens[i].limits.recipients > max)
+            max = c->listens[i].limits.recipients;
+    return max;
+}
+
 static enum intake_reason add_rcpts(struct intake *in, struct span packed)
 {
+    uint64_t max = rcpts_max(in->q->config);
     struct unpacker records = unpacker_on(packed);
     struct rcpt r;
     while (rcpt_next(&records, &r)) {
-        enum intake_reason reason = add_rcpt(in, &r);
+        enum intake_reason reason = in->n_rcpts++ < max ? add_rcpt(in, &r) : INTAKE_FAULT;
         if (reason != INTAKE_OK)
             return reason;
     }
@@ -275,6 +287,7 @@ static enum intake_reason check_whole(struct intake *in)
         return INTAKE_TOO_BIG;
     if (in->scan.is_damaged || in->scan.octets == 0)
         return INTAKE_CONTENT;
+    targets_tidy(&in->targets);
     if (in->targets.n_boxes + in->targets.n_remotes == 0)
         return INTAKE_FAULT;
     if (in->has_file && spool_finish(&in->q->spool, &in->file) < 0)

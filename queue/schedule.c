@@ -23,7 +23,9 @@ struct schedule {
     bool is_wanted;
     int64_t planned_s;   /* what the timer is set for */
     bool waits_for_room; /* the agenda is full */
-    struct due after;    /* everything due up to here is in the agenda, or was tried */
+    struct due after;    /* everything due up to here is in the agenda, was tried, or did not fit */
+    bool is_refilling;   /* a second search, for what did not fit */
+    struct due refilled; /* how far it got */
     int64_t rewound_s;
 };
 
@@ -99,20 +101,11 @@ void schedule_rewind(struct queue *q)
 
 void schedule_room(struct queue *q)
 {
-    q->schedule->is_wanted |= q->schedule->waits_for_room;
-    q->schedule->waits_for_room = false;
-}
-
-/* A lane that is full leaves the row in the database for a while. */
-static void postpone(struct queue *q, const struct due *d, int64_t now_s)
-{
-    int64_t next = now_s + POSTPONE_S + randombytes_uniform(4 * POSTPONE_S);
-    if (batch_begin(&q->batch) < 0)
-        return;
-    if (store_rcpt_set_state(q->store, d->message, d->number, RCPT_WAITING, next) == 0)
-        batch_keep(&q->batch, NULL);
-    else
-        batch_undo(&q->batch);
+    struct schedule *s = q->schedule;
+    if (!s->waits_for_room || dispatch_count(q) > AGENDA_MAX / 2)
+        return; /* row by row it would cost a search for each */
+    s->waits_for_room = false;
+    s->is_wanted = true;
 }
 
 /* A row that we cannot have written: out of the way, for a person to look at. */
@@ -135,11 +128,11 @@ struct rows {
 };
 
 /* The rows are copied before anything is written: a search goes on over rows that do not move. */
-static void read_rows(struct queue *q, int64_t now_s, struct rows *r)
+static void read_rows(struct queue *q, const struct due *after, int64_t now_s, struct rows *r)
 {
     enum found f;
     r->n = 0;
-    store_due_begin(q->store, &q->schedule->after, now_s, STEP);
+    store_due_begin(q->store, after, now_s, STEP);
     while (r->n < STEP &&
            ((f = store_due_next(q->store, &r->list[r->n])) == FOUND_YES || f == FOUND_DAMAGED)) {
         r->is_damaged[r->n] =
@@ -150,19 +143,23 @@ static void read_rows(struct queue *q, int64_t now_s, struct rows *r)
     store_due_end(q->store);
 }
 
-/* False if the agenda is full. */
-static bool load_row(struct queue *q, const struct due *d, const char *domain, int64_t now_s)
+enum step { STEP_MORE, STEP_END, STEP_NO_ROOM };
+
+/* Brings some of what comes after *at into the agenda, and moves *at. What its lane has no room for
+ * stays in the database: the lane gets hungry when it has some. */
+static enum step load_step(struct queue *q, struct due *at, int64_t now_s)
 {
-    switch (dispatch_add(q, d->message, d->number, domain)) {
-    case AGENDA_FULL:
-        q->schedule->waits_for_room = true;
-        return false;
-    case AGENDA_LANE_FULL:
-        postpone(q, d, now_s);
-        return true;
-    default:
-        return true;
+    static struct rows rows;
+    read_rows(q, at, now_s, &rows);
+    for (size_t i = 0; i < rows.n; i++) {
+        const struct due *d = &rows.list[i];
+        if (rows.is_damaged[i])
+            set_aside(q, d);
+        else if (dispatch_add(q, d->message, d->number, rows.domains[i]) == AGENDA_FULL)
+            return STEP_NO_ROOM;
+        *at = (struct due){.at = d->at, .message = d->message, .number = d->number};
     }
+    return rows.n == STEP ? STEP_MORE : STEP_END;
 }
 
 static void rewind_if_time(struct schedule *s, int64_t now_s)
@@ -183,28 +180,47 @@ static void plan_next_look(struct queue *q, int64_t now_s)
     schedule_at(q, is_known && at - now_s < LOOK_AGAIN_S ? at : now_s + LOOK_AGAIN_S);
 }
 
-bool schedule_run(struct queue *q)
+/* The search goes on. True if there is more to do at once. */
+static bool search(struct queue *q, int64_t now_s)
 {
-    static struct rows rows;
     struct schedule *s = q->schedule;
-    if (!s->is_wanted || q->is_draining)
-        return false;
-    s->is_wanted = false;
-    int64_t now_s = clock_wall_s();
     rewind_if_time(s, now_s);
-    read_rows(q, now_s, &rows);
-    bool has_room = true;
-    for (size_t i = 0; i < rows.n && has_room; i++) {
-        struct due *d = &rows.list[i];
-        if (rows.is_damaged[i])
-            set_aside(q, d);
-        else
-            has_room = load_row(q, d, rows.domains[i], now_s);
-        if (has_room)
-            s->after = (struct due){.at = d->at, .message = d->message, .number = d->number};
-    }
-    s->is_wanted = has_room && rows.n == STEP;
+    enum step result = load_step(q, &s->after, now_s);
+    s->waits_for_room = result == STEP_NO_ROOM;
+    s->is_wanted = result == STEP_MORE;
     if (!s->is_wanted)
         plan_next_look(q, now_s);
     return s->is_wanted;
+}
+
+/* From the start, through what is due and did not fit, until all lanes have enough. Rows that are
+ * done are gone from there, so the first to be met are mostly those wanted. */
+static bool refill(struct queue *q, int64_t now_s)
+{
+    struct schedule *s = q->schedule;
+    if (!s->is_refilling)
+        s->refilled = (struct due){0};
+    enum step result = load_step(q, &s->refilled, now_s);
+    if (result == STEP_NO_ROOM) {
+        s->after = s->refilled; /* the search goes on here when there is room */
+        s->waits_for_room = true;
+    }
+    if (result != STEP_MORE)
+        dispatch_sated(q);
+    s->is_refilling = result == STEP_MORE && dispatch_is_hungry(q);
+    return s->is_refilling;
+}
+
+bool schedule_run(struct queue *q)
+{
+    struct schedule *s = q->schedule;
+    bool has_more = false;
+    if (q->relay == NULL || q->is_draining)
+        return false; /* nobody could try it; what is wanted stays wanted */
+    int64_t now_s = clock_wall_s();
+    if (s->is_wanted)
+        has_more = search(q, now_s);
+    if (s->is_refilling || dispatch_is_hungry(q))
+        has_more |= refill(q, now_s);
+    return has_more;
 }

@@ -374,3 +374,39 @@ Test(relay, results_survive_a_commit_that_failed)
     cr_assert_eq(world_count(&w, "SELECT count(*) FROM message"), 0);
     world_end(&w);
 }
+
+/* More than memory holds for one next hop: all of it goes out all the same, without waiting. */
+Test(relay, a_backlog_is_fed_through_a_bounded_memory)
+{
+    enum { MESSAGES = 6000 };
+    char room[4000];
+    world_begin(&w, "retry = 1h\n");
+    w.config->listens[0].limits.recipients = 100;
+    struct ipc *relay = w.q->relay;
+    w.q->relay = NULL; /* nothing goes out while it comes in */
+    for (int i = 0; i < MESSAGES; i += 20) {
+        struct packer p = packer_on(room, sizeof room);
+        for (int k = 0; k < 20; k++) {
+            char to[40];
+            snprintf(to, sizeof to, "%d@example.net", i + k);
+            world_rcpt(&p, to, NULL, 0);
+        }
+        world_send(&w, "", packer_span(&p), CONTENT);
+        world_pump(&w);
+        w.n_answers = 0;
+    }
+    cr_assert_eq(world_count(&w, "SELECT count(*) FROM recipient"), MESSAGES);
+    cr_assert_leq(dispatch_count(w.q), AGENDA_MAX / 4 + 1);
+    w.q->relay = relay;
+    world_pass(&w, 2);
+    size_t n = 0;
+    for (int rounds = 0; rounds < 1000 && w.n_jobs > 0; rounds++) {
+        w.n_jobs--;
+        n += w.jobs[w.n_jobs].n;
+        free(w.jobs[w.n_jobs].content);
+        world_relay(&w, w.n_jobs, VERDICT_OK, "250 ok");
+    }
+    cr_assert_eq(n, MESSAGES);
+    cr_assert_eq(world_count(&w, "SELECT count(*) FROM recipient"), 0);
+    world_end(&w);
+}

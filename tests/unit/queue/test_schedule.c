@@ -147,3 +147,30 @@ Test(agenda, everything_gets_its_turn)
     cr_assert_eq(agenda_count(a), 0);
     agenda_free(a);
 }
+
+Test(agenda, a_lane_that_left_some_out_says_when_it_has_room)
+{
+    struct agenda *a = agenda_new();
+    struct agenda_job j;
+    uint64_t n = 0;
+    while (agenda_add(a, n + 1, 0, "x") == AGENDA_ADDED)
+        n++;
+    cr_assert(!agenda_is_hungry(a));
+    size_t done = 0;
+    while (!agenda_is_hungry(a) && agenda_take(a, &j)) {
+        agenda_done(a, &j);
+        done++;
+    }
+    cr_assert(done > n / 4 && done < n, "%zu of %zu", done, (size_t)n);
+    cr_assert_eq(agenda_add(a, 1000000, 0, "y"), AGENDA_ADDED); /* another lane changes nothing */
+    cr_assert(agenda_is_hungry(a));
+    while (agenda_add(a, 2000000 + n, 0, "x") == AGENDA_ADDED)
+        n++;
+    cr_assert(!agenda_is_hungry(a));
+    while (agenda_take(a, &j))
+        agenda_done(a, &j);
+    cr_assert(agenda_is_hungry(a)); /* empty, and not forgotten */
+    agenda_sated(a);
+    cr_assert(!agenda_is_hungry(a));
+    agenda_free(a);
+}

@@ -7,6 +7,7 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
 
@@ -67,7 +68,7 @@ static void got_job(void *owner, struct ipc *from, const union msg *m, int fd)
     span_copy(j->sender, sizeof j->sender, m->relay_job.sender);
     span_copy(j->domain, sizeof j->domain, m->relay_job.domain);
     struct unpacker in = unpacker_on(m->relay_job.rcpts);
-    while (in.left.n > 0 && j->n < 8) {
+    while (in.left.n > 0 && j->n < RELAY_RCPTS_MAX) {
         j->numbers[j->n] = (uint32_t)unpack_uint(&in, 4);
         span_copy(j->rcpts[j->n++], ADDRESS_MAX + 1, unpack_text(&in, ADDRESS_MAX));
     }
@@ -186,7 +187,7 @@ void world_begin(struct world *w, const char *config_text)
     struct config_problems problems = {0};
     char text[2000];
     memset(w, 0, sizeof *w);
-    snprintf(w->dir, sizeof w->dir, "/tmp/barid-queue-XXXXXX");
+    snprintf(w->dir, sizeof w->dir, "/tmp/queue-test-XXXXXX");
     cr_assert(mkdtemp(w->dir) != NULL);
     cr_assert_eq(chdir(w->dir), 0);
     w->now_s = WORLD_START_S;
@@ -202,6 +203,12 @@ void world_begin(struct world *w, const char *config_text)
     open_queue(w);
 }
 
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+    (void)st, (void)type, (void)ftw;
+    return remove(path);
+}
+
 void world_end(struct world *w)
 {
     close_queue(w);
@@ -210,6 +217,7 @@ void world_end(struct world *w)
     loop_free(w->loop);
     config_free(w->config);
     cr_assert_eq(chdir("/"), 0);
+    nftw(w->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 void world_restart(struct world *w)
@@ -349,7 +357,8 @@ void world_admin(struct world *w, const char *command, const char *const *args)
 static sqlite3_stmt *query(sqlite3 **db, const char *sql)
 {
     sqlite3_stmt *s = NULL;
-    cr_assert_eq(sqlite3_open_v2("mail.db", db, SQLITE_OPEN_READONLY, NULL), SQLITE_OK);
+    int code = sqlite3_open_v2("mail.db", db, SQLITE_OPEN_READONLY, NULL);
+    cr_assert_eq(code, SQLITE_OK, "%s", sqlite3_errstr(code));
     cr_assert_eq(sqlite3_prepare_v2(*db, sql, -1, &s, NULL), SQLITE_OK, "%s: %s", sql,
                  sqlite3_errmsg(*db));
     return s;

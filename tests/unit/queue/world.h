@@ -21,8 +21,8 @@ struct world_job {
     struct ipc *ch;
     uint64_t tag, id, size;
     char sender[ADDRESS_MAX + 1], domain[DOMAIN_MAX + 1];
-    char rcpts[8][ADDRESS_MAX + 1];
-    uint32_t numbers[8];
+    char rcpts[RELAY_RCPTS_MAX][ADDRESS_MAX + 1];
+    uint32_t numbers[RELAY_RCPTS_MAX];
     size_t n;
     char *content;
     size_t content_n;
