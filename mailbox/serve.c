@@ -96,16 +96,17 @@ static void drop(struct access *a)
 {
     struct serve *v = a->serve;
     uint64_t box = a->box;
+    bool is_free = a->holds_lock;
     if (a->update.is_running) {
         ipc_close(a->ch);
         a->ch = NULL;
         return;
     }
     access_free(a);
-    for (struct access *w = v->first, *next; w != NULL && !is_locked(v, box); w = next) {
+    for (struct access *w = is_free ? v->first : NULL, *next; w != NULL; w = next) {
         next = w->next;
-        if (w->box == box)
-            take_lock(w);
+        if (w->box == box && take_lock(w))
+            return;
     }
 }
 

@@ -7,6 +7,7 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #define PAGE 1024
@@ -276,6 +277,34 @@ Test(serve, one_session_per_mailbox)
     cr_expect_eq(third.opened, VERDICT_OK, "the first went while the third waited");
     ipc_close(third.ch);
     ipc_close(other.ch);
+    end(st);
+}
+
+/* The end of a session costs a look at each of the others, not a look at all others for each: here
+ * that would be ten thousand million steps. */
+Test(serve, many_sessions_end, .timeout = 20)
+{
+    enum { MANY = 2200 };
+    static int ends[MANY];
+    struct rlimit files = {2 * MANY + 200, 2 * MANY + 200};
+    if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+        cr_skip_test("not so many descriptors here");
+    struct stage *st = begin(true);
+    for (uint64_t i = 0; i < MANY; i++) {
+        int fds[2];
+        struct msg_box_grant m = {
+            .box = 1000 + i, .session = 5, .address = SPAN("a@b"), .client = SPAN("c")};
+        cr_assert_eq(unixsock_pair(fds), 0);
+        serve_grant(st->serve, &m, fds[0]);
+        ends[i] = fds[1];
+    }
+    for (int i = 0; i < MANY; i++)
+        close(ends[i]);
+    turns(st, MANY / 4);
+    struct client c;
+    grant(&c, st, 1000);
+    cr_expect_eq(c.opened, VERDICT_OK);
+    ipc_close(c.ch);
     end(st);
 }
 
