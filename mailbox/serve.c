@@ -9,7 +9,6 @@
 #define ENTRY_OCTETS 24
 #define PAGE         (LIST_MAX / ENTRY_OCTETS)
 #define PREFIX_MAX   (ADDRESS_MAX + 32)
-#define BACKLOG_BUSY (1U << 20) /* more than this unsent: no further question is read */
 
 /* Messages to be removed, collected until the last part came. */
 struct update {
@@ -123,6 +122,12 @@ static void misbehaved(struct access *a, const char *what)
     drop(a);
 }
 
+/* Who does not take its answers is not listened to: each may hold a page or a descriptor. */
+static void keep_pace(struct ipc *ch)
+{
+    ipc_pause(ch, ipc_backlog(ch) > 0);
+}
+
 /* --- list --- */
 
 static void on_list(void *owner, struct ipc *from, const union msg *m, int fd)
@@ -152,7 +157,7 @@ static void on_list(void *owner, struct ipc *from, const union msg *m, int fd)
     re.entries = packer_span(&w);
     re.is_last = n < PAGE;
     ipc_send_box_list_re(from, &re, -1);
-    ipc_pause(from, ipc_backlog(from) > BACKLOG_BUSY);
+    keep_pace(from);
 }
 
 /* --- read --- */
@@ -209,7 +214,7 @@ static void on_read(void *owner, struct ipc *from, const union msg *m, int fd)
         struct msg_box_read_re re = {.tag = tag, .verdict = (uint8_t)v};
         ipc_send_box_read_re(from, &re, -1);
     }
-    ipc_pause(from, ipc_backlog(from) > BACKLOG_BUSY);
+    keep_pace(from);
 }
 
 /* --- remove --- */

@@ -457,6 +457,35 @@ Test(serve, large_content_is_a_descriptor)
     end(st);
 }
 
+static size_t n_descriptors(void)
+{
+    size_t n = 0;
+    for (int fd = 0; fd < 20000; fd++)
+        n += fcntl(fd, F_GETFD) >= 0;
+    return n;
+}
+
+/* Answers that nobody takes hold no descriptors but those that are in the socket. */
+Test(serve, answers_that_are_not_taken)
+{
+    struct stage *st = begin(true);
+    struct client c;
+    add_spooled(st, 200000);
+    grant(&c, st, 17);
+    list(&c, 0);
+    size_t before = n_descriptors();
+    ipc_pause(c.ch, true);
+    for (int i = 0; i < 3000; i++) {
+        struct msg_box_read m = {.sequence = 4};
+        ipc_ask_box_read(c.ch, &m, -1, 1000, on_read_answer, &c);
+    }
+    turns(st, 100);
+    cr_expect_leq(n_descriptors(), before + 2, "%zu descriptors", n_descriptors() - before);
+    ipc_close(c.ch);
+    turns(st, 4);
+    end(st);
+}
+
 Test(serve, damaged_files_are_could_not)
 {
     char name[MAILDB_SPOOL_NAME];
