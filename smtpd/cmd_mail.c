@@ -16,6 +16,8 @@ static enum reply param_size(struct session *s, struct txn *t, struct span value
     for (size_t i = 0; i < value.n; i++)
         if (value.p[i] < '0' || value.p[i] > '9')
             return R_BAD_ARGUMENT;
+    while (value.n > 1 && value.p[0] == '0')
+        value = span_from(value, 1);
     if (span_u64(value, &t->declared) < 0 || t->declared > s->rules.message_size_max)
         return R_TOO_BIG;
     return R_SENDER_DONE;

@@ -43,7 +43,7 @@ static const struct row {
     {HI "MAIL FROM:<x@y>SIZE=1\r\nMAIL FROM:<x@y\r\nMAIL FROM:<postmaster>\r\n",
      "220 250 501/5.1.7 501/5.1.7 501/5.1.7 ", false},
     {HI "MAIL FROM:<x@y> SIZE=500001\r\nMAIL FROM:<x@y> SIZE=99999999999999999999\r\n"
-        "MAIL FROM:<x@y> SIZE=500000\r\n",
+        "MAIL FROM:<x@y> SIZE=00000000000000500000\r\n",
      "220 250 552/5.3.4 552/5.3.4 250/2.1.0 ", false},
     {HI "MAIL FROM:<x@y> SIZE\r\nMAIL FROM:<x@y> SIZE=-1\r\nMAIL FROM:<x@y> SIZE=1 SIZE=1\r\n"
         "MAIL FROM:<x@y> BODY=9BIT\r\nMAIL FROM:<x@y> SIZE=000000000000000000001\r\n",
