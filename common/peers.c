@@ -16,15 +16,18 @@ struct known {
 
 struct peers {
     unsigned char hash_key[crypto_shorthash_KEYBYTES]; /* nobody can choose one bucket for all */
+    uint64_t workers;
     size_t n_known, n_connections;
     struct known *buckets[BUCKETS];
 };
 
-struct peers *peers_new(void)
+struct peers *peers_new(uint64_t workers)
 {
     struct peers *p = calloc(1, sizeof *p);
-    if (p != NULL)
-        crypto_shorthash_keygen(p->hash_key);
+    if (p == NULL)
+        return NULL;
+    p->workers = workers;
+    crypto_shorthash_keygen(p->hash_key);
     return p;
 }
 
@@ -94,7 +97,7 @@ static bool is_too_fast(struct known *k, const struct rate *rate)
 enum peers_answer peers_enter(struct peers *p, const struct netaddr *from,
                               const struct limits_config *limits, bool is_trusted)
 {
-    if (p->n_connections >= limits->connections)
+    if (p->n_connections >= (limits->connections + p->workers - 1) / p->workers)
         return PEERS_FULL;
     struct netaddr key = netaddr_limit_key(from);
     struct known *k = find_or_add(p, &key);

@@ -18,7 +18,9 @@ enum peers_answer {
 
 struct peers;
 
-struct peers *peers_new(void); /* NULL without memory */
+/* One of so many workers of a service: the limit of all connections is the service's, and each
+ * worker has its share. NULL without memory. */
+struct peers *peers_new(uint64_t workers);
 void peers_free(struct peers *p);
 /* is_trusted: only the limit of all counts (loopback, [relay] allow_from). */
 enum peers_answer peers_enter(struct peers *p, const struct netaddr *from,

@@ -241,15 +241,12 @@ static void log_turned_away(struct server *v, const struct netaddr *peer, enum r
     v->untold = 0;
 }
 
-/* R_BANNER: let him in, he is counted. The limits are those of the service, each of its workers has
- * its share of the connections. */
+/* R_BANNER: let him in, he is counted. */
 static enum reply judge(struct server *v, const struct listener *on, const struct netaddr *peer)
 {
     const struct config *config = proc_config(v->proc);
-    struct limits_config limits = on->config->limits;
-    limits.connections = (limits.connections + config->workers - 1) / config->workers;
     bool is_trusted = netaddr_is_loopback(peer) || config_may_relay(config, peer);
-    switch (peers_enter(v->peers, peer, &limits, is_trusted)) {
+    switch (peers_enter(v->peers, peer, &on->config->limits, is_trusted)) {
     case PEERS_FULL:
         return R_TOO_BUSY;
     case PEERS_TOO_MANY:
@@ -340,7 +337,7 @@ void server_accept(struct proc *p, const struct listener *on, int fd, const stru
 int server_open(struct proc *p, struct error *e)
 {
     struct server *v = calloc(1, sizeof *v);
-    struct peers *peers = peers_new();
+    struct peers *peers = peers_new(proc_config(p)->workers);
     if (v == NULL || peers == NULL) {
         free(v);
         peers_free(peers);

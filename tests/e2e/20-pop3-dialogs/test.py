@@ -234,6 +234,17 @@ class PlaintextPolicy(DialogTests):
         Pop3(suite.pop3_address, "alice@example.org").quit()
         suite.stop()
 
+    def test_connections_of_all_workers(self):
+        suite = Suite(config={"": {"workers": 2}, "limits": {"connections": 4}})
+        self.addCleanup(suite.close)
+        suite.start()
+        wires = [Wire(suite.pop3_address) for _ in range(40)]
+        greetings = [wire.line() for wire in wires]
+        self.assertLessEqual(sum(line.startswith("+OK") for line in greetings), 4)
+        for wire in wires:
+            wire.close()
+        suite.stop()
+
     def test_throttled_by_address(self):
         suite = Suite(config={"auth": {"failures_per_address": "3/10m", "failure_delay": "10ms"}})
         self.addCleanup(suite.close)

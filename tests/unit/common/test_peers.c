@@ -42,7 +42,7 @@ static const struct {
 
 Test(peers, steps)
 {
-    struct peers *p = peers_new();
+    struct peers *p = peers_new(1);
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         clock_fake(1000 + steps[i].at_ms, 0);
         if (steps[i].leaves != NULL) {
@@ -60,7 +60,7 @@ Test(peers, steps)
 /* Addresses that came once and went do not stay. */
 Test(peers, forgets)
 {
-    struct peers *p = peers_new();
+    struct peers *p = peers_new(1);
     for (int round = 0; round < 3; round++) {
         clock_fake(1 + round * 60000, 0);
         for (unsigned i = 0; i < PEERS_MAX; i++) {
@@ -69,5 +69,18 @@ Test(peers, forgets)
             peers_leave(p, &a);
         }
     }
+    peers_free(p);
+}
+
+/* The limit of all connections is that of the service: a worker has its share, rounded up. */
+Test(peers, each_worker_has_its_share)
+{
+    struct limits_config l = limits;
+    struct peers *p = peers_new(2);
+    l.connections = 5;
+    struct netaddr a = address("192.0.2.1");
+    for (int i = 0; i < 3; i++)
+        cr_expect_eq(peers_enter(p, &a, &l, true), PEERS_WELCOME);
+    cr_expect_eq(peers_enter(p, &a, &l, true), PEERS_FULL);
     peers_free(p);
 }
