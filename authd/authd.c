@@ -58,7 +58,9 @@ static int prepare(struct proc *p, struct error *e)
     struct jail jail = {.role = ROLE_AUTHD,
                         .root = root,
                         .files_max = VERIFIER_FILES,
-                        .memory_max = VERIFIER_MEMORY};
+                        .memory_max = VERIFIER_MEMORY,
+                        .has_seccomp = proc_config(p)->seccomp == JAIL_ON,
+                        .has_landlock = proc_config(p)->landlock == JAIL_ON};
     struct verify_spec spec = {
         .children = VERIFIERS, .passes = HASH_PASSES, .memory = HASH_MEMORY, .jail = &jail};
     a.proc = p;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -93,7 +94,8 @@ struct verifiers *verify_fork(const struct verify_spec *spec, struct error *e)
     }
     v->last = &v->first;
     make_nobody(v, spec);
-    log_flush(); /* or the children would write our lines again */
+    log_flush();              /* or the children would write our lines again */
+    signal(SIGCHLD, SIG_IGN); /* the dead among them are buried at once */
     while (v->n_children < spec->children && v->n_children < CHILDREN_MAX)
         if (fork_one(v, spec, e) < 0) {
             verify_stop(v);

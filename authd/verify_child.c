@@ -44,6 +44,9 @@ int verify_child(int fd, const struct verify_spec *spec)
     signal(SIGTERM, SIG_IGN); /* it ends with its channel, after the answers */
     signal(SIGINT, SIG_IGN);
     if (spec->jail != NULL && jail_enter(spec->jail, &e) < 0) {
+        char octet;
+        if (recv(fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+            return 0; /* authd is gone already, and has said why */
         fprintf(stderr, "- verifier-failed why=\"%s\"\n", e.text);
         return 1;
     }

@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/layout.h"
 #include "common/log.h"
+#include "common/spawn.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -132,6 +133,8 @@ int main(int argc, char **argv)
     }
     p.config_path = argv[2];
     log_set_prefix("parent ");
+    log_set_sink(logpipe_say);
+    spawn_adopt_orphans();
     p.loop = loop_new();
     if (p.loop == NULL || sodium_init() < 0) {
         fputs("barid: out of memory\n", stderr);
@@ -143,11 +146,13 @@ int main(int argc, char **argv)
     if (reload_read(p.config_path, &p.text, &p.text_n, &p.config) < 0)
         return 1;
     if (watch_signals(&p) < 0 || start(&p, &e) < 0) {
-        fprintf(stderr, "barid: %s\n", e.text[0] != '\0' ? e.text : "out of memory");
+        logpipe_sayf("barid: %s\n", e.text[0] != '\0' ? e.text : "out of memory");
         supervise_kill(&p);
+        spawn_wait_all();
         return 1;
     }
     loop_run(p.loop, after_turn, &p);
     log_flush();
+    spawn_wait_all();
     return p.exit_status;
 }

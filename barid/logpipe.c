@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdarg.h>
 
 #define LINE_OCTETS_MAX 4096
 #define PIPE_OCTETS     (1 << 20)
@@ -64,6 +65,30 @@ static void add_line(enum role role, struct span line)
         out[n_out++] = c < ' ' || c == 0x7f ? '?' : (char)c;
     }
     out[n_out++] = '\n';
+}
+
+void logpipe_say(struct span lines)
+{
+    while (lines.n > 0) {
+        if (n_out == sizeof out)
+            write_out();
+        size_t n = lines.n < sizeof out - n_out ? lines.n : sizeof out - n_out;
+        memcpy(out + n_out, lines.p, n);
+        n_out += n;
+        lines = span_from(lines, n);
+    }
+    write_out();
+}
+
+void logpipe_sayf(const char *fmt, ...)
+{
+    char line[LINE_OCTETS_MAX];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(line, sizeof line, fmt, ap);
+    va_end(ap);
+    if (n > 0)
+        logpipe_say((struct span){line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1});
 }
 
 static void take_lines(struct logpipe *lp)

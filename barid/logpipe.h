@@ -20,4 +20,8 @@ int logpipe_open(struct logpipe *lp, struct loop *l, enum role role);
 /* Reads what is left and closes. */
 void logpipe_close(struct logpipe *lp);
 
+/* The parent's own whole lines, by the same way. */
+void logpipe_say(struct span lines);
+__attribute__((format(printf, 1, 2))) void logpipe_sayf(const char *fmt, ...);
+
 #endif

@@ -8,8 +8,8 @@
 static void say_problems(const char *path, const struct config_problems *problems)
 {
     for (size_t i = 0; i < problems->n; i++)
-        fprintf(stderr, "%s:%zu: %s%s\n", path, problems->list[i].line,
-                problems->list[i].is_warning ? "warning: " : "", problems->list[i].text);
+        logpipe_sayf("%s:%zu: %s%s\n", path, problems->list[i].line,
+                     problems->list[i].is_warning ? "warning: " : "", problems->list[i].text);
 }
 
 int reload_read(const char *path, char **text, size_t *n, struct config **c)
@@ -19,7 +19,7 @@ int reload_read(const char *path, char **text, size_t *n, struct config **c)
     *c = NULL;
     *text = config_read(path, n, &e);
     if (*text == NULL) {
-        fprintf(stderr, "barid: %s\n", e.text);
+        logpipe_sayf("barid: %s\n", e.text);
         return -1;
     }
     *c = config_parse((struct span){*text, *n}, path, &problems);

@@ -43,7 +43,7 @@ static void child_ready(void *owner, struct ipc *from, const union msg *m, int f
     if (p->was_ready || !all_ready(p))
         return;
     p->was_ready = true;
-    fputs("ready\n", stderr);
+    logpipe_say(SPAN("ready\n"));
 }
 
 /* The process is dying or broke the rules; SIGCHLD or this kill ends it, and then it is restarted.
@@ -97,10 +97,14 @@ static void link_children(struct child *a, struct child *b)
     close(pair[1]);
 }
 
-/* Configuration, sockets, and "begin" (or "apply"). */
+/* Configuration, sockets, and "begin" (or "apply"). A child that does not listen for so long that
+ * nothing more can wait for it would get half of it: it is started anew. */
 static void tell(struct parent *p, struct child *c)
 {
-    spawn_send_config(c->control, (struct span){p->text, p->text_n}, p->config);
+    if (spawn_send_config(c->control, (struct span){p->text, p->text_n}, p->config) < 0) {
+        kill(c->pid, SIGKILL);
+        return;
+    }
     for (size_t i = 0; i < p->bound.n; i++) {
         const struct bound *b = &p->bound.list[i];
         if ((c->kind->kinds & 1U << b->kind) == 0)
@@ -253,12 +257,12 @@ static void died(struct child *c, int status)
         return;
     }
     if (!p->was_ready) {
-        fprintf(stderr, "barid: %s cannot start: %s\n", role_name(c->kind->role),
-                c->failure[0] != '\0' ? c->failure
-                : by != 0             ? strsignal(by)
-                : WEXITSTATUS(status) >= 126
-                    ? "its program could not be executed: install all of barid"
-                    : "see the log above");
+        logpipe_sayf("barid: %s cannot start: %s\n", role_name(c->kind->role),
+                     c->failure[0] != '\0' ? c->failure
+                     : by != 0             ? strsignal(by)
+                     : WEXITSTATUS(status) >= 126
+                         ? "its program could not be executed: install all of barid"
+                         : "see the log above");
         p->exit_status = 1;
         supervise_kill(p);
         loop_stop(p->loop);

@@ -85,6 +85,12 @@ static void check_directory(struct checking *c, const char *key, const char *pat
             "%s: %.150s belongs to user %u: it must belong to root or to the user who "
             "starts barid",
             key, path, (unsigned)st.st_uid);
+    } else if (access(path, W_OK | X_OK) < 0) {
+        config_problem_add(
+            &c->problems, line, false,
+            "%s: %.150s cannot be written: %s: run this as the user who starts barid, "
+            "or chown it to that user",
+            key, path, strerror(errno));
     } else if ((st.st_mode & 022) != 0) {
         config_problem_add(&c->problems, line, false,
                            "%s: others can write into %.150s (mode %o): chmod 755 it", key, path,

@@ -5,6 +5,7 @@
 #include "cli/output.h"
 #include "cli/tables.h"
 #include "cli/text.h"
+#include "common/spawn.h"
 
 #include <sodium.h>
 #include <stdarg.h>
@@ -175,6 +176,7 @@ int cli_main(int argc, char **argv)
 {
     struct cli cli = {.command = NULL};
     struct typed typed;
+    spawn_fill_standard();
     int status = args_read(&cli, argc, argv, &typed);
     if (status == EXIT_DONE)
         status = run_command(&cli, &typed);

@@ -89,6 +89,7 @@ static int start(struct offline *o, struct cli *cli, struct error *e)
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     if (null < 0)
         return error_set(e, "cannot open /dev/null: %s", strerror(errno));
+    spawn_adopt_orphans();
     int rc = spawn_role(ROLE_AUTHD, 0, null, &o->child, e);
     close(null);
     if (rc < 0)
@@ -139,8 +140,7 @@ void offline_stop(struct offline *o)
     if (o->child.pid > 0) {
         if (o->control == NULL || !o->is_ready)
             kill(o->child.pid, SIGTERM);
-        while (waitpid(o->child.pid, NULL, 0) < 0 && errno == EINTR)
-            ;
+        spawn_wait_all();
     }
     ipc_close(o->control);
     if (o->lock >= 0)

@@ -10,15 +10,25 @@
 static char pending[16384];
 static size_t n_pending;
 static const char *line_prefix = "";
+static void (*line_sink)(struct span lines);
 
 void log_set_prefix(const char *prefix)
 {
     line_prefix = prefix;
 }
 
+void log_set_sink(void (*sink)(struct span lines))
+{
+    line_sink = sink;
+}
+
 void log_flush(void)
 {
     size_t at = 0;
+    if (line_sink != NULL && n_pending > 0) {
+        line_sink((struct span){pending, n_pending});
+        n_pending = 0;
+    }
     while (at < n_pending) {
         ssize_t n = write(STDERR_FILENO, pending + at, n_pending - at);
         if (n < 0 && errno != EINTR)

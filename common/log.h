@@ -35,6 +35,8 @@ void log_write(uint64_t id, const char *event, const struct log_field *fields, s
 void log_flush(void);
 /* What stands in front of every line; a constant. Only the parent has one: "parent ". */
 void log_set_prefix(const char *prefix);
+/* Where lines go instead of stderr. Only the parent has one: barid/logpipe.h, which never waits. */
+void log_set_sink(void (*sink)(struct span lines));
 /* Appends text as a log value: bare if it is harmless, else quoted with \xNN escapes. Returns the
  * octets written, at most cap (longer text is cut and marked with …). */
 size_t log_escape(char *out, size_t cap, struct span text);

@@ -6,7 +6,9 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 int spawn_libexec(char *out, size_t cap, struct error *e)
 {
@@ -34,7 +36,28 @@ int spawn_libexec(char *out, size_t cap, struct error *e)
                      PKGLIBEXECDIR);
 }
 
-/* In the child, between fork and exec: only what is safe there. */
+void spawn_fill_standard(void)
+{
+    int fd = STDIN_FILENO;
+    while (fd >= 0 && fd <= STDERR_FILENO)
+        fd = open("/dev/null", O_RDWR); /* kept over exec on purpose */
+    if (fd > STDERR_FILENO)
+        close(fd);
+}
+
+void spawn_adopt_orphans(void)
+{
+    prctl(PR_SET_CHILD_SUBREAPER, 1); /* without it only their last moment is not seen */
+}
+
+void spawn_wait_all(void)
+{
+    while (waitpid(-1, NULL, 0) > 0 || errno == EINTR)
+        ;
+}
+
+/* In the child, between fork and exec: only what is safe there. What whoever started us had open
+ * is none of the child's business. */
 static void become(const char *path, const char *name, const char *instance, int control,
                    int log_fd)
 {
@@ -58,6 +81,7 @@ static void become(const char *path, const char *name, const char *instance, int
     if (null < 0 || high < 0 || log_high < 0 || dup2(null, 0) < 0 || dup2(null, 1) < 0 ||
         dup2(log_high, 2) < 0 || dup2(high, SPAWN_CONTROL_FD) < 0)
         _exit(126);
+    close_range(SPAWN_CONTROL_FD + 1, ~0U, CLOSE_RANGE_CLOEXEC);
     execve(path, argv, env);
     _exit(127);
 }

@@ -18,6 +18,16 @@ struct spawned {
     pid_t pid;
     int control; /* our end of its channel, a SOCK_SEQPACKET */
 };
+/* To be called first of all: a program that is started without stdin, stdout or stderr gets
+ * /dev/null there, or the first file it opens would take that number, and the log would be written
+ * into it. */
+void spawn_fill_standard(void);
+
+/* From now on what our children leave behind when they die (authd its verifiers) becomes our child;
+ * spawn_wait_all waits for the end of all. They end with who made them (PR_SET_PDEATHSIG). */
+void spawn_adopt_orphans(void);
+void spawn_wait_all(void);
+
 /* Starts libexec/barid/<role> with a clean environment; its stderr is log_fd. 0, or -1 and e. */
 int spawn_role(enum role role, unsigned instance, int log_fd, struct spawned *out, struct error *e);
 
