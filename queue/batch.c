@@ -54,7 +54,7 @@ static void lost(struct batch *b, enum outcome o)
     tell(b, o);
 }
 
-int batch_begin(struct batch *b)
+static int open_transaction(struct batch *b)
 {
     if (b->is_broken)
         return -1;
@@ -67,7 +67,25 @@ int batch_begin(struct batch *b)
         }
         b->n_files = 0;
     }
+    store_clear_fault(b->store);
     b->n_files_before = b->n_files;
+    return 0;
+}
+
+int batch_join(struct batch *b)
+{
+    if (open_transaction(b) < 0)
+        return -1;
+    b->has_mark = false;
+    b->changes_before = store_changes(b->store);
+    return 0;
+}
+
+int batch_begin(struct batch *b)
+{
+    if (open_transaction(b) < 0)
+        return -1;
+    b->has_mark = true;
     if (store_mark(b->store) == 0)
         return 0;
     enum outcome o = outcome_of(b);
@@ -78,7 +96,7 @@ int batch_begin(struct batch *b)
 
 void batch_keep(struct batch *b, struct waiter *w)
 {
-    if (store_keep(b->store) < 0) {
+    if (b->has_mark && store_keep(b->store) < 0) {
         enum outcome o = batch_undo(b);
         if (w != NULL)
             w->settled(w, o);
@@ -95,7 +113,10 @@ enum outcome batch_undo(struct batch *b)
 {
     enum outcome o = outcome_of(b);
     b->n_files = b->n_files_before;
-    if (store_undo(b->store) < 0)
+    bool is_undone = b->has_mark
+                         ? store_undo(b->store) == 0
+                         : store_is_open(b->store) && store_changes(b->store) == b->changes_before;
+    if (!is_undone)
         lost(b, o);
     return o;
 }

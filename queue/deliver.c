@@ -25,7 +25,7 @@ int targets_add_box(struct targets *t, uint64_t box, uint64_t quota)
     if (is_full(t) || array_reserve(&boxes, &t->cap_boxes, t->n_boxes + 1, sizeof *t->boxes) < 0)
         return -1;
     t->boxes = boxes;
-    t->boxes[t->n_boxes++] = (struct box_target){box, quota};
+    t->boxes[t->n_boxes++] = (struct box_target){.box = box, .quota = quota};
     return 0;
 }
 
@@ -101,43 +101,65 @@ void targets_tidy(struct targets *t)
     t->n_remotes = n;
 }
 
-static enum intake_reason add_entry(struct store *s, const struct delivery *d,
-                                    const struct box_target *b)
+/* Its entry counts the Return-Path field in front. */
+static uint64_t entry_octets(const struct message *m)
 {
-    const struct message *m = d->message;
-    uint64_t octets = m->size + maildb_prefix_octets(m->sender), seq, total;
-    switch (store_box_add(s, b->box, octets, &seq, &total)) {
-    case FOUND_YES:
-        break;
-    case FOUND_NONE:
-        return INTAKE_STALE;
-    default:
-        return INTAKE_FAULT;
+    return m->size + maildb_prefix_octets(m->sender);
+}
+
+/* May it be delivered to all of them? Writes nothing. */
+static enum intake_reason look_at_boxes(struct store *s, const struct delivery *d)
+{
+    for (size_t i = 0; i < d->targets->n_boxes; i++) {
+        struct box_target *b = &d->targets->boxes[i];
+        uint64_t octets;
+        switch (store_box_look(s, b->box, &b->seq, &octets)) {
+        case FOUND_YES:
+            break;
+        case FOUND_NONE:
+            return INTAKE_STALE;
+        default:
+            return INTAKE_FAULT;
+        }
+        if (b->quota != 0 && !d->passes_quota && octets + entry_octets(d->message) > b->quota)
+            return INTAKE_QUOTA;
     }
-    if (b->quota != 0 && total > b->quota && !d->passes_quota)
-        return INTAKE_QUOTA;
-    return store_entry_add(s, b->box, seq, m->id, octets) == 0 ? INTAKE_OK : INTAKE_FAULT;
+    return INTAKE_OK;
+}
+
+static int add_entry(struct store *s, const struct message *m, const struct box_target *b)
+{
+    uint64_t octets = entry_octets(m);
+    if (store_box_add(s, b->box, b->seq, octets) < 0)
+        return -1;
+    return store_entry_add(s, b->box, b->seq, m->id, octets);
+}
+
+static int add_rcpt(struct store *s, const struct message *m, size_t number,
+                    const struct remote_target *t)
+{
+    struct recipient r = {.message = m->id,
+                          .number = (uint32_t)number,
+                          .address = span_of(t->address),
+                          .domain = span_of(t->domain),
+                          .state = RCPT_WAITING,
+                          .next_attempt = m->arrived};
+    return store_rcpt_add(s, &r);
 }
 
 enum intake_reason deliver(struct store *s, const struct delivery *d)
 {
     const struct targets *t = d->targets;
+    enum intake_reason reason = look_at_boxes(s, d);
+    if (reason != INTAKE_OK)
+        return reason;
     if (store_message_add(s, d->message, d->content) < 0)
         return INTAKE_FAULT;
-    for (size_t i = 0; i < t->n_boxes; i++) {
-        enum intake_reason reason = add_entry(s, d, &t->boxes[i]);
-        if (reason != INTAKE_OK)
-            return reason;
-    }
-    for (size_t i = 0; i < t->n_remotes; i++) {
-        struct recipient r = {.message = d->message->id,
-                              .number = (uint32_t)i,
-                              .address = span_of(t->remotes[i].address),
-                              .domain = span_of(t->remotes[i].domain),
-                              .state = RCPT_WAITING,
-                              .next_attempt = d->message->arrived};
-        if (store_rcpt_add(s, &r) < 0)
+    for (size_t i = 0; i < t->n_boxes; i++)
+        if (add_entry(s, d->message, &t->boxes[i]) < 0)
             return INTAKE_FAULT;
-    }
+    for (size_t i = 0; i < t->n_remotes; i++)
+        if (add_rcpt(s, d->message, i, &t->remotes[i]) < 0)
+            return INTAKE_FAULT;
     return INTAKE_OK;
 }

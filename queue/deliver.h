@@ -12,6 +12,7 @@
 
 struct box_target {
     uint64_t box, quota; /* quota: octets, 0: none */
+    uint64_t seq;        /* for deliver */
 };
 
 struct remote_target {
@@ -46,8 +47,8 @@ struct delivery {
     bool passes_quota;             /* a bounce: short, and too important to be lost */
 };
 
-/* INTAKE_OK; else undo all of it. INTAKE_STALE: a mailbox was removed meanwhile. INTAKE_FAULT: see
- * store_fault. */
+/* INTAKE_OK; else undo all of it. What can be decided is decided before the first write.
+ * INTAKE_STALE: a mailbox was removed meanwhile. INTAKE_FAULT: see store_fault. */
 enum intake_reason deliver(struct store *s, const struct delivery *d);
 
 #endif

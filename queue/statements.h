@@ -33,10 +33,11 @@
                       " RETURNING spooled")                                                        \
     S(RCPTS_SETTLE, "DELETE FROM recipient WHERE message = ?1 AND NOT EXISTS"                      \
                     " (SELECT 1 FROM recipient WHERE message = ?1 AND state < 3)")                 \
-    S(BOX_ADD, "INSERT INTO box (id, messages, octets, next_seq, forgotten)"                       \
-               " VALUES (?1, 1, ?2, 2, 0) ON CONFLICT (id) DO UPDATE SET messages = messages + 1," \
-               " octets = octets + ?2, next_seq = next_seq + 1 WHERE forgotten = 0"                \
-               " RETURNING next_seq - 1, octets")                                                  \
+    S(BOX_LOOK, "SELECT next_seq, octets, forgotten FROM box WHERE id = ?1")                       \
+    S(BOX_FIRST, "INSERT INTO box (id, messages, octets, next_seq, forgotten)"                     \
+                 " VALUES (?1, 1, ?2, 2, 0)")                                                      \
+    S(BOX_ADD, "UPDATE box SET messages = messages + 1, octets = octets + ?2,"                     \
+               " next_seq = next_seq + 1 WHERE id = ?1")                                           \
     S(BOX_SUBTRACT,                                                                                \
       "UPDATE box SET messages = max(0, messages - ?2), octets = max(0, octets - ?3)"              \
       " WHERE id = ?1")                                                                            \

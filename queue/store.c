@@ -118,10 +118,19 @@ bool store_is_open(const struct store *s)
     return sqlite3_get_autocommit(s->db) == 0;
 }
 
-int store_mark(struct store *s)
+int64_t store_changes(const struct store *s)
+{
+    return sqlite3_total_changes64(s->db);
+}
+
+void store_clear_fault(struct store *s)
 {
     if (s->fault != STORE_FAULT_STOP)
         s->fault = STORE_FAULT_NONE;
+}
+
+int store_mark(struct store *s)
+{
     return statement_run(s, S_MARK);
 }
 

@@ -44,6 +44,10 @@ int store_commit(struct store *s);
 void store_rollback(struct store *s);
 /* A failed statement can end the whole transaction; then this is false. */
 bool store_is_open(const struct store *s);
+/* Rows written since the store was opened: has a request written anything yet? */
+int64_t store_changes(const struct store *s);
+/* Forgets why the last statement failed, unless it was for good. */
+void store_clear_fault(struct store *s);
 /* One savepoint at a time, within the transaction: each request's own "all or nothing". */
 int store_mark(struct store *s);
 int store_keep(struct store *s);
@@ -84,9 +88,11 @@ struct box {
     uint64_t id, messages, octets;
 };
 
-/* Counts one message in. FOUND_NONE: the mailbox was forgotten. *total: its octets now. */
-enum found store_box_add(struct store *s, uint64_t box, uint64_t octets, uint64_t *seq,
-                         uint64_t *total);
+/* What the next entry gets as its number, and the octets there are. FOUND_NONE: it was forgotten. A
+ * mailbox that never got mail is empty. */
+enum found store_box_look(struct store *s, uint64_t box, uint64_t *seq, uint64_t *octets);
+/* Counts one message in; seq is what store_box_look said. */
+int store_box_add(struct store *s, uint64_t box, uint64_t seq, uint64_t octets);
 int store_entry_add(struct store *s, uint64_t box, uint64_t seq, uint64_t message, uint64_t octets);
 /* FOUND_NONE: there is no such entry. The box's counts are the caller's to correct. */
 enum found store_entry_remove(struct store *s, uint64_t box, uint64_t seq, uint64_t *message,

@@ -204,6 +204,51 @@ Test(intake, one_bad_request_does_not_hurt_the_others_of_its_batch)
     world_end(&w);
 }
 
+/* The same id again fails before anything of it was written. */
+Test(intake, an_id_that_is_taken_does_not_hurt_the_others_of_its_batch)
+{
+    world_begin(&w, "");
+    uint64_t id = world_send_local(&w, "", 1, CONTENT);
+    for (int i = 0; i < 4; i++)
+        loop_turn(w.loop, 0);
+    struct msg_queue_open again = {.tag = 99,
+                                   .id = id,
+                                   .client = SPAN("127.0.0.1"),
+                                   .helo = SPAN("h"),
+                                   .rcpts = rcpt_local(2, 0),
+                                   .content = SPAN(CONTENT),
+                                   .is_last = 1};
+    intake_open(w.q, w.q_smtpd, &again);
+    cr_assert(batch_is_open(&w.q->batch));
+    world_pump(&w);
+    cr_assert_eq(w.answers[0].verdict, VERDICT_OK);
+    cr_assert_eq(world_count(&w, "SELECT count(*) FROM message"), 1);
+    cr_assert_eq(world_count(&w, "SELECT sum(box) FROM entry"), 1);
+    world_end(&w);
+}
+
+/* A store that contradicts itself: the sequence number that the mailbox gives next is taken. */
+Test(intake, a_fault_in_the_middle_of_a_delivery_takes_back_the_whole_batch)
+{
+    world_begin(&w, "");
+    world_send_local(&w, "", 1, CONTENT);
+    uint64_t other = world_send_local(&w, "", 2, CONTENT);
+    world_pump(&w);
+    cr_assert_eq(store_entry_add(w.q->store, 1, 2, other, 10), 0);
+    world_send_local(&w, "", 3, CONTENT);
+    world_send_local(&w, "", 1, CONTENT);
+    world_pump(&w);
+    cr_assert_eq(w.n_answers, 4);
+    cr_assert_eq(w.answers[2].verdict, VERDICT_TRY_LATER);
+    cr_assert_eq(w.answers[3].verdict, VERDICT_TRY_LATER);
+    cr_assert_eq(world_count(&w, "SELECT count(*) FROM message"), 2);
+    cr_assert_eq(world_count(&w, "SELECT sum(messages) FROM box"), 2);
+    world_send_local(&w, "", 3, CONTENT); /* and it goes on */
+    world_pump(&w);
+    cr_assert_eq(w.answers[4].verdict, VERDICT_OK);
+    world_end(&w);
+}
+
 Test(intake, no_answer_before_the_commit_and_nothing_after_a_rollback)
 {
     world_begin(&w, "");
