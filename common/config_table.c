@@ -178,7 +178,9 @@ const struct setting config_settings[] = {
      .meaning = "DNS servers to ask, as ADDRESS or ADDRESS@PORT; none: the system's resolvers."},
     {SECTION_DNS, "trust_anchor", VALUE_PATH, AT(dns_config, trust_anchor),
      .fallback = "/usr/share/dns/root.key",
-     .meaning = "The key that DNSSEC answers are checked against."},
+     .meaning = "The key that DNSSEC answers are checked against. If it is set here, an answer "
+                "that should be signed and is not is no answer; the default file is used if it is "
+                "there and the DNS servers pass signatures on."},
 
     {SECTION_JAIL, "seccomp", VALUE_CHOICE, AT(config, seccomp), .words = jail_words,
      .fallback = "on",

@@ -12,10 +12,15 @@
 #define SERVERS_MAX 8 /* servers of /etc/resolv.conf that are used */
 #define FILE_MAX    65536
 #define OLD_MAX     8 /* upstreams of former configurations that still have questions */
+#define PROBE_MS    600000
+#define TYPE_DNSKEY 48
+#define SECURE      2 /* of libunbound's callback */
 
 struct resolver {
     struct asks asks;
     struct upstream *old[OLD_MAX];
+    struct upstream *candidate; /* validates; in use once it has shown that it can */
+    struct timer probe_again;
     struct netaddr default_servers[SERVERS_MAX];
     size_t n_default_servers;
     char anchor[FILE_MAX];
@@ -66,11 +71,12 @@ static void read_anchor(struct resolver *r, const char *path)
     r->n_anchor = n > 0 ? (size_t)n : 0;
 }
 
-static struct upstream *make_upstream(struct proc *p, struct error *e)
+static struct upstream *make_upstream(struct proc *p, bool validates, struct error *e)
 {
     const struct resolver *r = proc_state(p);
     const struct dns_config *c = &proc_config(p)->dns;
-    struct upstream_params params = {c->servers, c->n_servers, {r->anchor, r->n_anchor}};
+    struct upstream_params params = {
+        c->servers, c->n_servers, {r->anchor, validates ? r->n_anchor : 0}};
     if (params.n_servers == 0) {
         params.servers = r->default_servers;
         params.n_servers = r->n_default_servers;
@@ -90,11 +96,102 @@ static int resolver_prepare(struct proc *p, struct error *e)
     return 0;
 }
 
+/* --- DNSSEC, if the servers we ask pass it on ---
+ *
+ * Many forwarders strip signatures. With a trust anchor every answer through them is bogus, and no
+ * mail would leave the host. So an anchor that nobody asked for (the default file) is put to the
+ * proof first: until the root's keys were seen to validate, answers are taken unvalidated, as on a
+ * host without the file. An anchor that the configuration names is meant, and always used. */
+
+static void find_anchor_line(void *arg, const char *section, const char *key, const char *value,
+                             size_t line)
+{
+    (void)value;
+    if (strcmp(section, "dns") == 0 && strcmp(key, "trust_anchor") == 0)
+        *(size_t *)arg = line;
+}
+
+static bool is_anchor_named(struct proc *p)
+{
+    size_t line = 0;
+    config_show(proc_config(p), find_anchor_line, &line);
+    return line != 0;
+}
+
+/* 0, or -1: too many are waiting for their last answers. */
+static int retire(struct resolver *r, struct upstream *u)
+{
+    for (size_t i = 0; i < OLD_MAX && u != NULL; i++)
+        if (r->old[i] == NULL) {
+            r->old[i] = u;
+            return 0;
+        }
+    return u == NULL ? 0 : -1;
+}
+
+struct probe {
+    struct resolver *resolver;
+    struct upstream *upstream;
+};
+
+static void probed(void *arg, int rcode, void *packet, int n, int security, char *why_bogus,
+                   int was_limited)
+{
+    (void)packet, (void)n, (void)was_limited;
+    struct probe *of = arg;
+    struct resolver *r = of->resolver;
+    struct upstream *u = of->upstream;
+    free(of);
+    upstream_answered(u);
+    if (u != r->candidate)
+        return; /* of a configuration that is no more */
+    r->candidate = NULL;
+    if (rcode == 0 && security == SECURE && retire(r, r->asks.upstream) == 0) {
+        r->asks.upstream = u;
+        LOG(0, "dnssec", LZ("state", "on"));
+        return;
+    }
+    LOG(0, "no-dnssec", LZ("because", "the DNS servers do not pass it on"),
+        LZ("detail", why_bogus != NULL ? why_bogus : ""), LN("again_ms", PROBE_MS));
+    if (retire(r, u) < 0)
+        r->candidate = u; /* probed again as it is */
+    timer_set(&r->probe_again, PROBE_MS);
+}
+
+static void probe(void *arg)
+{
+    struct proc *p = arg;
+    struct resolver *r = proc_state(p);
+    struct error e;
+    struct probe *of = calloc(1, sizeof *of);
+    if (of != NULL && r->candidate == NULL)
+        r->candidate = make_upstream(p, true, &e);
+    if (of != NULL && r->candidate != NULL) {
+        *of = (struct probe){r, r->candidate};
+        if (upstream_ask(r->candidate, ".", TYPE_DNSKEY, probed, of) == 0)
+            return;
+    }
+    free(of);
+    timer_set(&r->probe_again, PROBE_MS);
+}
+
+/* The upstream to begin with; NULL and e. */
+static struct upstream *first_upstream(struct proc *p, struct error *e)
+{
+    struct resolver *r = proc_state(p);
+    bool is_proved = r->n_anchor == 0 || is_anchor_named(p);
+    struct upstream *u = make_upstream(p, is_proved, e);
+    if (u != NULL && !is_proved)
+        timer_set(&r->probe_again, 0);
+    return u;
+}
+
 static int resolver_open(struct proc *p, struct error *e)
 {
     struct resolver *r = proc_state(p);
     r->asks.loop = proc_loop(p);
-    r->asks.upstream = make_upstream(p, e);
+    timer_init(&r->probe_again, proc_loop(p), probe, p);
+    r->asks.upstream = first_upstream(p, e);
     return r->asks.upstream != NULL ? 0 : -1;
 }
 
@@ -103,17 +200,16 @@ static void resolver_reloaded(struct proc *p)
 {
     struct resolver *r = proc_state(p);
     struct error e = {{0}};
-    size_t slot = 0;
-    while (slot < OLD_MAX && r->old[slot] != NULL)
-        slot++;
-    struct upstream *fresh = slot < OLD_MAX ? make_upstream(p, &e) : NULL;
-    if (fresh == NULL) {
+    struct upstream *fresh = first_upstream(p, &e);
+    if (fresh == NULL || retire(r, r->asks.upstream) < 0) {
         LOG(0, "dns-unchanged",
-            LZ("because", slot < OLD_MAX ? e.text : "too many reloads at once"));
+            LZ("because", fresh == NULL ? e.text : "too many reloads at once: reload again"));
+        upstream_free(fresh);
         return;
     }
-    r->old[slot] = r->asks.upstream;
     r->asks.upstream = fresh;
+    if (retire(r, r->candidate) == 0)
+        r->candidate = NULL;
 }
 
 static void resolver_turn(struct proc *p)
