@@ -1,3 +1,4 @@
 # Programs that only tests use.
 include tests/load/dir.mk
 include tests/fuzz/dir.mk
+include tests/fault/dir.mk

@@ -1,0 +1,17 @@
+# What happens when things break: power cuts, failing calls, hostile siblings. The programs play the
+# parent of one real process each; shim.so is preloaded into it.
+noinst_PROGRAMS += tests/fault/shim.so
+tests_fault_shim_so_SOURCES = tests/fault/shim.c tests/fault/trace.h
+tests_fault_shim_so_CPPFLAGS = -D_GNU_SOURCE -I$(top_srcdir) -include $(top_srcdir)/common/poison.h
+tests_fault_shim_so_CFLAGS = $(WARN_CFLAGS) -fPIC
+tests_fault_shim_so_LDFLAGS = -shared
+
+noinst_LIBRARIES += tests/fault/libplay.a
+tests_fault_libplay_a_SOURCES = tests/fault/disk.c tests/fault/disk.h tests/fault/ledger.c \
+  tests/fault/ledger.h tests/fault/play.c tests/fault/play.h tests/fault/tap.c \
+  tests/fault/tap.h tests/fault/trace.h tests/fault/work.c tests/fault/work.h
+FAULT_LIBS = tests/fault/libplay.a $(LIBS_COMMON) $(SQLITE_LIBS)
+
+check_PROGRAMS += tests/fault/powercut
+tests_fault_powercut_SOURCES = tests/fault/powercut.c
+tests_fault_powercut_LDADD = $(FAULT_LIBS)

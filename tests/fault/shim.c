@@ -1,0 +1,290 @@
+/* Preloaded into one process under test: it writes down what the process does to its files and
+ * says to others (trace.h), and can make one call fail. Production code knows nothing of it.
+ *
+ * BARID_FAULT=CALL:N:WHAT makes the Nth call of a kind fail, and no other:
+ *   CALL  alloc read write send receive sync open truncate unlink
+ *   WHAT  EIO ENOSPC EMFILE ENOMEM, short (half of it is written), kill (as kill -9, before the
+ * call)
+ *
+ * It runs inside the jail, so it makes only system calls that the process may make, and it asks for
+ * no memory. One thread. */
+#include "tests/fault/trace.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#define FDS 8192
+
+extern void *__libc_malloc(size_t n);
+extern void *__libc_calloc(size_t n, size_t size);
+extern void *__libc_realloc(void *p, size_t n);
+
+static int trace_fd = -1;
+static bool is_file[FDS]; /* opened by a name, so its writes are of interest */
+
+/* --- failing --- */
+
+static struct {
+    char call[12];
+    uint64_t at, seen;
+    int error; /* 0: nothing; else errno */
+    bool is_short, is_kill;
+} plan;
+
+static const struct {
+    const char *name;
+    int number;
+} errors[] = {{"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EMFILE", EMFILE}, {"ENOMEM", ENOMEM}};
+
+static void read_plan(const char *text)
+{
+    const char *colon = text != NULL ? strchr(text, ':') : NULL;
+    if (colon == NULL || (size_t)(colon - text) >= sizeof plan.call)
+        return;
+    memcpy(plan.call, text, (size_t)(colon - text));
+    char *end;
+    plan.at = strtoull(colon + 1, &end, 10);
+    const char *what = *end == ':' ? end + 1 : "";
+    plan.is_short = strcmp(what, "short") == 0;
+    plan.is_kill = strcmp(what, "kill") == 0;
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
+        if (strcmp(what, errors[i].name) == 0)
+            plan.error = errors[i].number;
+}
+
+/* Is it this call's turn? Then errno is set, or there is no return. */
+static bool fails(const char *call)
+{
+    if (plan.at == 0 || strcmp(plan.call, call) != 0 || ++plan.seen != plan.at)
+        return false;
+    if (plan.is_kill)
+        syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGKILL);
+    errno = plan.error;
+    return true;
+}
+
+/* --- writing down --- */
+
+static void note(const struct trace_record *r, const void *octets)
+{
+    if (trace_fd < 0)
+        return;
+    int saved = errno;
+    struct iovec v[] = {{(void *)(uintptr_t)r, sizeof *r}, {(void *)(uintptr_t)octets, r->n}};
+    if (syscall(SYS_writev, trace_fd, v, r->n > 0 ? 2 : 1) < 0)
+        trace_fd = -1; /* the harness misses the rest and says so */
+    errno = saved;
+}
+
+static void note_path(enum trace_kind kind, int dirfd, const char *path, int fd, int flags)
+{
+    note(&(struct trace_record){kind, fd, dirfd, (uint32_t)strlen(path), (uint64_t)(unsigned)flags},
+         path);
+}
+
+__attribute__((constructor)) static void begin(void)
+{
+    const char *fd = getenv(TRACE_FD_ENV);
+    if (fd != NULL)
+        trace_fd = (int)strtol(fd, NULL, 10);
+    read_plan(getenv(TRACE_FAIL_ENV));
+}
+
+static bool is_of_interest(int fd)
+{
+    return fd >= 0 && fd < FDS && is_file[fd];
+}
+
+/* --- memory --- */
+
+void *malloc(size_t n)
+{
+    return fails("alloc") ? NULL : __libc_malloc(n);
+}
+
+void *calloc(size_t n, size_t size)
+{
+    return fails("alloc") ? NULL : __libc_calloc(n, size);
+}
+
+void *realloc(void *p, size_t n)
+{
+    return fails("alloc") ? NULL : __libc_realloc(p, n);
+}
+
+/* --- files --- */
+
+static int open_file(int dirfd, const char *path, int flags, mode_t mode)
+{
+    if (fails("open"))
+        return -1;
+    int fd = (int)syscall(SYS_openat, dirfd, path, flags, mode);
+    if (fd >= 0 && fd < FDS) {
+        is_file[fd] = true;
+        note_path(TRACE_OPEN, dirfd, path, fd, flags);
+    }
+    return fd;
+}
+
+#define MODE_OF(flags)                                                                             \
+    mode_t mode = 0;                                                                               \
+    if (((flags)&O_CREAT) != 0) {                                                                  \
+        va_list ap;                                                                                \
+        va_start(ap, flags);                                                                       \
+        mode = va_arg(ap, mode_t);                                                                 \
+        va_end(ap);                                                                                \
+    }
+
+int open(const char *path, int flags, ...)
+{
+    MODE_OF(flags)
+    return open_file(AT_FDCWD, path, flags, mode);
+}
+
+int open64(const char *path, int flags, ...)
+{
+    MODE_OF(flags)
+    return open_file(AT_FDCWD, path, flags, mode);
+}
+
+int openat(int dirfd, const char *path, int flags, ...)
+{
+    MODE_OF(flags)
+    return open_file(dirfd, path, flags, mode);
+}
+
+int close(int fd)
+{
+    if (is_of_interest(fd)) {
+        note(&(struct trace_record){.kind = TRACE_CLOSE, .fd = fd}, NULL);
+        is_file[fd] = false;
+    }
+    return (int)syscall(SYS_close, fd);
+}
+
+/* How much of n is written, or -1. */
+static ssize_t allowed(const char *call, size_t n)
+{
+    if (!fails(call))
+        return (ssize_t)n;
+    return plan.is_short ? (ssize_t)(n / 2) : -1;
+}
+
+static ssize_t write_at(int fd, const void *octets, size_t n, off_t at)
+{
+    bool is_wanted = is_of_interest(fd);
+    off_t offset = at >= 0 || !is_wanted ? at : (off_t)syscall(SYS_lseek, fd, 0, SEEK_CUR);
+    ssize_t want = is_wanted ? allowed("write", n) : (ssize_t)n;
+    if (want < 0)
+        return -1;
+    ssize_t done = at >= 0 ? syscall(SYS_pwrite64, fd, octets, (size_t)want, at)
+                           : syscall(SYS_write, fd, octets, (size_t)want);
+    if (done > 0 && is_wanted)
+        note(&(struct trace_record){TRACE_WRITE, fd, -1, (uint32_t)done, (uint64_t)offset}, octets);
+    return done;
+}
+
+ssize_t write(int fd, const void *octets, size_t n)
+{
+    return write_at(fd, octets, n, -1);
+}
+
+ssize_t pwrite64(int fd, const void *octets, size_t n, off_t at)
+{
+    return write_at(fd, octets, n, at);
+}
+
+ssize_t read(int fd, void *octets, size_t n)
+{
+    return fails("read") ? -1 : syscall(SYS_read, fd, octets, n);
+}
+
+ssize_t pread64(int fd, void *octets, size_t n, off_t at)
+{
+    return fails("read") ? -1 : syscall(SYS_pread64, fd, octets, n, at);
+}
+
+int ftruncate64(int fd, off_t size)
+{
+    if (fails("truncate") || syscall(SYS_ftruncate, fd, size) < 0)
+        return -1;
+    note(&(struct trace_record){.kind = TRACE_TRUNCATE, .fd = fd, .offset = (uint64_t)size}, NULL);
+    return 0;
+}
+
+/* Not handed on: the disk under the tests is of no interest, only what the process asked for. */
+static int synced(int fd)
+{
+    if (fails("sync"))
+        return -1;
+    note(&(struct trace_record){.kind = TRACE_SYNC, .fd = fd}, NULL);
+    return 0;
+}
+
+int fsync(int fd)
+{
+    return synced(fd);
+}
+
+int fdatasync(int fd)
+{
+    return synced(fd);
+}
+
+int unlinkat(int dirfd, const char *path, int flags)
+{
+    if (fails("unlink") || syscall(SYS_unlinkat, dirfd, path, flags) < 0)
+        return -1;
+    note_path(TRACE_UNLINK, dirfd, path, -1, flags);
+    return 0;
+}
+
+int unlink(const char *path)
+{
+    return unlinkat(AT_FDCWD, path, 0);
+}
+
+int mkdir(const char *path, mode_t mode)
+{
+    if (syscall(SYS_mkdirat, AT_FDCWD, path, mode) < 0)
+        return -1;
+    note_path(TRACE_MKDIR, AT_FDCWD, path, -1, 0);
+    return 0;
+}
+
+/* --- messages --- */
+
+static void note_message(enum trace_kind kind, const struct msghdr *m, ssize_t done)
+{
+    if (done > 0)
+        note(&(struct trace_record){.kind = kind,
+                                    .fd = -1,
+                                    .n = done < TRACE_MESSAGE ? (uint32_t)done : TRACE_MESSAGE},
+             m->msg_iov[0].iov_base);
+}
+
+ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
+{
+    if (fails("send"))
+        return -1;
+    ssize_t done = syscall(SYS_sendmsg, fd, m, flags);
+    note_message(TRACE_SEND, m, done);
+    return done;
+}
+
+ssize_t recvmsg(int fd, struct msghdr *m, int flags)
+{
+    if (fails("receive"))
+        return -1;
+    ssize_t done = syscall(SYS_recvmsg, fd, m, flags);
+    note_message(TRACE_RECEIVE, m, done);
+    return done;
+}

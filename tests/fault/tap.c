@@ -1,0 +1,107 @@
+#include "tests/fault/tap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <sys/stat.h>
+
+static struct {
+    char dir[PATH_MAX / 4];
+    uint64_t seed;
+    int n, failed, log_fd;
+    bool is_all;
+} tap;
+
+static bool is_unwanted(const char *name, const char *filter)
+{
+    char text[100];
+    size_t n = strlen(filter);
+    if (n < 2 || n - 2 >= sizeof text || filter[0] != '*' || filter[n - 1] != '*')
+        return true;
+    memcpy(text, filter + 1, n - 2);
+    text[n - 2] = '\0';
+    return strstr(name, text) == NULL;
+}
+
+void tap_begin(int argc, char **argv, const char *name, char *dir, size_t cap)
+{
+#ifdef BARID_SANITIZERS
+    printf("1..0 # SKIP the sanitizers want to be the first library\n");
+    exit(0);
+#endif
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    tap.seed = (uint64_t)now.tv_nsec;
+    tap.is_all = getenv("BARID_TEST_ALL") != NULL;
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--all") == 0)
+            tap.is_all = true;
+        else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
+            tap.seed = strtoull(argv[++i], NULL, 10);
+        else if (strcmp(argv[i], "--filter") == 0 && i + 1 < argc && is_unwanted(name, argv[++i]))
+            exit(0);
+    }
+    snprintf(tap.dir, sizeof tap.dir, "%s/barid-%s-XXXXXX",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", name);
+    if (mkdtemp(tap.dir) == NULL || chmod(tap.dir, 0755) < 0) {
+        printf("Bail out! %s: %s\n", tap.dir, strerror(errno));
+        exit(1);
+    }
+    snprintf(dir, cap, "%s", tap.dir);
+    char log[PATH_MAX];
+    snprintf(log, sizeof log, "%s/log", tap.dir);
+    int low = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    tap.log_fd = fcntl(low, F_DUPFD_CLOEXEC, 20);
+    close(low);
+    printf("# seed %llu\n", (unsigned long long)tap.seed);
+}
+
+bool tap_is_all(void)
+{
+    return tap.is_all;
+}
+
+uint64_t tap_seed(void)
+{
+    return tap.seed;
+}
+
+int tap_log(void)
+{
+    return tap.log_fd;
+}
+
+void tap_ok(bool is_ok, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    printf("%sok %d - ", is_ok ? "" : "not ", ++tap.n);
+    vprintf(fmt, ap);
+    printf("\n");
+    fflush(stdout);
+    va_end(ap);
+    tap.failed += !is_ok;
+}
+
+static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
+{
+    (void)st, (void)type, (void)at;
+    return remove(path);
+}
+
+void tap_remove(const char *dir)
+{
+    nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+int tap_end(void)
+{
+    printf("1..%d\n", tap.n);
+    if (tap.failed == 0)
+        tap_remove(tap.dir);
+    else
+        printf("# everything is kept in %s\n", tap.dir);
+    return tap.failed == 0 ? 0 : 1;
+}
