@@ -27,19 +27,31 @@ const struct section_desc config_sections[SECTION_KINDS] = {
 
 /* --- defaults that the machine decides --- */
 
-/* The canonical name by resolver or /etc/hosts, else the bare host name. */
-static void find_hostname(char out[DEFAULT_MAX], enum listen_kind kind)
+/* The name of a host by resolver or /etc/hosts, or its bare name. */
+static void find_canonical(const char *name, char out[DEFAULT_MAX])
 {
-    (void)kind;
-    if (gethostname(out, DEFAULT_MAX - 1) < 0 || out[0] == '\0')
-        snprintf(out, DEFAULT_MAX, "localhost");
-    out[DEFAULT_MAX - 1] = '\0';
     struct addrinfo hints = {.ai_flags = AI_CANONNAME, .ai_socktype = SOCK_STREAM}, *found = NULL;
-    if (strchr(out, '.') == NULL && getaddrinfo(out, NULL, &hints, &found) == 0) {
+    snprintf(out, DEFAULT_MAX, "%s", name);
+    if (strchr(name, '.') == NULL && getaddrinfo(name, NULL, &hints, &found) == 0) {
         if (found->ai_canonname != NULL && strchr(found->ai_canonname, '.') != NULL)
             snprintf(out, DEFAULT_MAX, "%s", found->ai_canonname);
         freeaddrinfo(found);
     }
+}
+
+/* Asked once per name: where the resolver is silent each answer takes seconds. */
+static void find_hostname(char out[DEFAULT_MAX], enum listen_kind kind)
+{
+    static char asked[DEFAULT_MAX], answer[DEFAULT_MAX];
+    char name[DEFAULT_MAX];
+    (void)kind;
+    if (gethostname(name, sizeof name - 1) < 0 || name[0] == '\0')
+        snprintf(name, sizeof name, "localhost");
+    name[sizeof name - 1] = '\0';
+    if (strcmp(name, asked) != 0)
+        find_canonical(name, answer);
+    memcpy(asked, name, sizeof asked);
+    memcpy(out, answer, sizeof answer);
 }
 
 static void find_workers(char out[DEFAULT_MAX], enum listen_kind kind)
