@@ -9,6 +9,7 @@
 #define PIPE_OCTETS     (1 << 20)
 #define PIECE_OCTETS    4096 /* a pipe that is ready takes this much without blocking */
 #define PATIENCE_MS     200
+#define PAUSE_MS        5 /* between two looks at a pipe, which a busy child writes at every turn */
 
 static char out[65536];
 static size_t n_out;
@@ -59,7 +60,10 @@ static void add_line(enum role role, struct span line)
 {
     if (sizeof out - n_out < LINE_OCTETS_MAX + 64)
         write_out();
-    n_out += (size_t)snprintf(out + n_out, 32, "%s ", role_name(role));
+    struct span name = span_of(role_name(role));
+    memcpy(out + n_out, name.p, name.n);
+    n_out += name.n;
+    out[n_out++] = ' ';
     for (size_t i = 0; i < line.n; i++) {
         unsigned char c = (unsigned char)line.p[i];
         out[n_out++] = c < ' ' || c == 0x7f ? '?' : (char)c;
@@ -108,12 +112,12 @@ static void take_lines(struct logpipe *lp)
 
 static bool read_some(struct logpipe *lp)
 {
-    char piece[16384];
+    static char piece[16384];
     ssize_t n = read(lp->fd, piece, sizeof piece);
     if (n < 0)
         return false;
     if (n == 0) {
-        watch_stop(&lp->watch);
+        lp->is_ended = true;
         return false;
     }
     buf_add(&lp->line, piece, (size_t)n);
@@ -128,6 +132,14 @@ static void ready(void *arg, bool readable, bool writable)
     for (int i = 0; i < 8 && read_some(lp); i++)
         ;
     write_out();
+    watch_set(&lp->watch, false, false);
+    timer_set(&lp->pause, PAUSE_MS);
+}
+
+static void go_on(void *arg)
+{
+    struct logpipe *lp = arg;
+    watch_set(&lp->watch, !lp->is_ended, false);
 }
 
 int logpipe_open(struct logpipe *lp, struct loop *l, enum role role)
@@ -140,6 +152,7 @@ int logpipe_open(struct logpipe *lp, struct loop *l, enum role role)
     *lp = (struct logpipe){.role = role, .fd = fds[0]};
     buf_init(&lp->line, 65536);
     watch_init(&lp->watch, l, lp->fd, ready, lp);
+    timer_init(&lp->pause, l, go_on, lp);
     watch_set(&lp->watch, true, false);
     return fds[1];
 }
@@ -154,6 +167,7 @@ void logpipe_close(struct logpipe *lp)
         add_line(lp->role, buf_span(&lp->line));
     write_out();
     watch_stop(&lp->watch);
+    timer_stop(&lp->pause);
     close(lp->fd);
     lp->fd = -1;
     buf_free(&lp->line);

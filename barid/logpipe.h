@@ -12,7 +12,9 @@ struct logpipe {
     enum role role;
     int fd; /* reading end; -1: closed */
     struct watch watch;
-    struct buf line; /* the start of a line whose end has not come */
+    struct timer pause; /* until it is looked at again */
+    bool is_ended;      /* nobody writes any more */
+    struct buf line;    /* the start of a line whose end has not come */
 };
 
 /* Makes the pipe; returns the writing end for the child, or -1 (errno). */

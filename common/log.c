@@ -6,6 +6,10 @@
 
 #define LINE_MAX_OCTETS 2048
 #define VALUE_MAX       512
+#define WORD_MAX        64
+#define KEY_MAX         40
+#define NUMBER_MAX      20 /* digits of INT64_MIN, with its sign */
+#define FIELD_ROOM      96 /* for a key, and a number or the start of a text */
 
 static char pending[16384];
 static size_t n_pending;
@@ -87,6 +91,39 @@ size_t log_escape(char *out, size_t cap, struct span text)
     return n;
 }
 
+/* snprintf would take longer than all the rest of a line. */
+static size_t put_text(char *out, const char *text, size_t max)
+{
+    size_t n = strnlen(text, max);
+    memcpy(out, text, n);
+    return n;
+}
+
+static size_t put_number(char *out, int64_t number)
+{
+    char digits[NUMBER_MAX];
+    size_t n = sizeof digits;
+    uint64_t rest = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    do
+        digits[--n] = (char)('0' + rest % 10);
+    while ((rest /= 10) > 0);
+    if (number < 0)
+        digits[--n] = '-';
+    memcpy(out, digits + n, sizeof digits - n);
+    return sizeof digits - n;
+}
+
+static size_t put_field(char *out, size_t cap, const struct log_field *f)
+{
+    size_t n = 0;
+    out[n++] = ' ';
+    n += put_text(out + n, f->key, KEY_MAX);
+    out[n++] = '=';
+    if (!f->is_text)
+        return n + put_number(out + n, f->number);
+    return n + log_escape(out + n, cap - n < VALUE_MAX ? cap - n : VALUE_MAX, f->text);
+}
+
 void log_write(uint64_t id, const char *event, const struct log_field *fields, size_t n_fields)
 {
     if (sizeof pending - n_pending < LINE_MAX_OCTETS)
@@ -95,19 +132,12 @@ void log_write(uint64_t id, const char *event, const struct log_field *fields, s
     char id_text[ID_TEXT] = "-";
     if (id != 0)
         id_format(id_text, id);
-    size_t n = (size_t)snprintf(line, 128, "%s%s %.64s", line_prefix, id_text, event);
-    for (size_t i = 0; i < n_fields; i++) {
-        const struct log_field *f = &fields[i];
-        size_t left = LINE_MAX_OCTETS - n;
-        if (left < 96)
-            break;
-        n += (size_t)snprintf(line + n, 48, " %.40s=", f->key);
-        left = LINE_MAX_OCTETS - 2 - n;
-        if (f->is_text)
-            n += log_escape(line + n, left < VALUE_MAX ? left : VALUE_MAX, f->text);
-        else
-            n += (size_t)snprintf(line + n, left, "%lld", (long long)f->number);
-    }
+    size_t n = put_text(line, line_prefix, WORD_MAX);
+    n += put_text(line + n, id_text, sizeof id_text);
+    line[n++] = ' ';
+    n += put_text(line + n, event, WORD_MAX);
+    for (size_t i = 0; i < n_fields && LINE_MAX_OCTETS - n >= FIELD_ROOM; i++)
+        n += put_field(line + n, LINE_MAX_OCTETS - 1 - n, &fields[i]);
     line[n++] = '\n';
     n_pending += n;
 }

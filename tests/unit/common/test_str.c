@@ -117,6 +117,41 @@ Test(log, escaping_never_passes_its_bound)
         }
 }
 
+static char logged[8192];
+
+static void keep_lines(struct span lines)
+{
+    cr_assert(lines.n < sizeof logged);
+    memcpy(logged, lines.p, lines.n);
+    logged[lines.n] = '\0';
+}
+
+Test(log, a_line_has_all_its_fields)
+{
+    log_set_sink(keep_lines);
+    LOG(0, "numbers", LN("zero", 0), LN("most", INT64_MAX), LN("least", INT64_MIN));
+    log_set_prefix("parent ");
+    LOG(32, "texts", LZ("plain", "a"), LZ("quoted", "b c"));
+    log_flush();
+    cr_assert_str_eq(logged,
+                     "- numbers zero=0 most=9223372036854775807 least=-9223372036854775808\n"
+                     "parent 0000000000010 texts plain=a quoted=\"b c\"\n");
+}
+
+Test(log, a_line_is_cut_at_its_bound)
+{
+    static char text[5000], key[100];
+    memset(text, 1, sizeof text);
+    memset(key, 'k', sizeof key - 1);
+    struct span long_text = {text, sizeof text};
+    log_set_sink(keep_lines);
+    LOG(1, key, LS(key, long_text), LS(key, long_text), LS(key, long_text), LS(key, long_text),
+        LS(key, long_text), LN(key, INT64_MIN), LN(key, INT64_MIN), LN(key, INT64_MIN));
+    log_flush();
+    cr_assert_leq(strlen(logged), 2048);
+    cr_assert_eq(strchr(logged, '\n'), logged + strlen(logged) - 1);
+}
+
 Test(buf, bounded)
 {
     struct buf b;
