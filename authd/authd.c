@@ -164,13 +164,22 @@ static void reloaded(struct proc *p)
     directory_set_hostname(a->directory, span_of(proc_config(p)->hostname));
 }
 
-static void drain(struct proc *p)
+void authd_drain_on(struct authd *a)
 {
-    struct authd *a = proc_state(p);
+    if (!a->is_draining || a->hashings != NULL)
+        return;
     login_save(a);
     users_close(a->users);
     a->users = NULL;
-    proc_exit(p);
+    proc_exit(a->proc);
+}
+
+/* A command that waits for a verifier is finished first: what it was told to do is then done. */
+static void drain(struct proc *p)
+{
+    struct authd *a = proc_state(p);
+    a->is_draining = true;
+    authd_drain_on(a);
 }
 
 static const struct ipc_handler handlers[] = {

@@ -31,6 +31,7 @@ struct authd {
     struct timer save_logins;
     struct timer forget_again;
     uint64_t forgetting; /* the box queue was asked to forget, 0: none */
+    bool is_draining;    /* ends when the last of the hashings is done */
     bool is_ending;
 };
 
@@ -51,6 +52,8 @@ void commands_handle(void *owner, struct ipc *from, const union msg *m, int fd);
 void hashing_channel_gone(struct authd *a, struct ipc *ch);
 
 /* authd.c */
+/* Ends if that was asked for and nothing is under way. */
+void authd_drain_on(struct authd *a);
 /* Memory and disk may differ: end, and let the parent start us anew. */
 void authd_end(struct authd *a, const char *why);
 /* A change failed; ends if only that helps (after an I/O error it may be on disk or not). Says what

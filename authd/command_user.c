@@ -85,6 +85,7 @@ static void hashed(void *hashing, enum verify_result result, const char *hash)
         set_password(a, h, span_of(hash));
     unlink_hashing(h);
     free(h);
+    authd_drain_on(a);
 }
 
 /* POP3 and SMTP can carry these passwords, and only these. 0, or -1 (answered). */

@@ -6,9 +6,10 @@
 
 #include <errno.h>
 
-#define ANSWER_MS  60000 /* without a row or an end the daemon counts as stuck */
-#define BUSY_TRIES 1000
-#define BUSY_MS    20 /* between tries, while another barid works offline or the daemons start */
+#define ANSWER_MS     60000 /* without a row or an end the daemon counts as stuck */
+#define BUSY_TRIES    1000
+#define UNHEARD_TRIES 100
+#define BUSY_MS       20 /* between tries, while another barid works offline or the daemons start */
 
 struct asking {
     struct loop *loop;
@@ -19,6 +20,7 @@ struct asking {
     size_t rows_of_page;
     enum verdict verdict;
     bool is_answered, is_closed, is_damaged;
+    bool is_unheard; /* closed before the daemon took us on: it did nothing */
     struct error error;
 };
 
@@ -37,8 +39,9 @@ static void on_row(void *owner, struct ipc *from, const union msg *m, int fd)
 
 static void on_close(void *owner, struct ipc *ch)
 {
-    (void)ch;
-    ((struct asking *)owner)->is_closed = true;
+    struct asking *a = owner;
+    a->is_closed = true;
+    a->is_unheard = !ipc_is_greeted(ch);
 }
 
 static void on_end(void *arg, const union msg *m, int fd)
@@ -134,22 +137,37 @@ static int reach(struct cli *cli, struct loop *loop, const struct question *q,
     }
 }
 
+static int ask_once(struct cli *cli, const struct question *q, struct asking *a, bool *is_absent,
+                    struct error *e)
+{
+    struct offline *offline = NULL;
+    int rc = -1;
+    int fd = reach(cli, a->loop, q, &offline, is_absent, e);
+    if (fd >= 0) {
+        a->ch = ipc_open(a->loop, fd, ROLE_CLI, q->process, &ops, a);
+        rc = a->ch != NULL ? ask_all(a, q, e) : error_set(e, "no memory");
+        ipc_close(a->ch);
+    }
+    offline_stop(offline);
+    return rc;
+}
+
+/* Daemons that stop while we wait in front of their door: what comes after them is asked. */
 int cli_ask(struct cli *cli, const struct question *q, struct rows *out, bool *is_absent,
             struct error *e)
 {
-    struct asking a = {.rows = out, .loop = loop_new()};
-    struct offline *offline = NULL;
+    struct loop *loop = loop_new();
     bool absent = false;
     int rc = -1;
-    if (a.loop == NULL)
+    if (loop == NULL)
         return error_set(e, "no memory");
-    int fd = reach(cli, a.loop, q, &offline, is_absent ? is_absent : &absent, e);
-    if (fd >= 0) {
-        a.ch = ipc_open(a.loop, fd, ROLE_CLI, q->process, &ops, &a);
-        rc = a.ch != NULL ? ask_all(&a, q, e) : error_set(e, "no memory");
-        ipc_close(a.ch);
+    for (int tries = 0; tries < UNHEARD_TRIES; tries++) {
+        struct asking a = {.rows = out, .loop = loop};
+        rc = ask_once(cli, q, &a, is_absent != NULL ? is_absent : &absent, e);
+        if (rc == 0 || !a.is_unheard)
+            break;
+        loop_turn(loop, BUSY_MS);
     }
-    offline_stop(offline);
-    loop_free(a.loop);
+    loop_free(loop);
     return rc;
 }

@@ -7,6 +7,7 @@
 #include "cli/text.h"
 #include "common/spawn.h"
 
+#include <errno.h>
 #include <sodium.h>
 #include <stdarg.h>
 
@@ -180,6 +181,8 @@ int cli_main(int argc, char **argv)
     int status = args_read(&cli, argc, argv, &typed);
     if (status == EXIT_DONE)
         status = run_command(&cli, &typed);
+    if (fflush(stdout) != 0 && status == EXIT_DONE)
+        status = cli_fail(&cli, "cannot write the answer: %s", strerror(errno));
     config_free(cli.config);
     free(cli.text);
     return status;

@@ -69,6 +69,11 @@ enum role ipc_peer(const struct ipc *ch)
     return ch->peer;
 }
 
+bool ipc_is_greeted(const struct ipc *ch)
+{
+    return ch->greeted;
+}
+
 void *ipc_owner(const struct ipc *ch)
 {
     return ch->owner;

@@ -39,6 +39,8 @@ void ipc_close(struct ipc *ch);
 /* As if the peer were gone: open questions are answered with NULL, then on_close. */
 void ipc_break(struct ipc *ch);
 enum role ipc_peer(const struct ipc *ch);
+/* Has the peer said anything? If not when the channel ends, it has not done anything either. */
+bool ipc_is_greeted(const struct ipc *ch);
 void *ipc_owner(const struct ipc *ch);
 /* Free slot for the owner, for instance the instance number of the peer; starts as 0. */
 void ipc_set_mark(struct ipc *ch, uint64_t mark);

@@ -155,3 +155,35 @@ class Permissions(SurroundingsTest):
         status, out, err = suite.run("check")
         self.assertEqual(status, 1, out + err)
         self.assertRegex(out, rf"(?m)^{re.escape(suite.config_file)}:3: run_dir: ")
+
+
+class Commands(SurroundingsTest):
+    def test_commands_do_not_notice_a_restart(self):
+        """Those that wait when the daemons stop are done before, or after, by whoever is there."""
+        suite = self.suite()
+        suite.start()
+        commands = []
+        for n in range(24):
+            command = subprocess.Popen(
+                suite.command("user", "add", f"r{n}@example.org", "--password-stdin"),
+                stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            command.stdin.write("secret\n")
+            command.stdin.close()
+            commands.append(command)
+            if n % 8 == 5:
+                suite.restart()
+        for command in commands:
+            said = command.stderr.read()
+            command.stderr.close()
+            self.assertEqual(command.wait(60), 0, said)
+        listed = {u["address"] for u in suite.cli("user", "list", json=True)}
+        self.assertLessEqual({f"r{n}@example.org" for n in range(24)}, listed)
+        suite.stop()
+
+    def test_an_answer_that_cannot_be_written(self):
+        suite = self.suite()
+        for arguments in (["help"], ["config", "show"], ["check", "--json"]):
+            with open("/dev/full", "w") as full:
+                done = subprocess.run(suite.command(*arguments), stdout=full, stderr=subprocess.PIPE, text=True)
+            self.assertEqual(done.returncode, 1, arguments)
+            self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
