@@ -286,9 +286,11 @@ static int keep_for_later(struct ipc *ch, const char *octets, size_t n, int fd)
     return 0;
 }
 
+/* Later it will work. */
 static bool is_full(int err)
 {
-    return err == EAGAIN || err == EWOULDBLOCK || err == ENOBUFS || err == ETOOMANYREFS;
+    return err == EAGAIN || err == EWOULDBLOCK || err == ENOBUFS || err == ENOMEM ||
+           err == ETOOMANYREFS;
 }
 
 int ipc_send(struct ipc *ch, enum msg_type type, const void *fields, int fd)

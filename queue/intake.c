@@ -94,11 +94,12 @@ static void free_intake(struct intake *in)
     free(in);
 }
 
-/* It does not become mail. */
+/* It does not become mail. If the store is broken nobody knows that yet: its row may be on disk
+ * after all, so its file stays, and the next start decides. */
 static void drop(struct intake *in)
 {
     spool_abandon(&in->file);
-    if (in->has_file)
+    if (in->has_file && !in->q->batch.is_broken)
         spool_remove(&in->q->spool, in->message.id);
     free_intake(in);
 }

@@ -15,3 +15,7 @@ FAULT_LIBS = tests/fault/libplay.a $(LIBS_COMMON) $(SQLITE_LIBS)
 check_PROGRAMS += tests/fault/powercut
 tests_fault_powercut_SOURCES = tests/fault/powercut.c
 tests_fault_powercut_LDADD = $(FAULT_LIBS)
+
+check_PROGRAMS += tests/fault/calls
+tests_fault_calls_SOURCES = tests/fault/calls.c
+tests_fault_calls_LDADD = $(FAULT_LIBS)

@@ -46,6 +46,7 @@ struct ledger {
     size_t n_letters;
     struct removal removals[LEDGER_MESSAGES];
     size_t n_removals;
+    size_t old_letters, old_removals; /* of processes before: nobody answers them any more */
     uint64_t last_tag, next_sequence[LEDGER_BOXES];
     struct {
         uint64_t tag;

@@ -60,22 +60,11 @@ static void read_plan(const char *text)
             plan.error = errors[i].number;
 }
 
-/* Is it this call's turn? Then errno is set, or there is no return. */
-static bool fails(const char *call)
-{
-    if (plan.at == 0 || strcmp(plan.call, call) != 0 || ++plan.seen != plan.at)
-        return false;
-    if (plan.is_kill)
-        syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGKILL);
-    errno = plan.error;
-    return true;
-}
-
 /* --- writing down --- */
 
 static void note(const struct trace_record *r, const void *octets)
 {
-    if (trace_fd < 0)
+    if (trace_fd < 0 || (plan.at != 0 && r->kind < TRACE_FAILED))
         return;
     int saved = errno;
     struct iovec v[] = {{(void *)(uintptr_t)r, sizeof *r}, {(void *)(uintptr_t)octets, r->n}};
@@ -90,12 +79,29 @@ static void note_path(enum trace_kind kind, int dirfd, const char *path, int fd,
          path);
 }
 
+/* Is it this call's turn? Then errno is set, or there is no return. */
+static bool fails(const char *call)
+{
+    if (plan.at == 0 || strcmp(plan.call, call) != 0 || ++plan.seen != plan.at)
+        return false;
+    note(&(struct trace_record){.kind = TRACE_FAILED}, NULL);
+    if (plan.is_kill)
+        syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), SIGKILL);
+    errno = plan.error;
+    return true;
+}
+
 __attribute__((constructor)) static void begin(void)
 {
     const char *fd = getenv(TRACE_FD_ENV);
     if (fd != NULL)
         trace_fd = (int)strtol(fd, NULL, 10);
     read_plan(getenv(TRACE_FAIL_ENV));
+}
+
+__attribute__((destructor)) static void end(void)
+{
+    note(&(struct trace_record){.kind = TRACE_COUNT, .offset = plan.seen}, NULL);
 }
 
 static bool is_of_interest(int fd)

@@ -19,6 +19,8 @@ enum trace_kind {
     TRACE_MKDIR,    /* dirfd; octets: path */
     TRACE_SEND,     /* octets: a message's beginning */
     TRACE_RECEIVE,  /* the same */
+    TRACE_FAILED,   /* the call that was to fail did; with BARID_FAULT nothing else but: */
+    TRACE_COUNT,    /* offset: the calls of that kind that there were, at a clean end */
 };
 
 struct trace_record {

@@ -21,6 +21,8 @@ int work_begin(struct play *queue, struct ledger *l)
     int fd, authd = queue->channels[ROLE_AUTHD];
     for (unsigned b = 0; b < LEDGER_BOXES && l->n_letters == 0; b++)
         l->next_sequence[b] = 1;
+    l->old_letters = l->n_letters;
+    l->old_removals = l->n_removals;
     struct msg_seal_key key = {.key = {(const char *)ledger_key, SEAL_KEY_OCTETS}};
     struct msg_box_forget forget = {.tag = ++l->last_tag, .box = 999};
     if (play_send(authd, MSG_SEAL_KEY, &key, -1) < 0 ||
@@ -170,13 +172,18 @@ static int take_answers(struct play *queue, struct ledger *ledger, enum role fro
     return rc;
 }
 
+static size_t recent(size_t n, size_t old)
+{
+    return n - old > BURST ? n - BURST : old;
+}
+
 static bool is_waiting(const struct ledger *l)
 {
-    for (size_t i = l->n_letters > BURST ? l->n_letters - BURST : 0; i < l->n_letters; i++)
+    for (size_t i = recent(l->n_letters, l->old_letters); i < l->n_letters; i++)
         if (l->letters[i].asked == 0 && l->letters[i].kind != LETTER_ABORTED &&
             l->letters[i].answered == NEVER)
             return true;
-    for (size_t i = l->n_removals > BURST ? l->n_removals - BURST : 0; i < l->n_removals; i++)
+    for (size_t i = recent(l->n_removals, l->old_removals); i < l->n_removals; i++)
         if (l->removals[i].answered == NEVER)
             return true;
     return false;
@@ -197,7 +204,7 @@ static int collect(struct play *queue, struct ledger *ledger)
             return 0;
         poll(wait, 3, 10);
     }
-    return -1;
+    return WORK_SILENCE;
 }
 
 int work_letters(struct play *queue, struct ledger *l, size_t n)
@@ -209,8 +216,9 @@ int work_letters(struct play *queue, struct ledger *l, size_t n)
                 collect(queue, l); /* what it said before */
                 return -1;
             }
-        if (collect(queue, l) < 0)
-            return -1;
+        int rc = collect(queue, l);
+        if (rc < 0)
+            return rc;
     }
     return 0;
 }

@@ -9,7 +9,9 @@
 #define WORK_PEERS  (P_SMTPD | P_AUTHD | P_MAILBOX | P_RELAY)
 #define WORK_CONFIG "[relay]\nallow_from = 127.0.0.1\n"
 
-/* Each: 0, or -1: the process is gone, or did not answer. */
+#define WORK_SILENCE (-2) /* a channel is open, but no answer comes */
+
+/* Each: 0, or -1: a channel was closed, or WORK_SILENCE. */
 int work_begin(struct play *queue, struct ledger *l); /* gives it the key of the seals */
 int work_letters(struct play *queue, struct ledger *l, size_t n);
 /* Deletes some messages from each mailbox, in one request each. */
