@@ -8,6 +8,7 @@
 #define REQUESTS_MAX    1024       /* in parts or waiting for the commit */
 #define COLLECTED_MAX   (8U << 20) /* sequences of all requests in memory */
 #define SWEEP_STEP      500
+#define SWEEP_AGAIN_MS  15000 /* after one that was not saved: removing takes room on disk, too */
 
 struct request {
     struct waiter waiter; /* first: the commit gives it back */
@@ -26,13 +27,40 @@ struct boxes {
     struct request *first;
     size_t n_requests, n_collected;
     bool may_need_sweep;
+    struct waiter sweep; /* its commit */
+    struct timer again;
 };
 
-struct boxes *boxes_new(void)
+static struct boxes *boxes_of_sweep(struct waiter *w)
+{
+    return (struct boxes *)(void *)((char *)w - offsetof(struct boxes, sweep));
+}
+
+static void sweep_put_off(struct boxes *b)
+{
+    b->may_need_sweep = false;
+    timer_set(&b->again, SWEEP_AGAIN_MS);
+}
+
+static void sweep_again(void *boxes)
+{
+    ((struct boxes *)boxes)->may_need_sweep = true;
+}
+
+static void sweep_settled(struct waiter *w, enum outcome o)
+{
+    if (o != OUTCOME_SAVED)
+        sweep_put_off(boxes_of_sweep(w));
+}
+
+struct boxes *boxes_new(struct queue *q)
 {
     struct boxes *b = calloc(1, sizeof *b);
-    if (b != NULL)
-        b->may_need_sweep = true; /* a removal may have been cut short by the last stop */
+    if (b == NULL)
+        return NULL;
+    b->may_need_sweep = true; /* a removal may have been cut short by the last stop */
+    b->sweep.settled = sweep_settled;
+    timer_init(&b->again, q->loop, sweep_again, b);
     return b;
 }
 
@@ -65,6 +93,8 @@ void boxes_free(struct queue *q)
 {
     while (q->boxes != NULL && q->boxes->first != NULL)
         free_request(q->boxes->first);
+    if (q->boxes != NULL)
+        timer_stop(&q->boxes->again);
     free(q->boxes);
     q->boxes = NULL;
 }
@@ -270,8 +300,9 @@ bool boxes_sweep(struct queue *q)
         return false;
     if (sweep_box(q, box, &is_empty) < 0) {
         batch_undo(&q->batch);
-        return false; /* the next turn that has something else to do tries again */
+        sweep_put_off(q->boxes);
+        return false;
     }
-    batch_keep(&q->batch, NULL);
+    batch_keep(&q->batch, &q->boxes->sweep);
     return true;
 }

@@ -5,7 +5,7 @@
 
 #include "queue/queue.h"
 
-struct boxes *boxes_new(void);
+struct boxes *boxes_new(struct queue *q);
 void boxes_free(struct queue *q);
 /* Deletions come in parts and are done in one transaction after the last: all or none. A message
  * that is not there (any more) counts as deleted. */

@@ -19,7 +19,7 @@ static void woken(void *arg)
 static int make_parts(struct queue *q, struct error *e)
 {
     q->intakes = intakes_new();
-    q->boxes = boxes_new();
+    q->boxes = boxes_new(q);
     q->schedule = schedule_new(q);
     q->dispatch = dispatch_new(q);
     q->bounces = bounces_new(q);

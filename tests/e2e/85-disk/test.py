@@ -3,6 +3,7 @@
 import os
 import smtplib
 import subprocess
+import time
 import unittest
 
 from harness import Suite, is_root, message, wait_until, without_trace
@@ -73,6 +74,23 @@ class FullDisk(unittest.TestCase):
 
     def test_small_messages(self):
         self.full_and_back("small\r\n" * 500)
+
+    def test_a_mailbox_that_cannot_be_cleared_is_tried_in_peace(self):
+        """Removing takes room too; without it the queue waits instead of trying all the time."""
+        suite = self.suite
+        with suite.smtp() as client:
+            for n in range(400):
+                client.sendmail("eve@client.example", ["alice@example.org"], message("x" * 2000))
+        suite.restart()  # the log of mail.db is empty now, so that it must grow
+        self.fill(leave=65536)
+        suite.cli("user", "remove", "alice@example.org")
+        wait_until(lambda: "commit-failed" in suite.log(), 20, "a failure")
+        before = suite.log().count("commit-failed")
+        time.sleep(0.5)
+        self.assertLess(suite.log().count("commit-failed") - before, 10)
+        os.remove(self.filler)
+        suite.restart()
+        suite.stop()
 
     def test_large_messages(self):
         self.full_and_back("large message\r\n" * 40000)
