@@ -434,6 +434,8 @@ static bool awaits_reply(const struct client *c)
 static void on_input(void *owner)
 {
     struct client *c = owner;
+    if (c->failure[0] != '\0') /* it has ended, which is told in a moment */
+        return;
     if (!awaits_reply(c)) {
         end_by_us(c, "%s spoke or hung up without being asked", c->remote);
         return;
@@ -505,8 +507,10 @@ static void too_large(struct client *c)
 static void call_back(void *arg)
 {
     struct client *c = arg;
-    if (c->failure[0] != '\0')
-        end(c, VERDICT_TRY_LATER, c->failure);
+    char failure[REPLY_MAX]; /* the owner may free c before it reads the text */
+    memcpy(failure, c->failure, sizeof failure);
+    if (failure[0] != '\0')
+        end(c, VERDICT_TRY_LATER, failure);
     else if (c->state == DECIDED)
         too_large(c);
 }

@@ -48,7 +48,8 @@ struct client_mail {
 
 struct client_end {
     enum verdict verdict; /* NEVER only if greeting or EHLO was answered 5xx; else TRY_LATER */
-    struct span text;     /* at most REPLY_MAX octets of printable ASCII; gone after the callback */
+    struct span text;     /* at most REPLY_MAX octets of printable ASCII; gone after the callback,
+                             not with the client */
     bool is_untouched;    /* a mail was being sent, but no reply to any part of it came */
 };
 

@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -40,6 +41,10 @@ struct row {
     {                                                                                              \
         "QUIT\r\n", "221 bye\r\n"                                                                  \
     }
+#define FLOOD                                                                                      \
+    "250 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n"                                        \
+    "250 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n"                                        \
+    "250 aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n"
 #define TEXT "S: x\r\n\r\nhi\r\n"
 
 static const struct row rows[] = {
@@ -301,6 +306,17 @@ static const struct row rows[] = {
      TEXT,
      0,
      "ready|ended later HERE answers out of step or not in SMTP (awaited: reply to end of DATA)"},
+    {"a reply before the mail",
+     {{"", "220 mx\r\n"}, {"EHLO us\r\n", "250 mx\r\n250 ok\r\n"}},
+     TEXT,
+     0,
+     "ready|ended untouched HERE answers out of step or not in SMTP (awaited: reply to MAIL FROM)"},
+    {"replies to all before the questions, and no end of them",
+     {{"", "220 mx\r\n"},
+      {"EHLO us\r\n", "250 mx\r\n" FLOOD FLOOD FLOOD FLOOD FLOOD FLOOD FLOOD FLOOD FLOOD FLOOD}},
+     TEXT,
+     0,
+     "ready|ended untouched HERE answers out of step or not in SMTP (awaited: reply to MAIL FROM)"},
     {"RSET refused",
      {HELLO, {MAIL, "450 a\r\n"}, {"RSET\r\n", "500 x\r\n"}},
      TEXT,
@@ -318,7 +334,7 @@ struct side {
     struct client_mail mail;
     int listener, fd; /* of the server */
     size_t at;        /* exchanges done */
-    char heard[300000], unsaid[1024], events[4096];
+    char heard[300000], unsaid[2048], events[4096];
     size_t n_heard, n_unsaid, n_events, step; /* step: octets said at once */
     uint16_t port;
     bool is_over, is_closing;
@@ -353,14 +369,14 @@ static void on_result(void *owner, size_t rcpt, enum verdict v, struct span text
 static void on_ended(void *owner, const struct client_end *e)
 {
     struct side *s = owner;
+    client_free(s->client); /* first, as an owner may */
+    s->client = NULL;
     if (span_starts(e->text, SPAN("the connection was closed as planned")))
         event(s, "ended", SPAN(""));
     else if (e->is_untouched)
         event(s, "ended untouched", e->text);
     else
         event(s, e->verdict == VERDICT_NEVER ? "ended never" : "ended later", e->text);
-    client_free(s->client);
-    s->client = NULL;
     s->is_over = true;
 }
 
@@ -450,6 +466,14 @@ static const char *play(struct side *s, const struct client_times *times)
     out[n] = '\0';
     return out;
 }
+
+/* What is freed is overwritten, so that who still reads it is found out. */
+static void forget_freed(void)
+{
+    mallopt(M_PERTURB, 0xa5);
+}
+
+TestSuite(client, .init = forget_freed);
 
 static void check(const struct row *row, size_t step, const struct client_times *times)
 {
