@@ -30,6 +30,8 @@ def targets_of(pid):
 
 class Descriptors(SurroundingsTest):
     def test_what_the_shell_had_open_goes_to_nobody(self):
+        if not is_root():
+            self.skipTest("needs root: to look into processes that are not dumpable")
         suite = self.suite()
         secret = os.path.join(suite.dir, "secret")
         with open(secret, "w") as f, open(suite.log_file, "ab") as log:
