@@ -198,6 +198,20 @@ static int add_machine(struct dsn *d, const char *boundary, struct buf *out)
     return rc | buf_add_span(out, buf_span(&d->machine)) | add(out, "\r\n");
 }
 
+/* A line as it stands, but a store that was damaged must not make us write what no line may hold.
+ */
+static int add_line(struct buf *out, struct span line)
+{
+    char *room = buf_room(out, line.n + 2);
+    if (room == NULL)
+        return -1;
+    for (size_t i = 0; i < line.n; i++)
+        room[i] = line.p[i] == '\r' || line.p[i] == '\0' ? '?' : line.p[i];
+    memcpy(room + line.n, "\r\n", 2);
+    buf_grew(out, line.n + 2);
+    return 0;
+}
+
 /* The lines of the header section; no longer than lines may be, and not too many. */
 static int add_original(struct span header, const char *boundary, struct buf *out)
 {
@@ -218,7 +232,7 @@ static int add_original(struct span header, const char *boundary, struct buf *ou
         if (line.n > LINE_MAX_OCTETS)
             line.n = LINE_MAX_OCTETS;
         shown += line.n;
-        rc |= buf_add_span(out, line) | add(out, "\r\n");
+        rc |= add_line(out, line);
     }
     return rc | buf_addf(out, "\r\n--%s--\r\n", boundary);
 }

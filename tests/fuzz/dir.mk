@@ -1,7 +1,17 @@
 # The fuzz targets over their corpus and mutations of it; with clang's libFuzzer: ./dev fuzz.
+noinst_LIBRARIES += tests/fuzz/libtargets.a
+tests_fuzz_libtargets_a_SOURCES = tests/fuzz/common_targets.c tests/fuzz/fuzz.h \
+  tests/fuzz/pop3d_targets.c tests/fuzz/queue_targets.c tests/fuzz/relay_targets.c \
+  tests/fuzz/resolver_targets.c tests/fuzz/smtpd_targets.c tests/fuzz/targets.c
+LIBS_FUZZ = tests/fuzz/libtargets.a smtpd/libsmtpd.a pop3d/libpop3d.a relay/librelay.a \
+  resolver/libresolver.a queue/libqueue.a common/libsql.a $(LIBS_COMMON) $(UNBOUND_LIBS) \
+  $(SQLITE_LIBS)
 noinst_PROGRAMS += tests/fuzz/replay
-tests_fuzz_replay_SOURCES = tests/fuzz/common_targets.c tests/fuzz/fuzz.h \
-  tests/fuzz/pop3d_targets.c tests/fuzz/relay_targets.c tests/fuzz/replay.c \
-  tests/fuzz/resolver_targets.c tests/fuzz/smtpd_targets.c
-tests_fuzz_replay_LDADD = smtpd/libsmtpd.a pop3d/libpop3d.a relay/librelay.a \
-  resolver/libresolver.a $(LIBS_COMMON) $(UNBOUND_LIBS)
+tests_fuzz_replay_SOURCES = tests/fuzz/replay.c
+tests_fuzz_replay_LDADD = $(LIBS_FUZZ)
+if FUZZER
+noinst_PROGRAMS += tests/fuzz/fuzzer
+tests_fuzz_fuzzer_SOURCES = tests/fuzz/libfuzzer.c
+tests_fuzz_fuzzer_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzzer_LDADD = $(LIBS_FUZZ)
+endif

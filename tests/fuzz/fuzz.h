@@ -17,7 +17,8 @@ void fuzz_check(bool is_right, const char *what);
 #define FUZZ_TARGETS(T)                                                                            \
     T(addr)                                                                                        \
     T(body)                                                                                        \
-    T(config) T(content) T(dns) T(line) T(log) T(multiline) T(proto) T(reply) T(seal) T(session)
+    T(config)                                                                                      \
+    T(content) T(dns) T(dsn) T(line) T(log) T(multiline) T(proto) T(reply) T(seal) T(session)
 #define FUZZ_DECLARE(name) void fuzz_##name(struct span in);
 FUZZ_TARGETS(FUZZ_DECLARE)
 

@@ -12,7 +12,9 @@ void fuzz_reply(struct span in)
         fuzz_check(used <= in.n, "reply: read past its end");
         octets += used;
         in = span_from(in, used);
-        fuzz_check(octets <= REPLY_OCTETS_MAX && r.n_lines <= REPLY_LINES_MAX, "reply: unbounded");
+        fuzz_check(result == REPLY_BAD ||
+                       (octets <= REPLY_OCTETS_MAX && r.n_lines <= REPLY_LINES_MAX),
+                   "reply: unbounded");
         if (result == REPLY_LINE && used > 0)
             continue;
         if (result == REPLY_DONE)
