@@ -19,3 +19,7 @@ tests_fault_powercut_LDADD = $(FAULT_LIBS)
 check_PROGRAMS += tests/fault/calls
 tests_fault_calls_SOURCES = tests/fault/calls.c
 tests_fault_calls_LDADD = $(FAULT_LIBS)
+
+check_PROGRAMS += tests/fault/hostile
+tests_fault_hostile_SOURCES = tests/fault/hostile.c
+tests_fault_hostile_LDADD = $(FAULT_LIBS)

@@ -72,7 +72,7 @@ static void send_hello(int channel, enum role self)
     play_send(channel, MSG_HELLO, &(struct msg_hello){proto_hash(), (uint8_t)self}, -1);
 }
 
-static void make_pair(int pair[2])
+void play_pair(int pair[2])
 {
     int room = 4 << 20;
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
@@ -83,17 +83,13 @@ static void make_pair(int pair[2])
                sizeof(struct timeval));
 }
 
-int play_send(int channel, enum msg_type type, const void *fields, int fd)
+int play_send_raw(int channel, const char *octets, size_t n, int fd)
 {
-    static char out[IPC_MAX];
     union {
         struct cmsghdr align;
         char room[CMSG_SPACE(sizeof(int))];
     } control = {0};
-    size_t n = proto_pack(out, sizeof out, type, fields);
-    if (n == 0)
-        play_give_up("a message does not pack");
-    struct iovec iov = {out, n};
+    struct iovec iov = {(void *)(uintptr_t)octets, n};
     struct msghdr mh = {.msg_iov = &iov, .msg_iovlen = 1};
     if (fd >= 0) {
         mh.msg_control = control.room;
@@ -104,6 +100,15 @@ int play_send(int channel, enum msg_type type, const void *fields, int fd)
         memcpy(CMSG_DATA(c), &fd, sizeof fd);
     }
     return sendmsg(channel, &mh, MSG_NOSIGNAL) < 0 ? -1 : 0;
+}
+
+int play_send(int channel, enum msg_type type, const void *fields, int fd)
+{
+    static char out[IPC_MAX];
+    size_t n = proto_pack(out, sizeof out, type, fields);
+    if (n == 0)
+        play_give_up("a message does not pack");
+    return play_send_raw(channel, out, n, fd);
 }
 
 static int fd_of(struct msghdr *mh)
@@ -183,16 +188,22 @@ static void send_config(const struct play *p)
     config_free(c);
 }
 
-void play_connect(struct play *p, enum role peer)
+int play_connect_as(struct play *p, enum role peer, unsigned instance)
 {
     int pair[2];
-    make_pair(pair);
-    if (p->channels[peer] >= 0)
-        close(p->channels[peer]);
-    p->channels[peer] = pair[0];
-    play_send(p->control, MSG_CHILD_PEER, &(struct msg_child_peer){(uint8_t)peer, 0}, pair[1]);
+    play_pair(pair);
+    struct msg_child_peer m = {(uint8_t)peer, (uint16_t)instance};
+    play_send(p->control, MSG_CHILD_PEER, &m, pair[1]);
     close(pair[1]);
     send_hello(pair[0], peer);
+    return pair[0];
+}
+
+void play_connect(struct play *p, enum role peer)
+{
+    if (p->channels[peer] >= 0)
+        close(p->channels[peer]);
+    p->channels[peer] = play_connect_as(p, peer, 0);
 }
 
 static int wait_until_ready(struct play *p)
@@ -212,7 +223,7 @@ static int wait_until_ready(struct play *p)
 int play_start(struct play *p)
 {
     int pair[2];
-    make_pair(pair);
+    play_pair(pair);
     p->why[0] = '\0';
     p->control = pair[0];
     fflush(stdout);

@@ -34,6 +34,10 @@ void play_give(const char *path, enum role role);
 int play_start(struct play *p);
 /* A new channel in the place of the old one. */
 void play_connect(struct play *p, enum role peer);
+/* The same for an instance besides the first; our end. */
+int play_connect_as(struct play *p, enum role peer, unsigned instance);
+/* Blocking, with large buffers; ours is pair[0]. */
+void play_pair(int pair[2]);
 /* SIGKILL, or after CHILD_STOP; closes all channels. The wait status, or -1 if it did not end. */
 int play_kill(struct play *p);
 int play_stop(struct play *p);
@@ -41,6 +45,7 @@ bool play_is_alive(const struct play *p);
 
 /* 0, or -1: the channel is closed. */
 int play_send(int channel, enum msg_type type, const void *fields, int fd);
+int play_send_raw(int channel, const char *octets, size_t n, int fd);
 /* 1: a message, which is valid until the next call (fd: -1 if none came with it); 0: nothing came
  * in time; -1: the channel is closed. HELLO is skipped. */
 int play_receive(int channel, union msg *m, enum msg_type *type, int *fd, int timeout_ms);
