@@ -85,6 +85,8 @@ static int ask_page(struct asking *a, const struct question *q, struct error *e)
     a->tag = ipc_ask_admin(a->ch, &m, -1, ANSWER_MS, on_end, a);
     while (a->tag != 0 && !a->is_answered && !a->is_closed)
         loop_turn(a->loop, -1);
+    if (a->tag == 0) /* it closed even before we could ask */
+        a->is_unheard = !ipc_is_greeted(a->ch);
     if (a->is_closed || (a->tag == 0 && !a->is_answered))
         return error_set(e,
                          "%s ended the connection: it stopped, or is of another version of barid; "

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import time
 import unittest
@@ -189,3 +190,21 @@ class Commands(SurroundingsTest):
                 done = subprocess.run(suite.command(*arguments), stdout=full, stderr=subprocess.PIPE, text=True)
             self.assertEqual(done.returncode, 1, arguments)
             self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+
+    def test_a_crowd_in_front_of_the_door(self):
+        """The parent serves a few at a time; who comes too many waits a moment."""
+        suite = self.suite()
+        suite.start()
+        crowd = []
+        for _ in range(30):
+            silent = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            silent.connect(os.path.join(suite.run_dir, "parent.sock"))
+            crowd.append(silent)
+        status = subprocess.Popen(suite.command("status"), stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.PIPE, text=True)
+        time.sleep(0.3)
+        for silent in crowd:
+            silent.close()
+        said = status.communicate(timeout=20)[1]
+        self.assertEqual(status.returncode, 0, said)
+        suite.stop()
