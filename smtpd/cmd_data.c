@@ -6,10 +6,11 @@
 #include "smtpd/trace.h"
 #include "smtpd/verbs.h"
 
-#define PIECE_MAX    8000 /* taken at once: so content stays under CHUNK_MAX even if it doubles */
-#define OVERSIZE_MAX (64U << 20) /* read over the limit to get to the end, then enough is enough   \
-                                  */
-#define RATE_GRACE_MS 60000      /* before limits.minimum_rate is asked for */
+#define PIECE_MAX 8000 /* taken at once: so content stays under CHUNK_MAX even if it doubles */
+#define OVERSIZE_MAX                                                                               \
+    (64U << 20)             /* read over the limit to get to the end, then enough is enough        \
+                             */
+#define RATE_GRACE_MS 60000 /* before limits.minimum_rate is asked for */
 
 _Static_assert(TXN_STREAM_AT + 2 * PIECE_MAX + 2 <= CHUNK_MAX, "a part must fit into a message");
 

@@ -50,6 +50,7 @@ int play_send_raw(int channel, const char *octets, size_t n, int fd);
  * in time; -1: the channel is closed. HELLO is skipped. */
 int play_receive(int channel, union msg *m, enum msg_type *type, int *fd, int timeout_ms);
 
-_Noreturn void play_give_up(const char *what);
+/* Not _Noreturn, which cppcheck 2.10 does not understand. */
+__attribute__((noreturn)) void play_give_up(const char *what);
 
 #endif
