@@ -23,3 +23,7 @@ tests_fault_calls_LDADD = $(FAULT_LIBS)
 check_PROGRAMS += tests/fault/hostile
 tests_fault_hostile_SOURCES = tests/fault/hostile.c
 tests_fault_hostile_LDADD = $(FAULT_LIBS)
+
+check_PROGRAMS += tests/fault/damage
+tests_fault_damage_SOURCES = tests/fault/damage.c
+tests_fault_damage_LDADD = $(FAULT_LIBS)

@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-_Noreturn void play_give_up(const char *what)
+void play_give_up(const char *what)
 {
     printf("Bail out! %s: %s\n", what, strerror(errno));
     exit(1);

@@ -6,6 +6,8 @@
  *   WHAT  EIO ENOSPC EMFILE ENOMEM, short (half of it is written), kill (as kill -9, before the
  * call)
  *
+ * BARID_FAULT=clock:1:SECONDS sets the wall clock forward or back by so much.
+ *
  * It runs inside the jail, so it makes only system calls that the process may make, and it asks for
  * no memory. One thread. */
 #include "tests/fault/trace.h"
@@ -28,6 +30,7 @@ extern void *__libc_calloc(size_t n, size_t size);
 extern void *__libc_realloc(void *p, size_t n);
 
 static int trace_fd = -1;
+static long long clock_shift_s;
 static bool is_file[FDS]; /* opened by a name, so its writes are of interest */
 
 /* --- failing --- */
@@ -55,6 +58,8 @@ static void read_plan(const char *text)
     const char *what = *end == ':' ? end + 1 : "";
     plan.is_short = strcmp(what, "short") == 0;
     plan.is_kill = strcmp(what, "kill") == 0;
+    if (strcmp(plan.call, "clock") == 0)
+        clock_shift_s = strtoll(what, NULL, 10);
     for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++)
         if (strcmp(what, errors[i].name) == 0)
             plan.error = errors[i].number;
@@ -264,6 +269,14 @@ int mkdir(const char *path, mode_t mode)
         return -1;
     note_path(TRACE_MKDIR, AT_FDCWD, path, -1, 0);
     return 0;
+}
+
+int clock_gettime(clockid_t which, struct timespec *now)
+{
+    int rc = (int)syscall(SYS_clock_gettime, which, now);
+    if (which == CLOCK_REALTIME)
+        now->tv_sec += clock_shift_s;
+    return rc;
 }
 
 /* --- messages --- */
