@@ -28,6 +28,7 @@ struct child {
     int64_t since_s, born_ms;
     unsigned restarts;
     int64_t backoff_ms;
+    int64_t linked_ms; /* when a channel of it was last made */
     struct timer again;
 };
 

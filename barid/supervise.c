@@ -15,6 +15,7 @@
 #define GRACE_MS       10000
 #define BACKOFF_MIN_MS 100
 #define BACKOFF_MAX_MS 10000
+#define RELINK_MS      500   /* a pair is linked again no sooner */
 #define LONG_LIFE_MS   10000 /* who lived this long is restarted at once */
 #define STOP_RANKS     4
 
@@ -57,16 +58,6 @@ static void control_closed(void *owner, struct ipc *ch)
         kill(c->pid, SIGKILL);
 }
 
-static const struct ipc_handler handlers[] = {
-    {MSG_CHILD_READY, child_ready},
-    {MSG_CHILD_FAILED, child_failed},
-};
-static const struct ipc_ops control_ops = {
-    .handlers = handlers,
-    .n_handlers = sizeof handlers / sizeof handlers[0],
-    .on_close = control_closed,
-};
-
 static bool are_linked(enum role a, enum role b)
 {
     for (size_t i = 0; i < tree_n_channels; i++) {
@@ -91,11 +82,44 @@ static void link_children(struct child *a, struct child *b)
         LOG(0, "channel-failed", LZ("because", strerror(errno)));
         return;
     }
+    a->linked_ms = b->linked_ms = clock_mono_ms();
     tell_peer(a, b, pair[0]);
     tell_peer(b, a, pair[1]);
     close(pair[0]);
     close(pair[1]);
 }
+
+/* Both ends ask, and a process in back-off is dead: what cannot be done now is asked for again. */
+static void child_lost(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)from, (void)fd;
+    struct child *c = owner;
+    struct parent *p = c->parent;
+    int64_t now = clock_mono_ms();
+    for (size_t i = 0; i < p->n_children; i++) {
+        struct child *other = p->children[i];
+        if (other == c || other->kind->role != m->child_lost.role ||
+            other->instance != m->child_lost.instance || other->control == NULL ||
+            !are_linked(c->kind->role, other->kind->role))
+            continue;
+        if (p->is_stopping || now - c->linked_ms < RELINK_MS || now - other->linked_ms < RELINK_MS)
+            continue;
+        LOG(0, "channel-remade", LZ("between", role_name(c->kind->role)),
+            LZ("and", role_name(other->kind->role)));
+        link_children(c, other);
+    }
+}
+
+static const struct ipc_handler handlers[] = {
+    {MSG_CHILD_READY, child_ready},
+    {MSG_CHILD_FAILED, child_failed},
+    {MSG_CHILD_LOST, child_lost},
+};
+static const struct ipc_ops control_ops = {
+    .handlers = handlers,
+    .n_handlers = sizeof handlers / sizeof handlers[0],
+    .on_close = control_closed,
+};
 
 /* Configuration, sockets, and "begin" (or "apply"). A child that does not listen for so long that
  * nothing more can wait for it would get half of it: it is started anew. */

@@ -19,6 +19,9 @@
 #define ACCEPT_BATCH    4    /* per turn, so that the workers share a burst of connections */
 #define ACCEPT_PAUSE_MS 1000 /* after running out of descriptors */
 #define CONFIG_MAX      (2U << 20)
+/* A peer that died is back, with its channels, before this. What is still missing then was closed
+ * between two that live: over a broken message, or for want of memory. */
+#define LOST_MS 1000
 
 struct socket_in_use {
     struct listener pub;
@@ -32,6 +35,7 @@ struct socket_in_use {
 struct peer {
     struct ipc *ch;
     int pending_fd; /* came before the jail; opened after `open` */
+    bool is_lost;   /* was there, and is not */
 };
 
 struct proc {
@@ -48,7 +52,7 @@ struct proc {
     struct peer peers[ROLES][INSTANCES_MAX];
     struct ipc_ops peer_ops, cli_ops;
     struct ipc *clis[CLIS_MAX];
-    struct timer grace, accept_again;
+    struct timer grace, accept_again, ask_for_lost;
     struct event *sigterm;
     bool is_started; /* CHILD_START came at least once */
     bool is_serving;
@@ -244,9 +248,27 @@ static void peer_closed(void *owner, struct ipc *ch)
     enum role role = ipc_peer(ch);
     unsigned instance = (unsigned)ipc_mark(ch);
     p->peers[role][instance].ch = NULL;
+    p->peers[role][instance].is_lost = true;
+    timer_set(&p->ask_for_lost, LOST_MS);
     if (p->spec->peer_down != NULL)
         p->spec->peer_down(p, role, instance, ch);
     ipc_close(ch);
+}
+
+static void ask_for_lost(void *arg)
+{
+    struct proc *p = arg;
+    bool is_missing = false;
+    for (unsigned r = 0; r < ROLES; r++)
+        for (unsigned i = 0; i < INSTANCES_MAX; i++) {
+            if (!p->peers[r][i].is_lost)
+                continue;
+            struct msg_child_lost m = {.role = (uint8_t)r, .instance = (uint16_t)i};
+            ipc_send_child_lost(p->control, &m, -1);
+            is_missing = true;
+        }
+    if (is_missing)
+        timer_set(&p->ask_for_lost, LOST_MS);
 }
 
 static void cli_closed(void *owner, struct ipc *ch)
@@ -274,6 +296,7 @@ static void open_peer(struct proc *p, enum role role, unsigned instance)
     peer->ch = ipc_open(p->loop, fd, p->spec->role, role, &p->peer_ops, p);
     if (peer->ch == NULL)
         return;
+    peer->is_lost = false;
     ipc_set_mark(peer->ch, instance);
     if (p->spec->peer_up != NULL)
         p->spec->peer_up(p, role, instance, peer->ch);
@@ -428,6 +451,7 @@ static int init(struct proc *p, int argc, char **argv, struct error *e)
     buf_init(&p->config_text, CONFIG_MAX);
     timer_init(&p->grace, p->loop, grace_over, p);
     timer_init(&p->accept_again, p->loop, accept_again, p);
+    timer_init(&p->ask_for_lost, p->loop, ask_for_lost, p);
     p->sigterm = evsignal_new(loop_base(p->loop), SIGTERM, on_sigterm, p);
     p->control = ipc_open(p->loop, SPAWN_CONTROL_FD, p->spec->role, ROLE_PARENT, &control_ops, p);
     if (p->control == NULL || p->sigterm == NULL)

@@ -105,6 +105,8 @@ enum login_reason {
     M(CHILD_STOP, child_stop, P_PARENT, P_CHILDREN, NONE, 0, "drain and exit")                     \
     M(CHILD_READY, child_ready, P_CHILDREN, P_PARENT, NONE, 0, "stores open, serving")             \
     M(CHILD_FAILED, child_failed, P_CHILDREN, P_PARENT, NONE, 0, "cannot start, and why")          \
+    M(CHILD_LOST, child_lost, P_CHILDREN, P_PARENT, NONE, 0,                                       \
+      "a channel to another process is gone and was not made again: if that process lives, do")    \
     M(RESOLVE, resolve, P_SMTPD | P_QUEUE, P_AUTHD, RESOLVE_RE, 0,                                 \
       "what is this address, and where does mail for it go")                                       \
     M(RESOLVE_RE, resolve_re, P_AUTHD, P_SMTPD | P_QUEUE, NONE, 0, "")                             \
@@ -164,6 +166,7 @@ enum login_reason {
 #define PROTO_FIELDS_child_stop(F, X) F(X, U32, grace_ms, 0)
 #define PROTO_FIELDS_child_ready(F, X)
 #define PROTO_FIELDS_child_failed(F, X) F(X, TEXT, why, 512)
+#define PROTO_FIELDS_child_lost(F, X) F(X, U8, role, 0) F(X, U16, instance, 0)
 #define PROTO_FIELDS_resolve(F, X) F(X, U64, tag, 0) F(X, TEXT, address, ADDRESS_MAX)
 #define PROTO_FIELDS_resolve_re(F, X)                                                              \
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, kind, 0) F(X, BYTES, sealed, SEALED_MAX)

@@ -1,10 +1,13 @@
 """kill -9 of every process in turn, of all at once, of the parent: under load, every message that got a 250
 is in the mailbox exactly once, goes to the remote server at least once, and mail flows again without help."""
 
+import ctypes
+import os
 import random
 import re
 import signal
 import smtplib
+import socket
 import threading
 import time
 import unittest
@@ -14,6 +17,7 @@ from fakesmtp import FakeSmtp
 from harness import ROLES, Suite, is_running, kill_quietly, message, own_address, wait_until
 
 SENDERS = 4
+SYS_PIDFD_GETFD = 438  # the same on every architecture
 
 
 class Load:
@@ -168,3 +172,46 @@ class Crash(unittest.TestCase):
             self.suite.process.wait()
             wait_until(lambda: not any(map(is_running, pids)), 10, "the children to end with their parent")
         self.go_on(load)
+
+
+def cut_channels(pid):
+    """Shuts the sockets between this process and its siblings, as a broken message would; not the one to
+    the parent (3), and not what listens or is a client's."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    pidfd = os.pidfd_open(pid)
+    n = 0
+    for fd in map(int, os.listdir(f"/proc/{pid}/fd")):
+        if fd <= 3 or not os.readlink(f"/proc/{pid}/fd/{fd}").startswith("socket:"):
+            continue
+        mine = libc.syscall(SYS_PIDFD_GETFD, pidfd, fd, 0)
+        if mine < 0:
+            raise OSError(ctypes.get_errno(), "pidfd_getfd")
+        with socket.socket(fileno=mine) as sock:
+            if sock.family == socket.AF_UNIX and sock.type == socket.SOCK_SEQPACKET:
+                listens = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)
+                if not listens:
+                    sock.shutdown(socket.SHUT_RDWR)
+                    n += 1
+    os.close(pidfd)
+    return n
+
+
+@unittest.skipIf(os.geteuid() != 0, "needs root to reach into another process")
+class Channels(unittest.TestCase):
+    def test_a_channel_that_breaks_is_made_again(self):
+        suite = Suite(config={"": {"workers": "1"}})
+        self.addCleanup(suite.close)
+        suite.start()
+        before = suite.status()["processes"]
+        for role in ("smtpd", "queue", "mailbox"):
+            self.assertGreater(cut_channels(suite.pids_of(role)[0]), 0)
+            wait_until(lambda: self.is_through(suite), 15, f"mail to flow again after {role} lost its channels")
+        self.assertEqual([p["pid"] for p in before], [p["pid"] for p in suite.status()["processes"]])
+        suite.stop()
+
+    def is_through(self, suite):
+        try:
+            suite.send("eve@client.example", ["alice@example.org"], message())
+            return len(suite.mail("alice")) > 0
+        except (smtplib.SMTPException, AssertionError):
+            return False
