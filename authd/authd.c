@@ -155,6 +155,7 @@ static void on_resolve(void *owner, struct ipc *from, const union msg *m, int fd
         re.verdict = VERDICT_TRY_LATER;
     }
     re.kind = (uint8_t)found.kind;
+    re.has_quota = found.has_quota;
     ipc_send_resolve_re(from, &re, -1);
 }
 

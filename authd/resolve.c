@@ -54,6 +54,7 @@ static void add_target(struct resolved *r, const struct target *t)
         r->is_too_large = true;
     else
         r->targets[r->n_targets++] = *t;
+    r->has_quota = r->has_quota || t->quota != 0;
 }
 
 /* Both say whether it leads anywhere. */
@@ -165,7 +166,7 @@ void resolve(const struct directory *d, struct span address, struct resolved *ou
 {
     char text[ADDRESS_MAX];
     out->kind = ADDRESS_UNKNOWN;
-    out->is_too_large = out->has_loop = out->has_dead_end = false;
+    out->is_too_large = out->has_loop = out->has_dead_end = out->has_quota = false;
     out->n_targets = out->n_opened = 0;
     if (key_of(address, text) < 0)
         return;

@@ -30,6 +30,7 @@ struct resolved {
     bool is_too_large;                          /* over one of the bounds above: could not decide */
     bool has_loop;                              /* an alias led back to itself */
     bool has_dead_end;                          /* a target led nowhere */
+    bool has_quota;                             /* a mailbox among the targets has one */
     struct target targets[RESOLVE_TARGETS_MAX]; /* LOCAL: at least one; spans of the directory */
     size_t n_targets;
     /* private */

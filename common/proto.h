@@ -127,6 +127,10 @@ enum login_reason {
       "forget the QUEUE_OPEN with this tag; there will be no answer")                              \
     M(QUEUE_OPEN_RE, queue_open_re, P_QUEUE, P_SMTPD, NONE, 0,                                     \
       "VERDICT_OK: committed to disk, the message is ours. May come before the last part")         \
+    M(QUEUE_ROOM, queue_room, P_SMTPD, P_QUEUE, QUEUE_ROOM_RE, 0,                                  \
+      "would the mailboxes of this recipient take a message of this size? Keeps nothing")          \
+    M(QUEUE_ROOM_RE, queue_room_re, P_QUEUE, P_SMTPD, NONE, 0,                                     \
+      "VERDICT_OK is no promise: QUEUE_OPEN decides")                                              \
     M(RELAY_JOB, relay_job, P_QUEUE, P_RELAY, RELAY_JOB_RE, 1,                                     \
       "deliver one message to recipients that share a next hop; large content as descriptor")      \
     M(RELAY_JOB_RE, relay_job_re, P_RELAY, P_QUEUE, NONE, 0, "what became of each recipient")      \
@@ -168,8 +172,10 @@ enum login_reason {
 #define PROTO_FIELDS_child_failed(F, X) F(X, TEXT, why, 512)
 #define PROTO_FIELDS_child_lost(F, X) F(X, U8, role, 0) F(X, U16, instance, 0)
 #define PROTO_FIELDS_resolve(F, X) F(X, U64, tag, 0) F(X, TEXT, address, ADDRESS_MAX)
+/* has_quota: mail for it counts against a quota, so QUEUE_ROOM is worth asking. */
 #define PROTO_FIELDS_resolve_re(F, X)                                                              \
-    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, kind, 0) F(X, BYTES, sealed, SEALED_MAX)
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, kind, 0) F(X, U8, has_quota, 0)                \
+    F(X, BYTES, sealed, SEALED_MAX)
 #define PROTO_FIELDS_login(F, X)                                                                   \
     F(X, U64, tag, 0) F(X, U8, service, 0) F(X, U64, session, 0) F(X, TEXT, client, IP_MAX)        \
     F(X, TEXT, user, LOGIN_MAX) F(X, BYTES, password, 1024)
@@ -194,6 +200,12 @@ enum login_reason {
     F(X, U8, is_last, 0)
 #define PROTO_FIELDS_queue_abort(F, X) F(X, U64, tag, 0)
 #define PROTO_FIELDS_queue_open_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0)
+/* size: what MAIL declared; 0: nothing, then a mailbox that is not full yet has room. reason: enum
+ * intake_reason. */
+#define PROTO_FIELDS_queue_room(F, X)                                                              \
+    F(X, U64, tag, 0) F(X, TEXT, address, ADDRESS_MAX) F(X, BYTES, sealed, SEALED_MAX)             \
+    F(X, U64, size, 0)
+#define PROTO_FIELDS_queue_room_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0)
 /* rcpts: records {u32 number, bytes address}. flags: enum content_flag. domain: of the recipients.
  * content: all of it, or empty and the descriptor holds it. At most RELAY_RCPTS_MAX recipients. */
 #define RELAY_RCPTS_MAX 40

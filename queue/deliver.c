@@ -107,24 +107,47 @@ static uint64_t entry_octets(const struct message *m)
     return m->size + maildb_prefix_octets(m->sender);
 }
 
+/* Reads the mailbox into b->seq and *octets. */
+static enum intake_reason look_at_box(struct store *s, struct box_target *b, uint64_t *octets)
+{
+    switch (store_box_look(s, b->box, &b->seq, octets)) {
+    case FOUND_YES:
+        return INTAKE_OK;
+    case FOUND_NONE:
+        return INTAKE_STALE;
+    default:
+        return INTAKE_FAULT;
+    }
+}
+
 /* May it be delivered to all of them? Writes nothing. */
 static enum intake_reason look_at_boxes(struct store *s, const struct delivery *d)
 {
     for (size_t i = 0; i < d->targets->n_boxes; i++) {
         struct box_target *b = &d->targets->boxes[i];
         uint64_t octets;
-        switch (store_box_look(s, b->box, &b->seq, &octets)) {
-        case FOUND_YES:
-            break;
-        case FOUND_NONE:
-            return INTAKE_STALE;
-        default:
-            return INTAKE_FAULT;
-        }
+        enum intake_reason reason = look_at_box(s, b, &octets);
+        if (reason != INTAKE_OK)
+            return reason;
         if (b->quota != 0 && !d->passes_quota && octets + entry_octets(d->message) > b->quota)
             return INTAKE_QUOTA;
     }
     return INTAKE_OK;
+}
+
+enum intake_reason deliver_room(struct store *s, const struct targets *t, uint64_t size)
+{
+    enum intake_reason reason = INTAKE_OK;
+    for (size_t i = 0; i < t->n_boxes && reason == INTAKE_OK; i++) {
+        struct box_target *b = &t->boxes[i];
+        uint64_t octets;
+        if (b->quota == 0)
+            continue;
+        reason = look_at_box(s, b, &octets);
+        if (reason == INTAKE_OK && (octets >= b->quota || size > b->quota - octets))
+            reason = INTAKE_QUOTA;
+    }
+    return reason;
 }
 
 static int add_entry(struct store *s, const struct message *m, const struct box_target *b)

@@ -47,6 +47,10 @@ struct delivery {
     bool passes_quota;             /* a bounce: short, and too important to be lost */
 };
 
+/* May the mailboxes with a quota take `size` octets more (0: anything at all)? Reads only; what it
+ * says may be otherwise at the next message. INTAKE_OK, INTAKE_QUOTA, or as deliver. */
+enum intake_reason deliver_room(struct store *s, const struct targets *t, uint64_t size);
+
 /* INTAKE_OK; else undo all of it. What can be decided is decided before the first write.
  * INTAKE_STALE: a mailbox was removed meanwhile. INTAKE_FAULT: see store_fault. */
 enum intake_reason deliver(struct store *s, const struct delivery *d);

@@ -178,18 +178,21 @@ static void settled(struct waiter *w, enum outcome o)
 
 /* --- recipients and content --- */
 
+static enum intake_reason add_sealed(const struct queue *q, struct targets *t, const struct rcpt *r)
+{
+    if (!q->has_key)
+        return INTAKE_STALE;
+    return targets_add_sealed(t, r, q->key, clock_wall_s()) == 0 ? INTAKE_OK : INTAKE_STALE;
+}
+
 static enum intake_reason add_rcpt(struct intake *in, const struct rcpt *r)
 {
-    struct queue *q = in->q;
     if (r->sealed.n == 0) {
         if (!in->may_relay)
             return INTAKE_RELAYING;
         return targets_add_remote(&in->targets, r->address) == 0 ? INTAKE_OK : INTAKE_FAULT;
     }
-    if (!q->has_key)
-        return INTAKE_STALE;
-    int rc = targets_add_sealed(&in->targets, r, q->key, clock_wall_s());
-    return rc == 0 ? INTAKE_OK : INTAKE_STALE;
+    return add_sealed(in->q, &in->targets, r);
 }
 
 /* As many as the most generous listener takes. */
@@ -405,6 +408,20 @@ void intake_abort(struct queue *q, struct ipc *from, const struct msg_queue_abor
         drop(in);
     else if (in != NULL)
         in->ch = NULL;
+}
+
+void intake_room(struct queue *q, struct ipc *from, const struct msg_queue_room *m)
+{
+    struct targets targets = {0};
+    enum intake_reason reason = INTAKE_FAULT;
+    if (!q->is_draining && !q->batch.is_broken)
+        reason = add_sealed(q, &targets, &(struct rcpt){m->address, m->sealed});
+    if (reason == INTAKE_OK)
+        reason = deliver_room(q->store, &targets, m->size);
+    targets_free(&targets);
+    struct msg_queue_room_re re = {
+        .tag = m->tag, .verdict = (uint8_t)reasons[reason].verdict, .reason = (uint8_t)reason};
+    ipc_send_queue_room_re(from, &re, -1);
 }
 
 void intake_channel_closed(struct queue *q, struct ipc *from)

@@ -18,6 +18,8 @@ void intakes_free(struct queue *q);
 void intake_open(struct queue *q, struct ipc *from, const struct msg_queue_open *m);
 void intake_more(struct queue *q, struct ipc *from, const struct msg_queue_more *m);
 void intake_abort(struct queue *q, struct ipc *from, const struct msg_queue_abort *m);
+/* Would this recipient's mailboxes take it? Answered at once. */
+void intake_room(struct queue *q, struct ipc *from, const struct msg_queue_room *m);
 /* The channel is gone: drops what is not complete; what waits for its commit goes on unanswered. */
 void intake_channel_closed(struct queue *q, struct ipc *from);
 size_t intake_count(const struct queue *q);

@@ -36,6 +36,12 @@ static void on_queue_abort(void *owner, struct ipc *from, const union msg *m, in
     intake_abort(queue_of(owner), from, &m->queue_abort);
 }
 
+static void on_queue_room(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)fd;
+    intake_room(queue_of(owner), from, &m->queue_room);
+}
+
 static void on_box_delete(void *owner, struct ipc *from, const union msg *m, int fd)
 {
     (void)fd;
@@ -57,8 +63,8 @@ static void on_admin(void *owner, struct ipc *from, const union msg *m, int fd)
 static const struct ipc_handler handlers[] = {
     {MSG_SEAL_KEY, on_seal_key},     {MSG_QUEUE_OPEN, on_queue_open},
     {MSG_QUEUE_MORE, on_queue_more}, {MSG_QUEUE_ABORT, on_queue_abort},
-    {MSG_BOX_DELETE, on_box_delete}, {MSG_BOX_FORGET, on_box_forget},
-    {MSG_ADMIN, on_admin},
+    {MSG_QUEUE_ROOM, on_queue_room}, {MSG_BOX_DELETE, on_box_delete},
+    {MSG_BOX_FORGET, on_box_forget}, {MSG_ADMIN, on_admin},
 };
 
 static int open_queue(struct proc *p, struct error *e)

@@ -117,15 +117,46 @@ static void add_rcpt(struct session *s, struct span sealed)
     session_reply(s, R_RCPT_OK);
 }
 
+/* The commit decides about room. This asks before, so that one full mailbox refuses its own
+ * recipient and not the message for all. */
+static void room_known(void *arg, const union msg *m, int fd)
+{
+    (void)fd; /* the table allows none */
+    struct session *s = arg;
+    s->rcpt_tag = 0;
+    if (m != NULL && m->queue_room_re.verdict == VERDICT_OK)
+        add_rcpt(s, buf_span(&s->txn->asked_seal));
+    else if (m != NULL && m->queue_room_re.reason == INTAKE_QUOTA)
+        session_refuse(s, R_MAILBOX_FULL, span_of(s->txn->asked));
+    else
+        session_refuse(s, R_TRY_LATER, span_of(s->txn->asked));
+    session_answered(s);
+}
+
+static void ask_room(struct session *s, struct span sealed)
+{
+    struct txn *t = s->txn;
+    struct msg_queue_room m = {.address = span_of(t->asked), .sealed = sealed, .size = t->declared};
+    buf_free(&t->asked_seal);
+    if (buf_add_span(&t->asked_seal, sealed) == 0) {
+        s->rcpt_of = ROLE_QUEUE;
+        s->rcpt_tag = s->rules.ops->queue_room(s->rules.client, &m, room_known, s);
+    }
+    if (s->rcpt_tag == 0)
+        session_refuse(s, R_TRY_LATER, span_of(t->asked));
+}
+
 /* Only what authd really decided is a "no". */
 static void resolved(void *arg, const union msg *m, int fd)
 {
     (void)fd; /* the table allows none */
     struct session *s = arg;
     struct span asked = span_of(s->txn->asked);
-    s->authd_tag = 0;
+    s->rcpt_tag = 0;
     if (m == NULL || m->resolve_re.verdict != VERDICT_OK)
         session_refuse(s, R_TRY_LATER, asked);
+    else if (m->resolve_re.kind == ADDRESS_LOCAL && m->resolve_re.has_quota)
+        ask_room(s, m->resolve_re.sealed);
     else if (m->resolve_re.kind == ADDRESS_LOCAL)
         add_rcpt(s, m->resolve_re.sealed);
     else if (m->resolve_re.kind == ADDRESS_UNKNOWN)
@@ -136,18 +167,21 @@ static void resolved(void *arg, const union msg *m, int fd)
         add_rcpt(s, SPAN(""));
     else
         session_refuse(s, R_NO_RELAYING, asked);
-    session_answered(s);
+    if (s->rcpt_tag == 0) /* else queue was asked too */
+        session_answered(s);
 }
 
 static void ask(struct session *s, struct span address)
 {
     struct msg_resolve m = {.address = address};
-    if (span_copy(s->txn->asked, sizeof s->txn->asked, address) == 0)
-        s->authd_tag = s->rules.ops->resolve(s->rules.client, &m, resolved, s);
-    if (s->authd_tag == 0)
+    if (span_copy(s->txn->asked, sizeof s->txn->asked, address) == 0) {
+        s->rcpt_of = ROLE_AUTHD;
+        s->rcpt_tag = s->rules.ops->resolve(s->rules.client, &m, resolved, s);
+    }
+    if (s->rcpt_tag == 0)
         session_refuse(s, R_TRY_LATER, address);
     else
-        s->wait = WAIT_AUTHD;
+        s->wait = WAIT_RCPT;
 }
 
 void cmd_rcpt(struct session *s, struct span argument)

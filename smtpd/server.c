@@ -12,7 +12,7 @@
 #define OUTPUT_MAX        (512U * 1024U)
 #define OUTPUT_HIGH       32768 /* a client that does not read its replies is not listened to */
 #define QUEUE_BACKLOG_MAX (1U << 20) /* over it, content waits at the clients */
-#define AUTHD_MS          30000
+#define RCPT_MS           30000      /* for each question about a recipient */
 #define QUEUE_MS          300000
 #define FINISH_MS         30000 /* for the client to take our last replies */
 
@@ -116,12 +116,17 @@ static void client_resume(void *client)
 
 static uint64_t ask_authd(void *client, struct msg_resolve *m, ipc_answer_fn *fn, void *arg)
 {
-    return ipc_ask_resolve(channel(client, ROLE_AUTHD), m, -1, AUTHD_MS, fn, arg);
+    return ipc_ask_resolve(channel(client, ROLE_AUTHD), m, -1, RCPT_MS, fn, arg);
 }
 
-static void forget_authd(void *client, uint64_t tag)
+static uint64_t room_in_queue(void *client, struct msg_queue_room *m, ipc_answer_fn *fn, void *arg)
 {
-    ipc_cancel(channel(client, ROLE_AUTHD), tag);
+    return ipc_ask_queue_room(channel(client, ROLE_QUEUE), m, -1, RCPT_MS, fn, arg);
+}
+
+static void forget(void *client, enum role of, uint64_t tag)
+{
+    ipc_cancel(channel(client, of), tag);
 }
 
 static uint64_t open_queue(void *client, struct msg_queue_open *m, ipc_answer_fn *fn, void *arg)
@@ -159,7 +164,8 @@ static const struct session_ops ops = {
     .finish = client_finish,
     .resume = client_resume,
     .resolve = ask_authd,
-    .forget = forget_authd,
+    .queue_room = room_in_queue,
+    .forget = forget,
     .queue_open = open_queue,
     .queue_more = more_queue,
     .queue_abort = abort_queue,

@@ -139,11 +139,12 @@ void session_refuse(struct session *s, enum reply r, struct span about)
     answer(s, r, SPAN(""), about);
 }
 
-/* Replies wait while a question to authd is open: they go out with the one that it decides. */
+/* Replies wait while a question about a recipient is open: they go out with the one that it
+ * decides. */
 static void write_replies(struct session *s)
 {
     struct span out = buf_span(&s->out);
-    if (s->state == STATE_OVER || s->wait == WAIT_AUTHD || out.n == 0)
+    if (s->state == STATE_OVER || s->wait == WAIT_RCPT || out.n == 0)
         return;
     int rc = s->rules.ops->write(s->rules.client, out);
     buf_free(&s->out);

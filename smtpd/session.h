@@ -23,7 +23,9 @@ struct session_ops {
     void (*finish)(void *client);              /* send what was written, then close */
     void (*resume)(void *client);              /* session_input takes input again */
     uint64_t (*resolve)(void *client, struct msg_resolve *m, ipc_answer_fn *fn, void *arg);
-    void (*forget)(void *client, uint64_t tag); /* nobody waits for that answer of authd */
+    uint64_t (*queue_room)(void *client, struct msg_queue_room *m, ipc_answer_fn *fn, void *arg);
+    /* nobody waits for that answer of authd or queue about a recipient */
+    void (*forget)(void *client, enum role of, uint64_t tag);
     uint64_t (*queue_open)(void *client, struct msg_queue_open *m, ipc_answer_fn *fn, void *arg);
     int (*queue_more)(void *client, const struct msg_queue_more *m);
     void (*queue_abort)(void *client, uint64_t tag);
@@ -53,7 +55,7 @@ enum session_state {
 /* What the session waits for before it takes more input. */
 enum session_wait {
     WAIT_NOTHING,
-    WAIT_AUTHD,
+    WAIT_RCPT,  /* for what authd, then queue, say about a recipient */
     WAIT_QUEUE, /* for the answer that decides about a message */
     WAIT_ROOM,  /* for the queue to take more content */
 };
@@ -72,7 +74,8 @@ struct session {
     bool has_more_input;     /* behind the command that is being handled */
     char *helo;              /* NULL: none yet */
     struct txn *txn;         /* NULL: none */
-    uint64_t authd_tag;      /* of the question that WAIT_AUTHD is about */
+    uint64_t rcpt_tag;       /* of the question that WAIT_RCPT is about */
+    enum role rcpt_of;       /* who was asked it */
     struct buf out;          /* replies of this flight */
     const struct verb *verb; /* being handled, for the log */
     uint64_t errors, junk;   /* since the last accepted message */

@@ -11,6 +11,7 @@ int txn_begin(struct session *s, struct span sender)
         return -1;
     t->id = id_new();
     t->verdict = VERDICT_TRY_LATER; /* until the queue says otherwise */
+    buf_init(&t->asked_seal, SEALED_MAX);
     buf_init(&t->rcpts, TXN_RCPTS_OCTETS);
     if (span_copy(t->sender, sizeof t->sender, sender) < 0) {
         free(t);
@@ -23,14 +24,15 @@ int txn_begin(struct session *s, struct span sender)
 void txn_reset(struct session *s)
 {
     struct txn *t = s->txn;
-    if (s->authd_tag != 0)
-        s->rules.ops->forget(s->rules.client, s->authd_tag);
-    s->authd_tag = 0;
+    if (s->rcpt_tag != 0)
+        s->rules.ops->forget(s->rules.client, s->rcpt_of, s->rcpt_tag);
+    s->rcpt_tag = 0;
     s->wait = WAIT_NOTHING;
     if (t == NULL)
         return;
     if (t->tag != 0)
         s->rules.ops->queue_abort(s->rules.client, t->tag);
+    buf_free(&t->asked_seal);
     buf_free(&t->rcpts);
     free(t->hashes);
     free(t->content);

@@ -21,7 +21,8 @@ struct txn {
     bool body_8bit;
     uint64_t declared; /* SIZE=, 0: nothing */
 
-    char asked[ADDRESS_MAX]; /* the recipient that authd is asked about */
+    char asked[ADDRESS_MAX]; /* the recipient that is asked about */
+    struct buf asked_seal;   /* what authd sealed for it, if queue is asked too */
     struct buf rcpts;        /* records of rcpt_pack, not yet sent */
     uint32_t *hashes;        /* of their addresses, to find one given twice */
     size_t n_rcpts, hashes_cap;

@@ -81,7 +81,7 @@ struct world {
     struct session *session;
     ipc_answer_fn *fn;
     void *arg;
-    bool is_open; /* the last question was a QUEUE_OPEN */
+    enum msg_type asked; /* the last question */
     bool is_over;
     uint64_t tags;
     unsigned moods; /* which answers come, one bit each */
@@ -104,32 +104,42 @@ static void world_resume(void *client)
     (void)client;
 }
 
-static uint64_t ask(struct world *w, ipc_answer_fn *fn, void *arg, bool is_open)
+static uint64_t ask(struct world *w, ipc_answer_fn *fn, void *arg, enum msg_type asked)
 {
     fuzz_check(w->fn == NULL, "session: two questions at once");
     w->fn = fn;
     w->arg = arg;
-    w->is_open = is_open;
+    w->asked = asked;
     return ++w->tags;
 }
 
 static uint64_t world_resolve(void *client, struct msg_resolve *m, ipc_answer_fn *fn, void *arg)
 {
     (void)m;
-    return ask(client, fn, arg, false);
+    return ask(client, fn, arg, MSG_RESOLVE);
 }
 
-static void world_forget(void *client, uint64_t tag)
+static uint64_t world_queue_room(void *client, struct msg_queue_room *m, ipc_answer_fn *fn,
+                                 void *arg)
+{
+    fuzz_check(m->sealed.n > 0, "session: room asked for without a seal");
+    return ask(client, fn, arg, MSG_QUEUE_ROOM);
+}
+
+static void world_forget(void *client, enum role of, uint64_t tag)
 {
     (void)tag;
-    ((struct world *)client)->fn = NULL;
+    struct world *w = client;
+    fuzz_check(of == (w->asked == MSG_RESOLVE ? ROLE_AUTHD : ROLE_QUEUE),
+               "session: forgets what it asked another");
+    w->fn = NULL;
 }
 
 static uint64_t world_queue_open(void *client, struct msg_queue_open *m, ipc_answer_fn *fn,
                                  void *arg)
 {
     fuzz_check(m->rcpts.n > 0, "session: a message without recipients");
-    return ask(client, fn, arg, true);
+    return ask(client, fn, arg, MSG_QUEUE_OPEN);
 }
 
 static int world_queue_more(void *client, const struct msg_queue_more *m)
@@ -140,7 +150,7 @@ static int world_queue_more(void *client, const struct msg_queue_more *m)
 
 static void world_queue_abort(void *client, uint64_t tag)
 {
-    world_forget(client, tag);
+    world_forget(client, ROLE_QUEUE, tag);
 }
 
 static bool world_queue_is_full(void *client)
@@ -150,8 +160,8 @@ static bool world_queue_is_full(void *client)
 }
 
 static const struct session_ops world_ops = {
-    world_write,      world_finish,     world_resume,      world_resolve,       world_forget,
-    world_queue_open, world_queue_more, world_queue_abort, world_queue_is_full,
+    world_write,  world_finish,     world_resume,     world_resolve,     world_queue_room,
+    world_forget, world_queue_open, world_queue_more, world_queue_abort, world_queue_is_full,
 };
 
 static void answer(struct world *w)
@@ -161,11 +171,15 @@ static void answer(struct world *w)
     w->moods = w->moods >> 2 | mood << 30;
     w->fn = NULL;
     union msg m = {0};
-    if (w->is_open)
+    if (w->asked == MSG_QUEUE_OPEN)
         m.queue_open_re =
             (struct msg_queue_open_re){.verdict = (uint8_t)mood, .reason = (uint8_t)mood};
+    else if (w->asked == MSG_QUEUE_ROOM)
+        m.queue_room_re =
+            (struct msg_queue_room_re){.verdict = (uint8_t)mood, .reason = (uint8_t)mood};
     else
-        m.resolve_re = (struct msg_resolve_re){.kind = (uint8_t)mood, .sealed = SPAN("s")};
+        m.resolve_re = (struct msg_resolve_re){
+            .kind = (uint8_t)mood, .has_quota = w->moods & 1, .sealed = SPAN("s")};
     fn(w->arg, mood == 3 ? NULL : &m, -1);
 }
 
@@ -200,5 +214,5 @@ void fuzz_session(struct span in)
             answer(&w);
     }
     session_free(w.session);
-    fuzz_check(w.fn == NULL || w.is_open, "session: a question was left behind");
+    fuzz_check(w.fn == NULL || w.asked == MSG_QUEUE_OPEN, "session: a question was left behind");
 }

@@ -150,6 +150,30 @@ class Up(unittest.TestCase):
             self.assertNotEqual(session.uidls(), old)
             self.assertTrue(session.retr(1).endswith(b"new\r\n"))
 
+    def test_a_full_mailbox_refuses_its_own_recipient_only(self):
+        suite, both = self.suite, ["narrow@example.org", "wide@example.org"]
+        for address in both:
+            suite.add_user(address)
+        suite.send("eve@client.example", both, message("first"))
+        suite.cli("user", "quota", both[0], "100")  # it has more
+        with suite.wire() as wire:
+            wire.ask("EHLO client.example")
+            wire.ask("MAIL FROM:<eve@client.example>")
+            code, texts = wire.ask(f"RCPT TO:<{both[0]}>")
+            self.assertEqual((code, texts[0].split()[0]), (452, "4.2.2"))
+            self.assertEqual(wire.ask(f"RCPT TO:<{both[1]}>")[0], 250)
+            wire.ask("DATA")
+            wire.send(message("second") + b".\r\n")
+            self.assertEqual(wire.reply()[0], 250)
+        self.assertEqual([suite.count(address) for address in both], [1, 2])
+        suite.cli("user", "quota", both[0], "10K")
+        with suite.wire() as wire:  # not full, but not for this
+            wire.ask("EHLO client.example")
+            wire.ask("MAIL FROM:<eve@client.example> SIZE=10240")
+            self.assertEqual(wire.ask(f"RCPT TO:<{both[0]}>")[0], 452)
+        suite.send("eve@client.example", both, message("third"))
+        self.assertEqual([suite.count(address) for address in both], [2, 3])
+
     def test_aliases(self):
         cli = self.suite.cli
         cli("alias", "add", "both@example.org", "alice@example.org", "bob@example.org")

@@ -215,6 +215,7 @@ Test(resolve, seals_what_queue_can_open)
     struct span rcpt = SPAN("Team@example.org"), sealed;
     clock_fake(1, 1000000);
     resolve(d, rcpt, &found);
+    cr_expect(found.has_quota); /* bob's */
     cr_assert_eq(resolve_seal(&found, rcpt, key, &s, &sealed), 0);
     struct unpacker targets;
     struct target t;
@@ -225,6 +226,8 @@ Test(resolve, seals_what_queue_can_open)
               span_eq(t.address, SPAN("carol@example.net")));
     cr_expect_not(seal_next(&targets, &t));
 
+    resolve(d, SPAN("info@example.org"), &found);
+    cr_expect_not(found.has_quota);
     resolve(d, SPAN("x@example.net"), &found);
     cr_expect_eq(resolve_seal(&found, SPAN("x@example.net"), key, &s, &sealed), 0);
     cr_expect_eq(sealed.n, 0);

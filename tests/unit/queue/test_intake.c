@@ -8,12 +8,17 @@
 
 static struct world w;
 
-static struct span rcpt_local(uint64_t box, uint64_t quota)
+static struct span rcpt_boxes(const uint64_t *boxes, uint64_t quota)
 {
     static char room[4000];
     struct packer p = packer_on(room, sizeof room);
-    world_rcpt(&p, "user@example.org", (uint64_t[]){box, 0}, quota);
+    world_rcpt(&p, "user@example.org", boxes, quota);
     return packer_span(&p);
+}
+
+static struct span rcpt_local(uint64_t box, uint64_t quota)
+{
+    return rcpt_boxes((uint64_t[]){box, 0}, quota);
 }
 
 Test(intake, a_local_message_is_delivered_in_the_transaction_that_accepts_it)
@@ -179,6 +184,75 @@ Test(intake, a_full_mailbox_refuses_the_whole_message)
     cr_assert_eq(world_count(&w, "SELECT count(*) FROM message"), 1);
     cr_assert_eq(world_count(&w, "SELECT count(*) FROM box WHERE id = 9"), 0);
     cr_assert_eq(world_count(&w, "SELECT messages FROM box WHERE id = 7"), 1);
+    world_end(&w);
+}
+
+static void room_told(void *arg, const union msg *m, int fd)
+{
+    (void)fd;
+    cr_assert_not_null(m);
+    *(struct msg_queue_room_re *)arg = m->queue_room_re;
+}
+
+/* What is said about room for one recipient. */
+static enum intake_reason ask_room(struct span rcpt, uint64_t size)
+{
+    struct unpacker records = unpacker_on(rcpt);
+    struct rcpt r;
+    cr_assert(rcpt_next(&records, &r));
+    struct msg_queue_room m = {.address = r.address, .sealed = r.sealed, .size = size};
+    struct msg_queue_room_re re = {.reason = 77};
+    cr_assert_neq(ipc_ask_queue_room(w.smtpd, &m, -1, 60000, room_told, &re), 0);
+    world_pump(&w);
+    cr_assert_neq(re.reason, 77, "no answer");
+    cr_assert_eq(re.verdict, re.reason == INTAKE_OK ? VERDICT_OK : VERDICT_TRY_LATER);
+    return (enum intake_reason)re.reason;
+}
+
+Test(intake, room_is_told_before_the_message_comes)
+{
+    static const uint64_t both[] = {9, 7, 0};
+    char room[400];
+    struct packer foreign = packer_on(room, sizeof room);
+    world_begin(&w, "");
+    size_t one = strlen(CONTENT "Return-Path: <>\r\n");
+    world_send(&w, "", rcpt_local(7, 0), CONTENT);
+    world_send(&w, "", rcpt_local(8, 0), CONTENT);
+    world_pump(&w);
+    const struct {
+        uint64_t quota, size;
+        enum intake_reason reason;
+    } rows[] = {
+        {.quota = 0, .size = UINT64_MAX, .reason = INTAKE_OK},
+        {.quota = one + 1, .size = 0, .reason = INTAKE_OK},
+        {.quota = one + 1, .size = 1, .reason = INTAKE_OK},
+        {.quota = one + 1, .size = 2, .reason = INTAKE_QUOTA},
+        {.quota = one + 1, .size = UINT64_MAX, .reason = INTAKE_QUOTA},
+        {.quota = one, .size = 0, .reason = INTAKE_QUOTA},
+        {.quota = 1, .size = 0, .reason = INTAKE_QUOTA},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        cr_expect_eq(ask_room(rcpt_local(7, rows[i].quota), rows[i].size), rows[i].reason, "%zu",
+                     i);
+        cr_expect_eq(ask_room(rcpt_boxes(both, rows[i].quota), rows[i].size), rows[i].reason,
+                     "as one of two, %zu", i);
+    }
+    cr_expect_eq(ask_room(rcpt_local(11, 10), 10), INTAKE_OK, "never got mail");
+    world_forget(&w, 8);
+    world_pump(&w);
+    cr_expect_eq(ask_room(rcpt_local(8, 1000), 0), INTAKE_STALE);
+    w.q->has_key = false;
+    cr_expect_eq(ask_room(rcpt_local(7, 1000), 0), INTAKE_STALE);
+    w.q->has_key = true;
+    w.q->is_draining = true;
+    cr_expect_eq(ask_room(rcpt_local(7, 1000), 0), INTAKE_FAULT);
+    w.q->is_draining = false;
+    struct span good = rcpt_local(7, 1000);
+    ((char *)(uintptr_t)good.p)[good.n - 1] ^= 1;
+    cr_expect_eq(ask_room(good, 0), INTAKE_STALE, "forged");
+    world_rcpt(&foreign, "x@example.net", NULL, 0);
+    cr_expect_eq(ask_room(packer_span(&foreign), 0), INTAKE_STALE, "not sealed");
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM message"), 1);
     world_end(&w);
 }
 

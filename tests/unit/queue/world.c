@@ -25,6 +25,7 @@ unsigned char world_key[SEAL_KEY_OCTETS] = "0123456789abcdef0123456789abcdef";
 FORWARD(q_open, intake_open(w->q, from, &m->queue_open))
 FORWARD(q_more, intake_more(w->q, from, &m->queue_more))
 FORWARD(q_abort, intake_abort(w->q, from, &m->queue_abort))
+FORWARD(q_room, intake_room(w->q, from, &m->queue_room))
 FORWARD(q_delete, boxes_delete(w->q, from, &m->box_delete))
 FORWARD(q_forget, boxes_forget(w->q, from, &m->box_forget))
 FORWARD(q_admin, control_run(w->q, from, &m->admin))
@@ -32,6 +33,7 @@ FORWARD(q_admin, control_run(w->q, from, &m->admin))
 static const struct ipc_handler q_handlers[] = {
     {MSG_QUEUE_OPEN, q_open},   {MSG_QUEUE_MORE, q_more},   {MSG_QUEUE_ABORT, q_abort},
     {MSG_BOX_DELETE, q_delete}, {MSG_BOX_FORGET, q_forget}, {MSG_ADMIN, q_admin},
+    {MSG_QUEUE_ROOM, q_room},
 };
 
 static void q_closed(void *owner, struct ipc *ch)

@@ -60,6 +60,13 @@ static const struct row {
     {HI "MAIL FROM:<>\r\nRCPT TO:<a@foreign.test>\r\nRCPT TO:<later@b.test>\r\n"
         "RCPT TO:<fault@b.test>\r\nRCPT TO:<odd@b.test>\r\n",
      "220 250 250/2.1.0 550/5.7.1 451/4.3.0 451/4.3.0 451/4.3.0 ", false},
+    {HI "MAIL FROM:<>\r\nRCPT TO:<quota@b.test>\r\nRCPT TO:<quota+full@b.test>\r\n"
+        "RCPT TO:<quota+stale@b.test>\r\nRCPT TO:<quota+fault@b.test>\r\n"
+        "RCPT TO:<quota+odd@b.test>\r\nRCPT TO:<ann@b.test>\r\nDATA\r\n~x\r\n.\r\n",
+     "220 250 250/2.1.0 250/2.1.5 452/4.2.2 451/4.3.0 451/4.3.0 451/4.3.0 250/2.1.5 354 250/2.0.0 ",
+     false},
+    {HI "MAIL FROM:<>\r\nRCPT TO:<quota+full@b.test>\r\nDATA\r\n",
+     "220 250 250/2.1.0 452/4.2.2 554/5.5.1 ", false},
     /* one end of data */
     {HI TO "DATA\r\n~a\n.\nMAIL FROM:<>\r\n.\r\nNOOP\r\n",
      "220 250 250/2.1.0 250/2.1.5 354 550/5.6.0 250/2.0.0 ", false},
@@ -213,6 +220,38 @@ Test(session, an_accepted_message_forgives)
     }
     cr_expect_not(w.is_finished);
     cr_expect_eq(w.s->accepted, 50);
+    world_end(&w);
+}
+
+Test(session, room_is_asked_only_where_there_is_a_quota)
+{
+    struct world w;
+    world_begin(&w);
+    w.queue_is_down = true;
+    world_say(&w, SPAN(HI TO "RCPT TO:<quota@b.test>\r\n"), 1000);
+    cr_expect_str_eq(world_codes(&w), "220 250 250/2.1.0 250/2.1.5 451/4.3.0 ");
+    w.queue_is_down = false;
+    world_say(&w, SPAN("RSET\r\nMAIL FROM:<> SIZE=4711\r\nRCPT TO:<quota@b.test>\r\n"), 1000);
+    cr_expect_eq(w.room_size, 4711);
+    world_say(&w, SPAN("RCPT TO:<ann@b.test>\r\nDATA\r\n"), 1000);
+    world_say(&w, SPAN("x\r\n.\r\n"), 1000);
+    cr_expect_str_eq(w.rcpts, "quota@b.test* ann@b.test* ");
+    world_end(&w);
+}
+
+Test(session, a_session_may_end_while_room_is_asked)
+{
+    struct world w;
+    world_begin(&w);
+    w.holds_queue = true;
+    world_say(&w, SPAN(HI "MAIL FROM:<>\r\nRCPT TO:<quota@b.test>\r\nNOOP\r\n"), 1000);
+    cr_expect_eq(session_due_ms(w.s), INT64_MAX);
+    cr_expect_str_eq(world_codes(&w), "220 ");
+    session_drain(w.s);
+    cr_expect_not(w.is_finished);
+    session_free(w.s);
+    cr_expect_eq(w.forgets, 1);
+    w.s = NULL;
     world_end(&w);
 }
 

@@ -56,11 +56,23 @@ static uint64_t fake_resolve(void *client, struct msg_resolve *m, ipc_answer_fn 
     return note(w, &w->authd, fn, arg);
 }
 
-static void fake_forget(void *client, uint64_t tag)
+static uint64_t fake_room(void *client, struct msg_queue_room *m, ipc_answer_fn *fn, void *arg)
 {
     struct world *w = client;
-    cr_assert_eq(w->authd.tag, tag);
-    w->authd.tag = 0;
+    if (w->queue_is_down)
+        return 0;
+    cr_assert(span_eq(m->sealed, SPAN("sealed")));
+    cr_assert_eq(span_copy(w->room.address, sizeof w->room.address, m->address), 0);
+    w->room_size = m->size;
+    return note(w, &w->room, fn, arg);
+}
+
+static void fake_forget(void *client, enum role of, uint64_t tag)
+{
+    struct world *w = client;
+    struct asked *a = of == ROLE_AUTHD ? &w->authd : &w->room;
+    cr_assert_eq(a->tag, tag);
+    a->tag = 0;
     w->forgets++;
 }
 
@@ -128,6 +140,7 @@ static const struct session_ops ops = {
     .finish = fake_finish,
     .resume = fake_resume,
     .resolve = fake_resolve,
+    .queue_room = fake_room,
     .forget = fake_forget,
     .queue_open = fake_open,
     .queue_more = fake_more,
@@ -163,12 +176,13 @@ void world_end(struct world *w)
     session_free(w->s);
     cr_assert_eq(w->authd.tag, 0, "a question to authd is left open");
     cr_assert_eq(w->queue.tag, 0, "a question to queue is left open");
+    cr_assert_eq(w->room.tag, 0, "a question about room is left open");
     buf_free(&w->in);
     free(w->content);
 }
 
-/* What authd knows: ann and bob are local, later and fault cannot be decided, foreign.test is not
- * ours, nobody else is. */
+/* What authd knows: ann and bob are local, quota too and has one, later and fault cannot be
+ * decided, foreign.test is not ours, nobody else is. */
 static void answer_authd(struct world *w)
 {
     struct asked a = w->authd;
@@ -182,11 +196,28 @@ static void answer_authd(struct world *w)
     else if (memmem(address.p, address.n, "@foreign.test", 13) != NULL)
         m.resolve_re.kind = ADDRESS_FOREIGN;
     else if (span_istarts(address, SPAN("ann")) || span_istarts(address, SPAN("bob")) ||
-             span_eq(address, SPAN("postmaster"))) {
+             span_istarts(address, SPAN("quota")) || span_eq(address, SPAN("postmaster"))) {
         m.resolve_re.kind = ADDRESS_LOCAL;
+        m.resolve_re.has_quota = span_istarts(address, SPAN("quota"));
         m.resolve_re.sealed = SPAN("sealed");
     }
     a.fn(a.arg, span_istarts(address, SPAN("fault@")) ? NULL : &m, -1);
+}
+
+/* What queue knows by the tag of the address: full, or what it cannot tell. */
+static void answer_room(struct world *w)
+{
+    struct asked a = w->room;
+    struct span address = span_of(a.address);
+    union msg m = {.queue_room_re = {a.tag, VERDICT_OK, INTAKE_OK}};
+    w->room.tag = 0;
+    if (span_istarts(address, SPAN("quota+full@")))
+        m.queue_room_re = (struct msg_queue_room_re){a.tag, VERDICT_TRY_LATER, INTAKE_QUOTA};
+    else if (span_istarts(address, SPAN("quota+stale@")))
+        m.queue_room_re = (struct msg_queue_room_re){a.tag, VERDICT_TRY_LATER, INTAKE_STALE};
+    else if (span_istarts(address, SPAN("quota+odd@")))
+        m.queue_room_re = (struct msg_queue_room_re){a.tag, VERDICT_NEVER, INTAKE_RELAYING};
+    a.fn(a.arg, span_istarts(address, SPAN("quota+fault@")) ? NULL : &m, -1);
 }
 
 void world_answer_queue(struct world *w, bool can, enum verdict verdict, enum intake_reason reason)
@@ -203,6 +234,8 @@ static void answer(struct world *w)
     for (;;) {
         if (w->authd.tag != 0 && !w->holds_authd)
             answer_authd(w);
+        else if (w->room.tag != 0 && !w->holds_queue)
+            answer_room(w);
         else if (w->queue.tag != 0 && w->had_last && !w->holds_queue)
             world_answer_queue(w, true, w->verdict, w->reason);
         else

@@ -21,7 +21,8 @@ struct world {
     bool is_finished;
     struct buf in; /* offered, not yet taken */
 
-    struct asked authd, queue;
+    struct asked authd, room, queue;
+    uint64_t room_size; /* that room was last asked for */
     bool authd_is_down, queue_is_down, queue_is_full;
     bool holds_authd, holds_queue; /* questions stay open until the test answers */
     uint64_t last_tag;
