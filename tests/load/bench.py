@@ -1,17 +1,20 @@
 #!/usr/bin/python3
-"""Measures barid against Debian's Postfix: the same messages, the same machine, the same disk, in turn.
+"""Measures barid against Debian's Postfix and Dovecot: the same work, the same machine, the same disk, in turn.
 
-    ./dev bench [--rounds N] [--dir DIRECTORY]
+    ./dev bench [ROW…] [--rounds N] [--dir DIRECTORY]
 
-A message is counted when its final 250 came; by then barid has it on disk *and* in the mailbox, Postfix
-has it on disk in its queue. So a second rate is shown: until the last message was in its Maildir. Both fsync
-as they do by default. Postfix: default process limits, virtual(8) to Maildir, no filters. Needs root, as
-Postfix's master does; without it only barid is measured."""
+A message is counted when its final 250 came; by then barid has it on disk *and* in the mailbox, Postfix has it
+on disk in its queue. All fsync as they do by default. Postfix: default process limits, virtual(8) to Maildir, no
+filters. Dovecot: Maildir, login processes kept, one static password. Needs root, as their masters do; without
+it, or without them, only barid is measured. Each figure is the median of the rounds."""
 
 import argparse
 import os
-import re
+import platform
+import resource
 import shutil
+import socket
+import sqlite3
 import statistics
 import subprocess
 import sys
@@ -21,150 +24,250 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "../e2e"))
 
-USERS = 10
+# harness reads where the build is when it is loaded
+PARSER = argparse.ArgumentParser(description="barid against Postfix and Dovecot, on this machine")
+PARSER.add_argument("rows", nargs="*", metavar="ROW", help="the rows wanted; none: all")
+PARSER.add_argument("--build", default=os.path.join(HERE, "../../build"))
+PARSER.add_argument("--rounds", type=int, default=3)
+PARSER.add_argument("--dir", default="/var/tmp", help="where the stores are made: a disk, no tmpfs")
+OPTIONS = PARSER.parse_args()
+os.environ["BARID_BUILD"] = os.path.abspath(OPTIONS.build)
+os.environ["BARID_E2E_NAME"] = "bench"
+
+import servers  # noqa: E402
+from harness import free_port, own_address, wait_until  # noqa: E402
+
+ROWS = {}  # name: function(directory), which returns a list of Result
 
 
-class Scenario:
-    def __init__(self, name, octets, connections, options, for_barid, for_postfix):
-        self.name, self.octets, self.connections, self.options = name, octets, connections, options
-        self.messages = {"barid": for_barid, "Postfix": for_postfix}  # a few seconds for each
+class Result:
+    """One line of the table. ours and theirs are rates: more is better."""
+
+    def __init__(self, name, unit, goal, ours, theirs=None, other="", note=""):
+        self.name, self.unit, self.goal = name, unit, goal
+        self.ours, self.theirs, self.other, self.note = ours, theirs, other, note
+
+    def __str__(self):
+        ratio = f"{self.ours / self.theirs:6.1f}" if self.theirs else "     -"
+        theirs = f"{self.theirs:9.0f} {self.other:<8}" if self.theirs else f"{'-':>9} {'':<8}"
+        return f"{self.name:<42}{self.ours:9.0f}{theirs}{ratio} {self.goal:>6}  {self.unit:<11}{self.note}"
 
 
-SCENARIOS = (Scenario("4 KiB, 20 connections kept", 4096, 20, (), 20000, 4000),
-             Scenario("4 KiB, 1 connection kept", 4096, 1, (), 2000, 1000),
-             Scenario("4 KiB, 20 connections, one message each", 4096, 20, ("-1",), 5000, 2000),
-             Scenario("60 KiB, 20 connections kept", 61440, 20, (), 3000, 1500))
+def row(name):
+    def keep(function):
+        ROWS[name] = function
+        return function
+    return keep
 
 
-def load(build, server, address, scenario):
-    rcpts = ",".join(f"user{n}@bench.example" for n in range(USERS))
-    done = subprocess.run([f"{build}/tests/load/mailload", "-c", str(scenario.connections),
-                           "-n", str(scenario.messages[server]), "-s", str(scenario.octets), "-t", rcpts,
-                           *scenario.options, address[0], str(address[1])], capture_output=True, text=True)
-    if done.returncode:
-        sys.exit(f"bench: mailload: {done.stdout}{done.stderr}")
-    return {key: float(value) for key, value in re.findall(r"(\w+)=([\d.]+)", done.stdout)}
-
-
-class Barid:
-    name = "barid"
-
-    def __init__(self, build, directory):
-        from harness import Suite
-        self.build = build
-        self.suite = Suite(domain="bench.example", users=[f"user{n}" for n in range(USERS)],
-                           state_dir=os.path.join(directory, "barid"),
-                           config={"limits": {"connection_rate": "none"}})
-        self.suite.start()
-
-    def measure(self, scenario):
-        result = load(self.build, self.name, self.suite.smtp_address, scenario)
-        result["delivered"] = result["rate"]
-        return result
-
-    def private_kib(self):
-        total = 0
-        for pid in self.suite.pids():
-            with open(f"/proc/{pid}/smaps_rollup") as f:
-                total += sum(int(kib) for kib in re.findall(r"^Private_\w+: +(\d+) kB", f.read(), re.M))
-        return total
-
-    def stop(self):
-        self.suite.stop()
-        self.suite.close()
-
-
-class RealPostfix:
-    name = "Postfix"
-
-    def __init__(self, build, directory):
-        import postfix
-        self.build = build
-        boxes = ", ".join(f"user{n}@bench.example=user{n}/" for n in range(USERS))
-        self.server = postfix.Postfix(os.path.join(directory, "postfix"), domain="bench.example",
-                                      boxes="inline:{%s}" % boxes)
-        self.server.start()
-
-    def measure(self, scenario):
-        began = time.monotonic()
-        result = load(self.build, self.name, (self.server.address, self.server.port), scenario)
-        while self.server.queued():
-            time.sleep(0.02)
-        result["delivered"] = result["messages"] / (time.monotonic() - began)
-        shutil.rmtree(self.server.dir + "/mail", ignore_errors=True)
-        self.server.make_mail_directory()
-        return result
-
-    def stop(self):
-        self.server.stop()
-
-
-def medians(rounds):
-    return {key: statistics.median(r[key] for r in rounds) for key in rounds[0]}
-
-
-def print_table(results):
-    print(f"\n{'scenario':<42}{'barid':>9}{'Postfix':>9}{'ratio':>7}{'barid':>16}{'Postfix':>16}"
-          f"{'Postfix':>11}{'ratio':>7}")
-    print(f"{'':<42}{'msg/s':>9}{'msg/s':>9}{'':>7}{'p50/p99 ms':>16}{'p50/p99 ms':>16}{'delivered':>11}")
-    for scenario, by_server in results:
-        row = f"{scenario.name:<42}"
-        ours = by_server["barid"]
-        theirs = by_server.get("Postfix")
-        row += f"{ours['rate']:9.0f}"
-        if theirs:
-            row += f"{theirs['rate']:9.0f}{ours['rate'] / theirs['rate']:7.1f}"
-        else:
-            row += f"{'-':>9}{'-':>7}"
-        row += f"{ours['p50_ms']:9.2f}/{ours['p99_ms']:6.2f}"
-        if theirs:
-            row += f"{theirs['p50_ms']:9.2f}/{theirs['p99_ms']:6.2f}"
-            row += f"{theirs['delivered']:11.0f}{ours['rate'] / theirs['delivered']:7.1f}"
-        print(row)
-
-
-def run(options, directory):
-    import postfix
-    reason = postfix.why_not()
-    if reason:
-        print(f"   without Postfix: {reason}")
-    barid = Barid(options.build, directory)
-    servers = [barid] + ([] if reason else [RealPostfix(options.build, directory)])
+def in_turn(kinds, directory, measure):
+    """{name: [what measure(server) gave in each round]} of each server that can run here."""
+    running = []
     try:
-        at_rest = barid.private_kib()
-        results = []
-        for scenario in SCENARIOS:
-            rounds = {server.name: [] for server in servers}
-            for n in range(options.rounds):
-                for server in servers:
-                    print(f"   {scenario.name}, round {n + 1}: {server.name} … ", end="", flush=True)
-                    rounds[server.name].append(server.measure(scenario))
-                    print(f"{rounds[server.name][-1]['rate']:.0f} msg/s")
-            results.append((scenario, {name: medians(r) for name, r in rounds.items()}))
-        print_table(results)
-        print(f"\nprivate memory of all {len(barid.suite.pids())} processes of barid: {at_rest / 1024:.1f} MiB at "
-              f"rest, {barid.private_kib() / 1024:.1f} MiB after the load")
-        print(f"medians of {options.rounds} rounds in turn; {os.cpu_count()} processors; on {directory}")
+        for kind, make in kinds:
+            why_not = getattr(kind, "why_not", lambda: None)()
+            if why_not:
+                print(f"   without {kind.name}: {why_not}")
+            else:
+                running.append(make(directory))
+        results = {server.name: [] for server in running}
+        for _ in range(OPTIONS.rounds):
+            for server in running:
+                results[server.name].append(measure(server))
+                server.settle()
+        return results
     finally:
-        for server in servers:
+        for server in running:
             server.stop()
 
 
-def main():
-    parser = argparse.ArgumentParser(description="barid against Postfix, on this machine")
-    parser.add_argument("--build", default=os.path.join(HERE, "../../build"))
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--dir", default="/var/tmp", help="where the stores are made: a disk, no tmpfs")
-    options = parser.parse_args()
-    options.build = os.path.abspath(options.build)
-    os.environ["BARID_BUILD"] = options.build
-    os.environ["BARID_E2E_NAME"] = "bench"
-    directory = tempfile.mkdtemp(prefix="barid-bench-", dir=options.dir)
-    os.chmod(directory, 0o755)
+def median(rounds, key):
+    return statistics.median(r[key] for r in rounds) if rounds else None
+
+
+# --- accept and local delivery ---
+
+def smtp_row(name, title, goal, octets, connections, options, ours, theirs):
+    @row(name)
+    def run(directory):
+        count = {"barid": ours, "Postfix": theirs}  # some seconds for each
+        kinds = [(servers.Barid, servers.Barid), (servers.RealPostfix, servers.RealPostfix)]
+        r = in_turn(kinds, directory, lambda server: servers.mailload(
+            server.smtp, count[server.name], octets, connections, options))
+        note = "; ".join(f"{who} p50/p99 {median(x, 'p50_ms'):.1f}/{median(x, 'p99_ms'):.1f} ms"
+                         for who, x in r.items())
+        return [Result(title, "messages/s", goal, median(r["barid"], "rate"),
+                       median(r.get("Postfix"), "rate"), "Postfix", note)]
+
+
+smtp_row("kept20", "4 KiB, 20 connections kept", ">= 8", 4096, 20, (), 20000, 4000)
+smtp_row("kept100", "4 KiB, 100 connections kept", ">= 10", 4096, 100, (), 20000, 4000)
+smtp_row("each", "4 KiB, 20 at once, a connection each", ">= 5", 4096, 20, ("-1",), 6000, 2000)
+smtp_row("one", "4 KiB, 1 connection, one at a time", ">= 2", 4096, 1, (), 2000, 500)
+smtp_row("big", "100 KiB, 20 connections kept", ">= 3", 102400, 20, (), 2000, 600)
+
+
+# --- accept and relay ---
+
+@row("relay")
+def relay(directory):
+    sink = (own_address(), 2525)
+    sink = (sink[0], free_port(sink[0]))
+    count = {"barid": 5000, "Postfix": 2000}
+
+    def measure(server):
+        n = count[server.name]
+        listening = subprocess.Popen(["/usr/sbin/smtp-sink", "-u", "nobody", "-M", str(n), "%s:%d" % sink, "1000"])
+        wait_until(lambda: not socket.socket().connect_ex(sink), 5)
+        began = time.monotonic()
+        servers.mailload(server.smtp, n, 4096, 20, rcpts=["user@far.example"])
+        listening.wait(120)
+        return {"rate": n / (time.monotonic() - began)}
+
+    r = in_turn([
+        (servers.Barid, lambda d: servers.Barid(d, config={"relay": {
+            "allow_from": "127.0.0.0/8", "smarthost": "smtp://%s:%d" % sink}})),
+        (servers.RealPostfix, lambda d: servers.RealPostfix(d, ["relayhost = [%s]:%d" % sink])),
+    ], directory, measure)
+    return [Result("4 KiB, 20 kept, relayed to smtp-sink", "messages/s", ">= 5", median(r["barid"], "rate"),
+                   median(r.get("Postfix"), "rate"), "Postfix", "until the last one arrived")]
+
+
+# --- POP3 ---
+
+def pop3_row(name, title, goal, mode, clients, mailbox, sessions, unit="sessions/s"):
+    @row(name)
+    def run(directory):
+        def make(kind, **options):
+            def filled(directory):
+                server = kind(directory, **options)
+                for user in range(clients):
+                    server.fill(f"user{user}", *mailbox)
+                servers.popload(server.pop3, mode, clients, clients)  # logins and indexes are warm
+                return server
+            return kind, filled
+        r = in_turn([make(servers.Barid, users=clients), make(servers.RealDovecot)], directory,
+                    lambda server: servers.popload(server.pop3, mode, clients, sessions))
+        for x in (one for rounds in r.values() for one in rounds):
+            x["octets/s"] = x["octets"] / x["seconds"] / 1e6
+        key = "octets/s" if unit == "MB/s" else "rate"
+        return [Result(title, unit, goal, median(r["barid"], key), median(r.get("Dovecot"), key), "Dovecot")]
+
+
+pop3_row("pop3", "POP3: login, STAT, QUIT, 20 at once", ">= 3", "stat", 20, (3, 1024), 4000)
+pop3_row("uidl", "POP3: login, UIDL of 10,000 messages", ">= 30", "uidl", 1, (10000, 512), 20)
+pop3_row("retr", "POP3: RETR of 100 KiB messages, 4 at once", ">= 1", "retr", 4, (50, 102400), 40, "MB/s")
+
+
+# --- much of it ---
+
+def ask(address):
+    """Milliseconds until a new connection is greeted."""
+    began = time.monotonic()
+    with socket.create_connection(address, 30) as s:
+        assert s.recv(100), "no greeting"
+    return (time.monotonic() - began) * 1000
+
+
+@row("idle")
+def idle(directory, each=10000):
+    resource.setrlimit(resource.RLIMIT_NOFILE, (65536, 65536))
+    limits = {"connections": 50000, "connections_per_address": "none", "connection_rate": "none"}
+    barid = servers.Barid(directory, users=1, config={"limits": limits})
+    held = []
     try:
-        run(options, directory)
+        before = barid.private_kib()
+        for address in (barid.smtp, barid.pop3):
+            for _ in range(each):
+                held.append(socket.create_connection(address, 30))
+                assert held[-1].recv(200), "no greeting"
+        answers = {name: statistics.median(ask(address) for _ in range(51))
+                   for name, address in (("SMTP", barid.smtp), ("POP3", barid.pop3))}
+        note = (f"{before / 1024:.1f} MiB at rest; a new one is greeted in "
+                + ", ".join(f"{ms:.2f} ms ({name})" for name, ms in answers.items()))
+        return [Result(f"{each} idle SMTP + {each} idle POP3 sessions", "MiB", "< 100",
+                       barid.private_kib() / 1024, note=note)]
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        for s in held:
+            s.close()
+        barid.stop()
+
+
+def defer(database, recipients, of_each=1000):
+    """Fills the queue's tables as a remote host that is down for long would: nothing is due within a day."""
+    db = sqlite3.connect(database, isolation_level=None)
+    db.execute("BEGIN")
+    now, content = int(time.time()), b"Subject: deferred\r\n\r\nlater\r\n"
+    first = (now * 1000) << 21
+    for m in range(recipients // of_each):
+        db.execute("INSERT INTO message (id, arrived, expires, sender, client, helo, login, size, header, flags,"
+                   " warned, spooled, content) VALUES (?, ?, ?, 'a@bench.example', '127.0.0.1', 'h', '', ?, 21, 0,"
+                   " 0, 0, ?)", (first + m, now, now + 5 * 86400, len(content), content))
+        db.executemany("INSERT INTO recipient (message, number, address, domain, state, attempts, next_attempt,"
+                       " status, remote, last_reply) VALUES (?, ?, ?, ?, 0, 3, ?, '', '', '421 4.3.2 later')",
+                       ((first + m, n, f"u{n}@d{m}.example", f"d{m}.example", now + 86400 + n)
+                        for n in range(of_each)))
+    db.execute("COMMIT")
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+
+
+@row("million")
+def million(directory, recipients=1000000):
+    barid = servers.Barid(directory)
+    suite = barid.suite
+    try:
+        def rate():
+            return statistics.median(servers.mailload(barid.smtp, 8000, 4096, 20)["rate"]
+                                     for _ in range(OPTIONS.rounds))
+        empty = rate()
+        suite.stop()
+        defer(suite.state_dir + "/queue/mail.db", recipients)
+        began = time.monotonic()
+        suite.start()
+        start_s = time.monotonic() - began
+        began = time.monotonic()
+        suite.cli("queue", "list", "--limit", "20")
+        list_ms = (time.monotonic() - began) * 1000
+        memory = barid.private_kib() / 1024
+        return [Result("accept rate with 1,000,000 deferred", "messages/s", ">= 0.9", rate(), empty, "(empty)",
+                       f"start {start_s:.2f} s (< 1), {memory:.1f} MiB (< 100), "
+                       f"queue list --limit 20: {list_ms:.0f} ms (< 100)")]
+    finally:
+        barid.stop()
+
+
+# --- the run ---
+
+def version(package):
+    done = subprocess.run(["dpkg-query", "-W", "-f=${Version}", package], capture_output=True, text=True)
+    return done.stdout or "not installed"
+
+
+def print_machine():
+    with open("/proc/cpuinfo") as f:
+        model = next((line.split(": ")[1].strip() for line in f if line.startswith("model name")), "?")
+    kind = subprocess.run(["stat", "-f", "-c", "%T", OPTIONS.dir], capture_output=True, text=True).stdout.strip()
+    print(f"{os.cpu_count()} x {model}, Linux {platform.release()}, {OPTIONS.dir} on {kind}; "
+          f"load average before: {os.getloadavg()[0]:.1f}")
+    print(f"Postfix {version('postfix')}, Dovecot {version('dovecot-core')}, SQLite {version('libsqlite3-0')}; "
+          f"medians of {OPTIONS.rounds} rounds in turn")
+
+
+def main():
+    unknown = [name for name in OPTIONS.rows if name not in ROWS]
+    if unknown:
+        sys.exit(f"bench: no row {', '.join(unknown)}; there are {', '.join(ROWS)}")
+    print_machine()
+    print(f"\n{'':<42}{'barid':>9}{'other':>9} {'':<8}{'ratio':>6} {'goal':>6}")
+    for name in OPTIONS.rows or ROWS:
+        directory = tempfile.mkdtemp(prefix="barid-bench-", dir=OPTIONS.dir)
+        os.chmod(directory, 0o755)
+        try:
+            for result in ROWS[name](directory):
+                print(result, flush=True)
+        finally:
+            shutil.rmtree(directory, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,108 @@
+"""What ./dev bench measures: barid, Postfix and Dovecot, each in a directory of its own, and the load tools."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import dovecot
+import postfix
+from harness import BUILD, PASSWORD, Suite
+
+DOMAIN = "bench.example"
+
+
+def tool(name, *args):
+    done = subprocess.run([f"{BUILD}/tests/load/{name}", *map(str, args)], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"bench: {name}: {done.stdout}{done.stderr}")
+    return {key: float(value) for key, value in re.findall(r"(\w+)=([\d.]+)", done.stdout)}
+
+
+def mailload(address, messages, octets, connections, options=(), rcpts=None):
+    rcpts = rcpts or [f"user{n}@{DOMAIN}" for n in range(10)]
+    return tool("mailload", "-c", connections, "-n", messages, "-s", octets, "-t", ",".join(rcpts), *options,
+                *address)
+
+
+def popload(address, mode, clients, sessions):
+    return tool("popload", "-c", clients, "-n", sessions, "-m", mode, "-d", DOMAIN, "-p", PASSWORD, *address)
+
+
+def private_kib(pids):
+    total = 0
+    for pid in pids:
+        with open(f"/proc/{pid}/smaps_rollup") as f:
+            total += sum(int(kib) for kib in re.findall(r"^Private_\w+: +(\d+) kB", f.read(), re.M))
+    return total
+
+
+class Barid:
+    name = "barid"
+
+    def __init__(self, directory, users=10, config=None):
+        settings = {"limits": {"connection_rate": "none"}}
+        for section, values in (config or {}).items():
+            settings.setdefault(section, {}).update(values)
+        self.suite = Suite(domain=DOMAIN, users=[f"user{n}" for n in range(users)],
+                           state_dir=os.path.join(directory, "barid"), config=settings)
+        self.suite.start()
+        self.smtp, self.pop3 = self.suite.smtp_address, self.suite.pop3_address
+
+    def fill(self, user, count, octets):
+        mailload(self.smtp, count, octets, 10, rcpts=[f"{user}@{DOMAIN}"])
+
+    def private_kib(self):
+        return private_kib(self.suite.pids())
+
+    def settle(self):
+        pass
+
+    def stop(self):
+        self.suite.stop()
+        self.suite.close()
+
+
+class RealPostfix:
+    name = "Postfix"
+    why_not = staticmethod(postfix.why_not)
+
+    def __init__(self, directory, settings=()):
+        boxes = ", ".join(f"user{n}@{DOMAIN}=user{n}/" for n in range(10))
+        self.server = postfix.Postfix(os.path.join(directory, "postfix"), domain=DOMAIN,
+                                      boxes="inline:{%s}" % boxes)
+        for setting in settings:
+            subprocess.run(["/usr/sbin/postconf", "-c", self.server.dir + "/etc", "-e", setting], check=True)
+        self.server.start()
+        self.smtp = (self.server.address, self.server.port)
+
+    def settle(self):
+        """Waits until all is delivered, and clears the Maildirs."""
+        while self.server.queued():
+            time.sleep(0.02)
+        shutil.rmtree(self.server.dir + "/mail", ignore_errors=True)
+        self.server.make_mail_directory()
+
+    def stop(self):
+        self.server.stop()
+
+
+class RealDovecot:
+    name = "Dovecot"
+    why_not = staticmethod(dovecot.why_not)
+
+    def __init__(self, directory):
+        self.server = dovecot.Dovecot(os.path.join(directory, "dovecot")).start()
+        self.pop3 = (self.server.address, self.server.port)
+
+    def fill(self, user, count, octets):
+        line = b"All work and no play makes a mail server a dull boy, says the load.\r\n"
+        self.server.fill(user, count, b"Subject: load\r\n\r\n" + line * (octets // len(line)))
+
+    def settle(self):
+        pass
+
+    def stop(self):
+        self.server.stop()
