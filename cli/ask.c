@@ -18,6 +18,7 @@ struct asking {
     uint64_t tag;
     uint64_t cursor;
     size_t rows_of_page;
+    uint64_t n_roots; /* rows of depth 0 so far */
     enum verdict verdict;
     bool is_answered, is_closed, is_damaged;
     bool is_unheard; /* closed before the daemon took us on: it did nothing */
@@ -32,6 +33,7 @@ static void on_row(void *owner, struct ipc *from, const union msg *m, int fd)
     if (row->tag != a->tag)
         return;
     a->rows_of_page++;
+    a->n_roots += row->depth == 0;
     ipc_extend(from, a->tag, ANSWER_MS);
     if (rows_add(a->rows, row->depth, row->group, row->fields) < 0)
         a->is_damaged = true;
@@ -106,7 +108,7 @@ static int ask_all(struct asking *a, const struct question *q, struct error *e)
             return -1;
         if (a->cursor != 0 && a->cursor == before && a->rows_of_page == 0)
             return error_set(e, "%s sends the same page for ever", role_name(q->process));
-    } while (a->cursor != 0);
+    } while (a->cursor != 0 && (q->limit == 0 || a->n_roots < q->limit));
     return 0;
 }
 

@@ -106,13 +106,12 @@ static int ask_with_secret(struct cli *cli, struct question *q, struct rows *row
     return rc;
 }
 
-/* The daemon may send a page more than was asked for. */
-static void apply_limit(const struct cli *cli, struct rows *rows)
+/* --limit N; 0: not given. */
+static uint64_t limit_of(const struct cli *cli)
 {
-    uint64_t limit;
+    uint64_t limit = 0;
     struct span wanted = cli_option(cli, "limit");
-    if (wanted.p != NULL && span_u64(wanted, &limit) == 0)
-        rows_cut(rows, limit);
+    return wanted.p != NULL && span_u64(wanted, &limit) == 0 ? limit : 0;
 }
 
 /* A command that is a question to a daemon. */
@@ -131,14 +130,16 @@ static int ask_and_print(struct cli *cli)
     struct question q = {.process = c->process,
                          .admin = c->admin != NULL ? c->admin : c->words,
                          .args = args,
-                         .n_args = all_arguments(cli, args, &octets)};
+                         .n_args = all_arguments(cli, args, &octets),
+                         .limit = limit_of(cli)};
     int status = EXIT_REFUSED;
     if (q.n_args == SIZE_MAX) {
         cli_fail(cli, "no memory");
     } else if (cli_load(cli, &e) < 0 || ask_with_secret(cli, &q, &rows, &e) < 0) {
         cli_fail(cli, "%s", e.text);
     } else {
-        apply_limit(cli, &rows);
+        if (q.limit > 0) /* the last page may hold more than was wanted */
+            rows_cut(&rows, q.limit);
         status = output_print(cli, &out,
                               cli->is_json ? output_json(&out, &rows, c->shape, c->groups)
                                            : output_table(&out, &rows, c->shape));

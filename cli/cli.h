@@ -89,6 +89,7 @@ struct question {
     size_t n_args;
     struct span secret;
     bool only_if_running; /* does not start authd */
+    uint64_t limit;       /* asks for no further page once so many rows of depth 0 came; 0: all */
 };
 int cli_ask(struct cli *cli, const struct question *q, struct rows *out, bool *is_absent,
             struct error *e);
