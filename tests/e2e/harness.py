@@ -70,6 +70,18 @@ def free_port(address):
         return s.getsockname()[1]
 
 
+def reachable_build(directory):
+    """The build, or a copy of its programs if other users cannot get there (a clone below /root)."""
+    path = os.path.realpath(BUILD)
+    while path != "/":
+        if not os.stat(path).st_mode & 0o001:
+            for part in ("bin", "libexec"):
+                shutil.copytree(os.path.join(BUILD, part), os.path.join(directory, "programs", part))
+            return os.path.join(directory, "programs")
+        path = os.path.dirname(path)
+    return BUILD
+
+
 class Pop3:
     """A logged-in POP3 session that gives octets as they came."""
 
@@ -131,6 +143,7 @@ class Suite:
         if as_user is not None:
             os.chown(self.dir, as_user, as_user)
         self.as_user = as_user
+        self.build = BUILD if as_user is None else reachable_build(self.dir)
         self.state_dir = state_dir or os.path.join(self.dir, "state")
         self.run_dir = os.path.join(self.dir, "run")
         for directory in (self.state_dir, self.run_dir):
@@ -177,7 +190,7 @@ class Suite:
             f.write("\n".join(lines) + "\n")
 
     def command(self, *args):
-        return [os.path.join(BUILD, "bin/barid"), *map(str, args), "--config", self.config_file]
+        return [os.path.join(self.build, "bin/barid"), *map(str, args), "--config", self.config_file]
 
     def identity(self):
         if self.as_user is None:
