@@ -6,7 +6,12 @@
 #include "authd/directory.h"
 #include "common/ipc.h"
 
+struct grant {
+    const struct user *user;
+    uint64_t device, session; /* as in BOX_GRANT */
+    struct span client;
+};
 /* The end for pop3d, or -1: mailbox is away (NULL) or out of descriptors; could not. */
-int grant_box(struct ipc *mailbox, const struct user *user, uint64_t session, struct span client);
+int grant_box(struct ipc *mailbox, const struct grant *g);
 
 #endif

@@ -131,7 +131,9 @@ static void succeed(struct login *l, struct user *user)
     }
     int fd = -1;
     if (l->service == SERVICE_POP3) {
-        fd = grant_box(proc_peer(a->proc, ROLE_MAILBOX), user, l->session, span_of(l->client_text));
+        struct grant grant = {
+            .user = user, .session = l->session, .client = span_of(l->client_text)};
+        fd = grant_box(proc_peer(a->proc, ROLE_MAILBOX), &grant);
         if (fd < 0) {
             refuse(l, busy, "mailbox does not answer");
             return;

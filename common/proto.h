@@ -183,8 +183,9 @@ enum login_reason {
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0) F(X, TEXT, address, ADDRESS_MAX)    \
     F(X, BYTES, ticket, 16)
 #define PROTO_FIELDS_seal_key(F, X) F(X, BYTES, key, 32)
+/* device: the credential of a device that sees the mailbox in its own way; 0: the user himself. */
 #define PROTO_FIELDS_box_grant(F, X)                                                               \
-    F(X, U64, box, 0) F(X, U64, session, 0) F(X, TEXT, address, ADDRESS_MAX)                       \
+    F(X, U64, box, 0) F(X, U64, session, 0) F(X, U64, device, 0) F(X, TEXT, address, ADDRESS_MAX)  \
     F(X, TEXT, client, IP_MAX)
 #define PROTO_FIELDS_box_forget(F, X) F(X, U64, tag, 0) F(X, U64, box, 0)
 #define PROTO_FIELDS_box_forget_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
