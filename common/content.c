@@ -2,11 +2,25 @@
 
 #include "common/proto.h"
 
+#include <sodium.h>
+
 #define LINE_LIMIT 1000 /* with CRLF: RFC 5321 4.5.3.1.6 */
+
+#define STATE_ALIGNMENT 64
+_Static_assert(sizeof(crypto_generichash_state) + STATE_ALIGNMENT <= CONTENT_HASHING,
+               "no room for libsodium's state");
+
+/* It wants to stand at a multiple of 64, which malloc does not promise. */
+static crypto_generichash_state *hashing(struct content_scan *s)
+{
+    uintptr_t past = (uintptr_t)s->hashing % STATE_ALIGNMENT;
+    return (crypto_generichash_state *)(void *)(s->hashing + STATE_ALIGNMENT - past);
+}
 
 void content_begin(struct content_scan *s)
 {
     *s = (struct content_scan){0};
+    crypto_generichash_init(hashing(s), NULL, 0, CONTENT_HASH);
 }
 
 static bool has_8bit(struct span s)
@@ -62,6 +76,7 @@ void content_add(struct content_scan *s, struct span chunk)
 {
     if (chunk.n == 0)
         return;
+    crypto_generichash_update(hashing(s), (const unsigned char *)chunk.p, chunk.n);
     if (has_8bit(chunk))
         s->flags |= CONTENT_8BIT;
     if (memchr(chunk.p, '\0', chunk.n) != NULL)
@@ -80,4 +95,12 @@ void content_end(struct content_scan *s)
         s->is_damaged = true;
     if (!s->in_body)
         s->header = s->octets;
+    crypto_generichash_final(hashing(s), s->hash, CONTENT_HASH);
+}
+
+bool content_is(struct span content, const unsigned char hash[CONTENT_HASH])
+{
+    unsigned char is[CONTENT_HASH];
+    crypto_generichash(is, sizeof is, (const unsigned char *)content.p, content.n, NULL, 0);
+    return memcmp(is, hash, sizeof is) == 0;
 }

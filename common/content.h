@@ -1,22 +1,33 @@
 /* Facts about content, found in one pass, chunk by chunk: what POP3 and the relay need so that
- * nobody looks at the octets twice. The queue computes them itself and does not believe smtpd. */
+ * nobody looks at the octets twice. The queue computes them itself and does not believe smtpd.
+ *
+ * The hash (BLAKE2b) is kept with the content and compared by whoever reads it: what the disk
+ * changed is not handed on. */
 #ifndef BARID_CONTENT_H
 #define BARID_CONTENT_H
 
 #include "common/str.h"
 
+#define CONTENT_HASHING 448
+#define CONTENT_HASH    16 /* octets: against accidents, and long enough to name content by it */
+
+/* Not to be copied while octets are added: its place in memory is part of it. */
 struct content_scan {
     uint64_t octets;
     uint64_t header; /* octets up to and with the first empty line; all, if there is none */
     uint8_t flags;   /* enum content_flag */
     bool is_damaged; /* a bare CR or LF or a NUL, or (after content_end) no CRLF at the end */
+    unsigned char hash[CONTENT_HASH]; /* after content_end */
     /* private */
     uint64_t line; /* octets of the line so far */
     bool after_cr, in_body;
+    unsigned char hashing[CONTENT_HASHING]; /* libsodium's state, somewhere in it: see content.c */
 };
 
 void content_begin(struct content_scan *s);
 void content_add(struct content_scan *s, struct span chunk);
 void content_end(struct content_scan *s);
+/* Is this, all of it, the content with that hash? */
+bool content_is(struct span content, const unsigned char hash[CONTENT_HASH]);
 
 #endif

@@ -1,19 +1,26 @@
 #include "common/maildb.h"
 
 /* Content stands last in its row, so that reading the rest does not touch it, and rows with content
- * are written once: what changes (counts, states) lives in small rows elsewhere.
+ * are written once: what changes (counts, states) lives in small rows elsewhere. Times are seconds
+ * since 1970.
  *
- * message    One for each accepted message that is still in a mailbox or on its way. Times are
- * seconds since 1970. spooled: content is NULL and in a file (maildb_spool_name). box        One
- * for each mailbox that ever got mail. next_seq only grows: a sequence number is never given twice.
- * forgotten: its user was removed; nothing may be added any more. entry      One for each message
- * in a mailbox. octets counts the Return-Path field in front. A message is in a mailbox at most
- * once. recipient  One for each address elsewhere. state: 0 waiting for next_attempt, 1 held, 2
- * failed for good and its sender not yet told, 3 delivered, 4 failed and its sender was told.
- * status is the enhanced code (RFC 3463) of a failure. The rows of a message go when none is
- * below 3.
+ * message: One for each accepted message that is still in a mailbox or on its way. spooled: content
+ * is NULL and in a file (maildb_spool_name). hash: of the content, wherever it is (content.h).
+ *
+ * box: One for each mailbox that ever got mail. next_seq only grows: a sequence number is never
+ * given twice. forgotten: its user was removed; nothing may be added any more.
+ *
+ * entry: One for each message in a mailbox. octets counts the Return-Path field in front. A message
+ * is in a mailbox at most once. uidl: what POP3 calls it, once in its box; NULL: its id as text.
+ *
+ * imported: What imports brought into a mailbox, by a key of its source: each comes once, however
+ * often an import runs.
+ *
+ * recipient: One for each address elsewhere. state: 0 waiting for next_attempt, 1 held, 2 failed
+ * for good and its sender not yet told, 3 delivered, 4 failed and its sender was told. status is
+ * the enhanced code (RFC 3463) of a failure. The rows of a message go when none is below 3.
  */
-static const char version_1[] = "CREATE TABLE message ("
+static const char version_2[] = "CREATE TABLE message ("
                                 " id INTEGER PRIMARY KEY CHECK (id > 0),"
                                 " arrived INTEGER NOT NULL CHECK (arrived >= 0),"
                                 " expires INTEGER NOT NULL CHECK (expires >= arrived),"
@@ -26,6 +33,7 @@ static const char version_1[] = "CREATE TABLE message ("
                                 " flags INTEGER NOT NULL CHECK (flags BETWEEN 0 AND 255),"
                                 " warned INTEGER NOT NULL CHECK (warned IN (0, 1)),"
                                 " spooled INTEGER NOT NULL CHECK (spooled IN (0, 1)),"
+                                " hash BLOB NOT NULL CHECK (length(hash) = 16),"
                                 " content BLOB CHECK (CASE spooled WHEN 1 THEN content IS NULL"
                                 "  ELSE content IS NOT NULL AND length(content) = size END)"
                                 ") STRICT;"
@@ -44,8 +52,17 @@ static const char version_1[] = "CREATE TABLE message ("
                                 " seq INTEGER NOT NULL CHECK (seq > 0),"
                                 " message INTEGER NOT NULL REFERENCES message (id),"
                                 " octets INTEGER NOT NULL CHECK (octets > 0),"
+                                " uidl TEXT CHECK (length(uidl) BETWEEN 1 AND 70),"
                                 " PRIMARY KEY (box, seq),"
                                 " UNIQUE (message, box)"
+                                ") STRICT, WITHOUT ROWID;"
+                                "CREATE UNIQUE INDEX entry_uidl ON entry (box, uidl)"
+                                " WHERE uidl IS NOT NULL;"
+
+                                "CREATE TABLE imported ("
+                                " box INTEGER NOT NULL REFERENCES box (id),"
+                                " source BLOB NOT NULL CHECK (length(source) = 16),"
+                                " PRIMARY KEY (box, source)"
                                 ") STRICT, WITHOUT ROWID;"
 
                                 "CREATE TABLE recipient ("
@@ -64,4 +81,4 @@ static const char version_1[] = "CREATE TABLE message ("
                                 "CREATE INDEX recipient_due ON recipient (state, next_attempt);"
                                 "CREATE INDEX recipient_domain ON recipient (domain);";
 
-const char *const maildb_migrations[MAILDB_VERSION] = {version_1};
+const char *const maildb_migrations[MAILDB_VERSION] = {NULL, version_2};

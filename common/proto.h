@@ -13,6 +13,7 @@
 #ifndef BARID_PROTO_H
 #define BARID_PROTO_H
 
+#include "common/content.h"
 #include "common/str.h"
 
 enum role {
@@ -208,7 +209,7 @@ enum login_reason {
     F(X, U64, size, 0)
 #define PROTO_FIELDS_queue_room_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0)
 /* rcpts: records {u32 number, bytes address}. flags: enum content_flag. domain: of the recipients.
- * content: all of it, or empty and the descriptor holds it. At most RELAY_RCPTS_MAX recipients. */
+ * content: all of it, or empty and the descriptor holds it; hash: what it must have. At most RELAY_RCPTS_MAX recipients. */
 #define RELAY_RCPTS_MAX 40
 /* The relay answers a job within this time, whatever the other servers do: half an hour, and longer
  * for what takes longer at 1000 octets/s. The queue waits a minute more, so that a job is never with
@@ -220,6 +221,7 @@ static inline int64_t relay_job_ms(uint64_t size)
 #define PROTO_FIELDS_relay_job(F, X)                                                               \
     F(X, U64, tag, 0) F(X, U64, id, 0) F(X, TEXT, sender, ADDRESS_MAX)                             \
     F(X, TEXT, domain, DOMAIN_MAX) F(X, U8, flags, 0) F(X, U64, size, 0)                           \
+    F(X, BYTES, hash, CONTENT_HASH)                                                                \
     F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX)
 /* results: records {u32 number, u8 verdict, bytes reply (text, REPLY_MAX)}; a recipient without one
  * counts as TRY_LATER. remote: "mx.example.org[192.0.2.1]:25" or empty. */

@@ -199,7 +199,15 @@ static int set_header(sqlite3 *db, const struct sql_spec *spec, int version)
 
 static int migrate(sqlite3 *db, const struct sql_spec *spec, int version, struct error *e)
 {
+    bool is_new = version == 0;
     for (; version < spec->version; version++) {
+        if (spec->migrations[version] == NULL && is_new)
+            continue;
+        if (spec->migrations[version] == NULL)
+            return error_set(e,
+                             "%s was made by another barid (version %d, this one knows %d): export "
+                             "its mail with that one, or move it away",
+                             spec->path, version, spec->version);
         if (sql_exec(db, "BEGIN IMMEDIATE") == 0 && sql_exec(db, spec->migrations[version]) == 0 &&
             set_header(db, spec, version + 1) == 0 && sql_exec(db, "COMMIT") == 0)
             continue;
@@ -262,6 +270,9 @@ static void checkpoint(sqlite3 *db)
 static int open_owner(sqlite3 *db, const struct sql_spec *spec, bool is_unclean, struct error *e)
 {
     int version;
+    /* Counts for a database that has no tables yet: free pages can be given back in steps. */
+    if (sql_exec(db, "PRAGMA auto_vacuum=INCREMENTAL;") < 0)
+        return failed(spec, db, e);
     if (identify(db, spec, &version, e) < 0 || begin_wal(db, spec, e) < 0 ||
         (is_unclean && quick_check(db, spec, e) < 0) || migrate(db, spec, version, e) < 0)
         return -1;

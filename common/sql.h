@@ -33,7 +33,8 @@ struct sql_spec {
     const char *path;
     int application_id; /* tells users.db from mail.db, and both from other people's files */
     /* migrations[i] takes a database of version i to i+1, in one transaction each; the number of
-     * them is our version. A database of a newer version is refused. */
+     * them is our version. A new database begins with the first that is there; one that would need
+     * a NULL one, or is of a newer version, is refused. */
     const char *const *migrations;
     int version;
     bool is_readonly; /* no migration; a database that is not of our version yet is "could not" */

@@ -3,6 +3,7 @@ noinst_LIBRARIES += mailbox/libmailbox.a
 mailbox_libmailbox_a_SOURCES = mailbox/serve.c mailbox/serve.h
 mailbox_libmailbox_a_SOURCES += mailbox/spool.c mailbox/spool.h
 mailbox_libmailbox_a_SOURCES += mailbox/store.c mailbox/store.h
+mailbox_libmailbox_a_SOURCES += mailbox/verify.c mailbox/verify.h
 pkglibexec_PROGRAMS += libexec/barid/mailbox
 libexec_barid_mailbox_SOURCES = mailbox/main.c
 libexec_barid_mailbox_LDADD = mailbox/libmailbox.a common/libsql.a $(LIBS_COMMON) $(SQLITE_LIBS)

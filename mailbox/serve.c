@@ -5,6 +5,7 @@
 #include "common/pack.h"
 #include "common/verdict.h"
 #include "mailbox/spool.h"
+#include "mailbox/verify.h"
 
 #define ENTRY_OCTETS 24
 #define PAGE         (LIST_MAX / ENTRY_OCTETS)
@@ -20,6 +21,15 @@ struct update {
     bool is_running; /* it is open */
 };
 
+/* A large message on its way out. */
+struct reading {
+    struct verify *verify; /* NULL: none */
+    int fd;
+    uint64_t tag;
+    struct store_message m;
+    char sender[ADDRESS_MAX + 1];
+};
+
 /* One granted channel. */
 struct access {
     struct access *next;
@@ -32,6 +42,7 @@ struct access {
     bool holds_lock;
     struct timer wait;
     struct update update;
+    struct reading reading;
 };
 
 struct serve {
@@ -60,10 +71,13 @@ static void unlink_access(struct access *a)
     *at = a->next;
 }
 
+static void reading_end(struct reading *r);
+
 static void access_free(struct access *a)
 {
     unlink_access(a);
     timer_stop(&a->wait);
+    reading_end(&a->reading);
     ipc_close(a->ch);
     free(a->update.list);
     free(a);
@@ -176,22 +190,61 @@ static struct span make_prefix(char out[PREFIX_MAX], struct span sender)
     return (struct span){out, add(out, n, SPAN(MAILDB_PREFIX_END))};
 }
 
-static void send_content(struct ipc *to, uint64_t tag, const struct store_message *m)
+static void send_content(struct ipc *to, uint64_t tag, const struct store_message *m, int fd)
 {
     char prefix[PREFIX_MAX];
-    struct msg_box_read_re re = {.tag = tag, .verdict = VERDICT_TRY_LATER};
-    int fd = m->is_spooled ? spool_open(m->id, m->octets) : -1;
-    if (fd >= 0 || !m->is_spooled) {
-        re.verdict = VERDICT_OK;
-        re.octets = m->octets;
-        re.header = m->header;
-        re.flags = m->flags;
-        re.prefix = make_prefix(prefix, m->sender);
-        re.content = m->content;
-    }
+    struct msg_box_read_re re = {.tag = tag,
+                                 .verdict = VERDICT_OK,
+                                 .octets = m->octets,
+                                 .header = m->header,
+                                 .flags = m->flags,
+                                 .prefix = make_prefix(prefix, m->sender),
+                                 .content = m->content};
     ipc_send_box_read_re(to, &re, fd);
-    if (fd >= 0)
-        close(fd);
+}
+
+static void send_failure(struct ipc *to, uint64_t tag, enum verdict v)
+{
+    struct msg_box_read_re re = {.tag = tag, .verdict = (uint8_t)v};
+    ipc_send_box_read_re(to, &re, -1);
+}
+
+static void reading_end(struct reading *r)
+{
+    verify_cancel(r->verify);
+    if (r->fd >= 0)
+        close(r->fd);
+    *r = (struct reading){.fd = -1};
+}
+
+static void was_verified(void *arg, bool is_right)
+{
+    struct access *a = arg;
+    struct reading *r = &a->reading;
+    r->verify = NULL;
+    if (is_right) {
+        r->m.sender = span_of(r->sender);
+        send_content(a->ch, r->tag, &r->m, r->fd);
+    } else {
+        LOG(r->m.id, "damaged", LZ("content", "is not what was accepted"),
+            LN("box", (int64_t)a->box));
+        send_failure(a->ch, r->tag, VERDICT_TRY_LATER);
+    }
+    reading_end(r);
+    keep_pace(a->ch);
+}
+
+/* A file is compared with its hash first; until then nothing else on this channel is answered. */
+static int begin_reading(struct access *a, uint64_t tag, const struct store_message *m)
+{
+    struct reading *r = &a->reading;
+    *r = (struct reading){.fd = spool_open(m->id, m->octets), .tag = tag, .m = *m};
+    if (r->fd < 0 || span_copy(r->sender, sizeof r->sender, m->sender) < 0)
+        return -1;
+    struct verify_file f = {.fd = r->fd, .octets = m->octets};
+    memcpy(f.hash, m->hash, sizeof f.hash);
+    r->verify = verify_begin(a->serve->loop, &f, was_verified, a);
+    return r->verify != NULL ? 0 : -1;
 }
 
 static void on_read(void *owner, struct ipc *from, const union msg *m, int fd)
@@ -206,15 +259,20 @@ static void on_read(void *owner, struct ipc *from, const union msg *m, int fd)
         return;
     }
     enum store_found rc = store_read(st, a->box, sequence, &found);
-    if (rc == STORE_FOUND) {
-        send_content(from, tag, &found);
-        store_done(st);
-    } else {
-        enum verdict v = rc == STORE_ABSENT ? VERDICT_NEVER : VERDICT_TRY_LATER;
-        struct msg_box_read_re re = {.tag = tag, .verdict = (uint8_t)v};
-        ipc_send_box_read_re(from, &re, -1);
+    if (rc != STORE_FOUND) {
+        send_failure(from, tag, rc == STORE_ABSENT ? VERDICT_NEVER : VERDICT_TRY_LATER);
+    } else if (!found.is_spooled) {
+        send_content(from, tag, &found, -1);
+    } else if (begin_reading(a, tag, &found) < 0) {
+        reading_end(&a->reading);
+        send_failure(from, tag, VERDICT_TRY_LATER);
     }
-    keep_pace(from);
+    if (rc == STORE_FOUND)
+        store_done(st);
+    if (a->reading.verify != NULL)
+        ipc_pause(from, true);
+    else
+        keep_pace(from);
 }
 
 /* --- remove --- */
@@ -325,8 +383,8 @@ static void on_close(void *owner, struct ipc *ch)
 
 static void on_drain(void *owner, struct ipc *ch)
 {
-    (void)owner;
-    ipc_pause(ch, false);
+    struct access *a = owner;
+    ipc_pause(ch, a->reading.verify != NULL);
 }
 
 static const struct ipc_handler handlers[] = {
@@ -345,7 +403,7 @@ void serve_grant(struct serve *v, const struct msg_box_grant *m, int fd)
         close(fd);
         return;
     }
-    *a = (struct access){.serve = v, .box = m->box, .session = m->session};
+    *a = (struct access){.serve = v, .box = m->box, .session = m->session, .reading = {.fd = -1}};
     timer_init(&a->wait, v->loop, waited_long_enough, a);
     a->ch = ipc_open(v->loop, fd, ROLE_MAILBOX, ROLE_POP3D, &ops, a);
     if (a->ch == NULL) {

@@ -14,8 +14,8 @@ static const char *const statements[STATEMENTS] = {
     [LIMIT] = "SELECT next_seq, forgotten FROM box WHERE id = ?1",
     [LIST] = "SELECT seq, message, octets FROM entry WHERE box = ?1 AND seq > ?2 AND seq < ?3"
              " ORDER BY seq LIMIT ?4",
-    [READ] = "SELECT m.id, m.sender, m.size, m.header, m.flags, m.spooled, m.content, e.octets"
-             " FROM entry AS e JOIN message AS m ON m.id = e.message"
+    [READ] = "SELECT m.id, m.sender, m.size, m.header, m.flags, m.spooled, m.content, e.octets,"
+             " m.hash FROM entry AS e JOIN message AS m ON m.id = e.message"
              " WHERE e.box = ?1 AND e.seq = ?2",
 };
 
@@ -145,8 +145,10 @@ static bool is_sound(const struct store_message *m, uint64_t octets_listed)
     for (size_t i = 0; i < m->sender.n; i++)
         if ((unsigned char)m->sender.p[i] < ' ')
             return false;
-    return m->is_spooled ? m->content.n == 0
-                         : m->content.n == m->octets && m->content.n <= CHUNK_MAX;
+    if (m->is_spooled)
+        return m->content.n == 0;
+    return m->content.n == m->octets && m->content.n <= CHUNK_MAX &&
+           content_is(m->content, m->hash);
 }
 
 enum store_found store_read(struct store *st, uint64_t box, uint64_t sequence,
@@ -174,7 +176,10 @@ enum store_found store_read(struct store *st, uint64_t box, uint64_t sequence,
         .is_spooled = sql_column_u64(s, 5) != 0,
         .content = sql_column(s, 6),
     };
-    if (flags <= UINT8_MAX && is_sound(out, sql_column_u64(s, 7)))
+    struct span hash = sql_column(s, 8);
+    if (hash.n == sizeof out->hash)
+        memcpy(out->hash, hash.p, hash.n);
+    if (flags <= UINT8_MAX && hash.n == sizeof out->hash && is_sound(out, sql_column_u64(s, 7)))
         return STORE_FOUND;
     LOG(out->id, "damaged", LZ("row", "message"), LN("box", (int64_t)box),
         LN("sequence", (int64_t)sequence));

@@ -6,6 +6,7 @@
 #ifndef BARID_MAILBOX_STORE_H
 #define BARID_MAILBOX_STORE_H
 
+#include "common/content.h"
 #include "common/str.h"
 
 struct store;
@@ -21,8 +22,9 @@ struct store_message {
     uint64_t octets; /* of the content */
     uint64_t header; /* of that, the header section */
     uint8_t flags;   /* enum content_flag */
-    bool is_spooled; /* then content is empty and in a file */
+    bool is_spooled; /* then content is empty and in a file, and to be compared with hash */
     struct span content;
+    unsigned char hash[CONTENT_HASH];
 };
 
 /* `path` must outlive it. NULL without memory. */

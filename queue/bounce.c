@@ -234,6 +234,7 @@ static enum intake_reason deliver_report(struct bounce *b, struct span content)
                              .size = scan.octets,
                              .header = scan.header,
                              .flags = scan.flags};
+    memcpy(report.hash, scan.hash, sizeof report.hash);
     struct delivery d = {
         .message = &report, .content = content, .targets = &b->targets, .passes_quota = true};
     return deliver(q->store, &d);

@@ -336,6 +336,7 @@ struct start {
     struct msg_relay_job m;
     char rcpts[LIST_MAX];
     char domain[DOMAIN_MAX + 1];
+    unsigned char hash[CONTENT_HASH];
     int fd;
 };
 
@@ -388,6 +389,8 @@ static enum found read_message(struct queue *q, uint64_t id, struct start *s)
     s->m.domain = span_of(s->domain);
     s->m.flags = m.flags;
     s->m.size = m.size;
+    memcpy(s->hash, m.hash, sizeof s->hash);
+    s->m.hash = (struct span){(const char *)s->hash, sizeof s->hash};
     if (!m.is_spooled) {
         f = store_message_content(q->store, &m, &s->m.content);
         return f == FOUND_YES && s->m.content.n > CHUNK_MAX ? FOUND_DAMAGED : f;

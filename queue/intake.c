@@ -269,6 +269,7 @@ static void store_it(struct intake *in, struct span whole)
     m->header = in->scan.header;
     m->flags = in->scan.flags;
     m->is_spooled = in->has_file;
+    memcpy(m->hash, in->scan.hash, sizeof m->hash);
     if (batch_join(&q->batch) < 0) {
         refuse(in, store_fault(q->store) == STORE_FAULT_FULL ? INTAKE_DISK : INTAKE_FAULT);
         return;

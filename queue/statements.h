@@ -17,11 +17,11 @@
     S(KEEP, "RELEASE request")                                                                     \
     S(UNDO, "ROLLBACK TO request")                                                                 \
     S(MESSAGE_ADD, "INSERT INTO message (id, arrived, expires, sender, client, helo, login, size," \
-                   " header, flags, warned, spooled, content)"                                     \
-                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)")             \
+                   " header, flags, warned, spooled, hash, content)"                               \
+                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)")        \
     S(MESSAGE_GET,                                                                                 \
       "SELECT id, arrived, expires, sender, client, helo, login, size, header, flags,"             \
-      " warned, spooled FROM message WHERE id = ?1")                                               \
+      " warned, spooled, hash FROM message WHERE id = ?1")                                         \
     S(MESSAGE_CONTENT, "SELECT content FROM message WHERE id = ?1")                                \
     S(MESSAGE_IS_SPOOLED, "SELECT 1 FROM message WHERE id = ?1 AND spooled = 1")                   \
     S(SPOOLED_NEXT, "SELECT id FROM message INDEXED BY message_spooled"                            \

@@ -8,6 +8,7 @@
 #ifndef BARID_QUEUE_STORE_H
 #define BARID_QUEUE_STORE_H
 
+#include "common/content.h"
 #include "common/error.h"
 #include "common/proto.h"
 #include "common/str.h"
@@ -63,13 +64,15 @@ struct message {
     uint8_t flags;         /* enum content_flag */
     bool is_warned;        /* its sender was told that it is late */
     bool is_spooled;       /* content is in the spool file */
+    unsigned char hash[CONTENT_HASH];
 };
 
 /* `content` is used unless m->is_spooled. */
 int store_message_add(struct store *s, const struct message *m, struct span content);
 /* Spans in *m hold until store_message_end, which must follow, or the next call of this. */
 enum found store_message_get(struct store *s, uint64_t id, struct message *m);
-/* Content that is in the row of the message just got; holds as long as *m. */
+/* Content that is in the row of the message just got, compared with its hash; holds as long as *m.
+ */
 enum found store_message_content(struct store *s, const struct message *m, struct span *content);
 void store_message_end(struct store *s);
 /* Is there such a message whose content is in a file? */

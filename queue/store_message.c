@@ -26,10 +26,11 @@ int store_message_add(struct store *s, const struct message *m, struct span cont
     sql_bind_u64(st, 10, m->flags);
     sql_bind_u64(st, 11, m->is_warned);
     sql_bind_u64(st, 12, m->is_spooled);
+    sql_bind_blob(st, 13, (struct span){(const char *)m->hash, sizeof m->hash});
     if (m->is_spooled)
-        sql_bind_null(st, 13);
+        sql_bind_null(st, 14);
     else
-        sql_bind_blob(st, 13, content);
+        sql_bind_blob(st, 14, content);
     return statement_run(s, S_MESSAGE_ADD);
 }
 
@@ -63,6 +64,10 @@ enum found store_message_get(struct store *s, uint64_t id, struct message *m)
         .is_warned = sql_column_u64(st, 10) != 0,
         .is_spooled = sql_column_u64(st, 11) != 0,
     };
+    struct span hash = sql_column(st, 12);
+    if (hash.n != sizeof m->hash)
+        return FOUND_DAMAGED;
+    memcpy(m->hash, hash.p, hash.n);
     return message_is_sane(m) ? FOUND_YES : FOUND_DAMAGED;
 }
 
@@ -75,7 +80,7 @@ enum found store_message_content(struct store *s, const struct message *m, struc
     if (rc <= 0)
         return rc < 0 ? FOUND_FAULT : FOUND_NONE;
     *content = sql_column(st, 0);
-    return content->n == m->size ? FOUND_YES : FOUND_DAMAGED;
+    return content->n == m->size && content_is(*content, m->hash) ? FOUND_YES : FOUND_DAMAGED;
 }
 
 void store_message_end(struct store *s)

@@ -240,7 +240,7 @@ static void send_content(struct client *c)
 static void begin_content(struct client *c)
 {
     c->state = CONTENT;
-    source_begin(&c->source, c->mail->content, c->mail->fd, c->mail->size);
+    source_begin(&c->source, c->mail->content, c->mail->fd, c->mail->size, c->mail->hash);
     if (conn_input(c->conn).n > 0)
         out_of_step(c);
     else

@@ -44,6 +44,7 @@ struct client_mail {
     uint64_t size;       /* octets of content */
     struct span content; /* all of it; or empty, and fd holds it from its start */
     int fd;
+    unsigned char hash[CONTENT_HASH]; /* of the content */
 };
 
 struct client_end {

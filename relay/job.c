@@ -318,8 +318,11 @@ static bool take_parts(struct job *j, const struct msg_relay_job *m)
     j->results = packer_on(at, j->mail.n_rcpts * RESULT_OCTETS);
     for (size_t i = 0; i < m->domain.n && i < DOMAIN_MAX; i++)
         j->domain[i] = ascii_lower(m->domain.p[i]);
+    bool has_hash = m->hash.n == sizeof j->mail.hash;
+    if (has_hash)
+        memcpy(j->mail.hash, m->hash.p, m->hash.n);
     bool has_content = m->content.n > 0 ? m->content.n == m->size : j->fd >= 0;
-    return is_whole && is_sender(m->sender) && has_content;
+    return is_whole && is_sender(m->sender) && has_content && has_hash;
 }
 
 static void refuse(struct ipc *from, uint64_t tag, uint64_t id, const char *why)

@@ -4,9 +4,11 @@
 
 #include <errno.h>
 
-void source_begin(struct source *s, struct span content, int fd, uint64_t size)
+void source_begin(struct source *s, struct span content, int fd, uint64_t size,
+                  const unsigned char *hash)
 {
-    *s = (struct source){.content = content, .fd = fd, .size = content.n > 0 ? content.n : size};
+    *s = (struct source){
+        .content = content, .fd = fd, .size = content.n > 0 ? content.n : size, .hash = hash};
     content_begin(&s->scan);
 }
 
@@ -59,5 +61,6 @@ enum source_result source_write(struct source *s, struct conn *c)
             return SOURCE_MORE;
     }
     content_end(&s->scan);
-    return s->scan.is_damaged ? SOURCE_DAMAGED : SOURCE_DONE;
+    bool is_other = memcmp(s->scan.hash, s->hash, CONTENT_HASH) != 0;
+    return s->scan.is_damaged || is_other ? SOURCE_DAMAGED : SOURCE_DONE;
 }

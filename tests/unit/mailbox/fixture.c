@@ -42,7 +42,7 @@ void fixture_add(sqlite3 *db, uint64_t box, uint64_t sequence, uint64_t id, stru
     content_end(&scan);
     sqlite3_stmt *s = sql_prepare(db,
                                   "INSERT INTO message VALUES (?1, 1, 2, 'a@b.example', '', '', '',"
-                                  " ?2, ?3, ?4, 0, 0, ?5)",
+                                  " ?2, ?3, ?4, 0, 0, ?6, ?5)",
                                   &e);
     cr_assert(s != NULL, "%s", e.text);
     sql_bind_u64(s, 1, id);
@@ -50,9 +50,10 @@ void fixture_add(sqlite3 *db, uint64_t box, uint64_t sequence, uint64_t id, stru
     sql_bind_u64(s, 3, scan.header);
     sql_bind_u64(s, 4, scan.flags);
     sql_bind_blob(s, 5, content);
+    sql_bind_blob(s, 6, (struct span){(const char *)scan.hash, sizeof scan.hash});
     cr_assert_eq(sql_run(s), 0);
     sqlite3_finalize(s);
-    s = sql_prepare(db, "INSERT INTO entry VALUES (?1, ?2, ?3, ?4)", &e);
+    s = sql_prepare(db, "INSERT INTO entry VALUES (?1, ?2, ?3, ?4, NULL)", &e);
     cr_assert(s != NULL, "%s", e.text);
     sql_bind_u64(s, 1, box);
     sql_bind_u64(s, 2, sequence);

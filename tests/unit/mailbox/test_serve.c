@@ -187,7 +187,7 @@ static void read_message(struct client *c, uint64_t sequence)
     struct msg_box_read m = {.sequence = sequence};
     c->is_answered = false;
     ipc_ask_box_read(c->ch, &m, -1, 1000, on_read_answer, c);
-    turns(c->st, 4);
+    turns(c->st, 12);
 }
 
 /* Parts of `per_part` sequences each, from `from` up to `to`. */
@@ -426,9 +426,10 @@ Test(serve, misbehaves_while_removing)
 static void add_spooled(struct stage *st, uint64_t octets_in_file)
 {
     char name[MAILDB_SPOOL_NAME], piece[1000];
+    /* The hash is that of 200000 times 'x'. */
     fixture_run(st->db, "INSERT INTO message VALUES (104, 1, 2, 'a@b.example', '', '', '',"
-                        " 200000, 8, 0, 0, 1, NULL);"
-                        "INSERT INTO entry VALUES (17, 4, 104, 200028)");
+                        " 200000, 8, 0, 0, 1, x'770e023f83780f8ed806722511dd2177', NULL);"
+                        "INSERT INTO entry VALUES (17, 4, 104, 200028, NULL)");
     maildb_spool_name(name, 104);
     int fd = open(name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     memset(piece, 'x', sizeof piece);
@@ -486,16 +487,27 @@ Test(serve, answers_that_are_not_taken)
     end(st);
 }
 
+/* A file of the right size, in which the disk turned one bit. */
+static void one_octet_elsewhere(const char *name)
+{
+    cr_assert_eq(rename("elsewhere", name), 0);
+    int fd = open(name, O_WRONLY | O_CLOEXEC);
+    cr_assert_eq(pwrite(fd, "y", 1, 123456), 1);
+    close(fd);
+}
+
 Test(serve, damaged_files_are_could_not)
 {
     char name[MAILDB_SPOOL_NAME];
     maildb_spool_name(name, 104);
-    for (int damage = 0; damage < 4; damage++) {
+    for (int damage = 0; damage < 5; damage++) {
         struct stage *st = begin(true);
         struct client c;
         add_spooled(st, damage == 0 ? 199000 : 200000);
         if (damage >= 1)
             cr_assert_eq(rename(name, "elsewhere"), 0);
+        if (damage == 4)
+            one_octet_elsewhere(name);
         if (damage == 2)
             cr_assert_eq(symlink("../elsewhere", name), 0);
         if (damage == 3)

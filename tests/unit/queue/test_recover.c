@@ -50,6 +50,7 @@ Test(recover, damaged_rows_are_set_aside_and_nothing_else_suffers)
         "PRAGMA ignore_check_constraints = ON; UPDATE message SET size = 7",
         "PRAGMA ignore_check_constraints = ON; UPDATE message SET content = NULL, spooled = 1",
         "PRAGMA ignore_check_constraints = ON; UPDATE message SET header = 1000",
+        "UPDATE message SET content = CAST(replace(content, 'e', 'x') AS BLOB)",
     };
     for (size_t i = 0; i < sizeof damage / sizeof damage[0]; i++) {
         memset(&w, 0, sizeof w);

@@ -21,6 +21,7 @@ struct row {
     const char *content; /* NULL: no mail is sent */
     uint8_t flags;
     const char *expected; /* events in order: "ready", "0:ok 250 …" */
+    bool is_other;        /* the hash is that of other content */
 };
 
 #define HELLO                                                                                      \
@@ -219,6 +220,12 @@ static const struct row rows[] = {
      "a\r\nb",
      0,
      "ready|ended later 451 4.3.0 the stored message is damaged; not sent to HERE"},
+    {"content that is not what was accepted is never ended",
+     {PIPED, {ENVELOPE, "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n"}},
+     "a\r\nb\r\n",
+     0,
+     "ready|ended later 451 4.3.0 the stored message is damaged; not sent to HERE",
+     true},
     /* endings */
     {"greeting 554", {{"", "554 no\r\n"}}, NULL, 0, "ended never 554 no (in reply to connect)"},
     {"greeting 421", {{"", "421 no\r\n"}}, NULL, 0, "ended later 421 no (in reply to connect)"},
@@ -475,6 +482,15 @@ static void forget_freed(void)
 
 TestSuite(client, .init = forget_freed);
 
+static void set_hash(struct client_mail *m, struct span content)
+{
+    struct content_scan scan;
+    content_begin(&scan);
+    content_add(&scan, content);
+    content_end(&scan);
+    memcpy(m->hash, scan.hash, sizeof m->hash);
+}
+
 static void check(const struct row *row, size_t step, const struct client_times *times)
 {
     static const struct span rcpts[] = {{"a@y", 3}, {"b@y", 3}};
@@ -487,6 +503,8 @@ static void check(const struct row *row, size_t step, const struct client_times 
                                    .content = span_of(row->content),
                                    .fd = -1};
     s->mail.size = s->mail.content.n;
+    set_hash(&s->mail, s->mail.content);
+    s->mail.hash[0] ^= row->is_other;
     listen_somewhere(s);
     const char *got = play(s, times);
     cr_expect_str_eq(got, row->expected, "%s by %zu: %s", row->name, step, got);
@@ -572,15 +590,20 @@ Test(client, large_content_from_a_descriptor)
     int fd = mkstemp(path);
     unlink(path);
     size_t size = 0, stuffed = 0;
+    struct content_scan scan;
+    content_begin(&scan);
     for (int i = 0; size < 250000; i++) {
         const char *line = i % 3 == 0 ? ".dotted\r\n" : "line of text\r\n";
         cr_assert_eq(write(fd, line, strlen(line)), (ssize_t)strlen(line));
+        content_add(&scan, span_of(line));
         size += strlen(line);
         stuffed += strlen(line) + (i % 3 == 0 ? 1U : 0U);
     }
     s->mail = (struct client_mail){
         .sender = SPAN(""), .rcpts = rcpts, .n_rcpts = 2, .size = size, .fd = fd};
     s->mail.sender = SPAN("s@x");
+    content_end(&scan);
+    memcpy(s->mail.hash, scan.hash, sizeof s->mail.hash);
     listen_somewhere(s);
     struct netaddr to = {.octets = {127, 0, 0, 1}, .n = 4, .port = s->port};
     struct client_params params = {s->loop, &to, SPAN("mx"), SPAN("us"), &client_times_default};

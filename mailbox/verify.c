@@ -1,0 +1,75 @@
+#include "mailbox/verify.h"
+
+#include "common/proto.h"
+
+#include <errno.h>
+
+#define PIECES 8 /* of CHUNK_MAX in one turn: half a millisecond */
+
+struct verify {
+    struct verify_file file;
+    struct content_scan scan;
+    struct timer turn;
+    verify_fn *done;
+    void *arg;
+};
+
+static void finish(struct verify *v, bool is_right)
+{
+    verify_fn *done = v->done;
+    void *arg = v->arg;
+    verify_cancel(v);
+    done(arg, is_right);
+}
+
+/* false: it cannot be read to its end. */
+static bool read_piece(struct verify *v)
+{
+    static char room[CHUNK_MAX];
+    ssize_t n;
+    do
+        n = pread(v->file.fd, room, sizeof room, (off_t)v->scan.octets);
+    while (n < 0 && errno == EINTR);
+    if (n > 0)
+        content_add(&v->scan, (struct span){room, (size_t)n});
+    return n > 0;
+}
+
+static void go_on(void *arg)
+{
+    struct verify *v = arg;
+    for (int i = 0; i < PIECES && v->scan.octets < v->file.octets; i++)
+        if (!read_piece(v)) {
+            finish(v, false);
+            return;
+        }
+    if (v->scan.octets < v->file.octets) {
+        timer_set(&v->turn, 0);
+        return;
+    }
+    content_end(&v->scan);
+    finish(v, memcmp(v->scan.hash, v->file.hash, CONTENT_HASH) == 0);
+}
+
+struct verify *verify_begin(struct loop *loop, const struct verify_file *f, verify_fn *done,
+                            void *arg)
+{
+    struct verify *v = calloc(1, sizeof *v);
+    if (v == NULL)
+        return NULL;
+    v->file = *f;
+    v->done = done;
+    v->arg = arg;
+    content_begin(&v->scan);
+    timer_init(&v->turn, loop, go_on, v);
+    timer_set(&v->turn, 0);
+    return v;
+}
+
+void verify_cancel(struct verify *v)
+{
+    if (v == NULL)
+        return;
+    timer_stop(&v->turn);
+    free(v);
+}
