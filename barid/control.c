@@ -45,12 +45,12 @@ static void status(void *owner, struct admin_call *call)
         send_process(call, c->kind->role, c->pid, uid_of(c->kind->role), c->since_s, c->restarts);
     }
     for (size_t i = 0; i < p->bound.n; i++) {
+        const struct bound *b = &p->bound.list[i];
         char text[NETADDR_TEXT];
-        netaddr_format_port(text, &p->bound.list[i].actual);
         row_begin(&row);
-        row_text(&row, "kind", span_of(listen_kind_name(p->bound.list[i].kind)));
-        row_text(&row, "address", span_of(text));
-        row_send(&row, call, 1, "listeners");
+        row_text(&row, "kind", span_of(listen_kind_name(b->kind)));
+        row_text(&row, b->path != NULL ? "path" : "address", bound_name(b, text));
+        row_send(&row, call, 1, b->path != NULL ? "sockets" : "listeners");
     }
     admin_done(call, 0);
 }

@@ -1,6 +1,10 @@
 #include "barid/listen.h"
 
+#include "common/buf.h"
+#include "common/unixsock.h"
+
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <poll.h>
 
@@ -49,40 +53,103 @@ static int explain(const struct config *c, const struct listen_config *l, const 
                      listen_kind_name(l->kind), text, strerror(errno), hint);
 }
 
-static struct bound *find(struct bound_list *old, enum listen_kind kind, const struct netaddr *a)
+static bool is_same_path(const char *a, const char *b)
 {
-    for (size_t i = 0; old != NULL && i < old->n; i++)
-        if (old->list[i].kind == kind && netaddr_eq(&old->list[i].address, a))
-            return &old->list[i];
+    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* There is one submit socket, wherever a new run_dir would have it: run_dir needs a restart. */
+static struct bound *find(struct bound_list *old, const struct bound *b)
+{
+    for (size_t i = 0; old != NULL && i < old->n; i++) {
+        struct bound *o = &old->list[i];
+        if (o->kind == b->kind && netaddr_eq(&o->address, &b->address) &&
+            (b->kind == LISTEN_SUBMIT || is_same_path(o->path, b->path)))
+            return o;
+    }
     return NULL;
 }
 
 void listen_close(struct bound_list *l)
 {
-    for (size_t i = 0; i < l->n; i++)
+    for (size_t i = 0; i < l->n; i++) {
         if (l->list[i].fd >= 0)
             close(l->list[i].fd);
+        free(l->list[i].path);
+    }
     free(l->list);
     *l = (struct bound_list){0};
 }
 
-static int add(const struct config *c, uint16_t section, struct bound_list *old,
-               int64_t *patience_ms, struct bound_list *out, struct error *e)
+struct binding {
+    const struct config *config;
+    struct bound_list *old, *out;
+    int64_t patience_ms;
+};
+
+/* Takes over b->path. */
+static int push(struct binding *g, const struct bound *b, struct error *e)
 {
-    const struct listen_config *l = &c->listens[section];
+    struct bound_list *out = g->out;
+    if (array_reserve((void **)&out->list, &out->cap, out->n + 1, sizeof *out->list) < 0) {
+        free(b->path);
+        return error_set(e, "out of memory");
+    }
+    out->list[out->n++] = *b;
+    return 0;
+}
+
+static int add(struct binding *g, uint16_t section, struct error *e)
+{
+    const struct listen_config *l = &g->config->listens[section];
     for (size_t i = 0; i < l->n_addresses; i++) {
-        const struct netaddr *a = &l->addresses[i];
-        if (array_reserve((void **)&out->list, &out->cap, out->n + 1, sizeof *out->list) < 0)
-            return error_set(e, "out of memory");
+        struct bound b = {
+            .kind = l->kind, .address = l->addresses[i], .section = section, .fd = -1};
         /* A socket that is open already is shared until all succeeded. */
-        bool is_kept = find(old, l->kind, a) != NULL;
-        int fd = is_kept ? -1 : bind_patiently(a, patience_ms);
+        bool is_kept = find(g->old, &b) != NULL;
+        if (push(g, &b, e) < 0)
+            return -1;
+        int fd = is_kept ? -1 : bind_patiently(&b.address, &g->patience_ms);
         if (fd < 0 && !is_kept)
-            return explain(c, l, a, e);
-        out->list[out->n++] =
-            (struct bound){.kind = l->kind, .address = *a, .section = section, .fd = fd};
+            return explain(g->config, l, &b.address, e);
+        g->out->list[g->out->n - 1].fd = fd;
     }
     return 0;
+}
+
+/* A Unix socket; takes over `path`. */
+static int add_path(struct binding *g, enum listen_kind kind, uint16_t section, char *path,
+                    struct error *e)
+{
+    struct bound b = {.kind = kind, .path = path, .section = section, .fd = -1};
+    if (path == NULL)
+        return error_set(e, "out of memory");
+    bool is_kept = find(g->old, &b) != NULL;
+    if (push(g, &b, e) < 0)
+        return -1;
+    int fd = is_kept ? -1 : unixsock_listen_stream(path, e);
+    g->out->list[g->out->n - 1].fd = fd;
+    return fd >= 0 || is_kept ? 0 : -1;
+}
+
+static int add_submit(struct binding *g, struct error *e)
+{
+    if (g->config->submit.socket == SWITCH_OFF)
+        return 0;
+    struct buf path;
+    buf_init(&path, PATH_MAX);
+    int rc = buf_addf(&path, "%s/submit", g->config->run_dir);
+    char *copy = rc == 0 ? span_dup(buf_span(&path)) : NULL;
+    buf_free(&path);
+    return add_path(g, LISTEN_SUBMIT, SECTION_OF_SUBMIT, copy, e);
+}
+
+struct span bound_name(const struct bound *b, char out[NETADDR_TEXT])
+{
+    if (b->path != NULL)
+        return span_of(b->path);
+    netaddr_format_port(out, &b->actual);
+    return span_of(out);
 }
 
 static void find_actual(struct bound *b)
@@ -90,22 +157,25 @@ static void find_actual(struct bound *b)
     struct sockaddr_storage ss;
     socklen_t n = sizeof ss;
     b->actual = b->address;
-    if (getsockname(b->fd, (struct sockaddr *)&ss, &n) == 0)
+    if (b->path == NULL && getsockname(b->fd, (struct sockaddr *)&ss, &n) == 0)
         netaddr_from_sockaddr(&ss, &b->actual);
 }
 
 int listen_bind(const struct config *c, struct bound_list *old, int64_t patience_ms,
                 struct bound_list *out, struct error *e)
 {
+    struct binding g = {.config = c, .old = old, .out = out, .patience_ms = patience_ms};
     *out = (struct bound_list){0};
-    for (uint16_t k = 0; k < c->n_listens; k++)
-        if (add(c, k, old, &patience_ms, out, e) < 0) {
-            listen_close(out);
-            return -1;
-        }
+    int rc = 0;
+    for (uint16_t k = 0; rc == 0 && k < c->n_listens; k++)
+        rc = add(&g, k, e);
+    if (rc < 0 || add_submit(&g, e) < 0) {
+        listen_close(out);
+        return -1;
+    }
     for (size_t i = 0; i < out->n; i++) {
         if (out->list[i].fd < 0) {
-            struct bound *b = find(old, out->list[i].kind, &out->list[i].address);
+            struct bound *b = find(old, &out->list[i]);
             out->list[i].fd = b != NULL ? b->fd : -1;
             if (b != NULL)
                 b->fd = -1;

@@ -8,6 +8,7 @@ struct bound {
     enum listen_kind kind;
     struct netaddr address; /* as configured */
     struct netaddr actual;  /* the same with the port that the kernel chose for port 0 */
+    char *path;             /* of a Unix socket; NULL: it has an address */
     uint16_t section;       /* index in config->listens */
     int fd;
 };
@@ -17,10 +18,13 @@ struct bound_list {
     size_t n, cap;
 };
 
-/* Binds every address of the configuration; sockets of `old` that are configured again are taken
- * over (their fd in `old` becomes -1). patience_ms: how long an address in use is tried again (the
- * children of a killed parent need a moment to go). 0; or -1 and e: `out` is empty, `old` as it
- * was. */
+/* "192.0.2.1:25", or the path; valid until out changes or `b` goes. */
+struct span bound_name(const struct bound *b, char out[NETADDR_TEXT]);
+
+/* Binds every address of the configuration, and the submit socket; sockets of `old` that are
+ * configured again are taken over (their fd in `old` becomes -1). patience_ms: how long an address
+ * in use is tried again (the children of a killed parent need a moment to go). 0; or -1 and e:
+ * `out` is empty, `old` as it was. */
 int listen_bind(const struct config *c, struct bound_list *old, int64_t patience_ms,
                 struct bound_list *out, struct error *e);
 void listen_close(struct bound_list *l);

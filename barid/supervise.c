@@ -134,9 +134,8 @@ static void tell(struct parent *p, struct child *c)
         if ((c->kind->kinds & 1U << b->kind) == 0)
             continue;
         char text[NETADDR_TEXT];
-        netaddr_format_port(text, &b->actual);
         struct msg_child_listen m = {
-            .kind = (uint8_t)b->kind, .address = span_of(text), .section = b->section};
+            .kind = (uint8_t)b->kind, .address = bound_name(b, text), .section = b->section};
         ipc_send_child_listen(c->control, &m, b->fd);
     }
     if (c->control_socket >= 0)

@@ -11,6 +11,8 @@ static int print_json(struct buf *out, const struct rows *parent, const struct r
     rc |= json_array(out, parent, 1, parent->n, "processes");
     rc |= buf_addf(out, ", \"listeners\": ");
     rc |= json_array(out, parent, 1, parent->n, "listeners");
+    rc |= buf_addf(out, ", \"sockets\": ");
+    rc |= json_array(out, parent, 1, parent->n, "sockets");
     rc |= buf_addf(out, ", \"queue\": ");
     if (queue->n == 0)
         return rc | buf_addf(out, "null}\n");

@@ -44,7 +44,7 @@ static bool check_listen(struct reader *r, struct section *s)
 {
     struct near near;
     near_begin(&near, s->name);
-    for (unsigned k = 0; k < LISTEN_CONTROL; k++) {
+    for (unsigned k = 0; k < LISTEN_SUBMIT; k++) {
         s->listen = (enum listen_kind)k;
         if (span_eq(s->name, span_of(listen_kind_name(s->listen))))
             return true;

@@ -17,6 +17,7 @@ enum listen_kind {
     LISTEN_SUBMISSIONS,
     LISTEN_POP3,
     LISTEN_POP3S,
+    LISTEN_SUBMIT,  /* not as a section: run_dir/submit, see struct submit_config */
     LISTEN_CONTROL, /* not in the file: run_dir's control sockets */
     LISTEN_KINDS
 };
@@ -24,6 +25,7 @@ const char *listen_kind_name(enum listen_kind k);
 
 enum plaintext { PLAINTEXT_NO, PLAINTEXT_LOOPBACK, PLAINTEXT_YES };
 enum jail_layer { JAIL_ON, JAIL_OFF };
+enum switch_word { SWITCH_ON, SWITCH_OFF };
 enum bare_newline { BARE_NEWLINE_REFUSE, BARE_NEWLINE_NORMALISE };
 
 /* "10/10m": at most count in period; is_off: 'none'. */
@@ -52,6 +54,14 @@ struct limits_config {
     int64_t command_timeout_ms; /* per line, in total */
     int64_t session_timeout_ms; /* whole session */
     uint64_t minimum_rate;      /* octets/s of content, after a minute */
+};
+
+/* The socket run_dir/submit, where the users of this machine hand over mail. */
+struct submit_config {
+    enum switch_word socket;
+    uint64_t connections_per_user;
+    struct rate message_rate; /* of one user */
+    uint64_t recipients;      /* of one message */
 };
 
 struct listen_config {
@@ -114,6 +124,8 @@ struct config {
     struct limits_config limits;
     struct listen_config *listens;
     size_t n_listens;
+    struct submit_config submit;
+    struct listen_config submit_listen; /* made of [submit] and [limits] */
     struct tls_config *tls;
     size_t n_tls;
     struct relay_config relay;
@@ -164,7 +176,8 @@ typedef void config_doc_fn(void *arg, const char *section, const char *key, cons
                            const char *fallback, const char *meaning);
 void config_doc(config_doc_fn *fn, void *arg);
 
-/* The listener section `section` (index in c->listens). */
+/* The listener section `section` (index in c->listens, or the submit socket's). */
+#define SECTION_OF_SUBMIT UINT16_MAX
 const struct listen_config *config_listen(const struct config *c, size_t section);
 /* May a peer at this address relay without AUTH ([relay] allow_from)? */
 bool config_may_relay(const struct config *c, const struct netaddr *peer);

@@ -1,5 +1,7 @@
 #include "common/config_read.h"
 
+#define SUBMIT_TIMEOUT_MS (24 * 3600 * 1000LL)
+
 /* Listeners keep their order, [tls] and [route] come in the order of their names: a route is looked
  * for by halving. The line makes the order total. */
 static int compare_sections(const void *a, const void *b)
@@ -126,6 +128,20 @@ static void fill(struct config *c, const struct place *at, struct reader *r)
     }
 }
 
+/* The submit socket is a listener like the others. Who uses it is known and may wait as long as his
+ * program takes (cron's sendmail waits for a whole job), so only counts are limited. */
+static void make_submit(struct config *c)
+{
+    struct limits_config limits = c->limits;
+    limits.connections_per_address = c->submit.connections_per_user;
+    limits.connection_rate = (struct rate){.is_off = true};
+    limits.recipients = c->submit.recipients;
+    limits.errors = limits.junk_commands = limits.minimum_rate = UINT64_MAX;
+    limits.command_timeout_ms = limits.session_timeout_ms = SUBMIT_TIMEOUT_MS;
+    c->submit_listen =
+        (struct listen_config){.kind = LISTEN_SUBMIT, .auth = c->auth, .limits = limits};
+}
+
 int config_build(struct config *c, struct reader *r)
 {
     qsort(r->sections, r->n_sections, sizeof *r->sections, compare_sections);
@@ -142,6 +158,7 @@ int config_build(struct config *c, struct reader *r)
         return -1;
     for (struct walk w = {0}; walk_next(&w, c, &at);)
         fill(c, &at, r);
+    make_submit(c);
     return 0;
 }
 

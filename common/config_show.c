@@ -8,6 +8,7 @@ const char *listen_kind_name(enum listen_kind k)
         [LISTEN_SUBMISSIONS] = "submissions",
         [LISTEN_POP3] = "pop3",
         [LISTEN_POP3S] = "pop3s",
+        [LISTEN_SUBMIT] = "submit",
         [LISTEN_CONTROL] = "control",
     };
     return (unsigned)k < LISTEN_KINDS ? names[k] : "?";
@@ -78,6 +79,8 @@ char *config_child_text(const struct config *c, struct span text, size_t *n)
 
 const struct listen_config *config_listen(const struct config *c, size_t section)
 {
+    if (section == SECTION_OF_SUBMIT)
+        return &c->submit_listen;
     return section < c->n_listens ? &c->listens[section] : NULL;
 }
 

@@ -14,6 +14,7 @@
 const struct section_desc config_sections[SECTION_KINDS] = {
     [SECTION_GLOBAL] = {"", NAME_NONE, NULL},
     [SECTION_SMTP] = {"smtp", NAME_NONE, NULL},
+    [SECTION_SUBMIT] = {"submit", NAME_NONE, NULL},
     [SECTION_AUTH] = {"auth", NAME_NONE, NULL},
     [SECTION_LIMITS] = {"limits", NAME_NONE, NULL},
     [SECTION_QUEUE] = {"queue", NAME_NONE, NULL},
@@ -79,6 +80,7 @@ static void find_addresses(char out[DEFAULT_MAX], enum listen_kind kind)
 
 static const char *const plaintext_words[] = {"no", "loopback", "yes", NULL};
 static const char *const jail_words[] = {"on", "off", NULL};
+static const char *const switch_words[] = {"on", "off", NULL};
 static const char *const bare_newline_words[] = {"refuse", "normalise", NULL};
 
 #define AT(type, member)   .offset = offsetof(struct type, member)
@@ -106,6 +108,19 @@ const struct setting config_settings[] = {
      .meaning =
          "What becomes of content with a CR or LF that stands alone: refuse it, or normalise "
          "it to CRLF for old devices. It never ends a message."},
+
+    {SECTION_SUBMIT, "socket", VALUE_CHOICE, AT(submit_config, socket), .words = switch_words,
+     .fallback = "on",
+     .meaning = "Whether the users of this machine may hand over mail at the socket 'submit' in "
+                "run_dir, as sendmail(1) does. They may send anywhere and name any sender."},
+    {SECTION_SUBMIT, "connections_per_user", VALUE_COUNT, .or_none = true,
+     AT(submit_config, connections_per_user), .min = 1, .max = 100000, .fallback = "50",
+     .meaning = "Connections of one user at a time; root is exempt."},
+    {SECTION_SUBMIT, "message_rate", VALUE_RATE, .or_none = true, AT(submit_config, message_rate),
+     .min = 1, .max = 1000000, .fallback = "600/1m",
+     .meaning = "Messages of one user in that time, then more are put off; root is exempt."},
+    {SECTION_SUBMIT, "recipients", VALUE_COUNT, AT(submit_config, recipients), .min = 1,
+     .max = 100000, .fallback = "10000", .meaning = "Recipients of one message."},
 
     {SECTION_AUTH, "plaintext_without_tls", VALUE_CHOICE, AT(auth_config, plaintext_without_tls),
      .words = plaintext_words, .fallback = "no",
@@ -261,6 +276,8 @@ static void *base_of(struct config *c, enum section_kind section, size_t instanc
         return l != NULL ? &l->auth : &c->auth;
     case SECTION_LIMITS:
         return l != NULL ? &l->limits : &c->limits;
+    case SECTION_SUBMIT:
+        return &c->submit;
     case SECTION_RELAY:
         return &c->relay;
     case SECTION_DNS:

@@ -9,6 +9,7 @@
 enum section_kind {
     SECTION_GLOBAL, /* above the first [section] */
     SECTION_SMTP,
+    SECTION_SUBMIT,
     SECTION_AUTH,
     SECTION_LIMITS,
     SECTION_QUEUE,

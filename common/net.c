@@ -85,8 +85,42 @@ int netaddr_parse_port(struct span text, char sep, struct netaddr *out)
     return 0;
 }
 
+struct netaddr netaddr_of_uid(uint32_t uid)
+{
+    struct netaddr a = {.n = NETADDR_LOCAL};
+    memcpy(a.octets, &uid, sizeof uid);
+    return a;
+}
+
+uint32_t netaddr_uid(const struct netaddr *a)
+{
+    uint32_t uid;
+    memcpy(&uid, a->octets, sizeof uid);
+    return uid;
+}
+
+int netaddr_parse_uid(struct span text, struct netaddr *out)
+{
+    uint64_t uid;
+    if (!span_starts(text, SPAN("uid:")) || span_u64(span_from(text, 4), &uid) < 0 ||
+        uid > UINT32_MAX)
+        return -1;
+    *out = netaddr_of_uid((uint32_t)uid);
+    return 0;
+}
+
+/* A Unix socket has no address to write: true if it was written otherwise. */
+static bool format_local(char out[NETADDR_TEXT], const struct netaddr *a)
+{
+    if (a->n == NETADDR_LOCAL)
+        snprintf(out, NETADDR_TEXT, "uid:%u", (unsigned)netaddr_uid(a));
+    return a->n == NETADDR_LOCAL;
+}
+
 void netaddr_format(char out[NETADDR_TEXT], const struct netaddr *a)
 {
+    if (format_local(out, a))
+        return;
     if (a->n == 0 ||
         inet_ntop(a->n == 4 ? AF_INET : AF_INET6, a->octets, out, NETADDR_TEXT) == NULL)
         snprintf(out, NETADDR_TEXT, "-");
@@ -95,6 +129,8 @@ void netaddr_format(char out[NETADDR_TEXT], const struct netaddr *a)
 void netaddr_format_port(char out[NETADDR_TEXT], const struct netaddr *a)
 {
     char host[INET6_ADDRSTRLEN];
+    if (format_local(out, a))
+        return;
     if (a->n == 0 ||
         inet_ntop(a->n == 4 ? AF_INET : AF_INET6, a->octets, host, sizeof host) == NULL)
         snprintf(out, NETADDR_TEXT, "-");
@@ -105,6 +141,8 @@ void netaddr_format_port(char out[NETADDR_TEXT], const struct netaddr *a)
 void netaddr_format_literal(char out[NETADDR_TEXT], const struct netaddr *a)
 {
     char host[INET6_ADDRSTRLEN];
+    if (format_local(out, a))
+        return;
     if (a->n == 0 ||
         inet_ntop(a->n == 4 ? AF_INET : AF_INET6, a->octets, host, sizeof host) == NULL)
         snprintf(out, NETADDR_TEXT, "-");

@@ -9,9 +9,13 @@
 
 struct netaddr {
     uint8_t octets[16];
-    uint8_t n; /* 4 or 16; 0: none */
+    uint8_t n; /* 4 or 16; 0: none; NETADDR_LOCAL */
     uint16_t port;
 };
+
+/* A user of this machine behind a Unix socket takes the place of an address: `octets` hold the uid.
+ * No network has it, it is not loopback, and it is written "uid:1000". */
+#define NETADDR_LOCAL 5
 
 struct network {
     struct netaddr base;
@@ -33,6 +37,10 @@ void netaddr_format_port(char out[NETADDR_TEXT], const struct netaddr *a);
 void netaddr_format_literal(char out[NETADDR_TEXT], const struct netaddr *a);
 int netaddr_from_sockaddr(const struct sockaddr_storage *ss, struct netaddr *out);
 socklen_t netaddr_to_sockaddr(const struct netaddr *a, struct sockaddr_storage *ss);
+struct netaddr netaddr_of_uid(uint32_t uid);
+/* "uid:1000". 0, or -1. */
+int netaddr_parse_uid(struct span text, struct netaddr *out);
+uint32_t netaddr_uid(const struct netaddr *a); /* of one with n == NETADDR_LOCAL */
 bool netaddr_eq(const struct netaddr *a, const struct netaddr *b); /* with port */
 bool netaddr_is_loopback(const struct netaddr *a);
 /* What limits per address count by: IPv4 itself, the /64 of IPv6; without port. */

@@ -137,12 +137,24 @@ static void accepted_cli(struct proc *p, int fd)
     p->clis[slot] = ipc_open(p->loop, fd, p->spec->role, ROLE_CLI, &p->cli_ops, p);
 }
 
+static int who_is(const struct socket_in_use *s, int fd, const struct sockaddr_storage *from,
+                  struct netaddr *peer)
+{
+    uid_t uid;
+    if (s->pub.path == NULL)
+        return netaddr_from_sockaddr(from, peer);
+    if (unixsock_peer(fd, &uid) < 0)
+        return -1;
+    *peer = netaddr_of_uid(uid);
+    return 0;
+}
+
 static void accepted_one(struct socket_in_use *s, int fd, const struct sockaddr_storage *from)
 {
     struct netaddr peer;
     if (s->pub.kind == LISTEN_CONTROL)
         accepted_cli(s->proc, fd);
-    else if (s->proc->spec->accepted == NULL || netaddr_from_sockaddr(from, &peer) < 0)
+    else if (s->proc->spec->accepted == NULL || who_is(s, fd, from, &peer) < 0)
         close(fd);
     else
         s->proc->spec->accepted(s->proc, &s->pub, fd, &peer);
@@ -179,39 +191,58 @@ static void close_listener(struct socket_in_use *s)
     s->fd = -1;
 }
 
+/* path: "" for what has an address. */
 static struct socket_in_use *find_listener(struct proc *p, enum listen_kind kind,
-                                           const struct netaddr *local)
+                                           const struct netaddr *local, struct span path)
 {
     for (size_t i = 0; i < p->n_listeners; i++) {
         struct socket_in_use *s = p->listeners[i];
-        if (s->fd >= 0 && s->pub.kind == kind && netaddr_eq(&s->pub.local, local))
+        if (s->fd >= 0 && s->pub.kind == kind && netaddr_eq(&s->pub.local, local) &&
+            (s->pub.path == NULL ? path.n == 0 : span_eq(path, span_of(s->pub.path))))
             return s;
     }
     return NULL;
+}
+
+/* Takes over fd. NULL: closed, there is no room for it. */
+static struct socket_in_use *add_listener(struct proc *p, const struct listener *pub,
+                                          struct span path, int fd)
+{
+    struct socket_in_use *s = p->n_listeners < LISTENERS_MAX ? calloc(1, sizeof *s) : NULL;
+    char *copy = path.n > 0 && s != NULL ? span_dup(path) : NULL;
+    if (s == NULL || (path.n > 0 && copy == NULL)) {
+        free(s);
+        close(fd);
+        return NULL;
+    }
+    *s = (struct socket_in_use){.pub = *pub, .proc = p, .fd = fd};
+    s->pub.path = copy;
+    watch_init(&s->watch, p->loop, fd, accept_some, s);
+    p->listeners[p->n_listeners++] = s;
+    return s;
 }
 
 static void on_listen(void *owner, struct ipc *from, const union msg *m, int fd)
 {
     (void)from;
     struct proc *p = owner;
-    struct netaddr local = {.n = 0};
-    enum listen_kind kind = (enum listen_kind)m->child_listen.kind;
+    struct listener pub = {.kind = (enum listen_kind)m->child_listen.kind};
+    struct span path = m->child_listen.address;
     if (fd < 0)
         return;
-    if (kind != LISTEN_CONTROL)
-        netaddr_parse_port(m->child_listen.address, ':', &local);
-    struct socket_in_use *s = find_listener(p, kind, &local);
-    if (s != NULL) {
+    if (path.n == 0 || path.p[0] != '/') {
+        netaddr_parse_port(path, ':', &pub.local);
+        path.n = 0;
+    }
+    struct socket_in_use *s = find_listener(p, pub.kind, &pub.local, path);
+    if (s != NULL)
         close(fd);
-    } else if (p->n_listeners == LISTENERS_MAX || (s = calloc(1, sizeof *s)) == NULL) {
-        close(fd);
+    else
+        s = add_listener(p, &pub, path, fd);
+    if (s == NULL) {
         LOG(0, "listener-refused", LS("address", m->child_listen.address),
             LZ("because", "too many"));
         return;
-    } else {
-        *s = (struct socket_in_use){.pub = {.kind = kind, .local = local}, .proc = p, .fd = fd};
-        watch_init(&s->watch, p->loop, fd, accept_some, s);
-        p->listeners[p->n_listeners++] = s;
     }
     s->section = m->child_listen.section;
     s->is_wanted = true;
@@ -227,7 +258,7 @@ static void settle_listeners(struct proc *p)
             continue;
         if (!s->is_wanted) {
             close_listener(s);
-            s->section = 0;
+            s->section = s->pub.kind == LISTEN_SUBMIT ? SECTION_OF_SUBMIT : 0;
             for (uint16_t k = 0; k < p->config->n_listens; k++)
                 if (p->config->listens[k].kind == s->pub.kind) {
                     s->section = k;

@@ -20,6 +20,7 @@ struct listener {
     enum listen_kind kind;
     const struct listen_config *config; /* of the current configuration; NULL for LISTEN_CONTROL */
     struct netaddr local;
+    char *path; /* of a Unix socket; NULL: it has the address `local` */
 };
 
 struct proc_spec {
@@ -32,7 +33,8 @@ struct proc_spec {
     /* Before the jail, still with the rights of the start: only what cannot be done inside (forking
      * verifiers, reading a trust anchor). May be NULL. */
     int (*prepare)(struct proc *p, struct error *e);
-    /* A connection on a network listener; fd is non-blocking and now belongs to the callee. */
+    /* A connection on a listener; fd is non-blocking and now belongs to the callee. `peer` of a
+     * Unix socket is the user at its other end (netaddr_of_uid). */
     void (*accepted)(struct proc *p, const struct listener *on, int fd, const struct netaddr *peer);
     void (*peer_up)(struct proc *p, enum role role, unsigned instance, struct ipc *ch);
     /* Its questions were answered with NULL; `ch` is invalid after the return. Also for a CLI that

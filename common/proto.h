@@ -48,6 +48,7 @@ int role_parse(struct span name, enum role *out);
 #define ADDRESS_MAX 512   /* RFC 5321 4.5.3.1: path 256; room for what users of UTF-8 write */
 #define HELO_MAX    512   /* a name or literal as the peer gave it */
 #define IP_MAX      64    /* "[2001:db8::1]:25" */
+#define SOCKET_MAX  1024  /* address:port, or the path of a Unix socket */
 #define DOMAIN_MAX  255   /* RFC 1035 */
 #define LOGIN_MAX   512   /* user name as given */
 #define REPLY_MAX   512   /* one SMTP reply line kept for people */
@@ -66,6 +67,7 @@ enum intake_reason {
     INTAKE_STALE,    /* a resolved address is too old or from before a restart: 451 4.3.0 */
     INTAKE_RELAYING, /* a foreign recipient from a peer that may not relay: 550 5.7.1 */
     INTAKE_CONTENT,  /* not CRLF lines, NUL: 550 5.6.0 */
+    INTAKE_RATE,     /* a user of this machine sends too much: 450 4.7.1 */
 };
 
 /* What authd says an address is. */
@@ -120,8 +122,9 @@ enum login_reason {
     M(BOX_FORGET, box_forget, P_AUTHD, P_QUEUE, BOX_FORGET_RE, 0,                                  \
       "a user was removed: remove the mailbox and its mail")                                       \
     M(BOX_FORGET_RE, box_forget_re, P_QUEUE, P_AUTHD, NONE, 0, "")                                 \
-    M(QUEUE_OPEN, queue_open, P_SMTPD, P_QUEUE, QUEUE_OPEN_RE, 0,                                  \
-      "take responsibility for a message: envelope, and content if all of it fits")                \
+    M(QUEUE_OPEN, queue_open, P_SMTPD, P_QUEUE, QUEUE_OPEN_RE, 1,                                  \
+      "take responsibility for a message: envelope, and content if all of it fits; from the "      \
+      "submit socket with the user's connection, which proves who he is")                          \
     M(QUEUE_MORE, queue_more, P_SMTPD, P_QUEUE, NONE, 0,                                           \
       "more recipients or content for the QUEUE_OPEN with this tag")                               \
     M(QUEUE_ABORT, queue_abort, P_SMTPD, P_QUEUE, NONE, 0,                                         \
@@ -165,7 +168,7 @@ enum login_reason {
 #define PROTO_FIELDS_hello(F, X) F(X, U64, table_hash, 0) F(X, U8, role, 0)
 #define PROTO_FIELDS_child_config(F, X) F(X, BYTES, text, CHUNK_MAX) F(X, U8, is_last, 0)
 #define PROTO_FIELDS_child_listen(F, X)                                                            \
-    F(X, U8, kind, 0) F(X, TEXT, address, IP_MAX) F(X, U16, section, 0)
+    F(X, U8, kind, 0) F(X, TEXT, address, SOCKET_MAX) F(X, U16, section, 0)
 #define PROTO_FIELDS_child_peer(F, X) F(X, U8, role, 0) F(X, U16, instance, 0)
 #define PROTO_FIELDS_child_start(F, X)
 #define PROTO_FIELDS_child_stop(F, X) F(X, U32, grace_ms, 0)

@@ -2,11 +2,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #define BUFFER_OCTETS (1 << 20)
+#define BACKLOG       128
 
 /* A short name for dir/name, however long dir is. */
 static int address_in(int dirfd, const char *name, struct sockaddr_un *sa)
@@ -16,16 +18,27 @@ static int address_in(int dirfd, const char *name, struct sockaddr_un *sa)
     return n < 0 || (size_t)n >= sizeof sa->sun_path ? -1 : 0;
 }
 
-static int bind_in(int dirfd, const char *name)
+/* Makes room for a socket of this name; anything but an old socket stays. */
+static int clear_name(int dirfd, const char *name)
+{
+    struct stat st;
+    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? 0 : -1;
+    if (S_ISSOCK(st.st_mode))
+        return unlinkat(dirfd, name, 0);
+    errno = EEXIST;
+    return -1;
+}
+
+static int bind_in(int dirfd, const char *name, int type, mode_t mode)
 {
     struct sockaddr_un sa;
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -1;
-    mode_t old = umask(0177);
-    bool is_done = address_in(dirfd, name, &sa) == 0 &&
-                   (unlinkat(dirfd, name, 0) == 0 || errno == ENOENT) &&
-                   bind(fd, (struct sockaddr *)&sa, sizeof sa) == 0 && listen(fd, 64) == 0;
+    mode_t old = umask(~mode & 0777);
+    bool is_done = address_in(dirfd, name, &sa) == 0 && clear_name(dirfd, name) == 0 &&
+                   bind(fd, (struct sockaddr *)&sa, sizeof sa) == 0 && listen(fd, BACKLOG) == 0;
     int saved = errno;
     umask(old);
     if (is_done)
@@ -35,16 +48,64 @@ static int bind_in(int dirfd, const char *name)
     return -1;
 }
 
-int unixsock_listen(const char *dir, const char *name, struct error *e)
+static int listen_at(const char *dir, const char *name, int type, mode_t mode, struct error *e)
 {
     int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int fd = dirfd < 0 ? -1 : bind_in(dirfd, name);
+    int fd = dirfd < 0 ? -1 : bind_in(dirfd, name, type, mode);
     int saved = errno;
     if (dirfd >= 0)
         close(dirfd);
     if (fd < 0)
-        return error_set(e, "cannot make the control socket %s/%s: %s", dir, name, strerror(saved));
+        return error_set(e, "cannot make the socket %s/%s: %s", dir, name, strerror(saved));
     return fd;
+}
+
+int unixsock_listen(const char *dir, const char *name, struct error *e)
+{
+    return listen_at(dir, name, SOCK_SEQPACKET, 0600, e);
+}
+
+/* "dir/name" cut in two; the directory of "/name" is "/". */
+static int split_path(const char *path, char dir[PATH_MAX], const char **name, struct error *e)
+{
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL || slash[1] == '\0' || (size_t)(slash - path) >= PATH_MAX)
+        return error_set(e, "'%.200s' cannot be the name of a socket", path);
+    snprintf(dir, PATH_MAX, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    *name = slash + 1;
+    return 0;
+}
+
+int unixsock_listen_stream(const char *path, struct error *e)
+{
+    char dir[PATH_MAX];
+    const char *name;
+    if (split_path(path, dir, &name, e) < 0)
+        return -1;
+    return listen_at(dir, name, SOCK_STREAM, 0666, e);
+}
+
+int unixsock_connect_stream(const char *path, struct error *e)
+{
+    char dir[PATH_MAX];
+    const char *name;
+    struct sockaddr_un sa;
+    if (split_path(path, dir, &name, e) < 0)
+        return -1;
+    int dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int fd = dirfd < 0 ? -1 : socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool is_done = fd >= 0 && address_in(dirfd, name, &sa) == 0 &&
+                   connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0;
+    int saved = errno;
+    if (dirfd >= 0)
+        close(dirfd);
+    if (is_done)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    error_set(e, "cannot reach %.200s: %s", path, strerror(saved));
+    errno = saved;
+    return -1;
 }
 
 int unixsock_connect(const char *dir, const char *name, bool *is_absent, struct error *e)

@@ -1,5 +1,6 @@
-/* Control sockets: SOCK_SEQPACKET sockets with names in run_dir. Names may be longer than sun_path
- * holds; they are reached through /proc/self/fd. */
+/* Unix sockets with names: the control sockets of run_dir (SOCK_SEQPACKET) and those that take
+ * mail from the users of this machine (SOCK_STREAM). Names may be longer than sun_path holds; they
+ * are reached through /proc/self/fd. */
 #ifndef BARID_UNIXSOCK_H
 #define BARID_UNIXSOCK_H
 
@@ -10,6 +11,10 @@
 
 /* A listening socket `dir`/`name`, mode 0600, in the place of an old one. The fd, or -1. */
 int unixsock_listen(const char *dir, const char *name, struct error *e);
+/* A listening stream socket that everybody may connect to. The fd, or -1. */
+int unixsock_listen_stream(const char *path, struct error *e);
+/* Connects to one, blocking. The fd, or -1 (errno). */
+int unixsock_connect_stream(const char *path, struct error *e);
 /* The fd, or -1: *is_absent tells "nobody is listening" from other failures. */
 int unixsock_connect(const char *dir, const char *name, bool *is_absent, struct error *e);
 /* A connected pair, both ends close-on-exec and non-blocking, with large buffers. 0, or -1 (errno).

@@ -9,6 +9,7 @@
 #include "common/verdict.h"
 #include "queue/deliver.h"
 #include "queue/dispatch.h"
+#include "queue/local.h"
 
 #include <errno.h>
 
@@ -127,6 +128,7 @@ static const struct {
     [INTAKE_STALE] = {VERDICT_TRY_LATER, "stale"},
     [INTAKE_RELAYING] = {VERDICT_NEVER, "relaying"},
     [INTAKE_CONTENT] = {VERDICT_NEVER, "content"},
+    [INTAKE_RATE] = {VERDICT_TRY_LATER, "rate"},
 };
 
 static void answer(struct ipc *ch, uint64_t tag, enum intake_reason reason)
@@ -198,7 +200,7 @@ static enum intake_reason add_rcpt(struct intake *in, const struct rcpt *r)
 /* As many as the most generous listener takes. */
 static uint64_t rcpts_max(const struct config *c)
 {
-    uint64_t max = 0;
+    uint64_t max = c->submit_listen.limits.recipients;
     for (size_t i = 0; i < c->n_listens; i++)
         if (c->listens[i].limits.recipients > max)
             max = c->listens[i].limits.recipients;
@@ -347,12 +349,23 @@ static bool envelope_is_plausible(const struct msg_queue_open *m, struct netaddr
     bool is_sane_id =
         m->id > 0 && m->id <= INT64_MAX && apart_ms < ID_SLACK_MS && apart_ms > -ID_SLACK_MS;
     bool is_sender = m->sender.n == 0 || addr_parse(m->sender, ADDR_MAILBOX, &a, &used) == 0;
-    bool is_client =
-        netaddr_parse(m->client, client) == 0 || netaddr_parse_port(m->client, ':', client) == 0;
+    bool is_client = netaddr_parse(m->client, client) == 0 ||
+                     netaddr_parse_port(m->client, ':', client) == 0 ||
+                     netaddr_parse_uid(m->client, client) == 0;
     return is_sane_id && is_sender && is_client;
 }
 
-static struct intake *new_intake(struct queue *q, struct ipc *from, const struct msg_queue_open *m)
+/* By the address that smtpd names, or by a connection that only a user of this machine can have
+ * made. */
+static bool may_relay(const struct queue *q, const struct netaddr *client, int fd)
+{
+    if (client->n != NETADDR_LOCAL)
+        return config_may_relay(q->config, client);
+    return q->config->submit.socket == SWITCH_ON && local_is_user(fd, netaddr_uid(client));
+}
+
+static struct intake *new_intake(struct queue *q, struct ipc *from, const struct msg_queue_open *m,
+                                 int fd)
 {
     struct netaddr client;
     size_t channel = from != NULL ? ipc_mark(from) % CHANNELS : 0;
@@ -370,7 +383,8 @@ static struct intake *new_intake(struct queue *q, struct ipc *from, const struct
     in->tag = m->tag;
     in->session = m->session;
     in->message.id = m->id;
-    in->may_relay = config_may_relay(q->config, &client);
+    in->client = client;
+    in->may_relay = may_relay(q, &client, fd);
     in->file.fd = -1;
     content_begin(&in->scan);
     buf_init(&in->content, CHUNK_MAX);
@@ -378,15 +392,19 @@ static struct intake *new_intake(struct queue *q, struct ipc *from, const struct
     return in;
 }
 
-void intake_open(struct queue *q, struct ipc *from, const struct msg_queue_open *m)
+void intake_open(struct queue *q, struct ipc *from, const struct msg_queue_open *m, int fd)
 {
-    struct intake *in = q->is_draining ? NULL : new_intake(q, from, m);
+    struct intake *in = q->is_draining ? NULL : new_intake(q, from, m, fd);
     if (in == NULL) {
         log_refused(m->id <= INT64_MAX ? m->id : 0, m->sender, INTAKE_FAULT);
         answer(from, m->tag, INTAKE_FAULT);
         return;
     }
-    take_part(in, m->rcpts, m->content, m->is_last != 0);
+    if (in->client.n == NETADDR_LOCAL &&
+        local_is_too_fast(q->locals, netaddr_uid(&in->client), &q->config->submit.message_rate))
+        refuse(in, INTAKE_RATE);
+    else
+        take_part(in, m->rcpts, m->content, m->is_last != 0);
 }
 
 /* Complete: it waits for the commit and takes no more parts. */

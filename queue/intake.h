@@ -15,7 +15,8 @@
 
 struct intakes *intakes_new(void);
 void intakes_free(struct queue *q);
-void intake_open(struct queue *q, struct ipc *from, const struct msg_queue_open *m);
+/* `fd`: -1, or the connection of a user of this machine; it stays the caller's. */
+void intake_open(struct queue *q, struct ipc *from, const struct msg_queue_open *m, int fd);
 void intake_more(struct queue *q, struct ipc *from, const struct msg_queue_more *m);
 void intake_abort(struct queue *q, struct ipc *from, const struct msg_queue_abort *m);
 /* Would this recipient's mailboxes take it? Answered at once. */

@@ -20,8 +20,9 @@ static void on_seal_key(void *owner, struct ipc *from, const union msg *m, int f
 
 static void on_queue_open(void *owner, struct ipc *from, const union msg *m, int fd)
 {
-    (void)fd;
-    intake_open(queue_of(owner), from, &m->queue_open);
+    intake_open(queue_of(owner), from, &m->queue_open, fd);
+    if (fd >= 0)
+        close(fd);
 }
 
 static void on_queue_more(void *owner, struct ipc *from, const union msg *m, int fd)

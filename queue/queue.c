@@ -6,6 +6,7 @@
 #include "queue/boxes.h"
 #include "queue/dispatch.h"
 #include "queue/intake.h"
+#include "queue/local.h"
 #include "queue/recover.h"
 #include "queue/schedule.h"
 
@@ -19,12 +20,13 @@ static void woken(void *arg)
 static int make_parts(struct queue *q, struct error *e)
 {
     q->intakes = intakes_new();
+    q->locals = locals_new();
     q->boxes = boxes_new(q);
     q->schedule = schedule_new(q);
     q->dispatch = dispatch_new(q);
     q->bounces = bounces_new(q);
-    if (q->intakes == NULL || q->boxes == NULL || q->schedule == NULL || q->dispatch == NULL ||
-        q->bounces == NULL)
+    if (q->intakes == NULL || q->locals == NULL || q->boxes == NULL || q->schedule == NULL ||
+        q->dispatch == NULL || q->bounces == NULL)
         return error_set(e, "out of memory");
     return 0;
 }
@@ -57,6 +59,7 @@ void queue_close(struct queue *q)
         store_rollback(q->store);
     timer_stop(&q->wake);
     intakes_free(q);
+    locals_free(q->locals);
     boxes_free(q);
     schedule_free(q);
     dispatch_free(q);

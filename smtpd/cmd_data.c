@@ -23,7 +23,9 @@ static int add_trace(struct session *s, struct txn *t)
         .helo = span_of(s->helo),
         .client = s->rules.peer,
         .hostname = s->hostname,
-        .protocol = s->is_esmtp ? SPAN("ESMTP") : SPAN("SMTP"),
+        .protocol = s->rules.peer.n == NETADDR_LOCAL ? SPAN("local")
+                    : s->is_esmtp                    ? SPAN("ESMTP")
+                                                     : SPAN("SMTP"),
         .id = t->id,
         .rcpt = t->n_rcpts == 1 ? span_of(t->only_rcpt) : SPAN(""),
         .wall_s = clock_wall_s(),

@@ -114,6 +114,7 @@ enum reply handover_reply(const struct txn *t)
     static const enum reply later[] = {
         [INTAKE_DISK] = R_DISK_FULL,
         [INTAKE_QUOTA] = R_MAILBOX_FULL,
+        [INTAKE_RATE] = R_USER_TOO_FAST,
     };
     static const enum reply never[] = {
         [INTAKE_TOO_BIG] = R_TOO_BIG,

@@ -29,6 +29,7 @@ enum reply_flag {
     R(TOO_MANY_ERRORS, "421", "4.7.0", REPLY_CLOSES, "Too many errors")                            \
     R(PEER_TOO_MANY, "421", "4.7.0", REPLY_CLOSES, "Too many connections from your address")       \
     R(PEER_TOO_FAST, "421", "4.7.0", REPLY_CLOSES, "Too many new connections from your address")   \
+    R(USER_TOO_FAST, "450", "4.7.1", 0, "Too many messages from you, try again later")             \
     R(TRY_LATER, "451", "4.3.0", 0, "Temporary failure, try again later")                          \
     R(MAILBOX_FULL, "452", "4.2.2", 0, "Mailbox is full, try again later")                         \
     R(DISK_FULL, "452", "4.3.1", 0, "Not enough room on disk, try again later")                    \

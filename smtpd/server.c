@@ -129,9 +129,18 @@ static void forget(void *client, enum role of, uint64_t tag)
     ipc_cancel(channel(client, of), tag);
 }
 
+/* How long the queue may take; until the last part it waits for us, and we for the client. */
+static int64_t patience_ms(const struct client *c, bool is_last)
+{
+    return is_last ? QUEUE_MS : c->session->rules.limits.session_timeout_ms;
+}
+
 static uint64_t open_queue(void *client, struct msg_queue_open *m, ipc_answer_fn *fn, void *arg)
 {
-    return ipc_ask_queue_open(channel(client, ROLE_QUEUE), m, -1, QUEUE_MS, fn, arg);
+    struct client *c = client;
+    bool is_local = c->peer.n == NETADDR_LOCAL; /* then the connection proves it to the queue */
+    return ipc_ask_queue_open(channel(c, ROLE_QUEUE), m, is_local ? conn_fd(c->conn) : -1,
+                              patience_ms(c, m->is_last != 0), fn, arg);
 }
 
 static int more_queue(void *client, const struct msg_queue_more *m)
@@ -139,7 +148,7 @@ static int more_queue(void *client, const struct msg_queue_more *m)
     struct ipc *queue = channel(client, ROLE_QUEUE);
     if (ipc_send_queue_more(queue, m, -1) < 0)
         return -1;
-    ipc_extend(queue, m->tag, QUEUE_MS);
+    ipc_extend(queue, m->tag, patience_ms(client, m->is_last != 0));
     return 0;
 }
 
@@ -251,7 +260,8 @@ static void log_turned_away(struct server *v, const struct netaddr *peer, enum r
 static enum reply judge(struct server *v, const struct listener *on, const struct netaddr *peer)
 {
     const struct config *config = proc_config(v->proc);
-    bool is_trusted = netaddr_is_loopback(peer) || config_may_relay(config, peer);
+    bool is_root = peer->n == NETADDR_LOCAL && netaddr_uid(peer) == 0;
+    bool is_trusted = is_root || netaddr_is_loopback(peer) || config_may_relay(config, peer);
     switch (peers_enter(v->peers, peer, &on->config->limits, is_trusted)) {
     case PEERS_FULL:
         return R_TOO_BUSY;
@@ -288,7 +298,7 @@ static struct client *client_new(struct server *v, const struct listener *on, in
         .limits = on->config->limits,
         .message_size_max = config->message_size_max,
         .normalises_newlines = config->bare_newline == BARE_NEWLINE_NORMALISE,
-        .may_relay = config_may_relay(config, peer),
+        .may_relay = on->kind == LISTEN_SUBMIT || config_may_relay(config, peer),
     };
     c->server = v;
     c->peer = *peer;
@@ -333,7 +343,8 @@ void server_accept(struct proc *p, const struct listener *on, int fd, const stru
     char client[NETADDR_TEXT], local[NETADDR_TEXT];
     netaddr_format_port(client, peer);
     netaddr_format_port(local, &on->local);
-    LOG(c->session->id, "connect", LZ("client", client), LZ("on", local));
+    LOG(c->session->id, "connect", LZ("client", client),
+        LZ("on", on->path != NULL ? on->path : local));
     session_greet(c->session, talks_early(fd));
     settle_timer(c);
 }

@@ -25,7 +25,10 @@ static size_t add_from(char *out, size_t cap, const struct trace *t)
     char literal[NETADDR_TEXT], odd[HELO_SHOWN + 1];
     netaddr_format_literal(literal, &t->client);
     int n;
-    if (addr_is_domain(t->helo) || addr_is_literal(t->helo))
+    if (t->client.n == NETADDR_LOCAL) /* in the words that people know from Postfix */
+        n = snprintf(out, cap, "Received: by %.*s (barid, from userid %u)", LEN(t->hostname),
+                     (unsigned)netaddr_uid(&t->client));
+    else if (addr_is_domain(t->helo) || addr_is_literal(t->helo))
         n = snprintf(out, cap, "Received: from %.*s (%s)", LEN(t->helo), literal);
     else
         n = snprintf(out, cap, "Received: from %s (%s) (HELO %.*s)", literal, literal,
@@ -40,10 +43,12 @@ static size_t add_by(char *out, size_t cap, const struct trace *t)
     clock_rfc5322(date, t->wall_s);
     /* RFC 5321 wants a mailbox with a domain; <postmaster> has none. */
     bool has_for = t->rcpt.n > 0 && memchr(t->rcpt.p, '@', t->rcpt.n) != NULL;
+    bool has_by = t->client.n != NETADDR_LOCAL; /* else add_from said it */
     int n =
-        snprintf(out, cap, "\r\n\tby %.*s with %.*s id %s%s%.*s%s;\r\n\t%s\r\n", LEN(t->hostname),
-                 LEN(t->protocol), id, has_for ? "\r\n\tfor <" : "", has_for ? (int)t->rcpt.n : 0,
-                 has_for ? t->rcpt.p : "", has_for ? ">" : "", date);
+        snprintf(out, cap, "\r\n\t%s%.*s%swith %.*s id %s%s%.*s%s;\r\n\t%s\r\n",
+                 has_by ? "by " : "", has_by ? (int)t->hostname.n : 0, t->hostname.p,
+                 has_by ? " " : "", LEN(t->protocol), id, has_for ? "\r\n\tfor <" : "",
+                 has_for ? (int)t->rcpt.n : 0, has_for ? t->rcpt.p : "", has_for ? ">" : "", date);
     return n > 0 && (size_t)n < cap ? (size_t)n : 0;
 }
 

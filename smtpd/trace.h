@@ -8,10 +8,10 @@
 #define TRACE_MAX 2048
 
 struct trace {
-    struct span helo; /* as the client gave it, at most 255 octets */
-    struct netaddr client;
-    struct span hostname; /* ours */
-    struct span protocol; /* "ESMTP", "SMTP" */
+    struct span helo;      /* as the client gave it, at most 255 octets */
+    struct netaddr client; /* or a user of this machine, behind the submit socket */
+    struct span hostname;  /* ours */
+    struct span protocol;  /* "ESMTP", "SMTP", "local" */
     uint64_t id;
     struct span rcpt; /* empty: more than one, no FOR clause */
     int64_t wall_s;

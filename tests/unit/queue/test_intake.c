@@ -127,7 +127,7 @@ static void send_as(const char *client, uint64_t id, const char *from, struct sp
                                .rcpts = rcpts,
                                .content = SPAN(CONTENT),
                                .is_last = 1};
-    intake_open(w.q, NULL, &m);
+    intake_open(w.q, NULL, &m, -1);
     world_pump(&w);
 }
 
@@ -292,7 +292,7 @@ Test(intake, an_id_that_is_taken_does_not_hurt_the_others_of_its_batch)
                                    .rcpts = rcpt_local(2, 0),
                                    .content = SPAN(CONTENT),
                                    .is_last = 1};
-    intake_open(w.q, w.q_smtpd, &again);
+    intake_open(w.q, w.q_smtpd, &again, -1);
     cr_assert(batch_is_open(&w.q->batch));
     world_pump(&w);
     cr_assert_eq(w.answers[0].verdict, VERDICT_OK);

@@ -18,11 +18,12 @@ unsigned char world_key[SEAL_KEY_OCTETS] = "0123456789abcdef0123456789abcdef";
 #define FORWARD(name, call)                                                                        \
     static void name(void *owner, struct ipc *from, const union msg *m, int fd)                    \
     {                                                                                              \
-        (void)fd;                                                                                  \
         struct world *w = owner;                                                                   \
         call;                                                                                      \
+        if (fd >= 0)                                                                               \
+            close(fd);                                                                             \
     }
-FORWARD(q_open, intake_open(w->q, from, &m->queue_open))
+FORWARD(q_open, intake_open(w->q, from, &m->queue_open, fd))
 FORWARD(q_more, intake_more(w->q, from, &m->queue_more))
 FORWARD(q_abort, intake_abort(w->q, from, &m->queue_abort))
 FORWARD(q_room, intake_room(w->q, from, &m->queue_room))

@@ -31,6 +31,12 @@ static const struct row {
      "postmaster",
      "Received: from [192.0.2.9] ([192.0.2.7])\r\n\tby mx.test with ESMTP id %s;\r\n"
      "\tSun, 22 Nov 2026 01:34:29 +0000\r\n"},
+    {{"mx.test", 7},
+     "uid:1000",
+     "local",
+     "a@b.test",
+     "Received: by mx.test (barid, from userid 1000)\r\n\twith local id %s\r\n"
+     "\tfor <a@b.test>;\r\n\tSun, 22 Nov 2026 01:34:29 +0000\r\n"},
     {{"my_pc (x\\y) \xe9", 13},
      "192.0.2.7",
      "ESMTP",
@@ -49,7 +55,8 @@ Test(trace, table)
                           .rcpt = span_of(rows[i].rcpt),
                           .wall_s = 1795311269};
         char out[TRACE_MAX], want[TRACE_MAX], id[ID_TEXT];
-        cr_assert_eq(netaddr_parse(span_of(rows[i].client), &t.client), 0);
+        cr_assert(netaddr_parse(span_of(rows[i].client), &t.client) == 0 ||
+                  netaddr_parse_uid(span_of(rows[i].client), &t.client) == 0);
         size_t n = trace_received(out, &t);
         id_format(id, ID);
         const char *at = strstr(rows[i].field, "%s");
