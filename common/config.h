@@ -106,6 +106,17 @@ struct relay_config {
     uint64_t connections_per_destination;
 };
 
+#define DURATION_NONE (-1) /* 'none' of a duration */
+
+struct mailbox_config {
+    int64_t retention_ms, retention_least_ms; /* or DURATION_NONE */
+};
+
+struct pop3_config {
+    int64_t login_delay_ms; /* or DURATION_NONE */
+    enum switch_word implementation;
+};
+
 struct dns_config {
     struct netaddr *servers; /* with ports; none: the system's resolvers */
     size_t n_servers;
@@ -132,6 +143,8 @@ struct config {
     struct route_config *routes;
     size_t n_routes;
     struct dns_config dns;
+    struct mailbox_config mailbox;
+    struct pop3_config pop3;
     size_t *lines; /* private: where each setting was set, in the order of the table's walk */
 };
 

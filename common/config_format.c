@@ -123,6 +123,8 @@ int value_format(const struct place *at, struct buf *out)
     case VALUE_PORT:
         return buf_addf(out, "%u", (unsigned)*(const uint16_t *)at->value);
     case VALUE_DURATION:
+        if (s->or_none && *(const int64_t *)at->value == DURATION_NONE)
+            return buf_addf(out, "none");
         return format_duration(out, (uint64_t) * (const int64_t *)at->value);
     case VALUE_RATE:
         return format_rate(out, at->value);

@@ -18,6 +18,8 @@ const struct section_desc config_sections[SECTION_KINDS] = {
     [SECTION_AUTH] = {"auth", NAME_NONE, NULL},
     [SECTION_LIMITS] = {"limits", NAME_NONE, NULL},
     [SECTION_QUEUE] = {"queue", NAME_NONE, NULL},
+    [SECTION_MAILBOX] = {"mailbox", NAME_NONE, NULL},
+    [SECTION_POP3] = {"pop3", NAME_NONE, NULL},
     [SECTION_RELAY] = {"relay", NAME_NONE, NULL},
     [SECTION_DNS] = {"dns", NAME_NONE, NULL},
     [SECTION_JAIL] = {"jail", NAME_NONE, NULL},
@@ -170,6 +172,23 @@ const struct setting config_settings[] = {
      .max = CHUNK_MAX, .fallback = "64K",
      .meaning = "Content up to this size is stored in the database, larger content in a file."},
 
+    {SECTION_MAILBOX, "retention", VALUE_DURATION, .or_none = true,
+     AT(mailbox_config, retention_ms), .min = DAY, .max = 36500 * DAY, .fallback = "none",
+     .meaning = "How long mail stays in a mailbox; what is older is deleted. POP3 clients are told "
+                "(EXPIRE). 'barid user retention' sets it for one user."},
+    {SECTION_MAILBOX, "retention_least", VALUE_DURATION, .or_none = true,
+     AT(mailbox_config, retention_least_ms), .min = DAY, .max = 36500 * DAY, .fallback = "none",
+     .meaning = "The shortest time that 'barid user retention' may set. It must be known, since "
+                "clients are told it before anybody logs in; none: no user has a time of his own."},
+
+    {SECTION_POP3, "login_delay", VALUE_DURATION, .or_none = true, AT(pop3_config, login_delay_ms),
+     .min = SECOND, .max = HOUR, .fallback = "none",
+     .meaning = "How long after one login the next to the same mailbox is refused "
+                "(LOGIN-DELAY), for clients that ask every few seconds."},
+    {SECTION_POP3, "implementation", VALUE_CHOICE, AT(pop3_config, implementation),
+     .words = switch_words, .fallback = "off",
+     .meaning = "Whether clients are told the name of this software (IMPLEMENTATION)."},
+
     {SECTION_RELAY, "allow_from", VALUE_NETWORKS, .or_none = true, LIST(relay_config, allow_from),
      .fallback = "none",
      .meaning = "Networks that may send mail to foreign domains through 'listen smtp' without a "
@@ -278,6 +297,10 @@ static void *base_of(struct config *c, enum section_kind section, size_t instanc
         return l != NULL ? &l->limits : &c->limits;
     case SECTION_SUBMIT:
         return &c->submit;
+    case SECTION_MAILBOX:
+        return &c->mailbox;
+    case SECTION_POP3:
+        return &c->pop3;
     case SECTION_RELAY:
         return &c->relay;
     case SECTION_DNS:

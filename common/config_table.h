@@ -13,6 +13,8 @@ enum section_kind {
     SECTION_AUTH,
     SECTION_LIMITS,
     SECTION_QUEUE,
+    SECTION_MAILBOX,
+    SECTION_POP3,
     SECTION_RELAY,
     SECTION_DNS,
     SECTION_JAIL,
@@ -37,7 +39,7 @@ enum value_type {
     VALUE_SIZE,      /* uint64_t: octets */
     VALUE_COUNT,     /* uint64_t */
     VALUE_PORT,      /* uint16_t */
-    VALUE_DURATION,  /* int64_t: ms */
+    VALUE_DURATION,  /* int64_t: ms; 'none' is DURATION_NONE */
     VALUE_DURATIONS, /* int64_t *, size_t */
     VALUE_RATE,      /* struct rate */
     VALUE_CHOICE,    /* an enum: the place of the word in `words` */

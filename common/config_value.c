@@ -87,6 +87,10 @@ static int parse_duration_ms(const struct setting *s, struct span text, int64_t 
 
 static int parse_duration(const struct place *at, struct span text, struct error *e)
 {
+    if (is_none(at, text)) {
+        *(int64_t *)at->value = DURATION_NONE;
+        return 0;
+    }
     return parse_duration_ms(at->setting, text, at->value, e);
 }
 

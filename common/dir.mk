@@ -33,6 +33,7 @@ common_libcommon_a_SOURCES += common/proc.c common/proc.h
 common_libcommon_a_SOURCES += common/sql_peek.c common/sql_peek.h common/userdb.h
 common_libcommon_a_SOURCES += common/spawn.c common/spawn.h
 common_libcommon_a_SOURCES += common/unixsock.c common/unixsock.h
+common_libcommon_a_SOURCES += common/utf8.c common/utf8.h
 
 # Apart from the rest: only the owners and readers of stores link SQLite.
 noinst_LIBRARIES += common/libsql.a
@@ -44,7 +45,7 @@ tests_unit_common_test_SOURCES = tests/unit/common/test_addr.c tests/unit/common
 tests_unit_common_test_SOURCES += tests/unit/common/test_config.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_content.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_net.c
-tests_unit_common_test_SOURCES += tests/unit/common/test_ipc.c tests/unit/common/test_str.c
+tests_unit_common_test_SOURCES += tests/unit/common/test_ipc.c tests/unit/common/test_str.c tests/unit/common/test_utf8.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_route.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_conn.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_peers.c

@@ -242,8 +242,9 @@ static inline int64_t relay_job_ms(uint64_t size)
 #define PROTO_FIELDS_dns_addr_re(F, X)                                                             \
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, is_secure, 0)                                  \
     F(X, BYTES, addresses, LIST_MAX)
-/* reason: enum box_reason. */
-#define PROTO_FIELDS_box_opened(F, X) F(X, U8, verdict, 0) F(X, U8, reason, 0)
+/* reason: enum box_reason. expire_days: how long mail stays in it, 0: for ever. */
+#define PROTO_FIELDS_box_opened(F, X)                                                              \
+    F(X, U8, verdict, 0) F(X, U8, reason, 0) F(X, U64, expire_days, 0)
 #define PROTO_FIELDS_box_list(F, X) F(X, U64, tag, 0) F(X, U64, after, 0)
 /* entries: records {u64 sequence, u64 id, u64 octets as RETR will send them, prefix included}. */
 #define PROTO_FIELDS_box_list_re(F, X)                                                             \
@@ -273,6 +274,7 @@ enum box_reason {
     BOX_OK = 0,
     BOX_IN_USE,
     BOX_FAULT,
+    BOX_TOO_SOON, /* within [pop3] login_delay of the last time */
 };
 
 /* The fields of every message in their field types. */

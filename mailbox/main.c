@@ -8,6 +8,14 @@ static struct ipc *queue(void *owner)
     return proc_peer(owner, ROLE_QUEUE);
 }
 
+static void configure(struct proc *p)
+{
+    const struct config *c = proc_config(p);
+    struct serve_settings set = {.retention_ms = c->mailbox.retention_ms,
+                                 .login_delay_ms = c->pop3.login_delay_ms};
+    serve_set(proc_state(p), &set);
+}
+
 static int open_serve(struct proc *p, struct error *e)
 {
     struct store *store = store_new(MAILDB_PATH);
@@ -15,6 +23,7 @@ static int open_serve(struct proc *p, struct error *e)
     if (serve == NULL)
         return error_set(e, "out of memory");
     proc_set_state(p, serve);
+    configure(p);
     return 0;
 }
 
@@ -39,6 +48,7 @@ static const struct proc_spec spec = {
     .handlers = handlers,
     .n_handlers = sizeof handlers / sizeof handlers[0],
     .open = open_serve,
+    .reloaded = configure,
     .turn = leave_if_idle,
     .drain = leave_if_idle,
     .files_max = 8192,

@@ -1,14 +1,17 @@
 #include "mailbox/serve.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/maildb.h"
 #include "common/pack.h"
 #include "common/verdict.h"
+#include "mailbox/delay.h"
 #include "mailbox/spool.h"
 #include "mailbox/verify.h"
 
 #define ENTRY_OCTETS 24
 #define PAGE         (LIST_MAX / ENTRY_OCTETS)
+#define DAY_MS       (24 * 60 * 60 * 1000)
 #define PREFIX_MAX   (ADDRESS_MAX + 32)
 
 /* Messages to be removed, collected until the last part came. */
@@ -50,6 +53,8 @@ struct serve {
     struct store *store;
     struct ipc *(*queue)(void *owner);
     void *owner;
+    struct serve_settings set;
+    struct delay *delay;
     struct access *first; /* in the order in which they came */
 };
 
@@ -83,18 +88,38 @@ static void access_free(struct access *a)
     free(a);
 }
 
+static uint64_t expire_days(const struct serve *v)
+{
+    return v->set.retention_ms == DURATION_NONE ? 0 : (uint64_t)v->set.retention_ms / DAY_MS;
+}
+
 static void say_opened(struct access *a, enum verdict verdict, enum box_reason reason)
 {
     struct msg_box_opened m = {.verdict = (uint8_t)verdict, .reason = (uint8_t)reason};
+    if (verdict == VERDICT_OK)
+        m.expire_days = expire_days(a->serve);
     ipc_send_box_opened(a->ch, &m, -1);
+}
+
+static enum box_reason open_box(struct access *a)
+{
+    struct serve *v = a->serve;
+    int64_t now = clock_mono_ms(), delay = v->set.login_delay_ms;
+    if (delay != DURATION_NONE && !delay_is_over(v->delay, a->box, now, delay))
+        return BOX_TOO_SOON;
+    if (store_limit(v->store, a->box, &a->limit) < 0)
+        return BOX_FAULT;
+    delay_opened(v->delay, a->box, now);
+    return BOX_OK;
 }
 
 /* false: it could not be opened; that was said, and `a` is gone. */
 static bool take_lock(struct access *a)
 {
     timer_stop(&a->wait);
-    if (store_limit(a->serve->store, a->box, &a->limit) < 0) {
-        say_opened(a, VERDICT_TRY_LATER, BOX_FAULT);
+    enum box_reason reason = open_box(a);
+    if (reason != BOX_OK) {
+        say_opened(a, VERDICT_TRY_LATER, reason);
         access_free(a);
         return false;
     }
@@ -432,9 +457,26 @@ struct serve *serve_new(struct loop *loop, struct store *store, struct ipc *(*qu
                         void *owner)
 {
     struct serve *v = calloc(1, sizeof *v);
-    if (v != NULL)
-        *v = (struct serve){.loop = loop, .store = store, .queue = queue, .owner = owner};
+    struct delay *delay = delay_new();
+    if (v == NULL || delay == NULL) {
+        free(v);
+        delay_free(delay);
+        return NULL;
+    }
+    *v = (struct serve){
+        .loop = loop,
+        .store = store,
+        .queue = queue,
+        .owner = owner,
+        .set = {.retention_ms = DURATION_NONE, .login_delay_ms = DURATION_NONE},
+        .delay = delay,
+    };
     return v;
+}
+
+void serve_set(struct serve *v, const struct serve_settings *set)
+{
+    v->set = *set;
 }
 
 void serve_free(struct serve *v)
@@ -446,5 +488,6 @@ void serve_free(struct serve *v)
             ipc_cancel(v->queue(v->owner), v->first->update.asked);
         access_free(v->first);
     }
+    delay_free(v->delay);
     free(v);
 }

@@ -7,6 +7,7 @@
 #ifndef BARID_MAILBOX_SERVE_H
 #define BARID_MAILBOX_SERVE_H
 
+#include "common/config.h"
 #include "common/ipc.h"
 #include "mailbox/store.h"
 
@@ -18,10 +19,17 @@
 
 struct serve;
 
+struct serve_settings {
+    int64_t retention_ms;   /* how long mail stays; DURATION_NONE: for ever */
+    int64_t login_delay_ms; /* from one opening to the next; DURATION_NONE */
+};
+
 /* `queue` gives the channel to queue, or NULL while it is down. NULL without memory. */
 struct serve *serve_new(struct loop *loop, struct store *store, struct ipc *(*queue)(void *owner),
                         void *owner);
 void serve_free(struct serve *v);
+/* What it begins with: no limits. */
+void serve_set(struct serve *v, const struct serve_settings *set);
 /* Takes over fd. */
 void serve_grant(struct serve *v, const struct msg_box_grant *m, int fd);
 /* A removal is under way. */

@@ -8,10 +8,14 @@
 /* cmd_auth.c: before there is a maildrop, and the end */
 void cmd_user(struct session *s, struct span arg);
 void cmd_pass(struct session *s, struct span arg);
-void cmd_capa(struct session *s, struct span arg);
 void cmd_quit(struct session *s, struct span arg);
 void cmd_foreign(struct session *s, struct span arg);
 void box_silent(void *session); /* the mailbox did not say whether it is open */
+
+/* cmd_capa.c: what the server can do */
+void cmd_capa(struct session *s, struct span arg);
+void cmd_utf8(struct session *s, struct span arg);
+void cmd_lang(struct session *s, struct span arg);
 
 /* cmd_mail.c */
 void cmd_stat(struct session *s, struct span arg);

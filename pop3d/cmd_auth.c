@@ -1,20 +1,11 @@
-/* USER PASS CAPA QUIT: the way into a maildrop and out of it. */
+/* USER PASS QUIT: the way into a maildrop and out of it. */
 #include "pop3d/cmd.h"
 
 #include "common/id.h"
 #include "common/log.h"
 #include "common/pack.h"
+#include "common/utf8.h"
 #include "common/verdict.h"
-
-void cmd_capa(struct session *s, struct span arg)
-{
-    (void)arg;
-    session_say(s, REPLY_CAPA);
-    session_send(s, SPAN(REPLY_CAPA_LINES));
-    if (s->set.may_log_in)
-        session_send(s, SPAN(REPLY_CAPA_USER));
-    session_send(s, SPAN(".\r\n"));
-}
 
 void cmd_foreign(struct session *s, struct span arg)
 {
@@ -33,6 +24,10 @@ void cmd_user(struct session *s, struct span arg)
     forget_user(s);
     if (!s->set.may_log_in) {
         session_error(s, REPLY_NEEDS_TLS);
+        return;
+    }
+    if (!utf8_is_valid(arg)) { /* RFC 6856 2.2 */
+        session_error(s, REPLY_NOT_UTF8);
         return;
     }
     s->user = span_dup(span_trim(arg));
@@ -80,6 +75,8 @@ static void enter_transaction(struct session *s)
     netaddr_format(client, &s->client);
     s->is_opening = false;
     s->errors = 0;
+    s->totals.messages = s->drop.n;
+    s->totals.octets = s->drop.octets;
     s->state = STATE_TRANSACTION;
     LOG(s->id, "login", LZ("user", s->user), LZ("client", client),
         LN("messages", (int64_t)s->drop.n), LN("octets", (int64_t)s->drop.octets));
@@ -134,10 +131,13 @@ static void box_opened(void *owner, struct ipc *from, const union msg *m, int fd
         return;
     }
     timer_stop(&s->opening);
+    s->expire_days = m->box_opened.expire_days;
     if (m->box_opened.verdict == VERDICT_OK)
         ask_page(s);
+    else if (m->box_opened.reason == BOX_IN_USE)
+        not_now(s, REPLY_IN_USE);
     else
-        not_now(s, m->box_opened.reason == BOX_IN_USE ? REPLY_IN_USE : REPLY_NO_BOX);
+        not_now(s, m->box_opened.reason == BOX_TOO_SOON ? REPLY_TOO_SOON : REPLY_NO_BOX);
 }
 
 static void box_lost(void *owner, struct ipc *ch)
@@ -202,6 +202,11 @@ void cmd_pass(struct session *s, struct span arg)
         session_error(s, s->set.may_log_in ? REPLY_NO_USER : REPLY_NEEDS_TLS);
         return;
     }
+    if (!utf8_is_valid(arg)) {
+        forget_user(s);
+        session_error(s, REPLY_NOT_UTF8);
+        return;
+    }
     char client[NETADDR_TEXT];
     netaddr_format(client, &s->client);
     struct msg_login m = {.service = SERVICE_POP3,
@@ -236,6 +241,7 @@ static void removed(void *arg, const union msg *answer, int fd)
         if (s->drop.list[i].is_deleted)
             LOG(s->drop.list[i].id, "deleted", LZ("session", session), LZ("user", s->user));
     s->totals.removed = s->drop.n_deleted;
+    s->totals.removed_octets = s->totals.octets - s->drop.octets;
     session_finish(s, REPLY_BYE, "quit");
     session_resume(s);
 }

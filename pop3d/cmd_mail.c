@@ -6,7 +6,7 @@
 /* The message that the argument names, or NULL, and that was said. */
 static struct drop_entry *message(struct session *s, struct span arg, uint64_t *number)
 {
-    if (span_u64(span_trim(arg), number) < 0) {
+    if (session_number(arg, number) < 0) {
         session_error(s, REPLY_ARGUMENT);
         return NULL;
     }

@@ -36,11 +36,25 @@
 #define REPLY_NO_BOX     "-ERR [SYS/TEMP] cannot open the mailbox now, try again later"
 #define REPLY_OPEN       "+OK maildrop has %zu messages (%llu octets)"
 
+#define REPLY_TOO_SOON "-ERR [LOGIN-DELAY] the mailbox was just opened, wait before the next login"
+#define REPLY_NOT_UTF8 "-ERR a user name or password that is no UTF-8"
+
 #define REPLY_CAPA "+OK capabilities follow"
-/* What is true in both states (RFC 2449 6, RFC 3206 6): nothing is ever expired. */
+/* What is true in both states (RFC 2449 6, RFC 3206 6, RFC 6856 2 and 3). */
 #define REPLY_CAPA_LINES                                                                           \
-    "TOP\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nEXPIRE NEVER\r\n"
-#define REPLY_CAPA_USER "USER\r\n"
+    "TOP\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nUTF8 USER\r\nLANG"
+#define REPLY_CAPA_USER           "USER"
+#define REPLY_CAPA_DELAY          "LOGIN-DELAY %llu"
+#define REPLY_CAPA_EXPIRE         "EXPIRE %llu%s"
+#define REPLY_CAPA_NEVER          "EXPIRE NEVER"
+#define REPLY_CAPA_VARIES         " USER"
+#define REPLY_CAPA_IMPLEMENTATION "IMPLEMENTATION barid"
+
+#define REPLY_UTF8      "+OK UTF-8 it is"
+#define REPLY_LANGS     "+OK languages follow"
+#define REPLY_LANG      "+OK %s this is the language of the texts now"
+#define REPLY_LANG_LINE "%s %s"
+#define REPLY_LANG_NONE "-ERR no texts in that language"
 
 /* Mail. */
 #define REPLY_STAT        "+OK %zu %llu"

@@ -8,6 +8,7 @@
 #include <sys/socket.h>
 
 #define REFUSALS_LOG_MS 1000
+#define DAY_MS          (24 * 60 * 60 * 1000)
 
 struct server {
     struct proc *proc;
@@ -86,16 +87,32 @@ static void refuse(struct server *v, int fd, const struct netaddr *peer, enum pe
     close(fd);
 }
 
-static struct session_settings settings_for(const struct listener *on, const struct netaddr *peer)
+/* 0: mail of no user is ever removed by age. */
+static uint64_t shortest_days(const struct mailbox_config *m)
+{
+    int64_t all = m->retention_ms, least = m->retention_least_ms;
+    int64_t shortest =
+        all == DURATION_NONE || (least != DURATION_NONE && least < all) ? least : all;
+    return shortest == DURATION_NONE ? 0 : (uint64_t)shortest / DAY_MS;
+}
+
+static struct session_settings settings_for(struct server *v, const struct listener *on,
+                                            const struct netaddr *peer)
 {
     const struct auth_config *auth = &on->config->auth;
     bool may_log_in =
         auth->plaintext_without_tls == PLAINTEXT_YES ||
         (auth->plaintext_without_tls == PLAINTEXT_LOOPBACK && netaddr_is_loopback(peer));
+    const struct config *c = proc_config(v->proc);
+    int64_t delay = c->pop3.login_delay_ms;
     return (struct session_settings){
         .may_log_in = may_log_in,
         .failures_max = auth->failures_per_connection,
         .errors_max = on->config->limits.errors,
+        .login_delay_s = delay == DURATION_NONE ? 0 : (uint64_t)(delay + 999) / 1000,
+        .expire_days = shortest_days(&c->mailbox),
+        .expire_varies = c->mailbox.retention_least_ms != DURATION_NONE,
+        .tells_name = c->pop3.implementation == SWITCH_ON,
     };
 }
 
@@ -114,7 +131,7 @@ void server_accepted(struct proc *p, const struct listener *on, int fd, const st
         refuse(v, fd, peer, answer);
         return;
     }
-    struct session_settings set = settings_for(on, peer);
+    struct session_settings set = settings_for(v, on, peer);
     struct session *s = session_new(&v->host, &set, fd, peer);
     if (s == NULL) {
         peers_leave(v->peers, peer);

@@ -32,6 +32,8 @@ static const struct verb verbs[] = {
     {SPAN("USER"), STATE_AUTHORIZATION, VERB_ARG, cmd_user},
     {SPAN("PASS"), STATE_AUTHORIZATION, 0, cmd_pass},
     {SPAN("CAPA"), STATE_ANY, VERB_NO_ARG, cmd_capa},
+    {SPAN("UTF8"), STATE_AUTHORIZATION, VERB_NO_ARG, cmd_utf8},
+    {SPAN("LANG"), STATE_ANY, 0, cmd_lang},
     {SPAN("QUIT"), STATE_ANY, VERB_NO_ARG, cmd_quit},
     /* A browser or another protocol was led here, perhaps to speak for somebody. */
     {SPAN("GET"), STATE_AUTHORIZATION, 0, cmd_foreign},
@@ -87,6 +89,14 @@ void session_error(struct session *s, const char *reply)
 }
 
 /* --- commands --- */
+
+int session_number(struct span arg, uint64_t *number)
+{
+    struct span digits = span_trim(arg);
+    if (digits.n > 1 && digits.p[0] == '0')
+        return -1;
+    return span_u64(digits, number);
+}
 
 static const struct verb *verb_find(struct span word)
 {
@@ -290,10 +300,12 @@ static void log_end(const struct session *s)
         return;
     }
     LOG(s->id, "closed", LZ("user", s->user), LZ("client", client), LZ("why", why),
+        LN("messages", (int64_t)s->totals.messages), LN("octets", (int64_t)s->totals.octets),
         LN("retrieved", (int64_t)s->totals.retrieved),
-        LN("octets", (int64_t)s->totals.retrieved_octets), LN("top", (int64_t)s->totals.topped),
-        LN("deleted", (int64_t)s->totals.removed),
-        LN("left", (int64_t)(s->drop.n - s->totals.removed)));
+        LN("retrieved_octets", (int64_t)s->totals.retrieved_octets),
+        LN("top", (int64_t)s->totals.topped), LN("deleted", (int64_t)s->totals.removed),
+        LN("deleted_octets", (int64_t)s->totals.removed_octets),
+        LN("left", (int64_t)(s->totals.messages - s->totals.removed)));
 }
 
 void session_free(struct session *s)

@@ -50,7 +50,11 @@ struct session_host {
 struct session_settings {
     bool may_log_in; /* without TLS, from this client */
     uint64_t failures_max;
-    uint64_t errors_max; /* lines that are no commands */
+    uint64_t errors_max;    /* lines that are no commands */
+    uint64_t login_delay_s; /* announced; 0: none */
+    uint64_t expire_days;   /* the shortest of any user; 0: never */
+    bool expire_varies;     /* some users may have another one */
+    bool tells_name;
 };
 
 enum job_kind { JOB_NONE, JOB_LIST, JOB_UIDL, JOB_FILE };
@@ -64,7 +68,8 @@ struct job {
 };
 
 struct session_totals {
-    uint64_t retrieved, retrieved_octets, topped, removed;
+    uint64_t messages, octets; /* in the maildrop as it was opened */
+    uint64_t retrieved, retrieved_octets, topped, removed, removed_octets;
 };
 
 struct session {
@@ -86,6 +91,7 @@ struct session {
     size_t skipped;       /* octets of a line that was too long */
     uint64_t reading;     /* number of the message asked for */
     uint64_t top_lines;
+    uint64_t expire_days; /* of this mailbox, once it is open; 0: never */
     struct session_totals totals;
     const char *ended; /* why, for the log */
     bool is_top;
@@ -116,6 +122,9 @@ void session_send(struct session *s, struct span octets);
 void session_finish(struct session *s, const char *reply, const char *why);
 /* A line that is no command: after some of them the session ends. */
 void session_error(struct session *s, const char *reply);
+/* A message number: decimal, no sign, no leading zeros (LIST 01 is a mistake of somebody). Spaces
+ * around it are forgiven. 0, or -1. */
+int session_number(struct span arg, uint64_t *number);
 /* The answer came: takes commands again. */
 void session_resume(struct session *s);
 /* Whatever can be done now; every callback ends with it. May free the session. */

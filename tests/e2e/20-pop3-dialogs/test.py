@@ -130,6 +130,16 @@ class Pop3Server(DialogTests):
                 total += size
             self.assertEqual(session.ask("STAT").split()[1:3], ["2", str(total)])
 
+    def test_raw_headers_come_out_as_they_went_in(self):
+        """With and without UTF8 (RFC 6856): Latin-1 and UTF-8 in header fields stay what they are."""
+        user = self.new_user(0)
+        sent = [b"Subject: Gr\xc3\xbc\xc3\x9fe\r\n\r\nx\r\n", b"Subject: Gr\xfc\xdfe\r\n\r\nx\r\n"]
+        with self.suite.smtp() as client:
+            for content in sent:
+                client.sendmail("eve@client.example", [f"{user}@example.org"], content, ["BODY=8BITMIME"])
+        with self.suite.pop3(user) as session:
+            self.assertEqual([without_trace(session.retr(n)) for n in (1, 2)], sent)
+
     def test_many_messages(self):
         user = self.new_user(0)
         with self.suite.smtp() as client:
@@ -218,7 +228,7 @@ class PlaintextPolicy(DialogTests):
             self.assertTrue(wire.line().startswith("+OK"))
             wire.say("CAPA")
             self.assertTrue(wire.line().startswith("+OK"))
-            self.assertNotIn(b"USER\r\n", wire.multiline())
+            self.assertNotIn(b"USER", wire.multiline().split(b"\r\n"))
             wire.say("USER alice@example.org")
             self.assertTrue(wire.line().startswith("-ERR"))
             wire.say(f"PASS {PASSWORD}")
@@ -243,6 +253,26 @@ class PlaintextPolicy(DialogTests):
         self.assertLessEqual(sum(line.startswith("+OK") for line in greetings), 4)
         for wire in wires:
             wire.close()
+        suite.stop()
+
+    def test_what_the_settings_announce_is_kept(self):
+        suite = Suite(config={"mailbox": {"retention": "30d", "retention_least": "7d"},
+                              "pop3": {"login_delay": "1h", "implementation": "on"}})
+        self.addCleanup(suite.close)
+        suite.start()
+        with Wire(suite.pop3_address) as wire:
+            wire.line()
+            wire.say("CAPA")
+            wire.line()
+            lines = wire.multiline().split(b"\r\n")
+        for line in (b"EXPIRE 7 USER", b"LOGIN-DELAY 3600", b"IMPLEMENTATION barid"):
+            self.assertIn(line, lines)
+        with suite.pop3("alice") as session:
+            session.wire.say("CAPA")
+            session.wire.line()
+            self.assertIn(b"EXPIRE 30", session.wire.multiline().split(b"\r\n"))
+        with self.assertRaisesRegex(AssertionError, r"-ERR \[LOGIN-DELAY\]"):
+            suite.pop3("alice")
         suite.stop()
 
     def test_throttled_by_address(self):

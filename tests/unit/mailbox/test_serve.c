@@ -1,5 +1,6 @@
 #include "mailbox/serve.h"
 
+#include "common/clock.h"
 #include "common/pack.h"
 #include "common/unixsock.h"
 #include "common/verdict.h"
@@ -30,6 +31,7 @@ struct client {
     struct stage *st;
     struct ipc *ch;
     int opened, reason; /* -1: not yet */
+    uint64_t expire_days;
     bool is_closed, is_answered;
     union msg answer;
     char octets[IPC_MAX];
@@ -114,6 +116,7 @@ static void on_opened(void *owner, struct ipc *from, const union msg *m, int fd)
     struct client *c = owner;
     c->opened = m->box_opened.verdict;
     c->reason = m->box_opened.reason;
+    c->expire_days = m->box_opened.expire_days;
 }
 
 static void client_closed(void *owner, struct ipc *ch)
@@ -536,5 +539,32 @@ Test(serve, no_store_yet)
     cr_expect_eq(c.opened, VERDICT_OK);
     cr_expect_eq(list(&c, 0), 0);
     ipc_close(c.ch);
+    end(st);
+}
+
+Test(serve, login_delay)
+{
+    struct stage *st = begin(true);
+    struct client a, b;
+    const struct serve_settings set = {.retention_ms = DURATION_NONE, .login_delay_ms = 10000};
+    clock_fake(1000000, 0);
+    serve_set(st->serve, &set);
+    grant(&a, st, 17);
+    cr_expect_eq(a.opened, VERDICT_OK);
+    ipc_close(a.ch);
+    turns(st, 2);
+    clock_fake(1009999, 0);
+    grant(&a, st, 17);
+    cr_expect_eq(a.opened, VERDICT_TRY_LATER);
+    cr_expect_eq(a.reason, BOX_TOO_SOON);
+    ipc_close(a.ch);
+    grant(&b, st, 18); /* another mailbox */
+    cr_expect_eq(b.opened, VERDICT_OK);
+    ipc_close(b.ch);
+    clock_fake(1010000, 0); /* a refused login does not count */
+    grant(&a, st, 17);
+    cr_expect_eq(a.opened, VERDICT_OK);
+    cr_expect_eq(a.expire_days, 0);
+    ipc_close(a.ch);
     end(st);
 }

@@ -89,7 +89,9 @@ static int grant(struct stage *st)
     cr_assert_eq(unixsock_pair(fds), 0);
     st->grants++;
     st->box = ipc_open(st->loop, fds[1], ROLE_MAILBOX, ROLE_POP3D, &box_ops, st);
-    struct msg_box_opened m = {.verdict = (uint8_t)st->opened};
+    struct msg_box_opened m = {.verdict = (uint8_t)st->opened, .expire_days = st->expire_days};
+    if (st->opened == 97)
+        m = (struct msg_box_opened){.verdict = VERDICT_TRY_LATER, .reason = BOX_TOO_SOON};
     if (st->opened == 98)
         m = (struct msg_box_opened){.verdict = VERDICT_TRY_LATER, .reason = BOX_IN_USE};
     if (st->opened != 99)

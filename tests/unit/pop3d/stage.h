@@ -28,7 +28,8 @@ struct stage {
     bool is_slow; /* the client reads little at a time */
 
     /* what mailbox says */
-    int opened; /* verdict of BOX_OPENED; 98: IN_USE, 99: says nothing */
+    int opened; /* verdict of BOX_OPENED; 97: TOO_SOON, 98: IN_USE, 99: says nothing */
+    uint64_t expire_days;
     const struct letter *letters;
     size_t n_letters;
     size_t page;

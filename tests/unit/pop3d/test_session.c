@@ -14,9 +14,14 @@
 #define DELETED   "+OK marked as deleted\r\n"
 #define BYE       "+OK bye\r\n"
 #define WRONG     "-ERR [AUTH] wrong user name or password\r\n"
+#define LANGS     "+OK languages follow\r\ni-default Default\r\nen English\r\n.\r\n"
+#define ENGLISH   "+OK en this is the language of the texts now\r\n"
+#define DEFAULT   "+OK i-default this is the language of the texts now\r\n"
+#define NO_LANG   "-ERR no texts in that language\r\n"
+#define NOT_UTF8  "-ERR a user name or password that is no UTF-8\r\n"
 #define CAPA_BOTH                                                                                  \
     "+OK capabilities follow\r\nTOP\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\n"     \
-    "EXPIRE NEVER\r\n"
+    "UTF8 USER\r\nLANG\r\nEXPIRE NEVER\r\n"
 
 /* What the client says, all of it at once or octet by octet, and all that it hears after the
  * greeting. Each dialog ends with the session closed by us. */
@@ -50,6 +55,12 @@ static const struct {
     {LOGIN
      "RETR 0\r\nRETR 3\r\nDELE 0\r\nLIST 0\r\nUIDL 99999999999\r\nTOP 0 1\r\nTOP 3 1\r\nQUIT\r\n",
      LOGGED_IN ABSENT ABSENT ABSENT ABSENT ABSENT ABSENT ABSENT BYE},
+    {LOGIN "LIST 01\r\nRETR +1\r\nDELE 00\r\nQUIT\r\n", LOGGED_IN ARGUMENT ARGUMENT ARGUMENT BYE},
+    {LOGIN "UIDL 18446744073709551617\r\nTOP 18446744073709551617 0\r\nQUIT\r\n",
+     LOGGED_IN ARGUMENT ARGUMENT BYE},
+    {LOGIN "LIST 1 \r\nSTAT \r\nRETR  2 \r\nQUIT\r\n",
+     LOGGED_IN "+OK 1 69\r\n+OK 2 116\r\n+OK 47 octets\r\nReturn-Path: <a@b.example>\r\n"
+               "Subject: two\r\n\r\nx\r\n.\r\n" BYE},
     {LOGIN "RETR 1x\r\nRETR -1\r\nDELE 99999999999999999999\r\nQUIT\r\n",
      LOGGED_IN ARGUMENT ARGUMENT ARGUMENT BYE},
     {LOGIN "TOP 1\r\nTOP 1 x\r\nTOP 1 1 1\r\nQUIT\r\n", LOGGED_IN ARGUMENT ARGUMENT ARGUMENT BYE},
@@ -70,6 +81,16 @@ static const struct {
                                              "logins from your address, try again later\r\n" BYE},
     {"USER disabled\r\nPASS b\r\nQUIT\r\n",
      "+OK now PASS\r\n-ERR [AUTH] this account is disabled\r\n" BYE},
+    /* languages and characters */
+    {"UTF8\r\n" LOGIN "UTF8\r\nQUIT\r\n", "+OK UTF-8 it is\r\n" LOGGED_IN STATE BYE},
+    {"UTF8 x\r\nQUIT\r\n", ARGUMENT BYE},
+    {"LANG\r\nLANG en\r\nLANG EN-us-x-y\r\nLANG *\r\nLANG i-default\r\nQUIT\r\n",
+     LANGS ENGLISH ENGLISH DEFAULT DEFAULT BYE},
+    {LOGIN "LANG xx\r\nLANG i\r\nLANG -\r\nLANG\r\nQUIT\r\n",
+     LOGGED_IN NO_LANG NO_LANG NO_LANG LANGS BYE},
+    {"USER \xfc\r\nPASS x\r\nQUIT\r\n", NOT_UTF8 "-ERR USER comes first\r\n" BYE},
+    {"USER \xc3\xbc\r\nPASS \xfc\r\nPASS x\r\nQUIT\r\n",
+     "+OK now PASS\r\n" NOT_UTF8 "-ERR USER comes first\r\n" BYE},
     /* what is no command */
     {"XYZZY\r\nAPOP a b\r\n \r\nQUIT\r\n",
      "-ERR unknown command\r\n-ERR unknown command\r\n-ERR unknown command\r\n" BYE},
@@ -129,6 +150,37 @@ Test(session, no_login_without_tls)
     cr_expect_str_eq(stage_got(st), "+OK POP3 server ready\r\n" CAPA_BOTH ".\r\n" REPLY_NEEDS_TLS
                                     "\r\n" REPLY_NEEDS_TLS "\r\n");
     cr_expect_eq(st->grants, 0);
+    stage_end(st);
+}
+
+/* Each line is true at the moment it is sent. */
+Test(session, capabilities_by_setting)
+{
+    struct stage *st = stage_begin();
+    st->set.login_delay_s = 60;
+    st->set.expire_days = 7;
+    st->set.expire_varies = true;
+    st->set.tells_name = true;
+    st->expire_days = 30;
+    stage_connect(st);
+    stage_send(st, SPAN("CAPA\r\n"));
+    stage_run(st);
+    cr_expect_not_null(strstr(stage_got(st), "\r\nEXPIRE 7 USER\r\nLOGIN-DELAY 60\r\n"
+                                             "IMPLEMENTATION barid\r\nUSER\r\n.\r\n"));
+    stage_send(st, SPAN(LOGIN "CAPA\r\n"));
+    stage_run(st);
+    cr_expect_not_null(strstr(stage_got(st), "\r\nEXPIRE 30\r\nLOGIN-DELAY 60\r\n"));
+    stage_end(st);
+}
+
+Test(session, login_delay_is_said)
+{
+    struct stage *st = stage_begin();
+    st->opened = 97;
+    stage_connect(st);
+    stage_send(st, SPAN(LOGIN));
+    stage_run(st);
+    cr_expect_not_null(strstr(stage_got(st), "\r\n-ERR [LOGIN-DELAY] "));
     stage_end(st);
 }
 

@@ -1,0 +1,11 @@
+/* UTF-8 (RFC 3629). */
+#ifndef BARID_UTF8_H
+#define BARID_UTF8_H
+
+#include "common/str.h"
+
+/* Whole characters only, the shortest form of each, no surrogates, nothing over U+10FFFF. Any
+ * character else, NUL and controls too. */
+bool utf8_is_valid(struct span s);
+
+#endif
