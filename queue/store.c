@@ -4,7 +4,7 @@
 
 /* The writer makes every checkpoint. Larger than SQLite's 1000 pages, so that a burst is not
  * stopped for a sync of the whole file several times a second: about 32 MiB of log. */
-#define CHECKPOINT "PRAGMA wal_autocheckpoint = 8000"
+#define CHECKPOINT_PAGES 8000
 
 static const char *const texts[N_STATEMENTS] = {
 #define STATEMENT_TEXT(NAME, text) text,
@@ -25,10 +25,8 @@ struct store *store_open(const char *path, struct error *e)
     }
     s->db = sql_open(&spec, e);
     bool is_ready = s->db != NULL;
-    if (is_ready && sql_exec(s->db, CHECKPOINT) < 0) {
-        error_set(e, "%s: %s", path, sqlite3_errmsg(s->db));
-        is_ready = false;
-    }
+    if (is_ready)
+        sqlite3_wal_autocheckpoint(s->db, CHECKPOINT_PAGES);
     for (size_t i = 0; is_ready && i < N_STATEMENTS; i++) {
         s->s[i] = sql_prepare(s->db, texts[i], e);
         is_ready = s->s[i] != NULL;

@@ -102,17 +102,30 @@ static void settle(size_t *when)
     *when = *when == 0 ? NEVER : *when;
 }
 
-/* The number of records. */
-static size_t locate_all(void)
+static bool is_about_mail_db(const struct reader *in, int32_t *fd)
+{
+    static const char name[] = "mail.db";
+    size_t n = sizeof name - 1;
+    if (in->r.kind == TRACE_OPEN && in->r.n >= n && memcmp(in->octets + in->r.n - n, name, n) == 0)
+        *fd = in->r.fd;
+    return in->r.fd == *fd;
+}
+
+/* The number of records; *checkpoints: how often mail.db itself was synced. */
+static size_t locate_all(size_t *checkpoints)
 {
     struct reader in = {0};
+    int32_t mail_fd = -1;
     bool is_new;
+    *checkpoints = 0;
     for (size_t i = 0; i < ledger.n_letters; i++)
         ledger.letters[i].asked = ledger.letters[i].answered = ledger.letters[i].relayed = 0;
     for (size_t i = 0; i < ledger.n_removals; i++)
         ledger.removals[i].asked = ledger.removals[i].answered = 0;
-    while (next_record(&in, &is_new))
+    while (next_record(&in, &is_new)) {
         ledger_locate(&ledger, in.position, &in.r, in.octets);
+        *checkpoints += is_about_mail_db(&in, &mail_fd) && in.r.kind == TRACE_SYNC;
+    }
     for (size_t i = 0; i < ledger.n_letters; i++) {
         settle(&ledger.letters[i].asked);
         settle(&ledger.letters[i].answered);
@@ -203,9 +216,10 @@ int main(int argc, char **argv)
     snprintf(root, sizeof root, "%s/queue", state);
     play_layout(state);
     live(state, tap_is_all() ? 450 : 180);
-    size_t records = locate_all();
+    size_t checkpoints, records = locate_all(&checkpoints);
     unsigned wrong = ledger_check(&ledger, root, NEVER - 1);
     tap_ok(wrong == 0, "without a power cut: %zu messages as they were sent", ledger.n_letters);
+    tap_ok(checkpoints > 5 * LIVES, "mail.db took %zu checkpoints", checkpoints);
     cut_everywhere(geteuid() == 0 ? "" : root, records, tap_is_all() ? 2000 : 100);
     return tap_end();
 }

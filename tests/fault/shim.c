@@ -8,6 +8,8 @@
  *
  * BARID_FAULT=clock:1:SECONDS sets the wall clock forward or back by so much.
  *
+ * SQLite's automatic checkpoints come after a 400th of the pages that the process asks for.
+ *
  * It runs inside the jail, so it makes only system calls that the process may make, and it asks for
  * no memory. One thread. */
 #include "tests/fault/trace.h"
@@ -29,7 +31,10 @@ extern void *__libc_malloc(size_t n);
 extern void *__libc_calloc(size_t n, size_t size);
 extern void *__libc_realloc(void *p, size_t n);
 
+int sqlite3_wal_autocheckpoint(void *db, int pages);
+
 static int trace_fd = -1;
+static int (*real_autocheckpoint)(void *db, int pages);
 static long long clock_shift_s;
 static bool is_file[FDS]; /* opened by a name, so its writes are of interest */
 
@@ -102,6 +107,7 @@ __attribute__((constructor)) static void begin(void)
     if (fd != NULL)
         trace_fd = (int)strtol(fd, NULL, 10);
     read_plan(getenv(TRACE_FAIL_ENV));
+    *(void **)&real_autocheckpoint = dlsym(RTLD_NEXT, "sqlite3_wal_autocheckpoint");
 }
 
 __attribute__((destructor)) static void end(void)
@@ -277,6 +283,13 @@ int clock_gettime(clockid_t which, struct timespec *now)
     if (which == CLOCK_REALTIME)
         now->tv_sec += clock_shift_s;
     return rc;
+}
+
+/* --- SQLite --- */
+
+int sqlite3_wal_autocheckpoint(void *db, int pages)
+{
+    return real_autocheckpoint != NULL ? real_autocheckpoint(db, pages / 400) : 1;
 }
 
 /* --- messages --- */
