@@ -70,10 +70,11 @@ int help_print(const char *words)
 int help_main(struct cli *cli)
 {
     char words[WORDS_MAX] = "";
-    size_t n = 0;
-    for (size_t i = 0; i < cli->n_args && n < sizeof words; i++)
-        n += (size_t)snprintf(words + n, sizeof words - n, "%s%.*s", i > 0 ? " " : "",
-                              (int)cli->args[i].n, cli->args[i].p);
+    for (size_t i = 0; i < cli->n_args; i++) {
+        size_t n = strlen(words);
+        snprintf(words + n, sizeof words - n, "%s%.*s", i > 0 ? " " : "", (int)cli->args[i].n,
+                 cli->args[i].p);
+    }
     if (*words != '\0' && tables_find(words) == NULL && !tables_go_on(words)) {
         return help_unknown_command(cli, words);
     }

@@ -16,16 +16,15 @@ int rows_add(struct rows *r, unsigned depth, struct span group, struct span fiel
     if (depth > 1 || !is_whole(fields) ||
         array_reserve((void **)&r->list, &r->cap, r->n + 1, sizeof *r->list) < 0)
         return -1;
-    struct row new = {
-        .group = span_dup(group), .fields = malloc(fields.n + 1), .n = fields.n, .depth = depth};
-    if (new.group == NULL || new.fields == NULL) {
-        free(new.group);
-        free(new.fields);
+    char *name = span_dup(group), *octets = malloc(fields.n + 1);
+    if (name == NULL || octets == NULL) {
+        free(name);
+        free(octets);
         return -1;
     }
     if (fields.n > 0)
-        memcpy(new.fields, fields.p, fields.n);
-    r->list[r->n++] = new;
+        memcpy(octets, fields.p, fields.n);
+    r->list[r->n++] = (struct row){.group = name, .fields = octets, .n = fields.n, .depth = depth};
     return 0;
 }
 

@@ -159,11 +159,11 @@ static int parse_choice(const struct place *at, struct span text, struct error *
         memcpy(at->value, &v, sizeof v); /* an enum */
         return 0;
     }
-    size_t used =
-        (size_t)snprintf(e->text, sizeof e->text, "'%.*s' is not one of", shown(text), text.p);
-    for (v = 0; words[v] != NULL && used < sizeof e->text; v++)
-        used += (size_t)snprintf(e->text + used, sizeof e->text - used, "%s %s", v > 0 ? "," : "",
-                                 words[v]);
+    error_set(e, "'%.*s' is not one of", shown(text), text.p);
+    for (v = 0; words[v] != NULL; v++) {
+        size_t used = strlen(e->text);
+        snprintf(e->text + used, sizeof e->text - used, "%s %s", v > 0 ? "," : "", words[v]);
+    }
     return -1;
 }
 

@@ -259,9 +259,9 @@ static void settle_listeners(struct proc *p)
         if (!s->is_wanted) {
             close_listener(s);
             s->section = s->pub.kind == LISTEN_SUBMIT ? SECTION_OF_SUBMIT : 0;
-            for (uint16_t k = 0; k < p->config->n_listens; k++)
+            for (size_t k = 0; k < p->config->n_listens; k++)
                 if (p->config->listens[k].kind == s->pub.kind) {
-                    s->section = k;
+                    s->section = (uint16_t)k;
                     break;
                 }
         }

@@ -15,12 +15,13 @@ static void send_message(struct session *s, const struct msg_box_read_re *r, int
 {
     struct multiline lines;
     bool has_dots = r->flags & CONTENT_DOTS;
+    unsigned long long octets = r->prefix.n + r->octets;
     if (s->is_top) {
         multiline_begin_top(&lines, has_dots, r->prefix.n + r->header, s->top_lines);
         session_say(s, REPLY_TOP);
     } else {
         multiline_begin(&lines, has_dots);
-        session_sayf(s, REPLY_RETR, (unsigned long long)(r->prefix.n + r->octets));
+        session_sayf(s, REPLY_RETR, octets);
     }
     job_send_content(s, &lines, r->prefix);
     if (fd < 0)

@@ -121,6 +121,7 @@ static void take_answer(struct part *part, struct span packet)
 
 /* rcode 0 only means that there is a packet: its own code counts. A bogus answer comes with its
  * packet, too; it is as good as none. */
+/* NOLINTNEXTLINE(readability-function-size): libunbound gives so many */
 static void answered(void *arg, int rcode, void *packet, int n, int security, char *why_bogus,
                      int was_limited)
 {

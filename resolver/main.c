@@ -134,6 +134,7 @@ struct probe {
     struct upstream *upstream;
 };
 
+/* NOLINTNEXTLINE(readability-function-size): libunbound gives so many */
 static void probed(void *arg, int rcode, void *packet, int n, int security, char *why_bogus,
                    int was_limited)
 {
