@@ -26,6 +26,8 @@ const char *listen_kind_name(enum listen_kind k);
 enum plaintext { PLAINTEXT_NO, PLAINTEXT_LOOPBACK, PLAINTEXT_YES };
 enum jail_layer { JAIL_ON, JAIL_OFF };
 enum switch_word { SWITCH_ON, SWITCH_OFF };
+/* Whom an extension or command is offered to. */
+enum offered { OFFERED_NO, OFFERED_TRUSTED, OFFERED_YES };
 enum bare_newline { BARE_NEWLINE_REFUSE, BARE_NEWLINE_NORMALISE };
 
 /* "10/10m": at most count in period; is_off: 'none'. */
@@ -130,6 +132,7 @@ struct config {
     uint64_t row_content_max; /* [queue]: content up to this lives in the row (≤ CHUNK_MAX) */
     uint64_t workers;         /* processes of each network server */
     enum bare_newline bare_newline;
+    enum offered dsn;                  /* [smtp] */
     enum jail_layer seccomp, landlock; /* [jail] */
     struct auth_config auth;
     struct limits_config limits;

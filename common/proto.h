@@ -52,6 +52,7 @@ int role_parse(struct span name, enum role *out);
 #define DOMAIN_MAX  255   /* RFC 1035 */
 #define LOGIN_MAX   512   /* user name as given */
 #define REPLY_MAX   512   /* one SMTP reply line kept for people */
+#define ENVELOPE_ID 100   /* RFC 3461 4.4 */
 #define LIST_MAX    24576 /* packed records in one message */
 #define CHUNK_MAX   65536 /* content in one message */
 #define SEALED_MAX  8192  /* what seal.h makes */
@@ -194,11 +195,12 @@ enum login_reason {
 #define PROTO_FIELDS_box_forget(F, X) F(X, U64, tag, 0) F(X, U64, box, 0)
 #define PROTO_FIELDS_box_forget_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
 /* rcpts: records of seal.h's rcpt_pack. size: what MAIL declared, 0 if nothing. login: empty unless
- * the session logged in, then `ticket` proves it. */
+ * the session logged in, then `ticket` proves it. ret, envid: what MAIL said (notify.h). */
 #define PROTO_FIELDS_queue_open(F, X)                                                              \
     F(X, U64, tag, 0) F(X, U64, id, 0) F(X, U64, session, 0) F(X, TEXT, sender, ADDRESS_MAX)       \
     F(X, TEXT, client, IP_MAX) F(X, TEXT, helo, HELO_MAX) F(X, TEXT, login, LOGIN_MAX)             \
     F(X, BYTES, ticket, 16) F(X, U8, body_8bit, 0) F(X, U64, size, 0)                              \
+    F(X, U8, ret, 0) F(X, TEXT, envid, ENVELOPE_ID)                                                \
     F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX) F(X, U8, is_last, 0)
 #define PROTO_FIELDS_queue_more(F, X)                                                              \
     F(X, U64, tag, 0) F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX)                 \
@@ -211,9 +213,12 @@ enum login_reason {
     F(X, U64, tag, 0) F(X, TEXT, address, ADDRESS_MAX) F(X, BYTES, sealed, SEALED_MAX)             \
     F(X, U64, size, 0)
 #define PROTO_FIELDS_queue_room_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0)
-/* rcpts: records {u32 number, bytes address}. flags: enum content_flag. domain: of the recipients.
- * content: all of it, or empty and the descriptor holds it; hash: what it must have. At most RELAY_RCPTS_MAX recipients. */
-#define RELAY_RCPTS_MAX 40
+/* rcpts: records {u32 number, bytes address, u8 notify, bytes orcpt}, ret, envid: as in notify.h.
+ * flags: enum content_flag. domain: of the recipients.
+ * content: all of it, or empty and the descriptor holds it; hash: what it must have. At most
+ * RELAY_RCPTS_MAX recipients, so that their records fit with all that RFC 3461 lets them have. */
+#define RELAY_RCPTS_MAX  30
+#define RCPT_ADDRESS_MAX 256 /* of a recipient elsewhere: a path (RFC 5321 4.5.3.1.3) */
 /* The relay answers a job within this time, whatever the other servers do: half an hour, and longer
  * for what takes longer at 1000 octets/s. The queue waits a minute more, so that a job is never with
  * the relay twice. */
@@ -225,11 +230,13 @@ static inline int64_t relay_job_ms(uint64_t size)
     F(X, U64, tag, 0) F(X, U64, id, 0) F(X, TEXT, sender, ADDRESS_MAX)                             \
     F(X, TEXT, domain, DOMAIN_MAX) F(X, U8, flags, 0) F(X, U64, size, 0)                           \
     F(X, BYTES, hash, CONTENT_HASH)                                                                \
+    F(X, U8, ret, 0) F(X, TEXT, envid, ENVELOPE_ID)                                                \
     F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX)
 /* results: records {u32 number, u8 verdict, bytes reply (text, REPLY_MAX)}; a recipient without one
- * counts as TRY_LATER. remote: "mx.example.org[192.0.2.1]:25" or empty. */
+ * counts as TRY_LATER. remote: "mx.example.org[192.0.2.1]:25" or empty. told: who took the mail was
+ * told what its sender asks to be told, and tells him (RFC 3461 5.2). */
 #define PROTO_FIELDS_relay_job_re(F, X)                                                            \
-    F(X, U64, tag, 0) F(X, TEXT, remote, 400) F(X, BYTES, results, LIST_MAX)
+    F(X, U64, tag, 0) F(X, TEXT, remote, 400) F(X, U8, told, 0) F(X, BYTES, results, LIST_MAX)
 #define PROTO_FIELDS_dns_mx(F, X) F(X, U64, tag, 0) F(X, TEXT, domain, DOMAIN_MAX)
 /* verdict NEVER: the domain does not exist. OK with an empty list: it exists without MX records.
  * hosts: records {u16 preference, bytes host}; null MX (RFC 7505) is one record with an empty host.

@@ -7,6 +7,7 @@
 #include "common/id.h"
 #include "common/log.h"
 #include "common/verdict.h"
+#include "queue/bounce.h"
 #include "queue/deliver.h"
 #include "queue/dispatch.h"
 #include "queue/local.h"
@@ -175,6 +176,8 @@ static void settled(struct waiter *w, enum outcome o)
     log_accepted(in);
     for (size_t i = 0; i < in->targets.n_remotes; i++)
         dispatch_fresh(in->q, in->message.id, (uint32_t)i, in->targets.remotes[i].domain);
+    if (in->targets.n_deeds > 0)
+        bounce_kick(in->q);
     free_intake(in);
 }
 
@@ -189,10 +192,12 @@ static enum intake_reason add_sealed(const struct queue *q, struct targets *t, c
 
 static enum intake_reason add_rcpt(struct intake *in, const struct rcpt *r)
 {
+    if (!notify_is_sane(r->notify) || (r->orcpt.n > 0 && !orcpt_is_valid(r->orcpt)))
+        return INTAKE_FAULT;
     if (r->sealed.n == 0) {
         if (!in->may_relay)
             return INTAKE_RELAYING;
-        return targets_add_remote(&in->targets, r->address) == 0 ? INTAKE_OK : INTAKE_FAULT;
+        return targets_add_remote(&in->targets, r) == 0 ? INTAKE_OK : INTAKE_FAULT;
     }
     return add_sealed(in->q, &in->targets, r);
 }
@@ -322,13 +327,14 @@ static void take_part(struct intake *in, struct span rcpts, struct span chunk, b
 
 /* --- messages from smtpd --- */
 
-/* sender, client and helo in one piece of memory, as the receive buffer does not last. A login
- * counts when its ticket was redeemed; without that it is only a claim, and is not kept. */
+/* sender, client, helo and envid in one piece of memory, as the receive buffer does not last. A
+ * login counts when its ticket was redeemed; without that it is only a claim, and is not kept. */
 static int copy_envelope(struct intake *in, const struct msg_queue_open *m)
 {
-    struct span from[] = {m->sender, m->client, m->helo};
-    struct span *to[] = {&in->message.sender, &in->message.client, &in->message.helo};
-    in->text = malloc(m->sender.n + m->client.n + m->helo.n + 1);
+    struct span from[] = {m->sender, m->client, m->helo, m->envid};
+    struct span *to[] = {&in->message.sender, &in->message.client, &in->message.helo,
+                         &in->message.envid};
+    in->text = malloc(m->sender.n + m->client.n + m->helo.n + m->envid.n + 1);
     if (in->text == NULL)
         return -1;
     char *at = in->text;
@@ -352,7 +358,8 @@ static bool envelope_is_plausible(const struct msg_queue_open *m, struct netaddr
     bool is_client = netaddr_parse(m->client, client) == 0 ||
                      netaddr_parse_port(m->client, ':', client) == 0 ||
                      netaddr_parse_uid(m->client, client) == 0;
-    return is_sane_id && is_sender && is_client;
+    bool is_sane_wish = m->ret <= RET_HDRS && (m->envid.n == 0 || envid_is_valid(m->envid));
+    return is_sane_id && is_sender && is_client && is_sane_wish;
 }
 
 /* By the address that smtpd names, or by a connection that only a user of this machine can have
@@ -383,6 +390,7 @@ static struct intake *new_intake(struct queue *q, struct ipc *from, const struct
     in->tag = m->tag;
     in->session = m->session;
     in->message.id = m->id;
+    in->message.ret = m->ret;
     in->client = client;
     in->may_relay = may_relay(q, &client, fd);
     in->file.fd = -1;
@@ -434,7 +442,8 @@ void intake_room(struct queue *q, struct ipc *from, const struct msg_queue_room 
     struct targets targets = {0};
     enum intake_reason reason = INTAKE_FAULT;
     if (!q->is_draining && !q->batch.is_broken)
-        reason = add_sealed(q, &targets, &(struct rcpt){m->address, m->sealed});
+        reason =
+            add_sealed(q, &targets, &(struct rcpt){.address = m->address, .sealed = m->sealed});
     if (reason == INTAKE_OK)
         reason = deliver_room(q->store, &targets, m->size);
     targets_free(&targets);

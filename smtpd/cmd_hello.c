@@ -7,6 +7,7 @@
 struct keyword {
     struct span word;
     uint64_t (*number)(const struct session *s); /* what follows the word; NULL: nothing */
+    bool (*is_offered)(const struct session *s); /* NULL: to all */
 };
 
 static uint64_t size_max(const struct session *s)
@@ -14,11 +15,21 @@ static uint64_t size_max(const struct session *s)
     return s->rules.message_size_max;
 }
 
+static bool offers_dsn(const struct session *s)
+{
+    return session_offers(s, s->rules.dsn);
+}
+
+/* clang-format off */
 static const struct keyword keywords[] = {
-    {{"PIPELINING", 10}, NULL}, {{"SIZE", 4}, size_max},             /* RFC 1870 */
-    {{"8BITMIME", 8}, NULL},    {{"ENHANCEDSTATUSCODES", 19}, NULL}, /* RFC 2034 */
-    {{"HELP", 4}, NULL},
+    {{"PIPELINING", 10}, NULL, NULL},          /* RFC 2920 */
+    {{"SIZE", 4}, size_max, NULL},             /* RFC 1870 */
+    {{"8BITMIME", 8}, NULL, NULL},             /* RFC 6152 */
+    {{"ENHANCEDSTATUSCODES", 19}, NULL, NULL}, /* RFC 2034 */
+    {{"DSN", 3}, NULL, offers_dsn},            /* RFC 3461 */
+    {{"HELP", 4}, NULL, NULL},                 /* the last one is offered to all */
 };
+/* clang-format on */
 
 /* Names that real hosts give are often no domains, so anything goes that can be shown in a line. */
 static bool is_name(struct span s)
@@ -66,6 +77,8 @@ void cmd_ehlo(struct session *s, struct span argument)
     for (size_t i = 0; i <= last && rc == 0; i++) {
         char line[64];
         const struct keyword *k = &keywords[i];
+        if (k->is_offered != NULL && !k->is_offered(s))
+            continue;
         if (k->number != NULL)
             snprintf(line, sizeof line, "%s %llu", k->word.p, (unsigned long long)k->number(s));
         else

@@ -299,6 +299,7 @@ static struct client *client_new(struct server *v, const struct listener *on, in
         .message_size_max = config->message_size_max,
         .normalises_newlines = config->bare_newline == BARE_NEWLINE_NORMALISE,
         .may_relay = on->kind == LISTEN_SUBMIT || config_may_relay(config, peer),
+        .dsn = config->dsn,
     };
     c->server = v;
     c->peer = *peer;

@@ -41,6 +41,7 @@ struct session_rules {
     uint64_t message_size_max;
     bool normalises_newlines;
     bool may_relay;
+    enum offered dsn;
 };
 
 enum session_state {
@@ -104,6 +105,12 @@ void session_drain(struct session *s);
 void session_log_end(const struct session *s, const char *why);
 
 /* --- for the commands --- */
+
+/* Does this client get what is offered so? Trusted: its network may relay. */
+static inline bool session_offers(const struct session *s, enum offered to)
+{
+    return to == OFFERED_YES || (to == OFFERED_TRUSTED && s->rules.may_relay);
+}
 
 void session_reply(struct session *s, enum reply r);
 void session_reply_with(struct session *s, enum reply r, struct span argument);

@@ -199,6 +199,7 @@ void fuzz_session(struct span in)
                    .minimum_rate = 1},
         .message_size_max = 65536,
         .may_relay = (w.moods & 4) != 0,
+        .dsn = OFFERED_TRUSTED,
     };
     w.session = session_new(&rules, SPAN("mx.example.org"));
     if (w.session == NULL)

@@ -86,6 +86,8 @@ static void got(struct world *w, struct span rcpts, struct span content, bool is
     while (rcpt_next(&records, &r)) {
         int n = snprintf(w->rcpts + w->n_rcpts, sizeof w->rcpts - w->n_rcpts, "%.*s%s ",
                          (int)r.address.n, r.address.p, r.sealed.n > 0 ? "*" : "");
+        w->notify = r.notify;
+        span_copy(w->orcpt, sizeof w->orcpt, r.orcpt);
         w->n_rcpts += (size_t)n < sizeof w->rcpts - w->n_rcpts ? (size_t)n : 0;
     }
     cr_assert(unpack_done(&records), "recipients are cut between records");
@@ -105,6 +107,8 @@ static uint64_t fake_open(void *client, struct msg_queue_open *m, ipc_answer_fn 
     w->n_rcpts = w->n_content = 0;
     w->had_last = false;
     cr_assert_eq(span_copy(w->sender, sizeof w->sender, m->sender), 0);
+    cr_assert_eq(span_copy(w->envid, sizeof w->envid, m->envid), 0);
+    w->ret = m->ret;
     got(w, m->rcpts, m->content, m->is_last != 0);
     return note(w, &w->queue, fn, arg);
 }
@@ -155,6 +159,7 @@ void world_begin(struct world *w)
     cr_assert_not_null(w->content);
     buf_init(&w->in, 4U << 20);
     w->rules = (struct session_rules){
+        .dsn = OFFERED_YES,
         .ops = &ops,
         .client = w,
         .peer = {.octets = {192, 0, 2, 1}, .n = 4, .port = 4711},

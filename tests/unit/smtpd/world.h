@@ -35,6 +35,8 @@ struct world {
     char sender[ADDRESS_MAX];
     char rcpts[8192]; /* addresses, a space behind each */
     size_t n_rcpts;
+    uint8_t ret, notify; /* notify, orcpt: of the last recipient */
+    char envid[ENVID_MAX + 1], orcpt[ORCPT_MAX + 1];
     char *content;
     size_t n_content;
 };
