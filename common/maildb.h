@@ -10,7 +10,7 @@
 
 #define MAILDB_PATH           "mail.db"
 #define MAILDB_APPLICATION_ID 0x6272646d /* "brdm" */
-#define MAILDB_VERSION        3
+#define MAILDB_VERSION        2
 extern const char *const maildb_migrations[MAILDB_VERSION]; /* for struct sql_spec */
 
 /* A spool file holds the content of one message that is too large for its row. Its name comes from

@@ -594,11 +594,6 @@ const char *client_remote(const struct client *c)
     return c->remote;
 }
 
-bool client_tells(const struct client *c)
-{
-    return c->offer.has_dsn;
-}
-
 unsigned client_mails(const struct client *c)
 {
     return c->n_mails;
