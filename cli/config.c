@@ -15,17 +15,23 @@ struct showing {
     struct near near;
 };
 
-static bool is_wanted(struct showing *s, const char *key)
+/* "retry", or with its section "relay.retry". */
+static bool is_wanted(struct showing *s, const char *section, const char *key)
 {
+    size_t n = strlen(section);
     near_offer(&s->near, key);
-    return s->key.p == NULL || span_eq(s->key, span_of(key));
+    if (s->key.p == NULL || span_eq(s->key, span_of(key)))
+        return true;
+    return n > 0 && s->key.n > n && s->key.p[n] == '.' &&
+           span_eq((struct span){s->key.p, n}, span_of(section)) &&
+           span_eq(span_from(s->key, n + 1), span_of(key));
 }
 
 static void show_json(void *arg, const char *section, const char *key, const char *value,
                       size_t line)
 {
     struct showing *s = arg;
-    if (!is_wanted(s, key))
+    if (!is_wanted(s, section, key))
         return;
     s->rc |= buf_addf(&s->out, "%s{\"section\": ", s->n++ > 0 ? ",\n " : "[");
     s->rc |= text_json(&s->out, span_of(section));
@@ -40,7 +46,7 @@ static void show_text(void *arg, const char *section, const char *key, const cha
                       size_t line)
 {
     struct showing *s = arg;
-    if (!is_wanted(s, key))
+    if (!is_wanted(s, section, key))
         return;
     if (strcmp(s->section, section) != 0)
         s->rc |= buf_addf(&s->out, "%s[%s]\n", s->n > 0 ? "\n" : "", section);

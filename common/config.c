@@ -3,6 +3,7 @@
 #include "common/addr.h"
 #include "common/config_read.h"
 #include "common/near.h"
+#include "common/route.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -68,8 +69,9 @@ static bool check_name(struct reader *r, struct section *s)
         PROBLEM(r, s->line, "[%s] needs a name: %s", d->word, d->name_words);
         return false;
     }
-    if (s->kind == SECTION_ROUTE && !addr_is_domain(s->name)) {
-        PROBLEM(r, s->line, "'%.*s' is not a domain", shown(s->name), s->name.p);
+    if (s->kind == SECTION_ROUTE && !route_is_name(s->name)) {
+        PROBLEM(r, s->line, "'%.*s' is not a domain, .domain, sender:address or sender:@domain",
+                shown(s->name), s->name.p);
         return false;
     }
     return s->kind != SECTION_LISTEN || check_listen(r, s);

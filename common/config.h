@@ -79,31 +79,46 @@ struct tls_config {
     size_t line;
 };
 
-/* "smtp://[user@]host[:port]" or "smtps://…"; host is a name or an address. */
+/* "smtp://[user@]host[:port]", "smtps://…", "lmtp://…"; host is a name or an address. Or a word
+ * instead of a server: "hold", "discard"; then the rest is empty. */
+enum hop_kind { HOP_SMTP, HOP_LMTP, HOP_HOLD, HOP_DISCARD };
 struct url {
+    enum hop_kind kind;
     bool is_tls;
     char *user; /* NULL: none */
     char *host; /* name, or address without brackets */
     uint16_t port;
 };
 
+/* How fast, and when again: of [relay], and of a [route] with its own settings over it. */
+struct delivery_config {
+    int64_t *retry_ms; /* the last one repeats */
+    size_t n_retry;
+    struct rate rate; /* messages */
+    uint64_t connections_per_destination;
+};
+
 struct route_config {
-    char *domain; /* lower case */
-    struct url to;
+    char *domain;   /* lower case; or ".domain", "sender:address", "sender:@domain" */
+    struct url *to; /* in order of preference */
+    size_t n_to;
+    struct delivery_config delivery;
     size_t line;
 };
 
 struct relay_config {
     struct network *allow_from;
     size_t n_allow_from;
-    struct url smarthost; /* host NULL: none */
-    int64_t *retry_ms;    /* the last one repeats */
-    size_t n_retry;
+    struct url *smarthost; /* in order of preference */
+    size_t n_smarthost;
+    struct url *fallback; /* after all MX of a domain were tried in vain */
+    size_t n_fallback;
+    struct delivery_config delivery;
     int64_t expire_ms, delay_warning_ms;
     uint16_t port;
     struct network *never_connect_to;
     size_t n_never_connect_to;
-    uint64_t connections_per_destination;
+    uint64_t connections; /* to all destinations together */
 };
 
 #define DURATION_NONE (-1) /* 'none' of a duration */
@@ -192,8 +207,6 @@ void config_doc(config_doc_fn *fn, void *arg);
 /* The listener section `section` (index in c->listens, or the submit socket's). */
 #define SECTION_OF_SUBMIT UINT16_MAX
 const struct listen_config *config_listen(const struct config *c, size_t section);
-/* May a peer at this address send a password without TLS ([auth] plaintext_without_tls)? */
-bool config_may_log_in_plain(const struct auth_config *auth, const struct netaddr *peer);
 /* May a peer at this address relay without AUTH ([relay] allow_from)? */
 bool config_may_relay(const struct config *c, const struct netaddr *peer);
 

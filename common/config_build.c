@@ -122,7 +122,8 @@ static void fill(struct config *c, const struct place *at, struct reader *r)
             config_problem_add(r->problems, a->line, false, "%s: %s", a->setting->key, e.text);
     } else if (at->is_override) {
         struct place global = config_place(c, at->setting->section, 0, at->setting);
-        value_copy(at, &global);
+        if (value_copy(at, &global) < 0)
+            config_problem_add(r->problems, 0, false, "no memory");
     } else {
         set_default(c, at, r, in != NULL ? in->line : 0);
     }

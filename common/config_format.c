@@ -56,6 +56,18 @@ static int format_network(struct buf *out, const struct network *n)
     return buf_addf(out, "%s/%u", text, (unsigned)n->bits);
 }
 
+static int format_url(struct buf *out, const struct url *u)
+{
+    if (u->kind == HOP_HOLD || u->kind == HOP_DISCARD)
+        return buf_addf(out, u->kind == HOP_HOLD ? "hold" : "discard");
+    bool is_v6 = strchr(u->host, ':') != NULL;
+    return buf_addf(out, is_v6 ? "%s://%s%s[%s]:%u" : "%s://%s%s%s:%u",
+                    u->kind == HOP_LMTP ? "lmtp"
+                    : u->is_tls         ? "smtps"
+                                        : "smtp",
+                    u->user ? u->user : "", u->user ? "@" : "", u->host, (unsigned)u->port);
+}
+
 static int format_entry(struct buf *out, const struct place *at, size_t i)
 {
     switch (at->setting->type) {
@@ -63,6 +75,8 @@ static int format_entry(struct buf *out, const struct place *at, size_t i)
         return format_duration(out, (uint64_t)(*(int64_t *const *)at->value)[i]);
     case VALUE_NETWORKS:
         return format_network(out, &(*(struct network *const *)at->value)[i]);
+    case VALUE_URLS:
+        return format_url(out, &(*(struct url *const *)at->value)[i]);
     default:
         return format_address(out, at, i);
     }
@@ -76,16 +90,6 @@ static int format_list(struct buf *out, const struct place *at)
         if ((i > 0 && buf_addf(out, ", ") < 0) || format_entry(out, at, i) < 0)
             return -1;
     return 0;
-}
-
-static int format_url(struct buf *out, const struct url *u)
-{
-    if (u->host == NULL)
-        return buf_addf(out, "none");
-    bool is_v6 = strchr(u->host, ':') != NULL;
-    return buf_addf(out, is_v6 ? "%s://%s%s[%s]:%u" : "%s://%s%s%s:%u",
-                    u->is_tls ? "smtps" : "smtp", u->user ? u->user : "", u->user ? "@" : "",
-                    u->host, (unsigned)u->port);
 }
 
 static int format_rate(struct buf *out, const struct rate *r)
@@ -130,21 +134,43 @@ int value_format(const struct place *at, struct buf *out)
         return format_rate(out, at->value);
     case VALUE_CHOICE:
         return format_choice(out, at);
-    case VALUE_URL:
-        return format_url(out, at->value);
     default:
         return format_list(out, at);
     }
 }
 
-void value_copy(const struct place *to, const struct place *from)
+static int copy_durations(const struct place *to, const struct place *from)
+{
+    int64_t **list = to->value;
+    *list = alloc_array(*from->n + 1, sizeof **list);
+    if (*list == NULL)
+        return -1;
+    memcpy(*list, *(int64_t *const *)from->value, *from->n * sizeof **list);
+    *to->n = *from->n;
+    return 0;
+}
+
+int value_copy(const struct place *to, const struct place *from)
 {
     static const size_t sizes[VALUE_TYPES] = {
         [VALUE_SIZE] = sizeof(uint64_t),    [VALUE_COUNT] = sizeof(uint64_t),
         [VALUE_PORT] = sizeof(uint16_t),    [VALUE_DURATION] = sizeof(int64_t),
         [VALUE_RATE] = sizeof(struct rate), [VALUE_CHOICE] = sizeof(enum plaintext),
     };
+    if (to->setting->type == VALUE_DURATIONS)
+        return copy_durations(to, from);
     memcpy(to->value, from->value, sizes[to->setting->type]);
+    return 0;
+}
+
+static void release_urls(const struct place *at)
+{
+    struct url *list = *(struct url **)at->value;
+    for (size_t i = 0; i < *at->n; i++) {
+        free(list[i].user);
+        free(list[i].host);
+    }
+    free(list);
 }
 
 void value_release(const struct place *at)
@@ -158,9 +184,8 @@ void value_release(const struct place *at)
     case VALUE_NETWORKS:
         free(*(void **)at->value);
         break;
-    case VALUE_URL:
-        free(((struct url *)at->value)->user);
-        free(((struct url *)at->value)->host);
+    case VALUE_URLS:
+        release_urls(at);
         break;
     default:
         break;
@@ -198,7 +223,7 @@ int value_describe(const struct setting *s, struct buf *out)
         [VALUE_LISTEN] = "list of address:port",
         [VALUE_SERVERS] = "list of address or address@port",
         [VALUE_NETWORKS] = "list of networks (address/bits)",
-        [VALUE_URL] = "URL",
+        [VALUE_URLS] = "list of URLs",
     };
     if (s->type == VALUE_CHOICE)
         return describe_choice(s, out);

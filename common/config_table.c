@@ -25,7 +25,8 @@ const struct section_desc config_sections[SECTION_KINDS] = {
     [SECTION_JAIL] = {"jail", NAME_NONE, NULL},
     [SECTION_LISTEN] = {"listen", NAME_REQUIRED, "smtp or pop3"},
     [SECTION_TLS] = {"tls", NAME_OPTIONAL, "a name for this certificate"},
-    [SECTION_ROUTE] = {"route", NAME_REQUIRED, "the domain"},
+    [SECTION_ROUTE] = {"route", NAME_REQUIRED,
+                       "a domain, .domain for all below it, sender:address or sender:@domain"},
 };
 
 /* --- defaults that the machine decides --- */
@@ -193,15 +194,22 @@ const struct setting config_settings[] = {
      .fallback = "none",
      .meaning = "Networks that may send mail to foreign domains through 'listen smtp' without a "
                 "login."},
-    {SECTION_RELAY, "smarthost", VALUE_URL, .or_none = true, AT(relay_config, smarthost),
+    {SECTION_RELAY, "smarthost", VALUE_URLS, .or_none = true, LIST(relay_config, smarthost),
      .fallback = "none",
      .meaning =
-         "The server that takes all outgoing mail, as smtp://host:port. Without one, mail goes "
-         "to the mail exchangers of its domain."},
-    {SECTION_RELAY, "retry", VALUE_DURATIONS, AT(relay_config, retry_ms),
-     .offset_n = offsetof(struct relay_config, n_retry), .min = 10, .max = 30 * DAY,
+         "The server that takes all outgoing mail, as smtp://host:port, or several, each tried "
+         "when those before it cannot be reached. Without one, mail goes to the mail exchangers "
+         "of its domain."},
+    {SECTION_RELAY, "fallback", VALUE_URLS, .or_none = true, LIST(relay_config, fallback),
+     .fallback = "none",
+     .meaning = "Servers for mail whose own mail exchangers cannot be reached, as "
+                "smtp://host:port."},
+    {SECTION_RELAY, "retry", VALUE_DURATIONS, .is_delivery = true, AT(delivery_config, retry_ms),
+     .offset_n = offsetof(struct delivery_config, n_retry), .min = 10, .max = 30 * DAY,
      .fallback = "5m, 15m, 30m, 1h, 2h, 4h",
-     .meaning = "How long to wait after each failed attempt; the last one repeats."},
+     .meaning = "How long to wait after each failed attempt; the last one repeats. A destination "
+                "that cannot be reached at all is asked again after the same times, one hour at "
+                "the most, and all that waits for it waits with it. May stand in a [route] too."},
     {SECTION_RELAY, "expire", VALUE_DURATION, AT(relay_config, expire_ms), .min = SECOND,
      .max = 100 * DAY, .fallback = "5d",
      .meaning = "How long to try, then the message is returned to its sender."},
@@ -215,9 +223,19 @@ const struct setting config_settings[] = {
      .fallback = "0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/3, ::/128, ::1/128, fe80::/10, "
                  "ff00::/8",
      .meaning = "Networks that the DNS may not lead mail to. A route or the smarthost may."},
-    {SECTION_RELAY, "connections_per_destination", VALUE_COUNT,
-     AT(relay_config, connections_per_destination), .min = 1, .max = 1000, .fallback = "20",
-     .meaning = "Connections at a time to one destination."},
+    {SECTION_RELAY, "connections", VALUE_COUNT, AT(relay_config, connections), .min = 1, .max = 500,
+     .fallback = "300",
+     .meaning = "Connections at a time to all destinations together. Destinations that could not "
+                "be reached the last time get a quarter of them at most."},
+    {SECTION_RELAY, "connections_per_destination", VALUE_COUNT, .is_delivery = true,
+     AT(delivery_config, connections_per_destination), .min = 1, .max = 500, .fallback = "20",
+     .meaning = "Connections at a time to one destination. It begins with 5; each message that is "
+                "taken adds one, and a destination that says 421 or 4xx or falls silent halves "
+                "them. May stand in a [route] too."},
+    {SECTION_RELAY, "rate", VALUE_RATE, .or_none = true, .is_delivery = true,
+     AT(delivery_config, rate), .min = 1, .max = 1000000, .fallback = "none",
+     .meaning = "Messages in a time to one destination, like 100/1m: so many at once, then evenly. "
+                "May stand in a [route] too."},
 
     {SECTION_DNS, "server", VALUE_SERVERS, .or_none = true, LIST(dns_config, servers),
      .fallback = "none",
@@ -247,8 +265,11 @@ const struct setting config_settings[] = {
      .meaning = "File of the certificate and its chain (PEM)."},
     {SECTION_TLS, "key", VALUE_PATH, AT(tls_config, key),
      .meaning = "File of the private key (PEM)."},
-    {SECTION_ROUTE, "to", VALUE_URL, AT(route_config, to),
-     .meaning = "The server that takes the mail of this domain, as smtp://host:port."},
+    {SECTION_ROUTE, "to", VALUE_URLS, .or_word = true, LIST(route_config, to),
+     .meaning = "The server that takes this mail, as smtp://host:port or lmtp://host:port, or "
+                "several, each tried when those before it cannot be reached; or hold: it waits "
+                "until the administrator releases it after the route is changed; or discard: it "
+                "is thrown away and counts as delivered."},
 };
 const size_t config_n_settings = sizeof config_settings / sizeof *config_settings;
 
@@ -256,6 +277,8 @@ const size_t config_n_settings = sizeof config_settings / sizeof *config_setting
 
 bool config_setting_fits(const struct setting *s, enum section_kind section)
 {
+    if (section == SECTION_ROUTE && s->is_delivery)
+        return true;
     return s->section == section || (section == SECTION_LISTEN &&
                                      (s->section == SECTION_AUTH || s->section == SECTION_LIMITS));
 }
@@ -290,6 +313,8 @@ static void *base_of(struct config *c, enum section_kind section, size_t instanc
                      const struct setting *s)
 {
     struct listen_config *l = section == SECTION_LISTEN ? &c->listens[instance] : NULL;
+    if (s->is_delivery)
+        return section == SECTION_ROUTE ? &c->routes[instance].delivery : &c->relay.delivery;
     switch (s->section) {
     case SECTION_AUTH:
         return l != NULL ? &l->auth : &c->auth;
@@ -318,7 +343,8 @@ static void *base_of(struct config *c, enum section_kind section, size_t instanc
 
 static bool is_list(enum value_type t)
 {
-    return t == VALUE_DURATIONS || t == VALUE_LISTEN || t == VALUE_SERVERS || t == VALUE_NETWORKS;
+    return t == VALUE_DURATIONS || t == VALUE_LISTEN || t == VALUE_SERVERS || t == VALUE_NETWORKS ||
+           t == VALUE_URLS;
 }
 
 struct place config_place(struct config *c, enum section_kind section, size_t instance,

@@ -46,7 +46,7 @@ enum value_type {
     VALUE_LISTEN,    /* struct netaddr *, size_t: address:port */
     VALUE_SERVERS,   /* struct netaddr *, size_t: address@port, port 53 if it is missing */
     VALUE_NETWORKS,  /* struct network *, size_t */
-    VALUE_URL,       /* struct url */
+    VALUE_URLS,      /* struct url *, size_t */
     VALUE_TYPES
 };
 
@@ -57,8 +57,10 @@ struct setting {
     const char *key;
     enum value_type type;
     bool or_none;             /* 'none' is allowed */
+    bool or_word;             /* VALUE_URLS: 'hold' and 'discard' are allowed */
     size_t offset;            /* of the value in the section's struct */
     size_t offset_n;          /* lists: of the number of entries */
+    bool is_delivery;         /* of [relay], in a struct delivery_config: may stand in a [route] */
     uint64_t min, max;        /* of numbers, in the type's unit */
     const char *const *words; /* VALUE_CHOICE; NULL ends them */
     /* The default as it would stand in the file. Both NULL: the setting is required. */
@@ -70,7 +72,8 @@ struct setting {
 extern const struct setting config_settings[];
 extern const size_t config_n_settings;
 
-/* The setting `key` of a section ([auth] and [limits] count for a listener too), or NULL. */
+/* The setting `key` of a section ([auth] and [limits] count for a listener too, some of [relay] for
+ * a route), or NULL. */
 const struct setting *config_setting(enum section_kind section, struct span key);
 /* May this setting stand in this section? */
 bool config_setting_fits(const struct setting *s, enum section_kind section);
@@ -82,7 +85,7 @@ struct place {
     size_t instance; /* which of c->listens, c->tls, c->routes */
     void *value;
     size_t *n;
-    bool is_override; /* a setting of [auth] or [limits] in a listener */
+    bool is_override; /* a setting of [auth] or [limits] in a listener, of [relay] in a route */
     size_t number;    /* counts places: index into c->lines */
 };
 /* All places in the order of the table; for sections that there can be several of, one instance
@@ -115,8 +118,8 @@ int value_parse(const struct place *at, struct span text, struct error *e);
 int value_format(const struct place *at, struct buf *out);
 /* The same for a number of this type. */
 int value_format_number(struct buf *out, enum value_type type, uint64_t v);
-/* Copies from a place of the same setting: only for types without memory of their own. */
-void value_copy(const struct place *to, const struct place *from);
+/* Copies from a place of the same setting: numbers and lists of durations. -1 without memory. */
+int value_copy(const struct place *to, const struct place *from);
 void value_release(const struct place *at);
 /* Type and range in words, for the manual: "duration from 1s to 1d, or none". */
 int value_describe(const struct setting *s, struct buf *out);

@@ -240,24 +240,37 @@ static int parse_authority(struct span text, struct url *u, struct error *e)
     struct span host, port;
     if (split_authority(text, &host, &port, e) < 0)
         return -1;
-    u->port = 25;
+    u->port = u->kind == HOP_LMTP ? 24 : 25;
     if (port.p != NULL && parse_url_port(port, &u->port) < 0)
         return error_set(e, "'%.*s' is not a port number", shown(port), port.p);
     return keep_lower(&u->host, host, e);
 }
 
-static int parse_url(const struct place *at, struct span text, struct error *e)
+/* A word instead of servers. */
+static bool is_word(const struct place *at, struct span text, enum hop_kind *kind)
 {
-    struct url *u = at->value;
-    if (is_none(at, text))
-        return 0;
-    struct span rest = text;
+    if (!at->setting->or_word)
+        return false;
+    *kind = span_eq(text, SPAN("hold")) ? HOP_HOLD : HOP_DISCARD;
+    return *kind == HOP_HOLD || span_eq(text, SPAN("discard"));
+}
+
+static int url_entry(const struct place *at, struct span text, void *entry, struct error *e)
+{
+    struct url *u = entry;
+    struct span rest;
+    *u = (struct url){.kind = HOP_SMTP};
+    if (is_word(at, text, &u->kind))
+        return *at->n == 0 ? 0 : error_set(e, "'%.*s' stands alone", shown(text), text.p);
+    u->kind = span_istarts(text, SPAN("lmtp://")) ? HOP_LMTP : HOP_SMTP;
+    if (*at->n > 0 && (*(struct url *const *)at->value)[0].kind >= HOP_HOLD)
+        return error_set(e, "'hold' and 'discard' stand alone");
     if (span_istarts(text, SPAN("smtps://")))
         return error_set(e,
                          "smtps:// needs TLS, which this version does not have yet: use smtp://");
-    if (!span_istarts(text, SPAN("smtp://")))
+    if (u->kind != HOP_LMTP && !span_istarts(text, SPAN("smtp://")))
         return error_set(e, "must be a URL like smtp://10.0.0.25:25");
-    rest = span_from(rest, sizeof "smtp://" - 1);
+    rest = span_from(text, sizeof "smtp://" - 1);
     if (rest.n > 0 && rest.p[rest.n - 1] == '/')
         rest.n--;
     if (rest.n > 0 && memchr(rest.p, '@', rest.n) != NULL)
@@ -334,6 +347,11 @@ static int network_entry(const struct place *at, struct span text, void *entry, 
                      shown(text), text.p);
 }
 
+static int parse_urls(const struct place *at, struct span text, struct error *e)
+{
+    return parse_list(at, text, sizeof(struct url), url_entry, e);
+}
+
 static int parse_durations(const struct place *at, struct span text, struct error *e)
 {
     return parse_list(at, text, sizeof(int64_t), duration_entry, e);
@@ -357,19 +375,13 @@ static int parse_networks(const struct place *at, struct span text, struct error
 int value_parse(const struct place *at, struct span text, struct error *e)
 {
     static int (*const parse[VALUE_TYPES])(const struct place *, struct span, struct error *) = {
-        [VALUE_HOST] = parse_host,
-        [VALUE_PATH] = parse_path,
-        [VALUE_SIZE] = parse_size,
-        [VALUE_COUNT] = parse_count,
-        [VALUE_PORT] = parse_port,
-        [VALUE_DURATION] = parse_duration,
-        [VALUE_DURATIONS] = parse_durations,
-        [VALUE_RATE] = parse_rate,
-        [VALUE_CHOICE] = parse_choice,
-        [VALUE_LISTEN] = parse_listen,
-        [VALUE_SERVERS] = parse_servers,
-        [VALUE_NETWORKS] = parse_networks,
-        [VALUE_URL] = parse_url,
+        [VALUE_HOST] = parse_host,           [VALUE_PATH] = parse_path,
+        [VALUE_SIZE] = parse_size,           [VALUE_COUNT] = parse_count,
+        [VALUE_PORT] = parse_port,           [VALUE_DURATION] = parse_duration,
+        [VALUE_DURATIONS] = parse_durations, [VALUE_RATE] = parse_rate,
+        [VALUE_CHOICE] = parse_choice,       [VALUE_LISTEN] = parse_listen,
+        [VALUE_SERVERS] = parse_servers,     [VALUE_NETWORKS] = parse_networks,
+        [VALUE_URLS] = parse_urls,
     };
     return parse[at->setting->type](at, text, e);
 }

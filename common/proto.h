@@ -68,8 +68,6 @@ enum intake_reason {
     INTAKE_RELAYING, /* a foreign recipient from a peer that may not relay: 550 5.7.1 */
     INTAKE_CONTENT,  /* not CRLF lines, NUL: 550 5.6.0 */
     INTAKE_RATE,     /* a user of this machine sends too much: 450 4.7.1 */
-    INTAKE_LOGIN,    /* the ticket does not hold (any more): 421 4.7.0 */
-    INTAKE_SENDER,   /* not an address of the user who logged in: 553 5.7.1 */
 };
 
 /* What authd says an address is. */
@@ -95,18 +93,8 @@ enum login_reason {
     LOGIN_WRONG,     /* user or password */
     LOGIN_THROTTLED, /* too many failures from there */
     LOGIN_DISABLED,
-    LOGIN_BUSY,         /* could not decide */
-    LOGIN_RECEIVE_ONLY, /* may fetch mail, not send it */
+    LOGIN_BUSY, /* could not decide */
 };
-
-/* What a ticket is good for. */
-enum ticket_reason {
-    TICKET_GOOD = 0,
-    TICKET_GONE,   /* unknown, ended, of another session; authd may have been started anew: later */
-    TICKET_SENDER, /* the user may not use that sender address: never */
-};
-
-#define TICKET_OCTETS 16
 
 /* M(NAME, name, from, to, answer, has_fd, meaning) */
 #define PROTO_MESSAGES(M)                                                                          \
@@ -128,11 +116,6 @@ enum ticket_reason {
     M(LOGIN, login, P_SMTPD | P_POP3D, P_AUTHD, LOGIN_RE, 0, "check a user name and password")     \
     M(LOGIN_RE, login_re, P_AUTHD, P_SMTPD | P_POP3D, NONE, 1,                                     \
       "verdict; to pop3d with the channel to that one mailbox")                                    \
-    M(LOGOUT, logout, P_SMTPD, P_AUTHD, NONE, 0,                                                   \
-      "this session has ended: nobody waits for an answer, its ticket is void")                    \
-    M(TICKET, ticket, P_SMTPD | P_QUEUE, P_AUTHD, TICKET_RE, 0,                                    \
-      "whose login is this, and may he send from that address?")                                   \
-    M(TICKET_RE, ticket_re, P_AUTHD, P_SMTPD | P_QUEUE, NONE, 0, "")                               \
     M(SEAL_KEY, seal_key, P_AUTHD, P_QUEUE, NONE, 0, "key of the sealed addresses authd makes")    \
     M(BOX_GRANT, box_grant, P_AUTHD, P_MAILBOX, NONE, 1,                                           \
       "whoever holds the other end of this channel may use this mailbox")                          \
@@ -200,18 +183,9 @@ enum ticket_reason {
 #define PROTO_FIELDS_login(F, X)                                                                   \
     F(X, U64, tag, 0) F(X, U8, service, 0) F(X, U64, session, 0) F(X, TEXT, client, IP_MAX)        \
     F(X, TEXT, user, LOGIN_MAX) F(X, BYTES, password, 1024)
-/* ticket: of SERVICE_SUBMISSION; holds on the channel that asked, for that session, until LOGOUT. */
 #define PROTO_FIELDS_login_re(F, X)                                                                \
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0) F(X, TEXT, address, ADDRESS_MAX)    \
-    F(X, BYTES, ticket, TICKET_OCTETS)
-#define PROTO_FIELDS_logout(F, X) F(X, U64, session, 0)
-/* instance: which smtpd it came from, as queue knows it; smtpd itself is known. reason: enum
- * ticket_reason. */
-#define PROTO_FIELDS_ticket(F, X)                                                                  \
-    F(X, U64, tag, 0) F(X, BYTES, ticket, TICKET_OCTETS) F(X, U16, instance, 0)                    \
-    F(X, U64, session, 0) F(X, TEXT, sender, ADDRESS_MAX)
-#define PROTO_FIELDS_ticket_re(F, X)                                                               \
-    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0) F(X, TEXT, login, ADDRESS_MAX)
+    F(X, BYTES, ticket, 16)
 #define PROTO_FIELDS_seal_key(F, X) F(X, BYTES, key, 32)
 /* device: the credential of a device that sees the mailbox in its own way; 0: the user himself. */
 #define PROTO_FIELDS_box_grant(F, X)                                                               \
@@ -219,12 +193,12 @@ enum ticket_reason {
     F(X, TEXT, client, IP_MAX)
 #define PROTO_FIELDS_box_forget(F, X) F(X, U64, tag, 0) F(X, U64, box, 0)
 #define PROTO_FIELDS_box_forget_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
-/* rcpts: records of seal.h's rcpt_pack. size: what MAIL declared, 0 if nothing. ticket: empty
- * unless the session logged in. */
+/* rcpts: records of seal.h's rcpt_pack. size: what MAIL declared, 0 if nothing. login: empty unless
+ * the session logged in, then `ticket` proves it. */
 #define PROTO_FIELDS_queue_open(F, X)                                                              \
     F(X, U64, tag, 0) F(X, U64, id, 0) F(X, U64, session, 0) F(X, TEXT, sender, ADDRESS_MAX)       \
-    F(X, TEXT, client, IP_MAX) F(X, TEXT, helo, HELO_MAX)                                        \
-    F(X, BYTES, ticket, TICKET_OCTETS) F(X, U8, body_8bit, 0) F(X, U64, size, 0)                              \
+    F(X, TEXT, client, IP_MAX) F(X, TEXT, helo, HELO_MAX) F(X, TEXT, login, LOGIN_MAX)             \
+    F(X, BYTES, ticket, 16) F(X, U8, body_8bit, 0) F(X, U64, size, 0)                              \
     F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX) F(X, U8, is_last, 0)
 #define PROTO_FIELDS_queue_more(F, X)                                                              \
     F(X, U64, tag, 0) F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX)                 \
@@ -253,9 +227,9 @@ static inline int64_t relay_job_ms(uint64_t size)
     F(X, BYTES, hash, CONTENT_HASH)                                                                \
     F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX)
 /* results: records {u32 number, u8 verdict, bytes reply (text, REPLY_MAX)}; a recipient without one
- * counts as TRY_LATER. remote: "mx.example.org[192.0.2.1]:25" or empty. */
+ * counts as TRY_LATER. remote: "mx.example.org[192.0.2.1]:25" or empty. reach: enum reach. */
 #define PROTO_FIELDS_relay_job_re(F, X)                                                            \
-    F(X, U64, tag, 0) F(X, TEXT, remote, 400) F(X, BYTES, results, LIST_MAX)
+    F(X, U64, tag, 0) F(X, U8, reach, 0) F(X, TEXT, remote, 400) F(X, BYTES, results, LIST_MAX)
 #define PROTO_FIELDS_dns_mx(F, X) F(X, U64, tag, 0) F(X, TEXT, domain, DOMAIN_MAX)
 /* verdict NEVER: the domain does not exist. OK with an empty list: it exists without MX records.
  * hosts: records {u16 preference, bytes host}; null MX (RFC 7505) is one record with an empty host.
@@ -295,6 +269,15 @@ static inline int64_t relay_job_ms(uint64_t size)
 #define PROTO_FIELDS_admin_re(F, X)                                                                \
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, TEXT, error, 400) F(X, U64, cursor, 0)
 /* clang-format on */
+
+/* What an attempt says about its destination, besides the recipients. */
+enum reach {
+    REACH_UNKNOWN = 0, /* nothing */
+    REACH_OK,          /* it took a message */
+    REACH_SLOW,        /* it refused a message as a whole for now: fewer at a time */
+    REACH_LOST,        /* it said 421, hung up or fell silent on the way: also a pause */
+    REACH_DOWN,        /* nothing of it could be reached */
+};
 
 enum box_reason {
     BOX_OK = 0,

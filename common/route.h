@@ -1,15 +1,31 @@
-/* Where mail for a domain goes by configuration: [route], else smarthost, else its MX. The queue
- * groups recipients by it, the relay follows it; it is asked at every attempt and never stored. */
+/* Where mail goes by configuration: the [route] of its domain, else of a domain above it
+ * (".example.com"), else of its sender ("sender:a@example.com", "sender:@example.com"), else the
+ * smarthost, else its MX. The queue groups recipients by it, the relay follows it; it is asked at
+ * every attempt and never stored. */
 #ifndef BARID_ROUTE_H
 #define BARID_ROUTE_H
 
 #include "common/config.h"
 
-/* The next hop to use, or NULL: by MX. Valid as long as the configuration. `domain` in lower case.
- */
-const struct url *route_for(const struct config *c, struct span domain);
-/* A key that is the same for domains with the same next hop: "smtp://host:port" or the domain.
- * out: at least DOMAIN_MAX + 32 octets. */
-void route_key(const struct config *c, struct span domain, char *out, size_t cap);
+struct route {
+    const struct url *to; /* next hops in order of preference */
+    size_t n_to;          /* 0: by MX */
+    const struct delivery_config *delivery;
+    const char *name; /* of the section; NULL: smarthost or MX */
+};
+
+/* Valid as long as the configuration. `domain` in lower case; `sender` may be empty. */
+void route_for(const struct config *c, struct span domain, struct span sender, struct route *r);
+/* The same for all that has the same next hops: "route NAME", "smarthost" or the domain.
+ * out: at least ROUTE_KEY_MAX octets. */
+void route_key(const struct route *r, struct span domain, char *out, size_t cap);
+/* Mail that goes this way is not sent at all: HOP_HOLD or HOP_DISCARD, else HOP_SMTP. */
+enum hop_kind route_kind(const struct route *r);
+
+#define ROUTE_NAME_MAX 320 /* octets of a section's name */
+#define ROUTE_KEY_MAX  (ROUTE_NAME_MAX + 16)
+
+/* What may stand in [route NAME]. */
+bool route_is_name(struct span name);
 
 #endif

@@ -135,8 +135,8 @@ static void settled(struct waiter *w, enum outcome o)
     } else {
         LOG(b->message, b->kind == DSN_FAILED ? "bounced" : "sender-warned", LZ("to", b->sender),
             LN("recipients", (int64_t)b->n_told), LZ("as", id));
-        for (size_t i = 0; i < b->targets.n_remotes; i++)
-            dispatch_fresh(q, b->id, (uint32_t)i, b->targets.remotes[i].domain);
+        struct message report = {.id = b->id};
+        dispatch_fresh_all(q, &report, &b->targets);
     }
     free_bounce(b);
     bounce_kick(q); /* those that did not fit */

@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "queue/bounce.h"
 #include "queue/deliver.h"
+#include "queue/dispatch.h"
 #include "queue/filter.h"
 #include "queue/schedule.h"
 
@@ -23,6 +24,7 @@ struct walk {
     struct filter filter;
     const struct action *action; /* NULL: list */
     uint64_t n_matched;          /* messages */
+    int64_t expires;             /* of the message being changed */
     size_t n_rows;
 };
 
@@ -195,9 +197,10 @@ static int make_due(struct walk *w, uint64_t message, uint32_t number)
     return store_rcpt_set_state(w->q->store, message, number, RCPT_WAITING, w->filter.now_s - 1);
 }
 
+/* Until it expires like any other. */
 static int make_held(struct walk *w, uint64_t message, uint32_t number)
 {
-    return store_rcpt_set_state(w->q->store, message, number, RCPT_HELD, 0);
+    return store_rcpt_set_state(w->q->store, message, number, RCPT_HELD, w->expires);
 }
 
 static int remove_it(struct walk *w, uint64_t message, uint32_t number)
@@ -264,6 +267,7 @@ static int change_one(struct walk *w, const struct message *m)
     static struct chosen c;
     uint64_t id = m->id;
     bool freed_file;
+    w->expires = m->expires;
     if (choose(w, id, &c) < 0)
         return -1;
     for (size_t i = 0; i < c.n; i++)
@@ -289,6 +293,8 @@ static void finish_change(struct walk *w, uint64_t cursor)
     bool has_matched = w->n_matched > 0 || (w->call->cursor & MATCHED) != 0;
     batch_keep(&q->batch, NULL);
     batch_commit(&q->batch);
+    if (w->action->apply == make_due)
+        dispatch_wake(q);
     schedule_rewind(q);
     bounce_kick(q);
     if (q->batch.is_broken || store_fault(q->store) != STORE_FAULT_NONE)

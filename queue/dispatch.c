@@ -6,17 +6,20 @@
 #include "common/verdict.h"
 #include "queue/bounce.h"
 #include "queue/dsn.h"
+#include "queue/postpone.h"
 #include "queue/schedule.h"
 
 #include <errno.h>
 #include <sodium.h>
 
 /* The relay answers within relay_job_ms. Silence for a minute more is "could not". */
-#define EXTRA_MS  (60 * 1000)
-#define RESAVE_MS 1000
+#define EXTRA_MS     (60 * 1000)
+#define RESAVE_MS    1000
+#define PUT_OFF_STEP 25 /* messages in one turn */
 
 struct result {
     enum verdict verdict;
+    bool is_held;      /* by its route */
     bool is_expired;   /* TRY_LATER for the last time */
     struct span reply; /* in the job's `text` */
 };
@@ -31,6 +34,7 @@ struct job {
     uint64_t tag;
     struct span rcpts; /* records {u32 number, bytes address}, as they were sent */
     bool is_answered;
+    enum reach reach;
     struct span remote;
     struct result results[RELAY_RCPTS_MAX];
     int64_t again_s; /* when the first of them is to be tried again; 0: none */
@@ -44,10 +48,16 @@ struct dispatch {
     struct job *jobs;
     struct job *unsaved; /* the disk was full */
     struct timer resave;
+    struct timer wake; /* a destination's pause is over */
     size_t n_jobs;
 };
 
 static void resave(void *arg);
+
+static void wake(void *arg)
+{
+    (void)arg; /* the turn that follows does it */
+}
 
 struct dispatch *dispatch_new(struct queue *q)
 {
@@ -59,6 +69,8 @@ struct dispatch *dispatch_new(struct queue *q)
         return NULL;
     }
     timer_init(&d->resave, q->loop, resave, q);
+    timer_init(&d->wake, q->loop, wake, q);
+    agenda_set_jobs(d->agenda, q->config->relay.connections);
     return d;
 }
 
@@ -78,6 +90,7 @@ void dispatch_free(struct queue *q)
     if (d == NULL)
         return;
     timer_stop(&d->resave);
+    timer_stop(&d->wake);
     while (d->jobs != NULL) {
         ipc_cancel(q->relay, d->jobs->tag);
         free_job(d->jobs);
@@ -87,18 +100,98 @@ void dispatch_free(struct queue *q)
     q->dispatch = NULL;
 }
 
-enum agenda_result dispatch_add(struct queue *q, uint64_t message, uint32_t number,
-                                const char *domain)
+static uint64_t hash_text(uint64_t h, struct span s)
 {
-    char lane[DOMAIN_MAX + 32];
-    route_key(q->config, span_of(domain), lane, sizeof lane);
-    return agenda_add(q->dispatch->agenda, message, number, lane);
+    for (size_t i = 0; i < s.n; i++)
+        h = (h ^ (unsigned char)ascii_lower(s.p[i])) * 0x100000001b3U;
+    return (h ^ 0xff) * 0x100000001b3U;
 }
 
-void dispatch_fresh(struct queue *q, uint64_t message, uint32_t number, const char *domain)
+/* The login; without one, the client and the sender, of whom what stands behind a '+' or '=' is
+ * cut, as mailing lists put each recipient there. */
+uint64_t dispatch_flow(struct span login, struct span client, struct span sender)
 {
-    if (!q->is_draining && dispatch_add(q, message, number, domain) != AGENDA_ADDED)
-        schedule_kick(q);
+    struct span domain = sender;
+    uint64_t h = hash_text(0xcbf29ce484222325U, login);
+    if (login.n > 0)
+        return h;
+    struct span local = span_cut(&domain, '@');
+    for (size_t i = 0; i < local.n; i++)
+        if (local.p[i] == '+' || local.p[i] == '=')
+            local.n = i;
+    return hash_text(hash_text(hash_text(h, client), local), domain.p != NULL ? domain : SPAN(""));
+}
+
+static void make_entry(struct queue *q, const struct dispatch_item *item, char lane[ROUTE_KEY_MAX],
+                       struct agenda_entry *e)
+{
+    struct route route;
+    route_for(q->config, span_of(item->domain), item->sender, &route);
+    route_key(&route, span_of(item->domain), lane, ROUTE_KEY_MAX);
+    *e = (struct agenda_entry){.message = item->message,
+                               .number = item->number,
+                               .flow = item->flow,
+                               .lane = lane,
+                               .rules = {.jobs_max = route.delivery->connections_per_destination,
+                                         .rate = route.delivery->rate,
+                                         .retry_ms = route.delivery->retry_ms,
+                                         .n_retry = route.delivery->n_retry}};
+}
+
+enum agenda_result dispatch_add(struct queue *q, const struct dispatch_item *item)
+{
+    char lane[ROUTE_KEY_MAX];
+    struct agenda_entry e;
+    struct span why;
+    make_entry(q, item, lane, &e);
+    enum agenda_result result = agenda_add(q->dispatch->agenda, &e);
+    if (result == AGENDA_DOWN) {
+        struct agenda_job one = {.message = item->message, .n = 1, .numbers = {item->number}};
+        int64_t until_ms = agenda_down(q->dispatch->agenda, lane, &why);
+        postpone(q, &one, until_ms, why);
+    }
+    return result;
+}
+
+void dispatch_fresh_all(struct queue *q, const struct message *m, const struct targets *t)
+{
+    struct dispatch_item item = {.message = m->id, .sender = m->sender};
+    char lane[ROUTE_KEY_MAX];
+    struct agenda_entry e;
+    bool is_first = true;
+    for (size_t i = 0; i < t->n_remotes && !q->is_draining; i++) {
+        item.number = (uint32_t)i;
+        item.domain = t->remotes[i].domain;
+        item.flow = is_first ? dispatch_flow(m->login, m->client, m->sender) : item.flow;
+        is_first = false;
+        make_entry(q, &item, lane, &e);
+        if (agenda_add(q->dispatch->agenda, &e) != AGENDA_ADDED)
+            schedule_kick(q);
+    }
+}
+
+bool dispatch_put_off(struct queue *q)
+{
+    struct agenda_job job;
+    struct span why;
+    int64_t until_ms;
+    for (int i = 0; i < PUT_OFF_STEP; i++) {
+        if (!agenda_take_stuck(q->dispatch->agenda, &job, &until_ms, &why))
+            return false;
+        postpone(q, &job, until_ms, why);
+    }
+    return true;
+}
+
+void dispatch_wake(struct queue *q)
+{
+    agenda_wake_all(q->dispatch->agenda);
+}
+
+void dispatch_reloaded(struct queue *q)
+{
+    agenda_set_jobs(q->dispatch->agenda, q->config->relay.connections);
+    agenda_reload(q->dispatch->agenda);
 }
 
 bool dispatch_is_active(const struct queue *q, uint64_t message, uint32_t number)
@@ -133,10 +226,19 @@ size_t dispatch_jobs(const struct queue *q)
 
 /* --- what became of it --- */
 
+/* What to tell those who wait for the same destination. */
+static struct span first_complaint(const struct job *j)
+{
+    for (size_t i = 0; i < j->what.n; i++)
+        if (j->results[i].verdict == VERDICT_TRY_LATER && j->results[i].reply.n > 0)
+            return j->results[i].reply;
+    return SPAN("");
+}
+
 static void job_over(struct job *j)
 {
     struct queue *q = j->q;
-    agenda_done(q->dispatch->agenda, &j->what);
+    agenda_done(q->dispatch->agenda, &j->what, j->reach, first_complaint(j));
     bounce_kick(q); /* also if nothing failed now: it may have waited for the end of this job */
     if (j->again_s != 0)
         schedule_at(q, j->again_s);
@@ -150,6 +252,8 @@ static const char *event_of(const struct result *r)
 {
     if (r->verdict == VERDICT_OK)
         return "delivered";
+    if (r->is_held)
+        return "held";
     return r->verdict == VERDICT_NEVER ? "failed" : r->is_expired ? "expired" : "deferred";
 }
 
@@ -189,6 +293,14 @@ static void settled(struct waiter *w, enum outcome o)
     job_over(j);
 }
 
+static const struct delivery_config *delivery_for(const struct job *j, const struct message *m,
+                                                  const struct recipient *r)
+{
+    struct route route;
+    route_for(j->q->config, r->domain, m->sender, &route);
+    return route.delivery;
+}
+
 /* The recipient's row after the attempt. */
 static void apply_result(struct job *j, struct result *result, const struct message *m,
                          struct recipient *r)
@@ -203,7 +315,10 @@ static void apply_result(struct job *j, struct result *result, const struct mess
     r->attempts++;
     r->remote = j->remote;
     r->last_reply = result->reply;
-    if (result->verdict == VERDICT_OK) {
+    if (result->is_held) {
+        r->state = RCPT_HELD;
+        r->next_attempt = m->expires;
+    } else if (result->verdict == VERDICT_OK) {
         r->state = RCPT_DONE;
         r->next_attempt = 0;
     } else if (result->verdict == VERDICT_NEVER || is_expired) {
@@ -213,8 +328,10 @@ static void apply_result(struct job *j, struct result *result, const struct mess
                                                      : SPAN("4.4.7"); /* RFC 3463 3.5 */
         result->is_expired = result->verdict != VERDICT_NEVER;
     } else {
-        r->next_attempt = schedule_next(&j->q->config->relay, r->attempts, now_s, m->expires,
-                                        randombytes_random());
+        bool is_held = r->state == RCPT_HELD;
+        r->next_attempt = is_held ? m->expires
+                                  : schedule_next(delivery_for(j, m, r), r->attempts, now_s,
+                                                  m->expires, randombytes_random());
         int64_t warn_ms = j->q->config->relay.delay_warning_ms;
         j->is_late |=
             warn_ms > 0 && !m->is_warned && m->sender.n > 0 && now_s - m->arrived >= warn_ms / 1000;
@@ -316,6 +433,7 @@ static int take_answer(struct job *j, const struct msg_relay_job_re *m)
         if (!in.failed)
             take_result(j, number, verdict, reply);
     }
+    j->reach = m->reach <= REACH_DOWN ? (enum reach)m->reach : REACH_UNKNOWN;
     j->is_answered = true;
     return 0;
 }
@@ -423,11 +541,32 @@ static struct job *new_job(struct queue *q, const struct agenda_job *what, struc
     return j;
 }
 
+/* A route that sends nothing decides by itself. */
+static void decide(struct job *j, const struct route *route)
+{
+    bool is_held = route_kind(route) == HOP_HOLD;
+    for (size_t i = 0; i < j->what.n; i++)
+        j->results[i] =
+            (struct result){.verdict = is_held ? VERDICT_TRY_LATER : VERDICT_OK,
+                            .is_held = is_held,
+                            .reply = is_held ? SPAN("held by its route in the configuration")
+                                             : SPAN("discarded by its route in the configuration")};
+    j->is_answered = true;
+    j->remote = SPAN("");
+    save(j);
+}
+
 static enum started ask_relay(struct queue *q, const struct agenda_job *what, struct start *s)
 {
+    struct route route;
     struct job *j = new_job(q, what, s->m.rcpts);
     if (j == NULL)
         return NOT_NOW;
+    route_for(q->config, s->m.domain, s->m.sender, &route);
+    if (route_kind(&route) != HOP_SMTP) {
+        decide(j, &route);
+        return STARTED;
+    }
     int64_t deadline_ms = relay_job_ms(s->m.size) + EXTRA_MS;
     j->tag = ipc_ask_relay_job(q->relay, &s->m, s->fd, deadline_ms, answered, j);
     if (j->tag != 0)
@@ -461,12 +600,18 @@ void dispatch_run(struct queue *q)
 {
     struct agenda_job what;
     bool is_possible = q->relay != NULL && !q->is_draining;
+    if (!is_possible)
+        return;
+    int64_t wake_ms = agenda_wake(q->dispatch->agenda);
+    timer_stop(&q->dispatch->wake);
+    if (wake_ms > 0)
+        timer_set(&q->dispatch->wake, wake_ms);
     while (is_possible && agenda_take(q->dispatch->agenda, &what)) {
         switch (start_job(q, &what)) {
         case STARTED:
             break;
         case NOT_WANTED:
-            agenda_done(q->dispatch->agenda, &what);
+            agenda_done(q->dispatch->agenda, &what, REACH_UNKNOWN, SPAN(""));
             schedule_room(q);
             break;
         case NOT_NOW:

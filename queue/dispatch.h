@@ -4,16 +4,32 @@
 #define BARID_QUEUE_DISPATCH_H
 
 #include "queue/agenda.h"
+#include "queue/deliver.h"
 #include "queue/queue.h"
 
 struct dispatch *dispatch_new(struct queue *q);
 void dispatch_free(struct queue *q);
-/* A recipient that is due. */
-enum agenda_result dispatch_add(struct queue *q, uint64_t message, uint32_t number,
-                                const char *domain);
-/* A recipient just committed: tried at once, without looking in the database. If there is no room,
- * schedule finds it there a second later. */
-void dispatch_fresh(struct queue *q, uint64_t message, uint32_t number, const char *domain);
+/* A recipient, and what of its message decides which way it goes and in whose turn. */
+struct dispatch_item {
+    uint64_t message;
+    uint32_t number;
+    const char *domain;
+    struct span sender;
+    uint64_t flow; /* dispatch_flow */
+};
+/* The same for all that shares a turn, as it has one origin. */
+uint64_t dispatch_flow(struct span login, struct span client, struct span sender);
+/* A recipient that is due. AGENDA_DOWN: it was put off. */
+enum agenda_result dispatch_add(struct queue *q, const struct dispatch_item *item);
+/* Recipients just committed: tried at once, without looking in the database. Those there is no room
+ * for schedule finds there a second later. */
+void dispatch_fresh_all(struct queue *q, const struct message *m, const struct targets *t);
+/* In the queue's turn: puts off what waits for destinations that cannot be reached. True if there
+ * is more of it. */
+bool dispatch_put_off(struct queue *q);
+/* An administrator asks for it, or routes changed: all destinations may be reachable again. */
+void dispatch_wake(struct queue *q);
+void dispatch_reloaded(struct queue *q);
 /* In the queue's turn, outside of a transaction: starts what may start. */
 void dispatch_run(struct queue *q);
 bool dispatch_is_active(const struct queue *q, uint64_t message, uint32_t number);

@@ -3,6 +3,7 @@
 #include "common/proc.h"
 #include "queue/boxes.h"
 #include "queue/control.h"
+#include "queue/dispatch.h"
 #include "queue/intake.h"
 
 #include <sys/stat.h>
@@ -92,6 +93,7 @@ static void peer_down(struct proc *p, enum role role, unsigned instance, struct 
 static void reloaded(struct proc *p)
 {
     queue_of(p)->config = proc_config(p);
+    dispatch_reloaded(queue_of(p));
 }
 
 static void drain(struct proc *p)

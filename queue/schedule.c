@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/route.h"
 #include "queue/dispatch.h"
+#include "queue/postpone.h"
 
 #include <sodium.h>
 
@@ -12,7 +13,8 @@
 #define REWIND_S                                                                                   \
     300 /* how often the search starts over: whatever was passed over is found then                \
          */
-#define SOON_S 30
+#define SOON_S    30
+#define HELD_STEP 100 /* of held ones that expire, in one turn */
 #define POSTPONE_S                                                                                 \
     60 /* and up to five times that: a lane has more waiting than memory is for it                 \
         */
@@ -29,7 +31,7 @@ struct schedule {
     int64_t rewound_s;
 };
 
-int64_t schedule_next(const struct relay_config *c, uint64_t attempts, int64_t now_s,
+int64_t schedule_next(const struct delivery_config *c, uint64_t attempts, int64_t now_s,
                       int64_t expires_s, uint32_t dice)
 {
     size_t at = attempts > 0 ? (size_t)(attempts - 1) : 0;
@@ -123,6 +125,8 @@ static void set_aside(struct queue *q, const struct due *d)
 struct rows {
     struct due list[STEP];
     char domains[STEP][DOMAIN_MAX + 1];
+    char senders[STEP][ADDRESS_MAX + 1];
+    uint64_t flows[STEP];
     bool is_damaged[STEP];
     size_t n;
 };
@@ -137,13 +141,26 @@ static void read_rows(struct queue *q, const struct due *after, int64_t now_s, s
            ((f = store_due_next(q->store, &r->list[r->n])) == FOUND_YES || f == FOUND_DAMAGED)) {
         r->is_damaged[r->n] =
             f == FOUND_DAMAGED ||
-            span_copy(r->domains[r->n], sizeof r->domains[r->n], r->list[r->n].domain) < 0;
+            span_copy(r->domains[r->n], sizeof r->domains[r->n], r->list[r->n].domain) < 0 ||
+            span_copy(r->senders[r->n], sizeof r->senders[r->n], r->list[r->n].sender) < 0;
+        const struct due *d = &r->list[r->n];
+        r->flows[r->n] = dispatch_flow(d->login, d->client, d->sender);
         r->n++;
     }
     store_due_end(q->store);
 }
 
 enum step { STEP_MORE, STEP_END, STEP_NO_ROOM };
+
+static enum agenda_result add(struct queue *q, const struct rows *r, size_t i)
+{
+    struct dispatch_item item = {.message = r->list[i].message,
+                                 .number = r->list[i].number,
+                                 .domain = r->domains[i],
+                                 .sender = span_of(r->senders[i]),
+                                 .flow = r->flows[i]};
+    return dispatch_add(q, &item);
+}
 
 /* Brings some of what comes after *at into the agenda, and moves *at. What its lane has no room for
  * stays in the database: the lane gets hungry when it has some. */
@@ -155,7 +172,7 @@ static enum step load_step(struct queue *q, struct due *at, int64_t now_s)
         const struct due *d = &rows.list[i];
         if (rows.is_damaged[i])
             set_aside(q, d);
-        else if (dispatch_add(q, d->message, d->number, rows.domains[i]) == AGENDA_FULL)
+        else if (add(q, &rows, i) == AGENDA_FULL)
             return STEP_NO_ROOM;
         *at = (struct due){.at = d->at, .message = d->message, .number = d->number};
     }
@@ -180,11 +197,23 @@ static void plan_next_look(struct queue *q, int64_t now_s)
     schedule_at(q, is_known && at - now_s < LOOK_AGAIN_S ? at : now_s + LOOK_AGAIN_S);
 }
 
+/* Held mail is not kept for longer than other mail. */
+static void expire_held(struct queue *q, int64_t now_s)
+{
+    struct agenda_job one = {.n = 1};
+    for (int i = 0; i < HELD_STEP; i++) {
+        if (store_held_too_long(q->store, now_s, &one.message, &one.numbers[0]) != FOUND_YES ||
+            postpone(q, &one, 0, SPAN("")) < 0)
+            return;
+    }
+}
+
 /* The search goes on. True if there is more to do at once. */
 static bool search(struct queue *q, int64_t now_s)
 {
     struct schedule *s = q->schedule;
     rewind_if_time(s, now_s);
+    expire_held(q, now_s);
     enum step result = load_step(q, &s->after, now_s);
     s->waits_for_room = result == STEP_NO_ROOM;
     s->is_wanted = result == STEP_MORE;
@@ -218,8 +247,9 @@ bool schedule_run(struct queue *q)
     if (q->relay == NULL || q->is_draining)
         return false; /* nobody could try it; what is wanted stays wanted */
     int64_t now_s = clock_wall_s();
+    has_more = dispatch_put_off(q);
     if (s->is_wanted)
-        has_more = search(q, now_s);
+        has_more |= search(q, now_s);
     if (s->is_refilling || dispatch_is_hungry(q))
         has_more |= refill(q, now_s);
     return has_more;

@@ -7,7 +7,7 @@
 /* The time of the next attempt after `attempts` failed ones: the configured waits, the last one
  * repeating, each ± a tenth so that what failed together does not come back together; `dice` is a
  * random number. Not after `expires`, so that one attempt is made at the end. Seconds. */
-int64_t schedule_next(const struct relay_config *c, uint64_t attempts, int64_t now_s,
+int64_t schedule_next(const struct delivery_config *c, uint64_t attempts, int64_t now_s,
                       int64_t expires_s, uint32_t dice);
 /* How long until it is tried again when nobody could try it: relay down, no answer. */
 int64_t schedule_soon(int64_t now_s, uint32_t dice);

@@ -68,9 +68,12 @@
     S(FAILED_NEXT, "SELECT message FROM recipient INDEXED BY recipient_due"                        \
                    " WHERE state = 2 AND next_attempt = 0 AND message > ?1"                        \
                    " ORDER BY message LIMIT 1")                                                    \
-    S(DUE, "SELECT next_attempt, message, number, domain FROM recipient INDEXED BY recipient_due"  \
-           " WHERE state = 0 AND (next_attempt, message, number) > (?1, ?2, ?3)"                   \
-           " AND next_attempt < ?4 ORDER BY next_attempt, message, number LIMIT ?5")               \
+    S(DUE, "SELECT r.next_attempt, r.message, r.number, r.domain, m.sender, m.client, m.login"     \
+           " FROM recipient r INDEXED BY recipient_due LEFT JOIN message m ON m.id = r.message"    \
+           " WHERE r.state = 0 AND (r.next_attempt, r.message, r.number) > (?1, ?2, ?3)"           \
+           " AND r.next_attempt < ?4 ORDER BY r.next_attempt, r.message, r.number LIMIT ?5")       \
+    S(HELD_TOO_LONG, "SELECT message, number FROM recipient INDEXED BY recipient_due"              \
+                     " WHERE state = 1 AND next_attempt BETWEEN 1 AND ?1 LIMIT 1")                 \
     S(DUE_WHEN, "SELECT next_attempt FROM recipient INDEXED BY recipient_due"                      \
                 " WHERE state = 0 AND next_attempt >= ?1 ORDER BY next_attempt LIMIT 1")           \
     S(COUNT_DUE, "SELECT count(*) FROM recipient INDEXED BY recipient_due"                         \

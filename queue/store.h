@@ -131,7 +131,8 @@ struct recipient {
     struct span address, domain;
     enum rcpt_state state;
     uint64_t attempts;
-    int64_t next_attempt; /* seconds since 1970; 0 in the states that wait for no attempt */
+    int64_t next_attempt; /* seconds since 1970. Held: when it expires, 0: never (damaged). 0 in
+                             the states that wait for nothing */
     struct span status;   /* "5.1.1", of a failure */
     struct span remote;   /* who answered: "mx.example.org[192.0.2.1]:25" */
     struct span last_reply;
@@ -161,7 +162,8 @@ struct due {
     int64_t at;
     uint64_t message;
     uint32_t number;
-    struct span domain; /* holds until the next call */
+    struct span domain; /* it and the next hold until the next call */
+    struct span sender, client, login;
 };
 
 /* Those due before `before`, that come after the place `after`; at most `limit`. To be used like
@@ -169,6 +171,8 @@ struct due {
 void store_due_begin(struct store *s, const struct due *after, int64_t before, unsigned limit);
 enum found store_due_next(struct store *s, struct due *d);
 void store_due_end(struct store *s);
+/* A held recipient whose message expired: its next_attempt is that time. */
+enum found store_held_too_long(struct store *s, int64_t now_s, uint64_t *message, uint32_t *number);
 /* When the first recipient becomes due at or after `from`. */
 enum found store_due_when(struct store *s, int64_t from, int64_t *at);
 

@@ -165,14 +165,31 @@ enum found store_due_next(struct store *s, struct due *d)
     *d = (struct due){.at = (int64_t)sql_column_u64(st, 0),
                       .message = sql_column_u64(st, 1),
                       .number = (uint32_t)number,
-                      .domain = sql_column(st, 3)};
-    bool is_sane = number <= UINT32_MAX && is_line(d->domain, 1, DOMAIN_MAX);
+                      .domain = sql_column(st, 3),
+                      .sender = sql_column(st, 4),
+                      .client = sql_column(st, 5),
+                      .login = sql_column(st, 6)};
+    bool is_sane = number <= UINT32_MAX && is_line(d->domain, 1, DOMAIN_MAX) &&
+                   is_line(d->sender, 0, ADDRESS_MAX);
     return is_sane ? FOUND_YES : FOUND_DAMAGED;
 }
 
 void store_due_end(struct store *s)
 {
     sql_reset(s->s[S_DUE]);
+}
+
+enum found store_held_too_long(struct store *s, int64_t now_s, uint64_t *message, uint32_t *number)
+{
+    sqlite3_stmt *st = s->s[S_HELD_TOO_LONG];
+    sql_bind_i64(st, 1, now_s);
+    int rc = statement_step(s, S_HELD_TOO_LONG);
+    if (rc <= 0)
+        return rc < 0 ? FOUND_FAULT : FOUND_NONE;
+    *message = sql_column_u64(st, 0);
+    *number = (uint32_t)sql_column_u64(st, 1);
+    sql_reset(st);
+    return FOUND_YES;
 }
 
 enum found store_due_when(struct store *s, int64_t from, int64_t *at)

@@ -1,10 +1,6 @@
 #include "relay/client.h"
 
-#include "common/conn.h"
-#include "relay/command.h"
-#include "relay/offer.h"
-#include "relay/reply.h"
-#include "relay/source.h"
+#include "relay/client_state.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -22,45 +18,6 @@ const struct client_times client_times_default = {
     .quit_ms = 2 * 1000,
 };
 
-enum state {
-    CONNECTING,
-    GREETING, /* from here to RESETTING a reply is awaited, */
-    EHLO,
-    HELO,
-    ENVELOPE, /* (one or more: commands up to n_sent are sent, up to n_answered are answered) */
-    FINAL,    /* the one that decides: all content and the final dot are sent */
-    EMPTY,    /* DATA without recipients was taken: the reply to its dot means nothing */
-    RESETTING,
-    CONTENT, /* no reply is awaited */
-    READY,
-    DECIDED, /* the mail need not be sent to know what becomes of it */
-    QUITTING,
-    ENDED,
-};
-
-struct client {
-    const struct client_times *times;
-    const struct client_ops *ops;
-    void *owner;
-    struct conn *conn;
-    struct timer soon; /* to call back from the loop */
-    enum state state;
-    struct reply reply;
-    char remote[CLIENT_REMOTE];
-    char hostname[DOMAIN_MAX + 1];
-    unsigned n_mails;
-    struct offer offer;
-    /* the mail being sent */
-    const struct client_mail *mail;
-    size_t n_sent, n_answered; /* commands: MAIL, each RCPT, DATA */
-    bool is_mail_ok;
-    bool is_accepted[RELAY_RCPTS_MAX];
-    size_t n_accepted;
-    struct source source;
-    bool in_call;            /* of the owner: what ends the connection now is told from the loop */
-    char failure[REPLY_MAX]; /* and kept here until then */
-};
-
 static const char *const steps[] = {
     [CONNECTING] = "connect", [GREETING] = "connect",  [EHLO] = "EHLO",      [HELO] = "HELO",
     [FINAL] = "end of DATA",  [EMPTY] = "end of DATA", [RESETTING] = "RSET", [CONTENT] = "content",
@@ -68,7 +25,7 @@ static const char *const steps[] = {
 };
 
 /* What the reply that is awaited (or came last) is about. */
-static const char *step_name(const struct client *c, size_t command)
+const char *client_step_name(const struct client *c, size_t command)
 {
     if (c->state != ENVELOPE)
         return steps[c->state] != NULL ? steps[c->state] : "nothing";
@@ -78,7 +35,7 @@ static const char *step_name(const struct client *c, size_t command)
 /* --- the end --- */
 
 /* Tells the owner; c may be gone after it. */
-static void end(struct client *c, enum verdict v, const char *text)
+void client_end_now(struct client *c, enum verdict v, const char *text)
 {
     if (c->in_call) {
         snprintf(c->failure, sizeof c->failure, "%s", text);
@@ -95,51 +52,51 @@ static void end(struct client *c, enum verdict v, const char *text)
 }
 
 /* The server's own words and what they were an answer to. */
-static struct span reply_with_step(const struct client *c, size_t command, char room[REPLY_MAX])
+struct span client_reply_with_step(const struct client *c, size_t command, char room[REPLY_MAX])
 {
     struct span text = reply_text(&c->reply);
-    const char *step = step_name(c, command);
+    const char *step = client_step_name(c, command);
     size_t max = REPLY_MAX - 32;
     int n = snprintf(room, REPLY_MAX, "%.*s (in reply to %s)", (int)(text.n < max ? text.n : max),
                      text.p, step);
     return (struct span){room, n > 0 ? (size_t)n : 0};
 }
 
-static void end_by_reply(struct client *c, enum verdict v)
+void client_end_by_reply(struct client *c, enum verdict v)
 {
     char text[REPLY_MAX];
-    reply_with_step(c, c->n_answered, text);
-    end(c, v, text);
+    client_reply_with_step(c, c->n_answered, text);
+    client_end_now(c, v, text);
 }
 
-__attribute__((format(printf, 2, 3))) static void end_by_us(struct client *c, const char *fmt, ...)
+void client_end_by_us(struct client *c, const char *fmt, ...)
 {
     char text[REPLY_MAX];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    end(c, VERDICT_TRY_LATER, text);
+    client_end_now(c, VERDICT_TRY_LATER, text);
 }
 
-static void out_of_step(struct client *c)
+void client_out_of_step(struct client *c)
 {
-    end_by_us(c, "%s answers out of step or not in SMTP (awaited: reply to %s)", c->remote,
-              step_name(c, c->n_answered));
+    client_end_by_us(c, "%s answers out of step or not in SMTP (awaited: reply to %s)", c->remote,
+                     client_step_name(c, c->n_answered));
 }
 
 /* --- sending --- */
 
 /* Commands go out only when everything the server said was read: an answer that was there before
  * the question is no answer. False: the connection was ended. */
-static bool send_line(struct client *c, const char *line, int64_t deadline_ms)
+bool client_send_line(struct client *c, const char *line, int64_t deadline_ms)
 {
     if (conn_input(c->conn).n > 0) {
-        out_of_step(c);
+        client_out_of_step(c);
         return false;
     }
     if (conn_write_span(c->conn, span_of(line)) < 0) {
-        end_by_us(c, "451 4.3.0 out of memory while sending to %s", c->remote);
+        client_end_by_us(c, "451 4.3.0 out of memory while sending to %s", c->remote);
         return false;
     }
     conn_deadline(c->conn, deadline_ms);
@@ -147,57 +104,16 @@ static bool send_line(struct client *c, const char *line, int64_t deadline_ms)
     return true;
 }
 
-static bool say(struct client *c, enum state next, const char *line)
+bool client_say(struct client *c, enum state next, const char *line)
 {
-    if (!send_line(c, line, c->times->command_ms))
+    if (!client_send_line(c, line, c->times->command_ms))
         return false;
     c->state = next;
     return true;
 }
 
-/* How long to wait for the reply to an envelope command. */
-static int64_t envelope_ms(const struct client *c, size_t command)
-{
-    return command > c->mail->n_rcpts ? c->times->data_ms : c->times->command_ms;
-}
-
-/* The next command; with PIPELINING all of them (RFC 2920 3.1), DATA being the last of its group.
- */
-static bool send_envelope(struct client *c)
-{
-    size_t until = c->offer.has_pipelining ? c->mail->n_rcpts + 2 : c->n_sent + 1;
-    c->state = ENVELOPE;
-    while (c->n_sent < until) {
-        char line[COMMAND_MAX];
-        command_format(line, c->mail, &c->offer, c->n_sent);
-        if (!send_line(c, line, envelope_ms(c, c->n_answered)))
-            return false;
-        c->n_sent++;
-    }
-    return true;
-}
-
-/* --- results --- */
-
-static void result(struct client *c, size_t rcpt, enum verdict v, struct span text)
-{
-    c->is_accepted[rcpt] = false;
-    c->ops->result(c->owner, rcpt, v, text);
-}
-
-/* The reply decides for all recipients that were accepted so far (`all`: for every one). */
-static void result_for_rest(struct client *c, size_t command, bool all)
-{
-    char room[REPLY_MAX];
-    struct span text = reply_with_step(c, command, room);
-    for (size_t i = 0; i < c->mail->n_rcpts; i++)
-        if (all || c->is_accepted[i])
-            result(c, i, reply_verdict(&c->reply), text);
-    c->n_accepted = 0;
-}
-
 /* c may be gone after it. */
-static void ready(struct client *c)
+void client_is_ready(struct client *c)
 {
     c->state = READY;
     c->mail = NULL;
@@ -205,205 +121,25 @@ static void ready(struct client *c)
     c->ops->ready(c->owner);
 }
 
-/* A transaction that was begun and did not end must not leak into the next one. */
-static void reset(struct client *c)
-{
-    say(c, RESETTING, "RSET\r\n");
-}
-
-/* --- content --- */
-
-/* Sends one more piece, as the connection has room again; after the last one the dot. From then on
- * only the answer to it counts. */
-static void send_content(struct client *c)
-{
-    conn_deadline(c->conn, c->times->chunk_ms);
-    switch (source_write(&c->source, c->conn)) {
-    case SOURCE_MORE:
-        return;
-    case SOURCE_DONE:
-        if (send_line(c, ".\r\n", c->times->final_ms))
-            c->state = FINAL;
-        return;
-    case SOURCE_DAMAGED:
-        end_by_us(c, "451 4.3.0 the stored message is damaged; not sent to %s", c->remote);
-        return;
-    case SOURCE_UNREADABLE:
-        end_by_us(c, "451 4.3.0 the stored message cannot be read: %s", strerror(errno));
-        return;
-    case SOURCE_FULL:
-        end_by_us(c, "451 4.3.0 out of memory while sending to %s", c->remote);
-        return;
-    }
-}
-
-static void begin_content(struct client *c)
-{
-    c->state = CONTENT;
-    source_begin(&c->source, c->mail->content, c->mail->fd, c->mail->size, c->mail->hash);
-    if (conn_input(c->conn).n > 0)
-        out_of_step(c);
-    else
-        send_content(c);
-}
-
 /* --- replies --- */
-
-static void say_hello(struct client *c, enum state next, const char *verb)
-{
-    char line[sizeof c->hostname + 8];
-    snprintf(line, sizeof line, "%s %s\r\n", verb, c->hostname);
-    c->offer = (struct offer){0};
-    say(c, next, line);
-}
-
-static void on_greeting(struct client *c)
-{
-    if (c->reply.code == 220)
-        say_hello(c, EHLO, "EHLO");
-    else if (c->reply.code / 100 >= 4)
-        end_by_reply(c, reply_verdict(&c->reply));
-    else
-        out_of_step(c);
-}
-
-static void on_hello(struct client *c)
-{
-    unsigned class = c->reply.code / 100;
-    if (class == 2)
-        ready(c);
-    else if (class == 5 && c->state == EHLO)
-        say_hello(c, HELO, "HELO");
-    else if (class == 3)
-        out_of_step(c);
-    else
-        end_by_reply(c, reply_verdict(&c->reply));
-}
-
-static void on_mail_reply(struct client *c)
-{
-    c->is_mail_ok = c->reply.code / 100 == 2;
-    if (!c->is_mail_ok)
-        result_for_rest(c, 0, true);
-}
-
-/* RFC 5321 4.5.3.1.10: "too many recipients" is 452, but some say 552. */
-static enum verdict rcpt_verdict(const struct reply *r)
-{
-    return r->code == 552 ? VERDICT_TRY_LATER : reply_verdict(r);
-}
-
-static void on_rcpt_reply(struct client *c, size_t rcpt)
-{
-    char room[REPLY_MAX];
-    if (!c->is_mail_ok)
-        return;
-    if (c->reply.code / 100 == 2) {
-        c->is_accepted[rcpt] = true;
-        c->n_accepted++;
-        return;
-    }
-    result(c, rcpt, rcpt_verdict(&c->reply), reply_with_step(c, rcpt + 1, room));
-}
-
-static void on_data_reply(struct client *c)
-{
-    if (c->reply.code / 100 == 3 && c->n_accepted > 0) {
-        begin_content(c);
-    } else if (c->reply.code / 100 == 3) {
-        say(c, EMPTY, ".\r\n");
-    } else {
-        if (c->n_accepted > 0)
-            result_for_rest(c, c->n_answered, false);
-        reset(c);
-    }
-}
-
-/* RFC 5321 4.3.2: what may answer which command; anything else is out of step. */
-static bool is_possible(const struct client *c)
-{
-    bool is_data = c->n_answered > c->mail->n_rcpts;
-    return c->reply.code / 100 >= 4 || c->reply.code / 100 == (is_data ? 3U : 2U);
-}
-
-/* What to say after the last reply of a group. */
-static void go_on(struct client *c)
-{
-    bool was_last_rcpt = c->n_answered > c->mail->n_rcpts;
-    if (!c->is_mail_ok || (was_last_rcpt && c->n_accepted == 0))
-        reset(c);
-    else
-        send_envelope(c);
-}
-
-/* A reply to one of the envelope's commands. True: replies to the rest of its group follow. */
-static bool on_envelope(struct client *c)
-{
-    if (!is_possible(c)) {
-        out_of_step(c);
-        return false;
-    }
-    if (c->n_answered > c->mail->n_rcpts) {
-        on_data_reply(c);
-        return false;
-    }
-    if (c->n_answered == 0)
-        on_mail_reply(c);
-    else
-        on_rcpt_reply(c, c->n_answered - 1);
-    c->n_answered++;
-    reply_begin(&c->reply);
-    conn_deadline(c->conn, envelope_ms(c, c->n_answered));
-    if (c->n_answered < c->n_sent)
-        return true;
-    go_on(c);
-    return false;
-}
-
-static void on_final(struct client *c)
-{
-    if (c->reply.code / 100 == 3) {
-        out_of_step(c);
-        return;
-    }
-    result_for_rest(c, 0, false);
-    ready(c);
-}
-
-static void on_reset(struct client *c)
-{
-    if (c->reply.code / 100 == 2)
-        ready(c);
-    else
-        end_by_reply(c, VERDICT_TRY_LATER);
-}
 
 static void on_quit(struct client *c)
 {
-    end(c, VERDICT_TRY_LATER, "the connection was closed as planned");
-}
-
-/* The server refuses before it has seen the end: no delivery, and no final "no" either. */
-static void on_early(struct client *c)
-{
-    if (c->reply.code / 100 >= 4)
-        end_by_reply(c, VERDICT_TRY_LATER);
-    else
-        out_of_step(c);
+    client_end_now(c, VERDICT_TRY_LATER, "the connection was closed as planned");
 }
 
 /* True: more replies are due at once. False: c may be gone. */
 static bool on_reply(struct client *c)
 {
     static void (*const handlers[])(struct client *) = {
-        [GREETING] = on_greeting, [EHLO] = on_hello,    [HELO] = on_hello,
-        [FINAL] = on_final,       [EMPTY] = reset,      [RESETTING] = on_reset,
-        [CONTENT] = on_early,     [QUITTING] = on_quit,
+        [GREETING] = client_on_greeting, [EHLO] = client_on_hello, [HELO] = client_on_hello,
+        [FINAL] = client_on_final,       [EMPTY] = client_reset,   [RESETTING] = client_on_reset,
+        [CONTENT] = client_on_early,     [QUITTING] = on_quit,
     };
     if (c->reply.code == 421) /* the server hangs up (RFC 5321 3.8) */
-        end_by_reply(c, VERDICT_TRY_LATER);
+        client_end_by_reply(c, VERDICT_TRY_LATER);
     else if (c->state == ENVELOPE)
-        return on_envelope(c);
+        return client_on_envelope(c);
     else
         handlers[c->state](c);
     return false;
@@ -417,7 +153,7 @@ static bool take_line(struct client *c)
     if (got == REPLY_MORE)
         return false;
     if (got == REPLY_BAD) {
-        out_of_step(c);
+        client_out_of_step(c);
         return false;
     }
     if (c->state == EHLO && c->reply.code / 100 == 2 && c->reply.n_lines > 1)
@@ -437,7 +173,7 @@ static void on_input(void *owner)
     if (c->failure[0] != '\0') /* it has ended, which is told in a moment */
         return;
     if (!awaits_reply(c)) {
-        end_by_us(c, "%s spoke or hung up without being asked", c->remote);
+        client_end_by_us(c, "%s spoke or hung up without being asked", c->remote);
         return;
     }
     while (take_line(c))
@@ -464,7 +200,7 @@ static void on_drained(void *owner)
 {
     struct client *c = owner;
     if (c->state == CONTENT)
-        send_content(c);
+        client_send_content(c);
 }
 
 static void on_ended(void *owner, enum conn_end why)
@@ -476,12 +212,12 @@ static void on_ended(void *owner, enum conn_end why)
     else if (why == CONN_EOF)
         snprintf(cause, sizeof cause, "closed by the server");
     if (c->state == CONNECTING)
-        end_by_us(c, "connect to %s: %s", c->remote, cause);
+        client_end_by_us(c, "connect to %s: %s", c->remote, cause);
     else if (c->state == QUITTING)
         on_quit(c);
     else
-        end_by_us(c, "connection to %s: %s (awaited: reply to %s)", c->remote, cause,
-                  step_name(c, c->n_answered));
+        client_end_by_us(c, "connection to %s: %s (awaited: reply to %s)", c->remote, cause,
+                         client_step_name(c, c->n_answered));
 }
 
 static const struct conn_ops conn_ops = {
@@ -493,26 +229,15 @@ static const struct conn_ops conn_ops = {
 
 /* --- the owner's calls --- */
 
-static void too_large(struct client *c)
-{
-    char text[REPLY_MAX];
-    int n = snprintf(text, sizeof text, "552 5.3.4 message of %llu octets, but %s takes only %llu",
-                     (unsigned long long)command_content_size(c->mail), c->remote,
-                     (unsigned long long)c->offer.size_max);
-    for (size_t i = 0; i < c->mail->n_rcpts; i++)
-        result(c, i, VERDICT_NEVER, (struct span){text, n > 0 ? (size_t)n : 0});
-    ready(c);
-}
-
 static void call_back(void *arg)
 {
     struct client *c = arg;
     char failure[REPLY_MAX]; /* the owner may free c before it reads the text */
     memcpy(failure, c->failure, sizeof failure);
     if (failure[0] != '\0')
-        end(c, VERDICT_TRY_LATER, failure);
+        client_end_now(c, VERDICT_TRY_LATER, failure);
     else if (c->state == DECIDED)
-        too_large(c);
+        client_too_large(c);
 }
 
 void client_format_remote(char out[CLIENT_REMOTE], struct span host, const struct netaddr *to)
@@ -540,7 +265,7 @@ struct client *client_connect(const struct client_params *params, const struct c
         char cause[64];
         error_words(cause, sizeof cause, errno);
         c->in_call = true;
-        end_by_us(c, "connect to %s: %s", c->remote, cause);
+        client_end_by_us(c, "connect to %s: %s", c->remote, cause);
         c->in_call = false;
         return c;
     }
@@ -559,7 +284,7 @@ void client_send(struct client *c, const struct client_mail *mail)
     c->mail = mail;
     c->n_mails++;
     c->n_sent = c->n_answered = c->n_accepted = 0;
-    c->is_mail_ok = false;
+    c->is_mail_ok = c->is_slow = false;
     memset(c->is_accepted, 0, sizeof c->is_accepted);
     if (c->offer.has_size && c->offer.size_max > 0 &&
         command_content_size(mail) > c->offer.size_max) {
@@ -568,14 +293,14 @@ void client_send(struct client *c, const struct client_mail *mail)
         return;
     }
     c->in_call = true;
-    send_envelope(c);
+    client_send_envelope(c);
     c->in_call = false;
 }
 
 void client_quit(struct client *c)
 {
     c->in_call = true;
-    if (say(c, QUITTING, "QUIT\r\n"))
+    if (client_say(c, QUITTING, "QUIT\r\n"))
         conn_deadline(c->conn, c->times->quit_ms);
     c->in_call = false;
 }
@@ -592,6 +317,11 @@ void client_free(struct client *c)
 const char *client_remote(const struct client *c)
 {
     return c->remote;
+}
+
+bool client_is_slow(const struct client *c)
+{
+    return c->is_slow;
 }
 
 unsigned client_mails(const struct client *c)

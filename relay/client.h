@@ -75,6 +75,8 @@ void client_quit(struct client *c);
 void client_free(struct client *c); /* closes at once; NULL is allowed */
 /* "mx.example.org[192.0.2.1]:25". */
 const char *client_remote(const struct client *c);
+/* Was the last mail refused for now as a whole, by MAIL, DATA or at its end? */
+bool client_is_slow(const struct client *c);
 /* Mails sent over it, the current one included. */
 unsigned client_mails(const struct client *c);
 

@@ -24,8 +24,10 @@ struct job {
     struct plan plan;
     uint64_t dns_tag; /* question to the resolver, or 0 */
     struct client *client;
-    bool is_kept; /* the client was used before us */
-    bool is_sent; /* the mail was given to the client */
+    bool is_kept;  /* the client was used before us */
+    bool is_sent;  /* the mail was given to the client */
+    bool is_blind; /* the resolver did not answer: that says nothing about the destination */
+    enum reach reach;
     struct client_mail mail;
     struct span rcpts[RELAY_RCPTS_MAX];
     uint32_t numbers[RELAY_RCPTS_MAX];
@@ -54,6 +56,8 @@ static void record(struct job *j, size_t rcpt, enum verdict v, struct span text)
     if (text.n > REPLY_MAX)
         text.n = REPLY_MAX;
     j->has_result[rcpt] = true;
+    if (v == VERDICT_OK)
+        j->reach = REACH_OK;
     pack_uint(&j->results, j->numbers[rcpt], 4);
     pack_uint(&j->results, v, 1);
     pack_bytes(&j->results, text);
@@ -91,8 +95,10 @@ static void free_job(struct job *j)
 /* Answers and is gone. */
 static void finish(struct job *j)
 {
-    struct msg_relay_job_re re = {
-        .tag = j->tag, .remote = span_of(j->remote), .results = packer_span(&j->results)};
+    struct msg_relay_job_re re = {.tag = j->tag,
+                                  .reach = (uint8_t)j->reach,
+                                  .remote = span_of(j->remote),
+                                  .results = packer_span(&j->results)};
     ipc_send_relay_job_re(j->from, &re, -1);
     free_job(j);
 }
@@ -105,7 +111,9 @@ static void finish_all(struct job *j, enum verdict v, struct span text)
 
 static void took_too_long(void *arg)
 {
-    finish_all(arg, VERDICT_TRY_LATER, SPAN("451 4.4.7 the attempt took too long"));
+    struct job *j = arg;
+    j->reach = REACH_LOST;
+    finish_all(j, VERDICT_TRY_LATER, SPAN("451 4.4.7 the attempt took too long"));
 }
 
 /* --- the client's callbacks --- */
@@ -121,6 +129,8 @@ static void on_ready(void *owner)
     }
     struct client *c = j->client;
     j->client = NULL;
+    if (client_is_slow(c))
+        j->reach = REACH_SLOW;
     pool_give(&j->relay->pool, &j->turn, c);
     finish(j);
 }
@@ -142,6 +152,7 @@ static void on_ended(void *owner, const struct client_end *e)
     if (is_stale) {
         begin(j);
     } else if (j->is_sent) {
+        j->reach = REACH_LOST;
         finish_all(j, VERDICT_TRY_LATER, e->text);
     } else {
         plan_refused(&j->plan, e->verdict, e->text);
@@ -170,6 +181,7 @@ static void on_mx(void *arg, const union msg *m, int fd)
         plan_take_mx(&j->plan, &scope, m->dns_mx_re.verdict, m->dns_mx_re.hosts);
     else
         plan_take_mx(&j->plan, &scope, VERDICT_TRY_LATER, SPAN(""));
+    j->is_blind |= m == NULL;
     next_step(j);
 }
 
@@ -183,6 +195,7 @@ static void on_addr(void *arg, const union msg *m, int fd)
         plan_take_addr(&j->plan, &scope, m->dns_addr_re.verdict, m->dns_addr_re.addresses);
     else
         plan_take_addr(&j->plan, &scope, VERDICT_TRY_LATER, SPAN(""));
+    j->is_blind |= m == NULL;
     next_step(j);
 }
 
@@ -192,6 +205,7 @@ static bool ask_mx(struct job *j)
     struct ipc *ch = proc_peer(j->relay->proc, ROLE_RESOLVER);
     struct plan_scope scope = scope_of(j);
     j->dns_tag = ipc_ask_dns_mx(ch, &m, -1, DNS_MS, on_mx, j);
+    j->is_blind |= j->dns_tag == 0;
     if (j->dns_tag == 0)
         plan_take_mx(&j->plan, &scope, VERDICT_TRY_LATER, SPAN(""));
     return j->dns_tag != 0;
@@ -203,6 +217,7 @@ static bool ask_addr(struct job *j)
     struct ipc *ch = proc_peer(j->relay->proc, ROLE_RESOLVER);
     struct plan_scope scope = scope_of(j);
     j->dns_tag = ipc_ask_dns_addr(ch, &m, -1, DNS_MS, on_addr, j);
+    j->is_blind |= j->dns_tag == 0;
     if (j->dns_tag == 0)
         plan_take_addr(&j->plan, &scope, VERDICT_TRY_LATER, SPAN(""));
     return j->dns_tag != 0;
@@ -227,8 +242,9 @@ static bool connect_to(struct job *j)
 /* Goes on until there is something to wait for. */
 static void next_step(struct job *j)
 {
+    struct plan_scope scope = scope_of(j);
     for (bool is_waiting = false; !is_waiting;)
-        switch (plan_next(&j->plan)) {
+        switch (plan_next(&j->plan, &scope)) {
         case PLAN_ASK_MX:
             is_waiting = ask_mx(j);
             break;
@@ -239,6 +255,8 @@ static void next_step(struct job *j)
             is_waiting = connect_to(j);
             break;
         case PLAN_OVER:
+            if (j->plan.verdict == VERDICT_TRY_LATER && !j->is_blind)
+                j->reach = REACH_DOWN;
             finish_all(j, j->plan.verdict, span_of(j->plan.text));
             return;
         }
@@ -247,9 +265,9 @@ static void next_step(struct job *j)
 static void begin(struct job *j)
 {
     struct plan_scope scope = scope_of(j);
-    j->is_kept = j->is_sent = false;
+    j->is_kept = j->is_sent = j->is_blind = false;
     j->remote[0] = '\0';
-    plan_begin(&j->plan, &scope, span_of(j->domain));
+    plan_begin(&j->plan, &scope, span_of(j->domain), j->mail.sender);
     next_step(j);
 }
 
@@ -350,6 +368,7 @@ static void count_in(struct relay *r, struct job *j)
 static void set_going(struct job *j)
 {
     char key[POOL_KEY_MAX];
+    struct route route;
     if ((j->mail.flags & CONTENT_LONGLINE) != 0) {
         finish_all(
             j, VERDICT_NEVER,
@@ -357,9 +376,11 @@ static void set_going(struct job *j)
                  "not carry"));
         return;
     }
-    route_key(proc_config(j->relay->proc), span_of(j->domain), key, sizeof key);
+    route_for(proc_config(j->relay->proc), span_of(j->domain), j->mail.sender, &route);
+    route_key(&route, span_of(j->domain), key, sizeof key);
     j->turn.granted = granted;
-    if (pool_ask(&j->relay->pool, span_of(key), &j->turn) < 0)
+    if (pool_ask(&j->relay->pool, span_of(key), route.delivery->connections_per_destination,
+                 &j->turn) < 0)
         finish_all(j, VERDICT_TRY_LATER, SPAN("451 4.3.0 no memory or no domain"));
 }
 

@@ -42,14 +42,8 @@ static int relay_open(struct proc *p, struct error *e)
 {
     (void)e;
     struct relay *r = proc_state(p);
-    pool_init(&r->pool, proc_loop(p), proc_config(p)->relay.connections_per_destination);
+    pool_init(&r->pool, proc_loop(p));
     return 0;
-}
-
-static void relay_reloaded(struct proc *p)
-{
-    struct relay *r = proc_state(p);
-    r->pool.per_destination = proc_config(p)->relay.connections_per_destination;
 }
 
 static void relay_peer_down(struct proc *p, enum role role, unsigned instance, struct ipc *ch)
@@ -95,7 +89,6 @@ static const struct proc_spec spec = {
     .n_handlers = sizeof handlers / sizeof handlers[0],
     .prepare = relay_prepare,
     .open = relay_open,
-    .reloaded = relay_reloaded,
     .peer_down = relay_peer_down,
     .turn = relay_turn,
     .drain = relay_drain,

@@ -69,7 +69,7 @@ static void add_address(struct plan *p, const struct plan_scope *scope, struct n
     a.port = p->port;
     if (p->n_addresses == PLAN_ADDRESSES_MAX)
         return;
-    if (p->by != PLAN_BY_ROUTE) {
+    if (!p->is_configured) {
         if (networks_have(c->never_connect_to, c->n_never_connect_to, &a)) {
             p->has_filtered = true;
             return;
@@ -122,39 +122,42 @@ static void begin_literal(struct plan *p, const struct plan_scope *scope)
     add_address(p, scope, a);
 }
 
-static void begin_route(struct plan *p, const struct plan_scope *scope, const struct url *url)
+/* Servers that the configuration names, in their order, behind the hosts there are. */
+static void add_hops(struct plan *p, const struct url *to, size_t n)
 {
-    struct netaddr a;
-    if (url->is_tls || url->user != NULL) {
-        over(p, VERDICT_TRY_LATER,
-             "the route to %s needs TLS or a login, which this version cannot do", url->host);
-        return;
+    for (size_t i = 0; i < n && p->n_hosts < PLAN_HOSTS_MAX; i++) {
+        struct plan_host *h = &p->hosts[p->n_hosts];
+        if (to[i].is_tls || to[i].user != NULL || to[i].host == NULL ||
+            span_copy(h->name, sizeof h->name, span_of(to[i].host)) < 0) {
+            p->is_undecided = true; /* it cannot be used, by this version or at all */
+            memcpy(p->host, h->name, sizeof p->host);
+            continue;
+        }
+        h->is_configured = true;
+        h->is_lmtp = to[i].kind == HOP_LMTP;
+        h->port = to[i].port;
+        h->preference = UINT16_MAX;
+        p->n_hosts++;
     }
-    p->by = PLAN_BY_ROUTE;
-    p->port = url->port;
-    if (netaddr_parse(span_of(url->host), &a) == 0) {
-        add_address(p, scope, a);
-        p->step = PLAN_CONNECT;
-        return;
-    }
-    if (span_copy(p->host, sizeof p->host, span_of(url->host)) < 0)
-        over(p, VERDICT_TRY_LATER, "the host name of the route is too long");
-    else
-        p->step = PLAN_ASK_ADDR;
 }
 
-void plan_begin(struct plan *p, const struct plan_scope *scope, struct span domain)
+void plan_begin(struct plan *p, const struct plan_scope *scope, struct span domain,
+                struct span sender)
 {
+    struct route route;
     *p = (struct plan){.by = PLAN_BY_MX, .step = PLAN_ASK_MX, .port = scope->config->relay.port};
     if (domain.n == 0 || span_copy(p->domain, sizeof p->domain, domain) < 0) {
         over(p, VERDICT_TRY_LATER, "451 4.3.0 no domain to deliver to");
         return;
     }
-    const struct url *url = route_for(scope->config, domain);
-    if (url != NULL)
-        begin_route(p, scope, url);
-    else if (domain.p[0] == '[' && domain.n > 2)
+    route_for(scope->config, domain, sender, &route);
+    if (route.n_to > 0) {
+        p->by = PLAN_BY_ROUTE;
+        p->step = PLAN_CONNECT;
+        add_hops(p, route.to, route.n_to);
+    } else if (domain.p[0] == '[' && domain.n > 2) {
         begin_literal(p, scope);
+    }
 }
 
 /* --- MX --- */
@@ -190,7 +193,7 @@ static bool read_hosts(struct plan *p, const struct plan_scope *scope, struct sp
     struct unpacker r = unpacker_on(records);
     unsigned own_preference = UINT16_MAX + 1U;
     while (r.left.n > 0 && !r.failed) {
-        struct plan_host h = {.preference = (uint16_t)unpack_uint(&r, 2)};
+        struct plan_host h = {.preference = (uint16_t)unpack_uint(&r, 2), .port = p->port};
         struct span name = unpack_text(&r, DOMAIN_MAX);
         if (r.failed || span_copy(h.name, sizeof h.name, name) < 0)
             return false;
@@ -219,7 +222,14 @@ void plan_take_mx(struct plan *p, const struct plan_scope *scope, enum verdict v
         over(p, VERDICT_NEVER, "550 5.1.2 domain %s does not exist", p->domain);
         return;
     }
-    if (v != VERDICT_OK || !read_hosts(p, scope, hosts, &n)) {
+    bool is_known = v == VERDICT_OK && read_hosts(p, scope, hosts, &n);
+    if (!is_known && scope->config->relay.n_fallback > 0) {
+        p->is_undecided = true;
+        p->n_hosts = 0;
+        p->step = PLAN_CONNECT; /* there is nothing but the fallback to connect to */
+        return;
+    }
+    if (!is_known) {
         over(p, VERDICT_TRY_LATER, "451 4.4.3 the DNS does not tell the MX of %s", p->domain);
         return;
     }
@@ -299,6 +309,20 @@ static void no_address(struct plan *p)
         over(p, VERDICT_NEVER, "550 5.4.4 domain %s has neither MX nor address", p->domain);
 }
 
+/* Mail that its own exchangers do not take now goes to those of [relay] fallback. */
+static bool has_fallback(struct plan *p, const struct plan_scope *scope)
+{
+    bool is_absent = p->n_tried == 0 && p->by == PLAN_BY_MX && p->has_absent;
+    if (p->has_fallback || p->by == PLAN_BY_ROUTE || !(p->is_undecided || is_absent) ||
+        scope->config->relay.n_fallback == 0)
+        return false;
+    p->has_fallback = true;
+    p->n_hosts = p->next_host = 0;
+    p->n_tried = 0;
+    add_hops(p, scope->config->relay.fallback, scope->config->relay.n_fallback);
+    return p->n_hosts > 0;
+}
+
 static void nothing_left(struct plan *p)
 {
     if (p->n_tried == 0) {
@@ -310,26 +334,39 @@ static void nothing_left(struct plan *p)
     p->step = PLAN_OVER;
 }
 
-enum plan_step plan_next(struct plan *p)
+static void begin_host(struct plan *p, const struct plan_scope *scope, const struct plan_host *h)
 {
-    if (p->step != PLAN_CONNECT)
-        return p->step;
-    if (p->next_address < p->n_addresses && p->n_tried < PLAN_TRIES_MAX) {
-        p->to = p->addresses[p->next_address++];
-        p->n_tried++;
-        return PLAN_CONNECT;
-    }
-    if (p->next_address < p->n_addresses ||
-        (p->n_tried == PLAN_TRIES_MAX && p->next_host < p->n_hosts)) {
-        p->is_undecided = true; /* there are more that were not asked */
-        nothing_left(p);
-    } else if (p->next_host < p->n_hosts) {
-        const struct plan_host *h = &p->hosts[p->next_host++];
-        memcpy(p->host, h->name, sizeof p->host);
-        p->preference = h->preference;
-        p->step = PLAN_ASK_ADDR;
-    } else {
-        nothing_left(p);
+    struct netaddr a;
+    memcpy(p->host, h->name, sizeof p->host);
+    p->preference = h->preference;
+    p->port = h->port;
+    p->is_configured = h->is_configured;
+    p->is_lmtp = h->is_lmtp;
+    p->step = PLAN_ASK_ADDR;
+    if (!h->is_configured || netaddr_parse(span_of(h->name), &a) < 0)
+        return;
+    p->n_addresses = p->next_address = 0;
+    p->host[0] = '\0';
+    p->step = PLAN_CONNECT;
+    add_address(p, scope, a);
+}
+
+enum plan_step plan_next(struct plan *p, const struct plan_scope *scope)
+{
+    while (p->step == PLAN_CONNECT) {
+        bool may_try = p->n_tried < PLAN_TRIES_MAX;
+        bool has_more = p->next_address < p->n_addresses;
+        if (has_more && may_try) {
+            p->to = p->addresses[p->next_address++];
+            p->n_tried++;
+            break;
+        }
+        p->is_undecided |= has_more || (!may_try && p->next_host < p->n_hosts);
+        p->n_addresses = p->next_address = 0; /* there may be more that are not asked */
+        if (may_try && p->next_host < p->n_hosts)
+            begin_host(p, scope, &p->hosts[p->next_host++]);
+        else if (!has_fallback(p, scope))
+            nothing_left(p);
     }
     return p->step;
 }

@@ -31,7 +31,10 @@ enum plan_step {
 
 struct plan_host {
     uint16_t preference;
-    char name[DOMAIN_MAX + 1];
+    uint16_t port;
+    bool is_configured; /* a next hop of a route: it may lead anywhere */
+    bool is_lmtp;
+    char name[DOMAIN_MAX + 1]; /* or an address */
 };
 
 struct plan {
@@ -39,11 +42,14 @@ struct plan {
     char domain[DOMAIN_MAX + 1];
     char host[DOMAIN_MAX + 1]; /* "" for an address literal */
     struct netaddr to;
+    bool is_lmtp; /* of `to` */
     enum verdict verdict;
     char text[REPLY_MAX];
     /* private */
     enum { PLAN_BY_ROUTE, PLAN_BY_MX, PLAN_BY_DOMAIN } by;
     uint16_t port;
+    bool is_configured;                     /* as the host */
+    bool has_fallback;                      /* it was taken into `hosts` */
     struct plan_host hosts[PLAN_HOSTS_MAX]; /* in the order of trying */
     size_t n_hosts, next_host;
     uint16_t preference; /* of `host` */
@@ -55,8 +61,9 @@ struct plan {
 };
 
 /* domain: lower case, or an address literal in brackets. */
-void plan_begin(struct plan *p, const struct plan_scope *scope, struct span domain);
-enum plan_step plan_next(struct plan *p);
+void plan_begin(struct plan *p, const struct plan_scope *scope, struct span domain,
+                struct span sender);
+enum plan_step plan_next(struct plan *p, const struct plan_scope *scope);
 /* The answers as in DNS_MX_RE and DNS_ADDR_RE. */
 void plan_take_mx(struct plan *p, const struct plan_scope *scope, enum verdict v,
                   struct span hosts);

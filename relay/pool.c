@@ -15,15 +15,16 @@ struct pool_dest {
     struct pool_turn *first, **last; /* who waits, in order */
     struct kept *kept;
     uint64_t n_held; /* turns granted and connections kept */
+    uint64_t n_max;
     size_t n_key;
     char key[];
 };
 
 static void grant_all(void *arg);
 
-void pool_init(struct pool *p, struct loop *l, uint64_t per_destination)
+void pool_init(struct pool *p, struct loop *l)
 {
-    *p = (struct pool){.loop = l, .per_destination = per_destination};
+    *p = (struct pool){.loop = l};
     timer_init(&p->soon, l, grant_all, p);
 }
 
@@ -60,11 +61,12 @@ static struct pool_dest *find_or_make(struct pool *p, struct span key)
     return d;
 }
 
-int pool_ask(struct pool *p, struct span key, struct pool_turn *t)
+int pool_ask(struct pool *p, struct span key, uint64_t n_max, struct pool_turn *t)
 {
     t->dest = key.n > 0 && key.n <= POOL_KEY_MAX ? find_or_make(p, key) : NULL;
     if (t->dest == NULL)
         return -1;
+    t->dest->n_max = n_max;
     t->next = NULL;
     t->is_waiting = true;
     *t->dest->last = t;
@@ -195,7 +197,7 @@ static bool grant_one(struct pool *p, struct pool_dest *d)
     if (t == NULL)
         return false;
     struct client *c = take_kept(d);
-    if (c == NULL && d->n_held >= p->per_destination)
+    if (c == NULL && d->n_held >= d->n_max)
         return false;
     if (c == NULL && p->n_held >= POOL_CONNECTIONS_MAX) {
         quit_one_elsewhere(p, d);

@@ -9,10 +9,12 @@
 
 #include "relay/client.h"
 
+#include "common/route.h"
+
 #define POOL_CONNECTIONS_MAX 500
 #define POOL_MAILS_MAX       100 /* over one connection */
 #define POOL_IDLE_MS         5000
-#define POOL_KEY_MAX         (DOMAIN_MAX + 32)
+#define POOL_KEY_MAX         ROUTE_KEY_MAX
 #define POOL_BUCKETS         256
 
 struct pool_dest;
@@ -28,16 +30,16 @@ struct pool_turn {
 
 struct pool {
     struct loop *loop;
-    uint64_t per_destination; /* set anew by a reload */
-    size_t n_held;            /* connections, and turns that may make one */
+    size_t n_held; /* connections, and turns that may make one */
     struct timer soon;
     unsigned first_bucket; /* where the next round begins, so that all get their turn */
     struct pool_dest *buckets[POOL_BUCKETS];
 };
 
-void pool_init(struct pool *p, struct loop *l, uint64_t per_destination);
-/* `granted` follows from the loop. -1 without memory. */
-int pool_ask(struct pool *p, struct span key, struct pool_turn *t);
+void pool_init(struct pool *p, struct loop *l);
+/* `granted` follows from the loop; at most `n_max` connections are held for this key. -1 without
+ * memory. */
+int pool_ask(struct pool *p, struct span key, uint64_t n_max, struct pool_turn *t);
 /* Ends a granted turn. c: a ready client to be kept for others, or NULL. */
 void pool_give(struct pool *p, struct pool_turn *t, struct client *c);
 /* Gives up a turn that is still waited for. */

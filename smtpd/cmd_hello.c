@@ -3,34 +3,21 @@
 
 #define HELO_NAME_MAX 255
 
-#define TAIL_MAX 80
-
 /* The extensions that EHLO lists, a row each. */
 struct keyword {
     struct span word;
-    /* What follows the word, with its space; NULL: nothing. False: it is not offered now. */
-    bool (*tail)(const struct session *s, char out[TAIL_MAX]);
+    uint64_t (*number)(const struct session *s); /* what follows the word; NULL: nothing */
 };
 
-static bool size_tail(const struct session *s, char out[TAIL_MAX])
+static uint64_t size_max(const struct session *s)
 {
-    snprintf(out, TAIL_MAX, " %llu", (unsigned long long)s->rules.message_size_max);
-    return true;
-}
-
-static bool auth_tail(const struct session *s, char out[TAIL_MAX])
-{
-    char list[SASL_LIST_MAX];
-    sasl_list(list, auth_offered(s));
-    snprintf(out, TAIL_MAX, " %s", list);
-    return list[0] != '\0';
+    return s->rules.message_size_max;
 }
 
 static const struct keyword keywords[] = {
-    {{"PIPELINING", 10}, NULL}, {{"SIZE", 4}, size_tail},            /* RFC 1870 */
+    {{"PIPELINING", 10}, NULL}, {{"SIZE", 4}, size_max},             /* RFC 1870 */
     {{"8BITMIME", 8}, NULL},    {{"ENHANCEDSTATUSCODES", 19}, NULL}, /* RFC 2034 */
-    {{"AUTH", 4}, auth_tail},                                        /* RFC 4954 */
-    {{"HELP", 4}, NULL},                                             /* last: it is always there */
+    {{"HELP", 4}, NULL},
 };
 
 /* Names that real hosts give are often no domains, so anything goes that can be shown in a line. */
@@ -77,11 +64,12 @@ void cmd_ehlo(struct session *s, struct span argument)
     int rc = reply_add_line(&s->out, R_HELLO, s->hostname, false);
     size_t last = sizeof keywords / sizeof keywords[0] - 1;
     for (size_t i = 0; i <= last && rc == 0; i++) {
-        char tail[TAIL_MAX] = "", line[TAIL_MAX + 32];
+        char line[64];
         const struct keyword *k = &keywords[i];
-        if (k->tail != NULL && !k->tail(s, tail))
-            continue;
-        snprintf(line, sizeof line, "%s%s", k->word.p, tail);
+        if (k->number != NULL)
+            snprintf(line, sizeof line, "%s %llu", k->word.p, (unsigned long long)k->number(s));
+        else
+            snprintf(line, sizeof line, "%s", k->word.p);
         rc = reply_add_line(&s->out, R_HELLO, span_of(line), i == last);
     }
     if (rc < 0)

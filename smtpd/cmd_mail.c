@@ -31,36 +31,12 @@ static enum reply param_body(struct session *s, struct txn *t, struct span value
     return t->body_8bit || span_ieq(value, SPAN("7BIT")) ? R_SENDER_DONE : R_BAD_ARGUMENT;
 }
 
-static bool is_upper_hex(char c)
-{
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'F');
-}
-
-/* RFC 4954 5: xtext of an address, or "<>". Only a login counts here, so it is read and no more. */
-static enum reply param_auth(struct session *s, struct txn *t, struct span value)
-{
-    (void)t;
-    if (!s->rules.has_auth)
-        return R_BAD_PARAMETER;
-    for (size_t i = 0; i < value.n; i++) {
-        bool is_hex = value.p[i] == '+' && i + 2 < value.n && is_upper_hex(value.p[i + 1]) &&
-                      is_upper_hex(value.p[i + 2]);
-        bool is_plain =
-            value.p[i] > ' ' && value.p[i] <= '~' && value.p[i] != '+' && value.p[i] != '=';
-        if (!is_hex && !is_plain)
-            return R_BAD_ARGUMENT;
-        i += is_hex ? 2 : 0;
-    }
-    return value.n > 0 ? R_SENDER_DONE : R_BAD_ARGUMENT;
-}
-
 static const struct param {
     struct span word;
     param_fn *take;
 } params[] = {
     {{"SIZE", 4}, param_size},
     {{"BODY", 4}, param_body},
-    {{"AUTH", 4}, param_auth},
 };
 
 static enum reply take_param(struct session *s, struct txn *t, struct span word, unsigned *seen)
@@ -107,46 +83,6 @@ static int take_path(struct span argument, struct span keyword, enum addr_form f
     return rest->n == 0 || rest->p[0] == ' ' ? 0 : -1;
 }
 
-static void sender_is_fine(struct session *s)
-{
-    s->state = STATE_MAIL;
-    session_reply(s, R_SENDER_DONE);
-}
-
-static void refuse_sender(struct session *s, enum reply r)
-{
-    session_refuse(s, r, span_of(s->txn->sender));
-    txn_reset(s);
-}
-
-/* What authd says about who logged in and this sender. Queue asks again when the message comes. */
-static void sender_known(void *arg, const union msg *m, int fd)
-{
-    (void)fd; /* the table allows none */
-    struct session *s = arg;
-    s->rcpt_tag = 0;
-    if (m != NULL && m->ticket_re.verdict == VERDICT_OK)
-        sender_is_fine(s);
-    else if (m != NULL && m->ticket_re.verdict == VERDICT_NEVER)
-        refuse_sender(s, R_NOT_YOURS);
-    else
-        refuse_sender(s, m != NULL ? R_LOGIN_LOST : R_TRY_LATER);
-    session_answered(s);
-}
-
-static void ask_about_sender(struct session *s)
-{
-    struct msg_ticket m = {.ticket = {(const char *)s->ticket, sizeof s->ticket},
-                           .session = s->id,
-                           .sender = span_of(s->txn->sender)};
-    s->rcpt_of = ROLE_AUTHD;
-    s->rcpt_tag = s->rules.ops->ticket(s->rules.client, &m, sender_known, s);
-    if (s->rcpt_tag == 0)
-        refuse_sender(s, R_TRY_LATER);
-    else
-        s->wait = WAIT_RCPT;
-}
-
 void cmd_mail(struct session *s, struct span argument)
 {
     struct addr path;
@@ -165,10 +101,8 @@ void cmd_mail(struct session *s, struct span argument)
         txn_reset(s);
         return;
     }
-    if (s->login != NULL)
-        ask_about_sender(s);
-    else
-        sender_is_fine(s);
+    s->state = STATE_MAIL;
+    session_reply(s, R_SENDER_DONE);
 }
 
 /* --- RCPT --- */
@@ -229,7 +163,7 @@ static void resolved(void *arg, const union msg *m, int fd)
         session_refuse(s, R_NO_SUCH_USER, asked);
     else if (m->resolve_re.kind != ADDRESS_FOREIGN)
         session_refuse(s, R_TRY_LATER, asked);
-    else if (s->rules.may_relay || s->login != NULL)
+    else if (s->rules.may_relay)
         add_rcpt(s, SPAN(""));
     else
         session_refuse(s, R_NO_RELAYING, asked);

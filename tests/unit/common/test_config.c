@@ -102,18 +102,16 @@ static const struct {
     {HOST LISTEN "[route example.com]\n", "3 'to = …' is missing in this section\n"},
     {HOST LISTEN "[route a.b]\nto = smtp://x.y\n[route A.B]\nto = smtp://x.z\n",
      "5 [route A.B] stands twice (first on line 3)\n"},
-    {HOST LISTEN "[route -]\nto = smtp://x.y\n", "3 '-' is not a domain\n"},
+    {HOST LISTEN "[route -]\nto = smtp://x.y\n",
+     "3 '-' is not a domain, .domain, sender:address or sender:@domain\n"},
     {HOST LISTEN "[tls]\ncertificate = /a\nkey = /b\n",
      "3 warning: [tls] is not used by this version yet\n"},
     {HOST LISTEN "[dns]\nserver = 127.0.0.1:53\n",
      "4 server: '127.0.0.1:53' is not the address of a DNS server, like 127.0.0.1 or "
      "127.0.0.1@5353\n"},
-    {HOST "[listen submissions]\n", "2 [listen submissions] needs TLS, which this version does not "
-                                    "have yet: remove the section\n"},
     {HOST "[listen submission]\n",
-     "2 warning: nobody can log in here: this version has no TLS yet; 'plaintext_without_tls = "
-     "loopback' allows it from this machine\n"},
-    {HOST "[listen submission]\nplaintext_without_tls = loopback\n", ""},
+     "2 [listen submission] needs TLS and AUTH, which this version does not have yet: remove the "
+     "section\n"},
     {HOST "[listen pop3]\n",
      "2 warning: nobody can log in here: this version has no TLS yet; 'plaintext_without_tls = "
      "loopback' allows it from this machine\n"},
@@ -176,14 +174,14 @@ Test(config, defaults_are_those_of_the_contract)
     cr_expect_eq(c->limits.command_timeout_ms, 300000);
     cr_expect_eq(c->limits.minimum_rate, 500);
     cr_expect_eq(c->relay.n_allow_from, 0);
-    cr_expect_null(c->relay.smarthost.host);
-    cr_assert_eq(c->relay.n_retry, 6);
-    cr_expect_eq(c->relay.retry_ms[0], 300000);
-    cr_expect_eq(c->relay.retry_ms[5], 4 * 3600000);
+    cr_expect_eq(c->relay.n_smarthost, 0);
+    cr_assert_eq(c->relay.delivery.n_retry, 6);
+    cr_expect_eq(c->relay.delivery.retry_ms[0], 300000);
+    cr_expect_eq(c->relay.delivery.retry_ms[5], 4 * 3600000);
     cr_expect_eq(c->relay.expire_ms, INT64_C(5) * 86400000);
     cr_expect_eq(c->relay.delay_warning_ms, 4 * 3600000);
     cr_expect_eq(c->relay.port, 25);
-    cr_expect_eq(c->relay.connections_per_destination, 20);
+    cr_expect_eq(c->relay.delivery.connections_per_destination, 20);
     cr_expect_eq(c->relay.n_never_connect_to, 8);
     cr_expect_eq(c->dns.n_servers, 0);
     cr_expect_str_eq(c->dns.trust_anchor, "/usr/share/dns/root.key");
@@ -212,15 +210,15 @@ Test(config, values)
     cr_expect(c->auth.failures_per_address.is_off);
     cr_expect_eq(c->auth.failures_per_connection, UINT64_MAX);
     cr_expect_eq(c->auth.failure_delay_ms, 0);
-    cr_expect_str_eq(c->relay.smarthost.host, "2001:db8::1");
-    cr_expect_eq(c->relay.smarthost.port, 2525);
-    cr_assert_eq(c->relay.n_retry, 2);
-    cr_expect_eq(c->relay.retry_ms[0], 500);
-    cr_expect_eq(c->relay.retry_ms[1], 90 * 60000);
+    cr_expect_str_eq(c->relay.smarthost[0].host, "2001:db8::1");
+    cr_expect_eq(c->relay.smarthost[0].port, 2525);
+    cr_assert_eq(c->relay.delivery.n_retry, 2);
+    cr_expect_eq(c->relay.delivery.retry_ms[0], 500);
+    cr_expect_eq(c->relay.delivery.retry_ms[1], 90 * 60000);
     cr_expect_eq(c->relay.n_never_connect_to, 0);
     cr_expect_str_eq(c->routes[0].domain, "example.com");
-    cr_expect_str_eq(c->routes[0].to.host, "relay.example");
-    cr_expect_eq(c->routes[0].to.port, 25);
+    cr_expect_str_eq(c->routes[0].to[0].host, "relay.example");
+    cr_expect_eq(c->routes[0].to[0].port, 25);
     cr_assert_eq(c->dns.n_servers, 3);
     cr_expect_eq(c->dns.servers[0].port, 5353);
     cr_expect_eq(c->dns.servers[1].port, 53);

@@ -6,17 +6,27 @@
 
 #define ROUTES                                                                                     \
     "hostname = a.b\n[listen smtp]\n[route b.example]\nto = smtp://10.0.0.2\n"                     \
-    "[route A.example]\nto = smtp://[::1]:2525\n[route b.example.org]\nto = smtp://10.0.0.2:25\n"
+    "[route A.example]\nto = smtp://[::1]:2525, lmtp://b.c\n[route .sub.example]\nto = hold\n"     \
+    "[route .x.sub.example]\nto = discard\n[route sender:Boss@c.example]\nto = smtp://10.0.0.3\n"  \
+    "[route sender:@c.example]\nto = smtp://10.0.0.4\nretry = 1m\n"
 
 static const struct {
-    const char *domain, *by_mx, *with_smarthost;
+    const char *domain, *sender, *by_mx, *with_smarthost;
+    enum hop_kind kind;
 } keys[] = {
-    {"a.example", "smtp://[::1]:2525", "smtp://[::1]:2525"},
-    {"b.example", "smtp://10.0.0.2:25", "smtp://10.0.0.2:25"},
-    {"b.example.org", "smtp://10.0.0.2:25", "smtp://10.0.0.2:25"},
-    {"c.example", "c.example", "smtp://relay.example:26"},
-    {"b.exampl", "b.exampl", "smtp://relay.example:26"},
-    {"", "", "smtp://relay.example:26"},
+    {"a.example", "", "route a.example", "route a.example", HOP_SMTP},
+    {"b.example", "boss@c.example", "route b.example", "route b.example", HOP_SMTP},
+    {"c.example", "", "c.example", "smarthost", HOP_SMTP},
+    {"b.exampl", "", "b.exampl", "smarthost", HOP_SMTP},
+    {"", "", "", "smarthost", HOP_SMTP},
+    {"sub.example", "", "sub.example", "smarthost", HOP_SMTP},
+    {"a.sub.example", "", "route .sub.example", "route .sub.example", HOP_HOLD},
+    {"x.sub.example", "", "route .sub.example", "route .sub.example", HOP_HOLD},
+    {"a.b.x.sub.example", "", "route .x.sub.example", "route .x.sub.example", HOP_DISCARD},
+    {"d.example", "BOSS@c.example", "route sender:boss@c.example", "route sender:boss@c.example",
+     HOP_SMTP},
+    {"d.example", "x@c.example", "route sender:@c.example", "route sender:@c.example", HOP_SMTP},
+    {"d.example", "x@d.example", "d.example", "smarthost", HOP_SMTP},
 };
 
 static void expect_keys(const char *text, bool has_smarthost)
@@ -25,11 +35,14 @@ static void expect_keys(const char *text, bool has_smarthost)
     struct config *c = config_parse(span_of(text), "t", &p);
     cr_assert_not_null(c);
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        char key[DOMAIN_MAX + 32];
-        route_key(c, span_of(keys[i].domain), key, sizeof key);
-        cr_expect_str_eq(key, has_smarthost ? keys[i].with_smarthost : keys[i].by_mx);
-        cr_expect_eq(route_for(c, span_of(keys[i].domain)) == NULL,
-                     strcmp(keys[i].domain, key) == 0);
+        char key[ROUTE_KEY_MAX];
+        struct route r;
+        route_for(c, span_of(keys[i].domain), span_of(keys[i].sender), &r);
+        route_key(&r, span_of(keys[i].domain), key, sizeof key);
+        cr_expect_str_eq(key, has_smarthost ? keys[i].with_smarthost : keys[i].by_mx, "%zu: %s", i,
+                         key);
+        cr_expect_eq(route_kind(&r), keys[i].kind);
+        cr_expect_eq(r.delivery->n_retry, strstr(key, "sender:@") != NULL ? 1 : 6);
     }
     config_free(c);
     config_problems_free(&p);
@@ -39,6 +52,29 @@ Test(route, keys)
 {
     expect_keys(ROUTES, false);
     expect_keys(ROUTES "[relay]\nsmarthost = smtp://relay.example:26\n", true);
+}
+
+Test(route, names)
+{
+    static const struct {
+        const char *name;
+        bool is_good;
+    } names[] = {
+        {"a.example", true},
+        {".example", true},
+        {"sender:a@b.example", true},
+        {"sender:@b.example", true},
+        {"", false},
+        {".", false},
+        {"..a", false},
+        {"sender:", false},
+        {"sender:@", false},
+        {"sender:a", false},
+        {"a b", false},
+        {"sender:a@b@c", false},
+    };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        cr_expect_eq(route_is_name(span_of(names[i].name)), names[i].is_good, "%s", names[i].name);
 }
 
 static const struct {

@@ -341,12 +341,12 @@ Test(relay, a_slow_next_hop_does_not_hold_up_the_others)
     world_begin(&w, "");
     for (int i = 0; i < 30; i++)
         send_one("a@example.org", "x@slow.example");
-    cr_assert_eq(w.n_jobs, LANE_JOBS_MAX);
+    cr_assert_eq(w.n_jobs, PACE_START);
     send_one("a@example.org", "x@fast.example");
-    cr_assert_eq(w.n_jobs, LANE_JOBS_MAX + 1);
-    cr_assert_str_eq(w.jobs[LANE_JOBS_MAX].domain, "fast.example");
+    cr_assert_eq(w.n_jobs, PACE_START + 1);
+    cr_assert_str_eq(w.jobs[PACE_START].domain, "fast.example");
     world_relay(&w, 0, VERDICT_OK, "250 ok");
-    cr_assert_eq(w.n_jobs, LANE_JOBS_MAX + 2);
+    cr_assert_eq(w.n_jobs, PACE_START + 3); /* one ended, and its success allows one more */
     world_end(&w);
 }
 
@@ -408,5 +408,79 @@ Test(relay, a_backlog_is_fed_through_a_bounded_memory)
     }
     cr_assert_eq(n, MESSAGES);
     cr_assert_eq(world_count(&w, "SELECT count(*) FROM recipient"), 0);
+    world_end(&w);
+}
+
+/* Nothing of it can be reached: whoever waits for it hears why, without an attempt; others go on.
+ */
+Test(relay, a_dead_destination_is_asked_by_one)
+{
+    world_begin(&w, "retry = 10m\n");
+    for (int i = 0; i < 12; i++)
+        send_one("a@example.org", "x@dead.example");
+    cr_assert_eq(w.n_jobs, PACE_START);
+    world_reach(&w, 0, VERDICT_TRY_LATER, "connection refused", REACH_DOWN);
+    cr_assert_eq(w.n_jobs, PACE_START);
+    cr_assert_eq(world_count(&w,
+                             "SELECT count(*) FROM recipient WHERE attempts = 0 AND"
+                             " next_attempt > 1795000500 AND last_reply = 'connection refused'"),
+                 12 - PACE_START);
+    send_one("a@example.org", "y@dead.example");
+    send_one("a@example.org", "y@well.example");
+    world_pass(&w, 2);
+    cr_assert_eq(w.n_jobs, PACE_START + 1);
+    cr_assert_str_eq(w.jobs[PACE_START].domain, "well.example");
+    cr_assert_eq(world_count(&w, "SELECT count(*) FROM recipient WHERE address = 'y@dead.example'"
+                                 " AND last_reply = 'connection refused'"),
+                 1);
+    for (size_t i = 1; i < PACE_START; i++)
+        world_reach(&w, i, VERDICT_TRY_LATER, "connection refused", REACH_DOWN);
+    world_pass(&w, 700); /* it is time, and one is enough to see */
+    world_pass(&w, 200);
+    cr_assert_eq(w.n_jobs, PACE_START + 2);
+    world_reach(&w, PACE_START + 1, VERDICT_OK, "250 ok", REACH_OK);
+    cr_assert_gt(w.n_jobs, PACE_START + 2);
+    world_end(&w);
+}
+
+Test(relay, a_dead_destination_returns_what_expires)
+{
+    world_begin(&w, "retry = 10m\nexpire = 15m\n");
+    send_one("a@example.org", "x@dead.example");
+    world_reach(&w, 0, VERDICT_TRY_LATER, "connection refused", REACH_DOWN);
+    send_one("b@example.org", "z@dead.example");
+    world_pass(&w, 2);
+    world_pass(&w, 700);
+    cr_assert_geq(w.n_jobs, 2);
+    world_reach(&w, 1, VERDICT_TRY_LATER, "connection refused", REACH_DOWN);
+    world_pass(&w, 300);
+    world_pass(&w, 2);
+    cr_assert_eq(world_count(&w, "SELECT count(*) FROM recipient WHERE state = 2"), 2);
+    world_end(&w);
+}
+
+Test(relay, held_mail_expires_too)
+{
+    world_begin(&w, "expire = 1d\n");
+    send_one("a@example.org", "x@example.net");
+    world_relay(&w, 0, VERDICT_TRY_LATER, "450 later");
+    world_admin(&w, "queue hold", (const char *[]){"from=a@example.org", NULL});
+    cr_assert_eq(world_count(&w, STATE), RCPT_HELD);
+    world_pass(&w, 86000);
+    cr_assert_eq(world_count(&w, STATE), RCPT_HELD);
+    world_pass(&w, 800);
+    cr_assert_eq(world_count(&w, STATE), RCPT_FAILED);
+    world_end(&w);
+}
+
+Test(relay, a_route_can_hold_or_discard)
+{
+    world_begin(&w, "[route a.example]\nto = hold\n[route sender:@b.example]\nto = discard\n");
+    send_one("a@example.org", "x@a.example");
+    send_one("a@b.example", "x@example.net");
+    world_pass(&w, 2);
+    cr_assert_eq(w.n_jobs, 0);
+    cr_assert_eq(world_count(&w, "SELECT count(*) FROM message"), 1);
+    cr_assert_eq(world_count(&w, STATE), RCPT_HELD);
     world_end(&w);
 }

@@ -96,14 +96,6 @@ static void got_resolve(void *owner, struct ipc *from, const union msg *m, int f
     span_copy(w->asked[w->n_asked++], ADDRESS_MAX + 1, m->resolve.address);
 }
 
-static void got_ticket(void *owner, struct ipc *from, const union msg *m, int fd)
-{
-    (void)from, (void)fd;
-    struct world *w = owner;
-    cr_assert(span_eq(m->ticket.ticket, SPAN("0123456789abcdef")));
-    w->ticket = m->ticket;
-}
-
 static void __attribute__((format(printf, 2, 3))) print(struct world *w, const char *fmt, ...)
 {
     va_list ap;
@@ -144,7 +136,6 @@ static void got_admin_re(void *owner, struct ipc *from, const union msg *m, int 
 static const struct ipc_handler our_handlers[] = {
     {MSG_RELAY_JOB, got_job},
     {MSG_RESOLVE, got_resolve},
-    {MSG_TICKET, got_ticket},
     {MSG_ADMIN_ROW, got_row},
 };
 
@@ -305,7 +296,7 @@ uint64_t world_send_remote(struct world *w, const char *from, const char *to, co
     return world_send(w, from, packer_span(&p), content);
 }
 
-void world_relay(struct world *w, size_t job, enum verdict v, const char *reply)
+void world_reach(struct world *w, size_t job, enum verdict v, const char *reply, enum reach reach)
 {
     char room[8000];
     struct packer p = packer_on(room, sizeof room);
@@ -315,22 +306,17 @@ void world_relay(struct world *w, size_t job, enum verdict v, const char *reply)
         pack_uint(&p, v, 1);
         pack_bytes(&p, span_of(reply));
     }
-    struct msg_relay_job_re re = {
-        .tag = j->tag, .remote = SPAN("mx.example.net[192.0.2.1]:25"), .results = packer_span(&p)};
+    struct msg_relay_job_re re = {.tag = j->tag,
+                                  .reach = (uint8_t)reach,
+                                  .remote = SPAN("mx.example.net[192.0.2.1]:25"),
+                                  .results = packer_span(&p)};
     cr_assert_eq(ipc_send_relay_job_re(w->relay, &re, -1), 0);
     world_pump(w);
 }
 
-void world_ticket(struct world *w, enum verdict v, enum ticket_reason reason)
+void world_relay(struct world *w, size_t job, enum verdict v, const char *reply)
 {
-    struct msg_ticket_re re = {.tag = w->ticket.tag,
-                               .verdict = (uint8_t)v,
-                               .reason = (uint8_t)reason,
-                               .login = v == VERDICT_OK ? SPAN("alice@example.org") : SPAN("")};
-    cr_assert_neq(re.tag, 0);
-    w->ticket.tag = 0;
-    cr_assert_eq(ipc_send_ticket_re(w->authd, &re, -1), 0);
-    world_pump(w);
+    world_reach(w, job, v, reply, v == VERDICT_OK ? REACH_OK : REACH_UNKNOWN);
 }
 
 void world_resolve(struct world *w, size_t at, enum address_kind kind, uint64_t box)

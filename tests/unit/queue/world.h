@@ -49,8 +49,7 @@ struct world {
     char asked[8][ADDRESS_MAX + 1]; /* RESOLVE */
     uint64_t asked_tags[8];
     size_t n_asked;
-    struct msg_ticket ticket; /* the last one that authd was asked about, without its spans */
-    char rows[65536];         /* of ADMIN: "depth group name=value …\n" */
+    char rows[65536]; /* of ADMIN: "depth group name=value …\n" */
     size_t rows_n;
     struct msg_admin_re admin_re;
     char admin_error[401];
@@ -73,8 +72,8 @@ uint64_t world_send_local(struct world *w, const char *from, uint64_t box, const
 uint64_t world_send_remote(struct world *w, const char *from, const char *to, const char *content);
 /* Answers a job: the same verdict and reply for all of its recipients. */
 void world_relay(struct world *w, size_t job, enum verdict v, const char *reply);
-/* Answers the last TICKET: alice@example.org, or a refusal. */
-void world_ticket(struct world *w, enum verdict v, enum ticket_reason reason);
+/* The same, and what it says about the destination. */
+void world_reach(struct world *w, size_t job, enum verdict v, const char *reply, enum reach reach);
 void world_resolve(struct world *w, size_t at, enum address_kind kind, uint64_t box);
 /* Deletes sequences (ended by 0); the tag, for more parts. */
 uint64_t world_delete(struct world *w, uint64_t box, const uint64_t *sequences, bool is_last);

@@ -96,9 +96,9 @@ static void go(const struct world *w, struct plan *p, char *tried, size_t cap)
     struct span addresses;
     char ip[NETADDR_TEXT];
     tried[0] = '\0';
-    plan_begin(p, &scope, span_of(w->domain));
+    plan_begin(p, &scope, span_of(w->domain), SPAN("s@sender.example"));
     for (int guard = 0; guard < 200; guard++) {
-        enum plan_step step = plan_next(p);
+        enum plan_step step = plan_next(p, &scope);
         if (step == PLAN_OVER)
             break;
         if (step == PLAN_ASK_MX) {
@@ -377,6 +377,61 @@ static const struct world rows[] = {
      "",
      LATER,
      "451 4.4.4"},
+    {"[route d.example]\nto = smtp://a.x, smtp://10.0.0.1:26, smtp://b.x\n",
+     "d.example",
+     NEVER,
+     "",
+     {{"a.x", NEVER, ""}, {"b.x", OK, "127.0.0.1"}},
+     NULL,
+     "/10.0.0.1:26 b.x/127.0.0.1:25",
+     LATER,
+     "connection refused"},
+    {"[route sender:@sender.example]\nto = smtp://a.x\n",
+     "d.example",
+     NEVER,
+     "",
+     {{"a.x", OK, "10.1.1.1"}},
+     NULL,
+     "a.x/10.1.1.1:25",
+     LATER,
+     ""},
+    /* the last resort */
+    {"[relay]\nfallback = smtp://f.x:26\n",
+     "d.example",
+     OK,
+     "1 a.x",
+     {{"a.x", OK, "192.0.2.1"}, {"f.x", OK, "10.0.0.9"}},
+     NULL,
+     "a.x/192.0.2.1:25 f.x/10.0.0.9:26",
+     LATER,
+     "connection refused"},
+    {"[relay]\nfallback = smtp://f.x:26\n",
+     "d.example",
+     LATER,
+     "",
+     {{"f.x", OK, "10.0.0.9"}},
+     NULL,
+     "f.x/10.0.0.9:26",
+     LATER,
+     "connection refused"},
+    {"[relay]\nfallback = smtp://f.x:26\n",
+     "d.example",
+     NEVER,
+     "",
+     {{"f.x", OK, "10.0.0.9"}},
+     NULL,
+     "",
+     NEVER,
+     "550 5.1.2"},
+    {"[relay]\nfallback = smtp://f.x:26\n",
+     "d.example",
+     OK,
+     "1 a.x",
+     {{"a.x", OK, "192.0.2.1"}, {"f.x", OK, "10.0.0.9"}},
+     "192.0.2.1",
+     "a.x/192.0.2.1:25",
+     NEVER,
+     "554 go away"},
 };
 
 Test(plan, rows)
@@ -447,15 +502,15 @@ Test(plan, damaged_answers_are_undecided)
     struct plan_scope scope = {c, NULL, 0};
     for (size_t i = 0; i < sizeof damaged / sizeof damaged[0]; i++) {
         struct plan p;
-        plan_begin(&p, &scope, SPAN("d.example"));
+        plan_begin(&p, &scope, SPAN("d.example"), SPAN(""));
         plan_take_mx(&p, &scope, OK, damaged[i].hosts);
-        cr_expect_eq(plan_next(&p), PLAN_OVER);
+        cr_expect_eq(plan_next(&p, &scope), PLAN_OVER);
         cr_expect_eq(p.verdict, LATER, "%zu", i);
-        plan_begin(&p, &scope, SPAN("d.example"));
+        plan_begin(&p, &scope, SPAN("d.example"), SPAN(""));
         plan_take_mx(&p, &scope, OK, SPAN(""));
-        cr_expect_eq(plan_next(&p), PLAN_ASK_ADDR);
+        cr_expect_eq(plan_next(&p, &scope), PLAN_ASK_ADDR);
         plan_take_addr(&p, &scope, OK, damaged[i].hosts);
-        cr_expect_eq(plan_next(&p), PLAN_OVER);
+        cr_expect_eq(plan_next(&p, &scope), PLAN_OVER);
         cr_expect_eq(p.verdict, LATER, "%zu", i);
     }
     config_free(c);
@@ -463,11 +518,11 @@ Test(plan, damaged_answers_are_undecided)
 
 Test(plan, a_route_with_tls_waits_for_a_version_that_can)
 {
-    struct config c = {
-        .relay = {.smarthost = {.is_tls = true, .host = (char[]){"relay.x"}, .port = 465}}};
+    struct url relay = {.is_tls = true, .host = (char[]){"relay.x"}, .port = 465};
+    struct config c = {.relay = {.smarthost = &relay, .n_smarthost = 1}};
     struct plan_scope scope = {&c, NULL, 0};
     struct plan p;
-    plan_begin(&p, &scope, SPAN("d.example"));
-    cr_expect_eq(plan_next(&p), PLAN_OVER);
+    plan_begin(&p, &scope, SPAN("d.example"), SPAN(""));
+    cr_expect_eq(plan_next(&p, &scope), PLAN_OVER);
     cr_expect_eq(p.verdict, LATER);
 }

@@ -19,6 +19,7 @@ static void on_granted(struct pool_turn *t, struct client *kept)
 struct scene {
     struct loop *loop;
     struct pool pool;
+    uint64_t per_destination;
     struct asker askers[600];
 };
 
@@ -26,7 +27,8 @@ static struct scene *begin(uint64_t per_destination)
 {
     struct scene *s = calloc(1, sizeof *s);
     s->loop = loop_new();
-    pool_init(&s->pool, s->loop, per_destination);
+    pool_init(&s->pool, s->loop);
+    s->per_destination = per_destination;
     grants = 0;
     return s;
 }
@@ -34,7 +36,7 @@ static struct scene *begin(uint64_t per_destination)
 static void ask(struct scene *s, size_t i, const char *key)
 {
     s->askers[i] = (struct asker){.turn.granted = on_granted};
-    cr_assert_eq(pool_ask(&s->pool, span_of(key), &s->askers[i].turn), 0);
+    cr_assert_eq(pool_ask(&s->pool, span_of(key), s->per_destination, &s->askers[i].turn), 0);
 }
 
 static void turn(struct scene *s)
@@ -92,8 +94,8 @@ Test(pool, a_reload_changes_the_limit)
     ask(s, 1, "a.example");
     turn(s);
     cr_expect_eq(grants, 1);
-    s->pool.per_destination = 2;
-    ask(s, 2, "c.example");
+    s->per_destination = 2;
+    ask(s, 2, "a.example");
     turn(s);
     cr_expect_neq(s->askers[1].granted, 0);
     end(s);
@@ -141,7 +143,7 @@ Test(pool, keys_that_are_none)
     char key[POOL_KEY_MAX + 1];
     memset(key, 'x', sizeof key);
     struct pool_turn t = {.granted = on_granted};
-    cr_expect_eq(pool_ask(&s->pool, SPAN(""), &t), -1);
-    cr_expect_eq(pool_ask(&s->pool, (struct span){key, sizeof key}, &t), -1);
+    cr_expect_eq(pool_ask(&s->pool, SPAN(""), 1, &t), -1);
+    cr_expect_eq(pool_ask(&s->pool, (struct span){key, sizeof key}, 1, &t), -1);
     end(s);
 }

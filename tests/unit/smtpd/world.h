@@ -21,7 +21,7 @@ struct world {
     bool is_finished;
     struct buf in; /* offered, not yet taken */
 
-    struct asked authd, room, queue, login, ticket;
+    struct asked authd, room, queue;
     uint64_t room_size; /* that room was last asked for */
     bool authd_is_down, queue_is_down, queue_is_full;
     bool holds_authd, holds_queue; /* questions stay open until the test answers */
@@ -30,8 +30,7 @@ struct world {
     enum intake_reason reason;
 
     /* what the queue got */
-    unsigned opens, mores, aborts, forgets, logouts;
-    bool had_ticket;
+    unsigned opens, mores, aborts, forgets;
     bool had_last;
     char sender[ADDRESS_MAX];
     char rcpts[8192]; /* addresses, a space behind each */
@@ -41,9 +40,6 @@ struct world {
 };
 
 void world_begin(struct world *w);
-/* On a submission listener. ann logs in with "secret", and may send as ann…; busy, slow (too many
- * failures), off (disabled), mute (receive-only) get that answer. */
-void world_begin_submission(struct world *w);
 /* Ends the session; fails the test if a question is left open. */
 void world_end(struct world *w);
 /* The client sends `in`, in pieces of `step` octets; questions are answered as they come. */
