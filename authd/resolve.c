@@ -162,6 +162,18 @@ static bool resolve_name(const struct directory *d, struct span address, unsigne
     return resolve_local(d, address, depth, r);
 }
 
+/* "user" becomes "user@domain". 0, or -1: too long. */
+static int complete(char text[ADDRESS_MAX], struct span domain)
+{
+    size_t n = strlen(text);
+    if (n + 1 + domain.n >= ADDRESS_MAX || memchr(text, '@', n) != NULL)
+        return -1;
+    text[n] = '@';
+    memcpy(text + n + 1, domain.p, domain.n);
+    text[n + 1 + domain.n] = '\0';
+    return 0;
+}
+
 void resolve(const struct directory *d, struct span address, struct resolved *out)
 {
     char text[ADDRESS_MAX];
@@ -171,11 +183,10 @@ void resolve(const struct directory *d, struct span address, struct resolved *ou
     if (key_of(address, text) < 0)
         return;
     struct span domain = resolve_domain_of(span_of(text));
-    if (domain.n == 0 && span_eq(span_of(text), SPAN("postmaster"))) {
+    if (domain.n == 0 && text[0] != '\0') { /* <postmaster>, and what users of this machine write */
         const struct domain *ours = directory_default_domain(d);
-        if (ours == NULL)
+        if (ours == NULL || complete(text, ours->node.name) < 0)
             return;
-        snprintf(text, sizeof text, "postmaster@%s", ours->node.name.p);
         domain = ours->node.name;
     }
     if (directory_domain(d, domain) == NULL)

@@ -8,13 +8,31 @@ cli_libcli_a_SOURCES += cli/queue.c
 cli_libcli_a_SOURCES += cli/check.c cli/config.c cli/doc.c cli/run.c cli/status.c
 cli_libcli_a_SOURCES += cli/mailbox.c
 cli_libcli_a_SOURCES += cli/probe.c
+cli_libcli_a_SOURCES += cli/header.c cli/header.h cli/letter.c cli/letter.h cli/textin.c cli/textin.h
+cli_libcli_a_SOURCES += cli/mailq.c cli/mailq.h cli/pump.c cli/pump.h cli/smtpout.c cli/smtpout.h
+cli_libcli_a_SOURCES += cli/sendmail.c cli/sendmail.h cli/sendmail_args.c
 bin_PROGRAMS += bin/barid
 bin_barid_SOURCES = cli/main.c
 bin_barid_LDADD = cli/libcli.a $(LIBS_COMMON)
+
+# The names under which other programs know it.
+SENDMAIL_NAMES = bin/sendmail bin/mailq bin/newaliases
+$(SENDMAIL_NAMES): bin/barid
+	$(AM_V_GEN)ln -sf barid $@
+all-local: $(SENDMAIL_NAMES)
+CLEANFILES = $(SENDMAIL_NAMES)
+install-exec-hook:
+	$(MKDIR_P) $(DESTDIR)$(sbindir) $(DESTDIR)$(bindir)
+	cd $(DESTDIR)$(bindir) && $(LN_S) -f barid mailq && $(LN_S) -f barid newaliases
+	$(LN_S) -f $(bindir)/barid $(DESTDIR)$(sbindir)/sendmail
+uninstall-hook:
+	rm -f $(DESTDIR)$(bindir)/mailq $(DESTDIR)$(bindir)/newaliases $(DESTDIR)$(sbindir)/sendmail
 
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/cli/test
 tests_unit_cli_test_SOURCES = tests/unit/cli/test_ask.c tests/unit/cli/test_output.c
 tests_unit_cli_test_SOURCES += tests/unit/cli/test_text.c
+tests_unit_cli_test_SOURCES += tests/unit/cli/test_header.c tests/unit/cli/test_letter.c
+tests_unit_cli_test_SOURCES += tests/unit/cli/test_sendmail_args.c tests/unit/cli/test_textin.c
 tests_unit_cli_test_LDADD = cli/libcli.a $(LIBS_COMMON) $(CRITERION_LIBS)
 endif

@@ -1,4 +1,5 @@
 /* All commands. A noun has its own file with a table; it is listed here once. */
+#include "cli/sendmail.h"
 #include "cli/tables.h"
 
 static const struct command general[] = {
@@ -29,6 +30,11 @@ static const struct command general[] = {
      .usage = "",
      .summary = "processes, ports and the depth of the queue",
      .run = status_main},
+    {.words = "send",
+     .usage = "[-t] [-i] [-f SENDER] [-F NAME] [RECIPIENT...] <MESSAGE",
+     .summary = "hand over a message, as sendmail(8) does"},
+    {.words = "mailq", .usage = "", .summary = "the queue in the form of mailq"},
+    {.words = "newaliases", .usage = "", .summary = "nothing: aliases need no building"},
     {.words = "probe",
      .usage = "PROCESS",
      .summary = "try from inside a process's jail what it forbids",
@@ -48,5 +54,6 @@ const struct command_table *const cli_tables[] = {
 
 int main(int argc, char **argv)
 {
-    return cli_main(argc, argv);
+    int status;
+    return sendmail_is_called(argc, argv, &status) ? status : cli_main(argc, argv);
 }

@@ -190,7 +190,10 @@ static bool take_mailbox(struct cursor *c, enum addr_form form, struct addr *out
         return false;
     if (skip(c, '@'))
         return take_domain(c, out) && finish(out);
-    if (form != ADDR_FORWARD_PATH || !span_ieq(span_of(out->local), SPAN("postmaster")))
+    bool is_postmaster = span_ieq(span_of(out->local), SPAN("postmaster"));
+    if (form == ADDR_LOCAL_PATH && !is_postmaster)
+        return finish(out);
+    if ((form != ADDR_FORWARD_PATH && form != ADDR_LOCAL_PATH) || !is_postmaster)
         return false;
     for (char *p = out->local; *p != '\0'; p++)
         *p = ascii_lower(*p);

@@ -19,6 +19,7 @@ struct addr {
 enum addr_form {
     ADDR_REVERSE_PATH, /* <> allowed */
     ADDR_FORWARD_PATH, /* <Postmaster> without a domain allowed */
+    ADDR_LOCAL_PATH,   /* <anybody> without a domain allowed: from users of this machine */
     ADDR_MAILBOX,      /* bare local@domain without <>, as in commands, config and aliases */
 };
 

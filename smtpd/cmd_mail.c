@@ -188,7 +188,9 @@ void cmd_rcpt(struct session *s, struct span argument)
 {
     struct addr path;
     struct span rest;
-    if (take_path(argument, SPAN("TO:"), ADDR_FORWARD_PATH, &path, &rest) < 0)
+    bool is_local = s->rules.peer.n == NETADDR_LOCAL; /* "root" is enough for them */
+    enum addr_form form = is_local ? ADDR_LOCAL_PATH : ADDR_FORWARD_PATH;
+    if (take_path(argument, SPAN("TO:"), form, &path, &rest) < 0)
         session_refuse(s, R_BAD_RCPT, argument);
     else if (span_trim(rest).n > 0)
         session_refuse(s, R_BAD_PARAMETER, argument);

@@ -156,6 +156,7 @@ Test(resolve, postmaster)
         {"PostMaster@example.org", ADDRESS_LOCAL, ">admin@example.net"},
         {"postmaster", ADDRESS_LOCAL, ">admin@example.net"},
         {"Postmaster", ADDRESS_LOCAL, ">admin@example.net"},
+        {"bob", ADDRESS_LOCAL, "2"}, /* any name, as users of this machine write it */
         {"postmaster@first.example", ADDRESS_UNKNOWN, ""},
         {"postmaster@dead.example", ADDRESS_UNKNOWN, ""},
         {"postmaster@all.example", ADDRESS_LOCAL, "2"}, /* the catch-all */
