@@ -122,5 +122,6 @@ int doc_commands_main(struct cli *cli);
 int status_main(struct cli *cli);
 int help_main(struct cli *cli);
 int probe_main(struct cli *cli);
+int retention_main(struct cli *cli); /* mailbox.c */
 
 #endif

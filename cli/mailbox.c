@@ -2,7 +2,10 @@
 #include "cli/output.h"
 #include "cli/tables.h"
 
+#include "cli/when.h"
 #include "common/admin.h"
+#include "common/clock.h"
+#include "common/maildb.h"
 
 #include <inttypes.h>
 
@@ -158,6 +161,90 @@ static int show_main(struct cli *cli)
     return status;
 }
 
+/* --- undelete and retention: authd knows the mailbox of a user, queue does the work --- */
+
+/* 0 and the number of the mailbox, or -1 and e. */
+static int find_box(struct cli *cli, int64_t *box, struct error *e)
+{
+    struct question who = {
+        .process = ROLE_AUTHD, .admin = "user show", .args = cli->args, .n_args = 1};
+    struct rows user = {.n = 0};
+    int rc = cli_load(cli, e) < 0 ? -1 : cli_ask(cli, &who, &user, NULL, e);
+    if (rc == 0 && (user.n == 0 || (*box = number(&user.list[0], "box")) <= 0))
+        rc = error_set(e, "authd's answer is not complete: install all of barid together");
+    rows_free(&user);
+    return rc;
+}
+
+/* Asks queue about this mailbox, with one more argument unless it is empty. */
+static int ask_about(struct cli *cli, const char *admin, const char *argument, struct rows *out,
+                     struct error *e)
+{
+    char text[32];
+    int64_t box = 0;
+    if (find_box(cli, &box, e) < 0)
+        return -1;
+    snprintf(text, sizeof text, "%" PRId64, box);
+    const struct span args[] = {span_of(text), span_of(argument)};
+    struct question q = {
+        .process = ROLE_QUEUE, .admin = admin, .args = args, .n_args = argument[0] ? 2 : 1};
+    return cli_ask(cli, &q, out, NULL, e);
+}
+
+/* Each page told how many it brought back. */
+static int print_undeleted(struct cli *cli, const struct rows *pages)
+{
+    static struct admin_row r;
+    struct rows sum = {.n = 0};
+    int64_t n = 0;
+    for (size_t i = 0; i < pages->n; i++)
+        n += number(&pages->list[i], "messages");
+    row_begin(&r);
+    row_text(&r, "address", cli->args[0]);
+    row_number(&r, "undeleted", n);
+    int status = finish(&r, &sum) < 0 ? cli_fail(cli, "no memory") : print(cli, &sum, SHAPE_OBJECT);
+    rows_free(&sum);
+    return status;
+}
+
+static int undelete_main(struct cli *cli)
+{
+    char since[40] = "";
+    struct span given = cli_option(cli, "since");
+    struct rows pages = {.n = 0};
+    struct error e;
+    int64_t at;
+    if (given.p != NULL && when_time(given, clock_wall_s(), &at) < 0)
+        return cli_wrong_usage(cli, "since is a time like 2h, 3d, 2026-11-22 or "
+                                    "2026-11-22T04:05:06Z");
+    if (given.p != NULL)
+        snprintf(since, sizeof since, "since=%" PRId64, at);
+    int status = ask_about(cli, "box undelete", since, &pages, &e) < 0
+                     ? cli_fail(cli, "%s", e.text)
+                     : print_undeleted(cli, &pages);
+    rows_free(&pages);
+    return status;
+}
+
+int retention_main(struct cli *cli)
+{
+    char text[32];
+    struct rows none = {.n = 0};
+    struct error e;
+    int64_t seconds = 0;
+    if (span_eq(cli->args[1], SPAN("none")))
+        seconds = MAILDB_RETENTION_NONE;
+    else if (!span_eq(cli->args[1], SPAN("default")) &&
+             (when_span(cli->args[1], &seconds) < 0 || seconds <= 0 ||
+              seconds >= MAILDB_RETENTION_NONE))
+        return cli_wrong_usage(cli, "how long? A time like 30d, none, or default");
+    snprintf(text, sizeof text, "%" PRId64, seconds);
+    int status = ask_about(cli, "box retention", text, &none, &e) < 0 ? cli_fail(cli, "%s", e.text)
+                                                                      : EXIT_DONE;
+    rows_free(&none);
+    return status;
+}
+
 static const struct command commands[] = {
     {.words = "mailbox list",
      .usage = "",
@@ -169,5 +256,12 @@ static const struct command commands[] = {
      .args_min = 1,
      .args_max = 1,
      .run = show_main},
+    {.words = "mailbox undelete",
+     .usage = "USER [--since TIME]",
+     .summary = "bring back what was deleted, all of it or since a time (2h ago, 2026-11-22)",
+     .options = {"since=", NULL},
+     .args_min = 1,
+     .args_max = 1,
+     .run = undelete_main},
 };
 const struct command_table mailbox_table = {commands, sizeof commands / sizeof *commands};

@@ -124,6 +124,7 @@ struct relay_config {
 #define DURATION_NONE (-1) /* 'none' of a duration */
 
 struct mailbox_config {
+    int64_t undelete_for_ms;                  /* DURATION_NONE: what is deleted is gone */
     int64_t retention_ms, retention_least_ms; /* or DURATION_NONE */
 };
 

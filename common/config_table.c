@@ -173,6 +173,11 @@ const struct setting config_settings[] = {
      .max = CHUNK_MAX, .fallback = "64K",
      .meaning = "Content up to this size is stored in the database, larger content in a file."},
 
+    {SECTION_MAILBOX, "undelete_for", VALUE_DURATION, .or_none = true,
+     AT(mailbox_config, undelete_for_ms), .min = MINUTE, .max = 3650 * DAY, .fallback = "7d",
+     .meaning = "How long what a user deleted can be brought back by 'barid mailbox undelete'. It "
+                "does not count against the quota: it goes earlier when the mailbox, or the disk, "
+                "has no room for it. none: what is deleted is gone at once."},
     {SECTION_MAILBOX, "retention", VALUE_DURATION, .or_none = true,
      AT(mailbox_config, retention_ms), .min = DAY, .max = 36500 * DAY, .fallback = "none",
      .meaning = "How long mail stays in a mailbox; what is older is deleted. POP3 clients are told "

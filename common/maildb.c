@@ -8,10 +8,20 @@
  * is NULL and in a file (maildb_spool_name). hash: of the content, wherever it is (content.h).
  *
  * box: One for each mailbox that ever got mail. next_seq only grows: a sequence number is never
- * given twice. forgotten: its user was removed; nothing may be added any more.
+ * given twice. forgotten: its user was removed; nothing may be added any more. messages and octets
+ * count entries, deleted and deleted_octets what is in trash. epoch grows with every change but an
+ * addition: who knows the entries up to next_seq of this epoch need not read them again. retention:
+ * seconds that mail stays; 0: as configured.
  *
  * entry: One for each message in a mailbox. octets counts the Return-Path field in front. A message
  * is in a mailbox at most once. uidl: what POP3 calls it, once in its box; NULL: its id as text.
+ *
+ * trash: Entries that were deleted and can be undeleted for a while; at: when that was, 0: the next
+ * to go. They are as they were in entry, and go back there.
+ *
+ * removal: A large deletion that was decided and is carried out step by step. sequences: up to some
+ * hundred of them, eight octets each; whatever is named here is no longer in its
+ * mailbox for anybody who reads it.
  *
  * imported: What imports brought into a mailbox, by a key of its source: each comes once, however
  * often an import runs.
@@ -20,7 +30,7 @@
  * for good and its sender not yet told, 3 delivered, 4 failed and its sender was told. status is
  * the enhanced code (RFC 3463) of a failure. The rows of a message go when none is below 3.
  */
-static const char version_2[] = "CREATE TABLE message ("
+static const char version_3[] = "CREATE TABLE message ("
                                 " id INTEGER PRIMARY KEY CHECK (id > 0),"
                                 " arrived INTEGER NOT NULL CHECK (arrived >= 0),"
                                 " expires INTEGER NOT NULL CHECK (expires >= arrived),"
@@ -44,7 +54,12 @@ static const char version_2[] = "CREATE TABLE message ("
                                 " messages INTEGER NOT NULL CHECK (messages >= 0),"
                                 " octets INTEGER NOT NULL CHECK (octets >= 0),"
                                 " next_seq INTEGER NOT NULL CHECK (next_seq > 0),"
-                                " forgotten INTEGER NOT NULL CHECK (forgotten IN (0, 1))"
+                                " forgotten INTEGER NOT NULL CHECK (forgotten IN (0, 1)),"
+                                " deleted INTEGER NOT NULL DEFAULT 0 CHECK (deleted >= 0),"
+                                " deleted_octets INTEGER NOT NULL DEFAULT 0"
+                                "  CHECK (deleted_octets >= 0),"
+                                " epoch INTEGER NOT NULL DEFAULT 0 CHECK (epoch >= 0),"
+                                " retention INTEGER NOT NULL DEFAULT 0 CHECK (retention >= 0)"
                                 ") STRICT;"
 
                                 "CREATE TABLE entry ("
@@ -58,6 +73,27 @@ static const char version_2[] = "CREATE TABLE message ("
                                 ") STRICT, WITHOUT ROWID;"
                                 "CREATE UNIQUE INDEX entry_uidl ON entry (box, uidl)"
                                 " WHERE uidl IS NOT NULL;"
+
+                                "CREATE TABLE trash ("
+                                " box INTEGER NOT NULL REFERENCES box (id),"
+                                " seq INTEGER NOT NULL CHECK (seq > 0),"
+                                " message INTEGER NOT NULL REFERENCES message (id),"
+                                " octets INTEGER NOT NULL CHECK (octets > 0),"
+                                " uidl TEXT CHECK (length(uidl) BETWEEN 1 AND 70),"
+                                " at INTEGER NOT NULL CHECK (at >= 0),"
+                                " PRIMARY KEY (box, seq)"
+                                ") STRICT, WITHOUT ROWID;"
+                                "CREATE INDEX trash_message ON trash (message);"
+                                "CREATE INDEX trash_at ON trash (at);"
+
+                                "CREATE TABLE removal ("
+                                " id INTEGER PRIMARY KEY CHECK (id > 0),"
+                                " box INTEGER NOT NULL REFERENCES box (id),"
+                                " at INTEGER NOT NULL CHECK (at >= 0),"
+                                " sequences BLOB NOT NULL CHECK (length(sequences) > 0"
+                                "  AND length(sequences) % 8 = 0)"
+                                ") STRICT;"
+                                "CREATE INDEX removal_box ON removal (box);"
 
                                 "CREATE TABLE imported ("
                                 " box INTEGER NOT NULL REFERENCES box (id),"
@@ -81,4 +117,4 @@ static const char version_2[] = "CREATE TABLE message ("
                                 "CREATE INDEX recipient_due ON recipient (state, next_attempt);"
                                 "CREATE INDEX recipient_domain ON recipient (domain);";
 
-const char *const maildb_migrations[MAILDB_VERSION] = {NULL, version_2};
+const char *const maildb_migrations[MAILDB_VERSION] = {NULL, NULL, version_3};

@@ -10,8 +10,10 @@
 
 #define MAILDB_PATH           "mail.db"
 #define MAILDB_APPLICATION_ID 0x6272646d /* "brdm" */
-#define MAILDB_VERSION        2
+#define MAILDB_VERSION        3
 extern const char *const maildb_migrations[MAILDB_VERSION]; /* for struct sql_spec */
+
+#define MAILDB_RETENTION_NONE UINT32_MAX /* of box.retention: mail stays for ever */
 
 /* A spool file holds the content of one message that is too large for its row. Its name comes from
  * the message id and from nothing else. */

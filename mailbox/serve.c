@@ -39,7 +39,9 @@ struct access {
     struct serve *serve;
     struct ipc *ch; /* NULL: closed, but its removal is under way */
     uint64_t box, session;
-    uint64_t limit;     /* sequence numbers from here on came later */
+    uint64_t limit; /* sequence numbers from here on came later */
+    uint64_t retention_s;
+    struct store_hidden hidden;
     uint64_t listed_to; /* the last sequence number given out */
     uint64_t n_listed;
     bool holds_lock;
@@ -84,31 +86,40 @@ static void access_free(struct access *a)
     timer_stop(&a->wait);
     reading_end(&a->reading);
     ipc_close(a->ch);
+    store_hidden_free(&a->hidden);
     free(a->update.list);
     free(a);
 }
 
-static uint64_t expire_days(const struct serve *v)
+static uint64_t expire_days(const struct access *a)
 {
-    return v->set.retention_ms == DURATION_NONE ? 0 : (uint64_t)v->set.retention_ms / DAY_MS;
+    int64_t all = a->serve->set.retention_ms;
+    if (a->retention_s >= MAILDB_RETENTION_NONE)
+        return 0;
+    if (a->retention_s > 0)
+        return a->retention_s / (DAY_MS / 1000);
+    return all == DURATION_NONE ? 0 : (uint64_t)all / DAY_MS;
 }
 
 static void say_opened(struct access *a, enum verdict verdict, enum box_reason reason)
 {
     struct msg_box_opened m = {.verdict = (uint8_t)verdict, .reason = (uint8_t)reason};
     if (verdict == VERDICT_OK)
-        m.expire_days = expire_days(a->serve);
+        m.expire_days = expire_days(a);
     ipc_send_box_opened(a->ch, &m, -1);
 }
 
 static enum box_reason open_box(struct access *a)
 {
     struct serve *v = a->serve;
+    struct store_box box;
     int64_t now = clock_mono_ms(), delay = v->set.login_delay_ms;
     if (delay != DURATION_NONE && !delay_is_over(v->delay, a->box, now, delay))
         return BOX_TOO_SOON;
-    if (store_limit(v->store, a->box, &a->limit) < 0)
+    if (store_look(v->store, a->box, &box) < 0 || store_hidden(v->store, a->box, &a->hidden) < 0)
         return BOX_FAULT;
+    a->limit = box.limit;
+    a->retention_s = box.retention_s;
     delay_opened(v->delay, a->box, now);
     return BOX_OK;
 }
@@ -169,6 +180,19 @@ static void keep_pace(struct ipc *ch)
 
 /* --- list --- */
 
+static void add_entry(struct access *a, const struct store_entry *e, struct packer *w)
+{
+    if (store_is_hidden(&a->hidden, e->sequence))
+        return;
+    pack_uint(w, e->sequence, 8);
+    pack_uint(w, e->id, 8);
+    pack_uint(w, e->octets, 8);
+    if (e->sequence <= a->listed_to)
+        return;
+    a->listed_to = e->sequence;
+    a->n_listed++;
+}
+
 static void on_list(void *owner, struct ipc *from, const union msg *m, int fd)
 {
     static struct store_entry page[PAGE];
@@ -181,16 +205,14 @@ static void on_list(void *owner, struct ipc *from, const union msg *m, int fd)
     }
     struct msg_box_list_re re = {.tag = m->box_list.tag, .verdict = VERDICT_TRY_LATER};
     struct packer w = packer_on(octets, sizeof octets);
-    long n = store_list(a->serve->store, a->box, m->box_list.after, a->limit, page, PAGE);
-    for (long i = 0; i < n; i++) {
-        pack_uint(&w, page[i].sequence, 8);
-        pack_uint(&w, page[i].id, 8);
-        pack_uint(&w, page[i].octets, 8);
-        if (page[i].sequence <= a->listed_to)
-            continue;
-        a->listed_to = page[i].sequence;
-        a->n_listed++;
-    }
+    uint64_t after = m->box_list.after;
+    long n;
+    do { /* a page of what is hidden alone would look like the end */
+        n = store_list(a->serve->store, a->box, after, a->limit, page, PAGE);
+        for (long i = 0; i < n; i++)
+            add_entry(a, &page[i], &w);
+        after = n > 0 ? page[n - 1].sequence : after;
+    } while (n == PAGE && w.n == 0);
     if (n >= 0)
         re.verdict = VERDICT_OK;
     re.entries = packer_span(&w);

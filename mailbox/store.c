@@ -3,15 +3,17 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/maildb.h"
+#include "common/pack.h"
 #include "common/proto.h"
 #include "common/sql.h"
 
 #define OPEN_LOG_MS 10000 /* a store that cannot be opened is said so often at most */
 
-enum statement { LIMIT, LIST, READ, STATEMENTS };
+enum statement { LOOK, LIST, READ, HIDDEN, STATEMENTS };
 
 static const char *const statements[STATEMENTS] = {
-    [LIMIT] = "SELECT next_seq, forgotten FROM box WHERE id = ?1",
+    [LOOK] = "SELECT next_seq, forgotten, epoch, retention FROM box WHERE id = ?1",
+    [HIDDEN] = "SELECT sequences FROM removal WHERE box = ?1",
     [LIST] = "SELECT seq, message, octets FROM entry WHERE box = ?1 AND seq > ?2 AND seq < ?3"
              " ORDER BY seq LIMIT ?4",
     [READ] = "SELECT m.id, m.sender, m.size, m.header, m.flags, m.spooled, m.content, e.octets,"
@@ -83,22 +85,79 @@ static sqlite3_stmt *get(struct store *st, enum statement which)
     return st->prepared[which];
 }
 
-int store_limit(struct store *st, uint64_t box, uint64_t *limit)
+int store_look(struct store *st, uint64_t box, struct store_box *out)
 {
-    sqlite3_stmt *s = get(st, LIMIT);
+    sqlite3_stmt *s = get(st, LOOK);
     if (s == NULL)
         return -1;
     sql_bind_u64(s, 1, box);
-    *limit = 1;
+    *out = (struct store_box){.limit = 1};
     int rc = sql_step(s);
-    if (rc == 1 && sql_column_u64(s, 1) == 0)
-        *limit = sql_column_u64(s, 0);
-    if (rc < 0 || *limit == 0) {
+    if (rc == 1) {
+        bool is_forgotten = sql_column_u64(s, 1) != 0;
+        out->limit = is_forgotten ? 1 : sql_column_u64(s, 0);
+        out->epoch = sql_column_u64(s, 2);
+        out->retention_s = sql_column_u64(s, 3);
+    }
+    if (rc < 0 || out->limit == 0) {
         shut(st);
         return -1;
     }
     sql_reset(s);
     return 0;
+}
+
+static int add_hidden(struct store_hidden *h, struct span packed)
+{
+    struct unpacker r = unpacker_on(packed);
+    size_t more = packed.n / 8;
+    if (packed.n % 8 != 0 || more > STORE_HIDDEN_MAX - h->n ||
+        array_reserve((void **)&h->list, &h->cap, h->n + more, sizeof *h->list) < 0)
+        return -1;
+    while (r.left.n > 0)
+        h->list[h->n++] = unpack_uint(&r, 8);
+    return 0;
+}
+
+static int compare_sequences(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+int store_hidden(struct store *st, uint64_t box, struct store_hidden *out)
+{
+    sqlite3_stmt *s = get(st, HIDDEN);
+    int rc;
+    *out = (struct store_hidden){0};
+    if (s == NULL)
+        return -1;
+    sql_bind_u64(s, 1, box);
+    while ((rc = sql_step(s)) == 1)
+        if (add_hidden(out, sql_column(s, 0)) < 0) {
+            rc = -1;
+            break;
+        }
+    if (rc < 0) {
+        store_hidden_free(out);
+        shut(st);
+        return -1;
+    }
+    if (out->n > 1)
+        qsort(out->list, out->n, sizeof *out->list, compare_sequences);
+    return 0;
+}
+
+bool store_is_hidden(const struct store_hidden *h, uint64_t sequence)
+{
+    return h->n > 0 &&
+           bsearch(&sequence, h->list, h->n, sizeof *h->list, compare_sequences) != NULL;
+}
+
+void store_hidden_free(struct store_hidden *h)
+{
+    free(h->list);
+    *h = (struct store_hidden){0};
 }
 
 long store_list(struct store *st, uint64_t box, uint64_t after, uint64_t limit,

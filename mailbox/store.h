@@ -31,9 +31,25 @@ struct store_message {
 struct store *store_new(const char *path);
 void store_free(struct store *st);
 
-/* The first sequence number that is not in the mailbox yet; 1 for a mailbox that never got mail.
- * 0, or -1. */
-int store_limit(struct store *st, uint64_t box, uint64_t *limit);
+struct store_box {
+    uint64_t limit; /* the first sequence number that is not in it yet; 1: it never got mail */
+    uint64_t epoch; /* the same: nothing but additions happened */
+    uint64_t retention_s; /* 0: as configured; MAILDB_RETENTION_NONE */
+};
+/* 0, or -1. */
+int store_look(struct store *st, uint64_t box, struct store_box *out);
+
+/* Entries whose deletion was decided and is being carried out: nobody is shown them. Sorted. */
+#define STORE_HIDDEN_MAX 4000000
+struct store_hidden {
+    uint64_t *list;
+    size_t n, cap;
+};
+/* 0 (store_hidden_free it), or -1. */
+int store_hidden(struct store *st, uint64_t box, struct store_hidden *out);
+bool store_is_hidden(const struct store_hidden *h, uint64_t sequence);
+void store_hidden_free(struct store_hidden *h); /* empties it */
+
 /* At most `cap` entries of a mailbox with after < sequence < limit, in order. Their number, or -1.
  */
 long store_list(struct store *st, uint64_t box, uint64_t after, uint64_t limit,

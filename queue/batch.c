@@ -25,6 +25,7 @@ static enum outcome outcome_of(struct batch *b)
 {
     switch (store_fault(b->store)) {
     case STORE_FAULT_FULL:
+        b->was_full = true;
         return OUTCOME_FULL;
     case STORE_FAULT_STOP:
         b->is_broken = true;

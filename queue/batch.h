@@ -36,6 +36,7 @@ struct batch {
     size_t n_files, cap_files, n_files_before; /* before: when the request under way began */
     bool has_mark;                             /* the request under way has a savepoint */
     int64_t changes_before;                    /* else: rows written when it began */
+    bool was_full;                             /* no room on disk since somebody looked */
     bool is_broken; /* I/O error: nothing is written any more, the process must stop */
 };
 

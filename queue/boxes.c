@@ -2,6 +2,7 @@
 
 #include "common/log.h"
 #include "common/verdict.h"
+#include "queue/trash.h"
 
 #define SEQUENCE_OCTETS 8
 #define DELETIONS_MAX   1000000    /* in one request */
@@ -163,35 +164,6 @@ static void keep(struct request *r)
 
 /* --- deletions --- */
 
-/* Removes one entry, and the message if this was the last that needed it. *octets: 0 if it was not
- * there. */
-static int remove_entry(struct queue *q, uint64_t box, uint64_t seq, uint64_t *octets)
-{
-    uint64_t message;
-    bool freed_file;
-    *octets = 0;
-    enum found f = store_entry_remove(q->store, box, seq, &message, octets);
-    if (f != FOUND_YES)
-        return f == FOUND_NONE ? 0 : -1;
-    if (store_message_settle(q->store, message, &freed_file) < 0)
-        return -1;
-    if (freed_file)
-        batch_remove_file(&q->batch, message);
-    return 0;
-}
-
-static int remove_all(struct queue *q, const struct request *r)
-{
-    uint64_t messages = 0, total = 0, octets;
-    for (size_t i = 0; i < r->n; i++) {
-        if (remove_entry(q, r->box, r->sequences[i], &octets) < 0)
-            return -1;
-        messages += octets > 0;
-        total += octets;
-    }
-    return store_box_subtract(q->store, r->box, messages, total);
-}
-
 static int collect(struct request *r, struct span packed)
 {
     struct boxes *b = r->q->boxes;
@@ -241,7 +213,7 @@ void boxes_delete(struct queue *q, struct ipc *from, const struct msg_box_delete
         return;
     if (batch_begin(&q->batch) < 0) {
         finish(r, VERDICT_TRY_LATER);
-    } else if (remove_all(q, r) < 0) {
+    } else if (trash_delete(q, r->box, r->sequences, r->n) < 0) {
         batch_undo(&q->batch);
         finish(r, VERDICT_TRY_LATER);
     } else {
@@ -276,11 +248,13 @@ static int sweep_box(struct queue *q, uint64_t box, bool *is_empty)
     *is_empty = false;
     for (int i = 0; i < SWEEP_STEP; i++) {
         enum found f = store_entry_first(q->store, box, &seq);
-        if (f == FOUND_NONE) {
+        if (f == FOUND_YES && trash_remove_entry(q, box, seq, &octets) < 0)
+            return -1;
+        if (f == FOUND_NONE && (f = trash_remove_first(q, box)) == FOUND_NONE) {
             *is_empty = true;
             return store_box_emptied(q->store, box);
         }
-        if (f != FOUND_YES || remove_entry(q, box, seq, &octets) < 0)
+        if (f != FOUND_YES)
             return -1;
     }
     return 0;

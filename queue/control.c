@@ -4,11 +4,13 @@
 #include "common/clock.h"
 #include "common/id.h"
 #include "common/log.h"
+#include "common/maildb.h"
 #include "queue/bounce.h"
 #include "queue/deliver.h"
 #include "queue/dispatch.h"
 #include "queue/filter.h"
 #include "queue/schedule.h"
+#include "queue/trash.h"
 
 #include <inttypes.h>
 
@@ -376,13 +378,14 @@ static void box_show(void *owner, struct admin_call *call)
     struct queue *q = owner;
     struct box box = {0};
     int64_t oldest = 0;
+    uint64_t seq;
     if (call->n_args != 1 || span_u64(call->args[0], &box.id) < 0 || box.id == 0 ||
         box.id > INT64_MAX) {
         admin_fail(call, VERDICT_NEVER, "which mailbox? Name its number");
         return;
     }
     if (store_box_get(q->store, box.id, &box) == FOUND_FAULT ||
-        store_box_oldest(q->store, box.id, &oldest) == FOUND_FAULT) {
+        store_box_oldest(q->store, box.id, &oldest, &seq) == FOUND_FAULT) {
         admin_fail(call, VERDICT_TRY_LATER, "the mailbox cannot be read: see the log");
         return;
     }
@@ -390,9 +393,84 @@ static void box_show(void *owner, struct admin_call *call)
     row_number(&row, "messages", (int64_t)box.messages);
     row_size(&row, "octets", box.octets);
     row_time(&row, "oldest", oldest);
-    row_number(&row, "deleted", 0);
+    row_number(&row, "deleted", (int64_t)box.deleted);
     row_send(&row, call, 0, "");
     admin_done(call, 0);
+}
+
+/* The first argument; false: that was refused. */
+static bool takes_box(struct admin_call *call, uint64_t *box)
+{
+    if (call->n_args >= 1 && span_u64(call->args[0], box) == 0 && *box > 0 && *box <= INT64_MAX)
+        return true;
+    admin_fail(call, VERDICT_NEVER, "which mailbox? Name its number");
+    return false;
+}
+
+/* BOX [since=SECONDS]: a page at a time. */
+static void box_undelete(void *owner, struct admin_call *call)
+{
+    static struct admin_row row;
+    struct queue *q = owner;
+    uint64_t box, since = 0, cursor = call->cursor;
+    struct span given = admin_option(call, "since");
+    if (!takes_box(call, &box))
+        return;
+    if (given.p != NULL && (span_u64(given, &since) < 0 || since > INT64_MAX)) {
+        admin_fail(call, VERDICT_NEVER, "since is a time in seconds since 1970");
+        return;
+    }
+    long n = cursor <= INT64_MAX ? trash_undelete(q, box, (int64_t)since, &cursor) : -1;
+    if (n < 0) {
+        admin_fail(call, VERDICT_TRY_LATER, "the mailbox cannot be written: see the log");
+        return;
+    }
+    if (n > 0)
+        LOG(0, "undeleted", LN("mailbox", (int64_t)box), LN("messages", n));
+    row_begin(&row);
+    row_number(&row, "messages", n);
+    row_send(&row, call, 0, "");
+    admin_done(call, cursor);
+}
+
+/* Seconds of 0: as configured. */
+static bool takes_retention(struct queue *q, struct admin_call *call, uint64_t *seconds)
+{
+    int64_t least = q->config->mailbox.retention_least_ms;
+    if (call->n_args < 2 || span_u64(call->args[1], seconds) < 0 ||
+        *seconds > MAILDB_RETENTION_NONE)
+        admin_fail(call, VERDICT_NEVER, "how long? A time like 30d, none, or default");
+    else if (*seconds != 0 && least == DURATION_NONE)
+        admin_fail(call, VERDICT_NEVER,
+                   "users have no retention of their own here: set [mailbox] retention_least, the "
+                   "shortest there may be, first");
+    else if (*seconds != 0 && (int64_t)*seconds < least / 1000)
+        admin_fail(call, VERDICT_NEVER, "shorter than [mailbox] retention_least allows");
+    else
+        return true;
+    return false;
+}
+
+static void box_retention(void *owner, struct admin_call *call)
+{
+    struct queue *q = owner;
+    uint64_t box, seconds;
+    if (!takes_box(call, &box) || !takes_retention(q, call, &seconds))
+        return;
+    bool is_done = batch_begin(&q->batch) == 0;
+    if (is_done && store_box_set_retention(q->store, box, seconds) < 0) {
+        batch_undo(&q->batch);
+        is_done = false;
+    }
+    if (is_done) {
+        batch_keep(&q->batch, NULL);
+        batch_commit(&q->batch);
+        is_done = !q->batch.is_broken && store_fault(q->store) == STORE_FAULT_NONE;
+    }
+    if (is_done)
+        admin_done(call, 0);
+    else
+        admin_fail(call, VERDICT_TRY_LATER, "the mailbox cannot be written: see the log");
 }
 
 static void box_list(void *owner, struct admin_call *call)
@@ -423,6 +501,7 @@ static const struct admin_command commands[] = {
     {"queue release", queue_release}, {"queue remove", queue_remove},
     {"queue bounce", queue_bounce},   {"queue depth", queue_depth},
     {"box show", box_show},           {"box list", box_list},
+    {"box undelete", box_undelete},   {"box retention", box_retention},
 };
 
 void control_run(struct queue *q, struct ipc *from, const struct msg_admin *m)

@@ -129,6 +129,7 @@ static enum intake_reason look_at_boxes(struct store *s, const struct delivery *
         enum intake_reason reason = look_at_box(s, b, &octets);
         if (reason != INTAKE_OK)
             return reason;
+        b->octets = octets;
         if (b->quota != 0 && !d->passes_quota && octets + entry_octets(d->message) > b->quota)
             return INTAKE_QUOTA;
     }
@@ -150,12 +151,24 @@ enum intake_reason deliver_room(struct store *s, const struct targets *t, uint64
     return reason;
 }
 
+/* What was deleted lives in what mail leaves free of the quota. */
+static int make_room(struct store *s, const struct box_target *b, uint64_t octets)
+{
+    uint64_t trash;
+    if (store_box_trash(s, b->box, &trash) == FOUND_FAULT)
+        return -1;
+    bool fits = trash == 0 || b->octets + octets + trash <= b->quota;
+    return fits ? 0 : store_trash_hasten(s, b->box);
+}
+
 static int add_entry(struct store *s, const struct message *m, const struct box_target *b)
 {
     uint64_t octets = entry_octets(m);
     if (store_box_add(s, b->box, b->seq, octets) < 0)
         return -1;
-    return store_entry_add(s, b->box, b->seq, m->id, octets);
+    if (store_entry_add(s, b->box, b->seq, m->id, octets) < 0)
+        return -1;
+    return b->quota != 0 ? make_room(s, b, octets) : 0;
 }
 
 static int add_rcpt(struct store *s, const struct message *m, size_t number,

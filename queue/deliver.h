@@ -12,7 +12,8 @@
 
 struct box_target {
     uint64_t box, quota; /* quota: octets, 0: none */
-    uint64_t seq;        /* for deliver */
+    uint64_t seq;        /* for deliver: what the next entry gets */
+    uint64_t octets;     /* for deliver: what is in it before */
 };
 
 struct remote_target {

@@ -7,7 +7,7 @@ queue_libqueue_a_SOURCES = queue/agenda.c queue/agenda.h queue/batch.c queue/bat
   queue/pace.c queue/pace.h queue/postpone.c queue/postpone.h \
   queue/recover.c queue/recover.h queue/schedule.c queue/schedule.h queue/spool.c queue/spool.h \
   queue/statements.h queue/store.c queue/store.h queue/store_box.c queue/store_message.c \
-  queue/store_rcpt.c
+  queue/store_rcpt.c queue/store_trash.c queue/trash.c queue/trash.h
 pkglibexec_PROGRAMS += libexec/barid/queue
 libexec_barid_queue_SOURCES = queue/main.c
 libexec_barid_queue_LDADD = queue/libqueue.a common/libsql.a $(LIBS_COMMON) $(SQLITE_LIBS)

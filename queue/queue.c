@@ -9,6 +9,7 @@
 #include "queue/local.h"
 #include "queue/recover.h"
 #include "queue/schedule.h"
+#include "queue/trash.h"
 
 #define ROUNDS 3 /* of a turn: what a commit set off may be committed in the same turn */
 
@@ -22,11 +23,12 @@ static int make_parts(struct queue *q, struct error *e)
     q->intakes = intakes_new();
     q->locals = locals_new();
     q->boxes = boxes_new(q);
+    q->trash = trash_new(q);
     q->schedule = schedule_new(q);
     q->dispatch = dispatch_new(q);
     q->bounces = bounces_new(q);
-    if (q->intakes == NULL || q->locals == NULL || q->boxes == NULL || q->schedule == NULL ||
-        q->dispatch == NULL || q->bounces == NULL)
+    if (q->intakes == NULL || q->locals == NULL || q->boxes == NULL || q->trash == NULL ||
+        q->schedule == NULL || q->dispatch == NULL || q->bounces == NULL)
         return error_set(e, "out of memory");
     return 0;
 }
@@ -61,6 +63,7 @@ void queue_close(struct queue *q)
     intakes_free(q);
     locals_free(q->locals);
     boxes_free(q);
+    trash_free(q);
     schedule_free(q);
     dispatch_free(q);
     bounces_free(q);
@@ -81,6 +84,7 @@ void queue_turn(struct queue *q)
         dispatch_run(q);
         bounce_run(q);
         has_more |= boxes_sweep(q);
+        has_more |= trash_run(q);
         has_more |= batch_is_open(&q->batch);
     }
     if (store_fault(q->store) == STORE_FAULT_STOP)

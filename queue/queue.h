@@ -23,6 +23,7 @@ struct queue {
     struct intakes *intakes;
     struct locals *locals;
     struct boxes *boxes;
+    struct trash *trash;
     struct schedule *schedule;
     struct dispatch *dispatch;
     struct bounces *bounces;

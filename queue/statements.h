@@ -8,6 +8,8 @@
 #define RCPT_COLUMNS                                                                               \
     "message, number, address, domain, state, attempts, next_attempt, status, remote, last_reply"
 
+#define BOX_COLUMNS "id, messages, octets, deleted, deleted_octets, retention"
+
 /* S(NAME, sql) */
 #define STATEMENTS(S)                                                                              \
     S(BEGIN, "BEGIN IMMEDIATE")                                                                    \
@@ -23,36 +25,71 @@
       "SELECT id, arrived, expires, sender, client, helo, login, size, header, flags,"             \
       " warned, spooled, hash FROM message WHERE id = ?1")                                         \
     S(MESSAGE_CONTENT, "SELECT content FROM message WHERE id = ?1")                                \
-    S(MESSAGE_IS_SPOOLED, "SELECT 1 FROM message WHERE id = ?1 AND spooled = 1")                   \
+    S(MESSAGE_IS_SPOOLED, "SELECT 1 FROM message WHERE id = ?1")                                   \
     S(SPOOLED_NEXT, "SELECT id FROM message INDEXED BY message_spooled"                            \
                     " WHERE spooled = 1 AND id > ?1 ORDER BY id LIMIT 1")                          \
     S(MESSAGE_WARNED, "UPDATE message SET warned = 1 WHERE id = ?1")                               \
     S(MESSAGE_REMOVE, "DELETE FROM message WHERE id = ?1"                                          \
                       " AND NOT EXISTS (SELECT 1 FROM entry WHERE message = ?1)"                   \
+                      " AND NOT EXISTS (SELECT 1 FROM trash WHERE message = ?1)"                   \
                       " AND NOT EXISTS (SELECT 1 FROM recipient WHERE message = ?1)"               \
                       " RETURNING spooled")                                                        \
     S(RCPTS_SETTLE, "DELETE FROM recipient WHERE message = ?1 AND NOT EXISTS"                      \
                     " (SELECT 1 FROM recipient WHERE message = ?1 AND state < 3)")                 \
     S(BOX_LOOK, "SELECT next_seq, octets, forgotten FROM box WHERE id = ?1")                       \
     S(BOX_FIRST, "INSERT INTO box (id, messages, octets, next_seq, forgotten)"                     \
-                 " VALUES (?1, 1, ?2, 2, 0)")                                                      \
+                 " VALUES (?1, 1, ?2, 2, 0) ON CONFLICT (id) DO UPDATE"                            \
+                 " SET messages = messages + 1, octets = octets + ?2, next_seq = 2")               \
     S(BOX_ADD, "UPDATE box SET messages = messages + 1, octets = octets + ?2,"                     \
                " next_seq = next_seq + 1 WHERE id = ?1")                                           \
     S(BOX_SUBTRACT,                                                                                \
-      "UPDATE box SET messages = max(0, messages - ?2), octets = max(0, octets - ?3)"              \
+      "UPDATE box SET messages = max(0, messages - ?2), octets = max(0, octets - ?3),"             \
+      " deleted = deleted + ?4, deleted_octets = deleted_octets + ?5, epoch = epoch + 1"           \
       " WHERE id = ?1")                                                                            \
     S(BOX_FORGET, "INSERT INTO box (id, messages, octets, next_seq, forgotten)"                    \
                   " VALUES (?1, 0, 0, 1, 1) ON CONFLICT (id) DO UPDATE SET forgotten = 1")         \
-    S(BOX_UNSWEPT, "SELECT id FROM box WHERE forgotten = 1 AND messages > 0 LIMIT 1")              \
-    S(BOX_EMPTIED, "UPDATE box SET messages = 0, octets = 0 WHERE id = ?1")                        \
-    S(BOX_GET, "SELECT id, messages, octets FROM box WHERE id = ?1 AND forgotten = 0")             \
-    S(BOX_NEXT, "SELECT id, messages, octets FROM box WHERE id > ?1 AND forgotten = 0"             \
+    S(BOX_UNSWEPT, "SELECT id FROM box WHERE forgotten = 1"                                        \
+                   " AND (messages > 0 OR deleted > 0) LIMIT 1")                                   \
+    S(BOX_EMPTIED, "UPDATE box SET messages = 0, octets = 0, deleted = 0, deleted_octets = 0,"     \
+                   " epoch = epoch + 1 WHERE id = ?1")                                             \
+    S(BOX_GET, "SELECT " BOX_COLUMNS " FROM box WHERE id = ?1 AND forgotten = 0")                  \
+    S(BOX_NEXT, "SELECT " BOX_COLUMNS " FROM box WHERE id > ?1 AND forgotten = 0"                  \
                 " ORDER BY id LIMIT 1")                                                            \
-    S(BOX_OLDEST, "SELECT message.arrived FROM entry JOIN message ON message.id = entry.message"   \
-                  " WHERE entry.box = ?1 ORDER BY entry.seq LIMIT 1")                              \
+    S(BOX_AGING, "SELECT " BOX_COLUMNS " FROM box WHERE id > ?1 AND forgotten = 0"                 \
+                 " AND messages > 0 AND (?2 OR retention > 0) ORDER BY id LIMIT 1")                \
+    S(BOX_RETENTION, "INSERT INTO box (id, messages, octets, next_seq, forgotten, retention)"      \
+                     " VALUES (?1, 0, 0, 1, 0, ?2) ON CONFLICT (id) DO UPDATE"                     \
+                     " SET retention = ?2")                                                        \
+    S(BOX_CHANGED, "UPDATE box SET epoch = epoch + 1 WHERE id = ?1")                               \
+    S(BOX_OLDEST,                                                                                  \
+      "SELECT message.arrived, entry.seq FROM entry JOIN message ON message.id = entry.message"    \
+      " WHERE entry.box = ?1 ORDER BY entry.seq LIMIT 1")                                          \
     S(ENTRY_ADD, "INSERT INTO entry (box, seq, message, octets) VALUES (?1, ?2, ?3, ?4)")          \
     S(ENTRY_REMOVE, "DELETE FROM entry WHERE box = ?1 AND seq = ?2 RETURNING message, octets")     \
     S(ENTRY_FIRST, "SELECT seq FROM entry WHERE box = ?1 ORDER BY seq LIMIT 1")                    \
+    S(TRASH_ADD, "INSERT INTO trash (box, seq, message, octets, uidl, at)"                         \
+                 " SELECT box, seq, message, octets, uidl, ?3 FROM entry"                          \
+                 " WHERE box = ?1 AND seq = ?2")                                                   \
+    S(TRASH_REMOVE, "DELETE FROM trash WHERE box = ?1 AND seq = ?2 RETURNING message, octets")     \
+    S(TRASH_OLDEST, "SELECT box, seq FROM trash INDEXED BY trash_at WHERE at <= ?1"                \
+                    " ORDER BY at LIMIT 1")                                                        \
+    S(TRASH_NEXT, "SELECT seq FROM trash WHERE box = ?1 AND seq > ?2 AND at >= ?3"                 \
+                  " ORDER BY seq LIMIT 1")                                                         \
+    S(TRASH_BACK, "INSERT INTO entry (box, seq, message, octets, uidl) SELECT box, seq, message,"  \
+                  " octets, CASE WHEN EXISTS (SELECT 1 FROM entry AS e WHERE e.box = ?1"           \
+                  " AND e.uidl = trash.uidl) THEN NULL ELSE uidl END"                              \
+                  " FROM trash WHERE box = ?1 AND seq = ?2")                                       \
+    S(TRASH_HASTEN, "UPDATE trash SET at = 0 WHERE box = ?1 AND seq IN (SELECT seq FROM trash"     \
+                    " WHERE box = ?1 AND at > 0 ORDER BY seq LIMIT 20)")                           \
+    S(BOX_TRASH, "SELECT deleted_octets FROM box WHERE id = ?1")                                   \
+    S(BOX_TRASH_SUBTRACT, "UPDATE box SET deleted = max(0, deleted - 1),"                          \
+                          " deleted_octets = max(0, deleted_octets - ?2) WHERE id = ?1")           \
+    S(BOX_UNTRASH, "UPDATE box SET deleted = max(0, deleted - ?2),"                                \
+                   " deleted_octets = max(0, deleted_octets - ?3), messages = messages + ?2,"      \
+                   " octets = octets + ?3, epoch = epoch + 1 WHERE id = ?1")                       \
+    S(REMOVAL_ADD, "INSERT INTO removal (box, at, sequences) VALUES (?1, ?2, ?3)")                 \
+    S(REMOVAL_NEXT, "SELECT id, box, at, sequences FROM removal ORDER BY id LIMIT 1")              \
+    S(REMOVAL_DONE, "DELETE FROM removal WHERE id = ?1")                                           \
     S(RCPT_ADD, "INSERT INTO recipient (" RCPT_COLUMNS ")"                                         \
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")                               \
     S(RCPT_GET, "SELECT " RCPT_COLUMNS " FROM recipient WHERE message = ?1 AND number = ?2")       \

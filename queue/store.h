@@ -75,7 +75,7 @@ enum found store_message_get(struct store *s, uint64_t id, struct message *m);
  */
 enum found store_message_content(struct store *s, const struct message *m, struct span *content);
 void store_message_end(struct store *s);
-/* Is there such a message whose content is in a file? */
+/* Is there such a message? Then a file of its name is no stray one, whatever its row says. */
 enum found store_message_is_spooled(struct store *s, uint64_t id);
 /* The first message after this one whose content is in a file. */
 enum found store_spooled_next(struct store *s, uint64_t after, uint64_t *id);
@@ -89,6 +89,13 @@ int store_message_settle(struct store *s, uint64_t id, bool *freed_file);
 
 struct box {
     uint64_t id, messages, octets;
+    uint64_t deleted, deleted_octets; /* in the trash */
+    uint64_t retention_s;             /* how long mail stays; 0: as configured */
+};
+
+struct store_removed {
+    uint64_t messages, octets;
+    uint64_t trashed, trashed_octets; /* of them */
 };
 
 /* What the next entry gets as its number, and the octets there are. FOUND_NONE: it was forgotten. A
@@ -100,7 +107,14 @@ int store_entry_add(struct store *s, uint64_t box, uint64_t seq, uint64_t messag
 /* FOUND_NONE: there is no such entry. The box's counts are the caller's to correct. */
 enum found store_entry_remove(struct store *s, uint64_t box, uint64_t seq, uint64_t *message,
                               uint64_t *octets);
-int store_box_subtract(struct store *s, uint64_t box, uint64_t messages, uint64_t octets);
+/* Counts what is no longer in the mailbox, and what of it went into the trash. */
+int store_box_subtract(struct store *s, uint64_t box, const struct store_removed *r);
+/* Readers of it shall look again: something was taken out that the counts do not show yet. */
+int store_box_changed(struct store *s, uint64_t box);
+int store_box_set_retention(struct store *s, uint64_t box, uint64_t seconds);
+/* The next mailbox after `after` with mail in it that gets too old; all: not only those with a
+ * retention of their own. */
+enum found store_box_aging(struct store *s, uint64_t after, bool all, struct box *box);
 /* From now on nothing can be added; its entries are still there. */
 int store_box_forget(struct store *s, uint64_t box);
 /* A forgotten mailbox that still has entries. */
@@ -110,8 +124,40 @@ int store_box_emptied(struct store *s, uint64_t box);
 enum found store_entry_first(struct store *s, uint64_t box, uint64_t *seq);
 enum found store_box_get(struct store *s, uint64_t id, struct box *box);
 enum found store_box_next(struct store *s, uint64_t after, struct box *box);
-/* When the oldest message in it arrived. */
-enum found store_box_oldest(struct store *s, uint64_t id, int64_t *arrived);
+/* When the message in it that has the lowest number arrived, and that number. */
+enum found store_box_oldest(struct store *s, uint64_t id, int64_t *arrived, uint64_t *seq);
+
+/* --- what was deleted and can come back; see maildb.c --- */
+
+/* Copies an entry there; to be followed by store_entry_remove. */
+int store_trash_add(struct store *s, uint64_t box, uint64_t seq, int64_t at);
+/* For good. The box's counts are corrected. */
+enum found store_trash_remove(struct store *s, uint64_t box, uint64_t seq, uint64_t *message);
+/* The one that was deleted first, not after `until`. */
+enum found store_trash_oldest(struct store *s, int64_t until, uint64_t *box, uint64_t *seq);
+/* The next of a mailbox after this number that was not deleted before `since`. */
+enum found store_trash_next(struct store *s, uint64_t box, uint64_t after, int64_t since,
+                            uint64_t *seq);
+/* Puts it back into the mailbox. The counts are not corrected: store_box_untrash. */
+enum found store_trash_back(struct store *s, uint64_t box, uint64_t seq, uint64_t *octets);
+int store_box_untrash(struct store *s, uint64_t box, uint64_t messages, uint64_t octets);
+/* Octets in the trash of a mailbox. */
+enum found store_box_trash(struct store *s, uint64_t box, uint64_t *octets);
+/* The oldest of a mailbox are the next to go. */
+int store_trash_hasten(struct store *s, uint64_t box);
+
+/* A part of a large deletion; sequences is packed, eight octets each, REMOVAL_MAX at most. */
+#define REMOVAL_MAX 256
+struct removal {
+    uint64_t id, box;
+    int64_t at;
+    struct span sequences;
+};
+int store_removal_add(struct store *s, const struct removal *r);
+/* The first that is left; its span holds until store_removal_end, which must follow. */
+enum found store_removal_next(struct store *s, struct removal *r);
+void store_removal_end(struct store *s);
+int store_removal_done(struct store *s, uint64_t id);
 
 /* --- recipients elsewhere --- */
 

@@ -50,13 +50,28 @@ enum found store_entry_remove(struct store *s, uint64_t box, uint64_t seq, uint6
     return FOUND_YES;
 }
 
-int store_box_subtract(struct store *s, uint64_t box, uint64_t messages, uint64_t octets)
+int store_box_subtract(struct store *s, uint64_t box, const struct store_removed *r)
 {
     sqlite3_stmt *st = s->s[S_BOX_SUBTRACT];
     sql_bind_u64(st, 1, box);
-    sql_bind_u64(st, 2, messages);
-    sql_bind_u64(st, 3, octets);
+    sql_bind_u64(st, 2, r->messages);
+    sql_bind_u64(st, 3, r->octets);
+    sql_bind_u64(st, 4, r->trashed);
+    sql_bind_u64(st, 5, r->trashed_octets);
     return statement_run(s, S_BOX_SUBTRACT);
+}
+
+int store_box_changed(struct store *s, uint64_t box)
+{
+    sql_bind_u64(s->s[S_BOX_CHANGED], 1, box);
+    return statement_run(s, S_BOX_CHANGED);
+}
+
+int store_box_set_retention(struct store *s, uint64_t box, uint64_t seconds)
+{
+    sql_bind_u64(s->s[S_BOX_RETENTION], 1, box);
+    sql_bind_u64(s->s[S_BOX_RETENTION], 2, seconds);
+    return statement_run(s, S_BOX_RETENTION);
 }
 
 int store_box_forget(struct store *s, uint64_t box)
@@ -88,7 +103,8 @@ static enum found take_box(struct store *s, enum statement which, struct box *bo
     int rc = statement_step(s, which);
     if (rc <= 0)
         return rc < 0 ? FOUND_FAULT : FOUND_NONE;
-    *box = (struct box){sql_column_u64(st, 0), sql_column_u64(st, 1), sql_column_u64(st, 2)};
+    *box = (struct box){sql_column_u64(st, 0), sql_column_u64(st, 1), sql_column_u64(st, 2),
+                        sql_column_u64(st, 3), sql_column_u64(st, 4), sql_column_u64(st, 5)};
     sql_reset(st);
     return FOUND_YES;
 }
@@ -105,11 +121,23 @@ enum found store_box_next(struct store *s, uint64_t after, struct box *box)
     return take_box(s, S_BOX_NEXT, box);
 }
 
-enum found store_box_oldest(struct store *s, uint64_t id, int64_t *arrived)
+enum found store_box_aging(struct store *s, uint64_t after, bool all, struct box *box)
 {
-    uint64_t at = 0;
-    sql_bind_u64(s->s[S_BOX_OLDEST], 1, id);
-    enum found f = statement_number(s, S_BOX_OLDEST, &at);
-    *arrived = (int64_t)at;
-    return f;
+    sql_bind_u64(s->s[S_BOX_AGING], 1, after);
+    sql_bind_u64(s->s[S_BOX_AGING], 2, all);
+    return take_box(s, S_BOX_AGING, box);
+}
+
+enum found store_box_oldest(struct store *s, uint64_t id, int64_t *arrived, uint64_t *seq)
+{
+    sqlite3_stmt *st = s->s[S_BOX_OLDEST];
+    sql_bind_u64(st, 1, id);
+    int rc = statement_step(s, S_BOX_OLDEST);
+    *arrived = 0;
+    if (rc <= 0)
+        return rc < 0 ? FOUND_FAULT : FOUND_NONE;
+    *arrived = (int64_t)sql_column_u64(st, 0);
+    *seq = sql_column_u64(st, 1);
+    sql_reset(st);
+    return FOUND_YES;
 }

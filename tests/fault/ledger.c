@@ -267,7 +267,11 @@ static const char *const laws[] = {
     "SELECT count(*) FROM box WHERE octets <>"
     " (SELECT coalesce(sum(octets), 0) FROM entry WHERE box = box.id)",
     "SELECT count(*) FROM message WHERE NOT EXISTS (SELECT 1 FROM entry WHERE message = message.id)"
+    " AND NOT EXISTS (SELECT 1 FROM trash WHERE message = message.id)"
     " AND NOT EXISTS (SELECT 1 FROM recipient WHERE message = message.id)",
+    "SELECT count(*) FROM box WHERE deleted <> (SELECT count(*) FROM trash WHERE box = box.id)",
+    "SELECT count(*) FROM box WHERE deleted_octets <>"
+    " (SELECT coalesce(sum(octets), 0) FROM trash WHERE box = box.id)",
 };
 
 static void check_laws(struct check *c)

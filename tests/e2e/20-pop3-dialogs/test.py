@@ -140,6 +140,27 @@ class Pop3Server(DialogTests):
         with self.suite.pop3(user) as session:
             self.assertEqual([without_trace(session.retr(n)) for n in (1, 2)], sent)
 
+    def test_deleted_mail_can_be_brought_back(self):
+        user = self.new_user(3)
+        address = self.suite.full(user)
+        with self.suite.pop3(user) as session:
+            uids = session.uidls()
+            for n in (1, 2):
+                session.ask(f"DELE {n}")
+        shown = self.suite.cli("mailbox", "show", address, json=True)
+        self.assertEqual((shown["messages"], shown["deleted"]), (1, 2))
+        self.assertEqual(self.suite.cli("mailbox", "undelete", address, "--since", "2030-01-01", json=True),
+                         {"address": address, "undeleted": 0})
+        with self.assertRaises(CommandFailed):
+            self.suite.cli("mailbox", "undelete", address, "--since", "yesterday")
+        self.assertEqual(self.suite.cli("mailbox", "undelete", address, "--since", "1h", json=True),
+                         {"address": address, "undeleted": 2})
+        shown = self.suite.cli("mailbox", "show", address, json=True)
+        self.assertEqual((shown["messages"], shown["deleted"]), (3, 0))
+        with self.suite.pop3(user) as session:
+            self.assertEqual(session.uidls(), uids)
+            self.assertEqual(without_trace(session.retr(2)), message(body_of(2), subject="message 2"))
+
     def test_many_messages(self):
         user = self.new_user(0)
         with self.suite.smtp() as client:
@@ -271,6 +292,13 @@ class PlaintextPolicy(DialogTests):
             session.wire.say("CAPA")
             session.wire.line()
             self.assertIn(b"EXPIRE 30", session.wire.multiline().split(b"\r\n"))
+        with self.assertRaises(CommandFailed):
+            suite.cli("user", "retention", suite.full("bob"), "1d")
+        suite.cli("user", "retention", suite.full("bob"), "8d")
+        with suite.pop3("bob") as session:
+            session.wire.say("CAPA")
+            session.wire.line()
+            self.assertIn(b"EXPIRE 8", session.wire.multiline().split(b"\r\n"))
         with self.assertRaisesRegex(AssertionError, r"-ERR \[LOGIN-DELAY\]"):
             suite.pop3("alice")
         suite.stop()

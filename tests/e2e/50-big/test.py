@@ -34,7 +34,7 @@ class Big(RelayTest):
 
     def test_for_two_local_users(self):
         content = big_message()
-        suite = Suite()
+        suite = Suite(config={"mailbox": {"undelete_for": "none"}})
         self.addCleanup(suite.close)
         suite.start()
         with suite.smtp() as client:

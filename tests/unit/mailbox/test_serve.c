@@ -89,7 +89,8 @@ static struct stage *begin(bool with_db)
     int fds[2];
     st->db = fixture_begin(with_db);
     if (with_db)
-        fixture_run(st->db, "INSERT INTO box VALUES (17, 0, 0, 10, 0), (18, 0, 0, 5000, 0)");
+        fixture_run(st->db, "INSERT INTO box (id, messages, octets, next_seq, forgotten) VALUES "
+                            "(17, 0, 0, 10, 0), (18, 0, 0, 5000, 0)");
     st->loop = loop_new();
     st->store = store_new(MAILDB_PATH);
     st->serve = serve_new(st->loop, st->store, give_queue, st);

@@ -7,7 +7,8 @@
 
 #define CONTENT SPAN("Subject: x\r\n\r\n.body\r\n")
 
-static const char two_boxes[] = "INSERT INTO box VALUES (17, 2, 2, 4, 0), (18, 1, 1, 2, 0)";
+static const char two_boxes[] = "INSERT INTO box (id, messages, octets, next_seq, forgotten) "
+                                "VALUES (17, 2, 2, 4, 0), (18, 1, 1, 2, 0)";
 
 Test(store, lists_one_mailbox_up_to_the_limit)
 {
@@ -17,9 +18,10 @@ Test(store, lists_one_mailbox_up_to_the_limit)
     fixture_add(db, 17, 3, 103, CONTENT);
     fixture_add(db, 18, 1, 201, CONTENT);
     struct store *st = store_new(MAILDB_PATH);
-    uint64_t limit = 0;
+    struct store_box box;
     struct store_entry e[4];
-    cr_expect_eq(store_limit(st, 17, &limit), 0);
+    cr_expect_eq(store_look(st, 17, &box), 0);
+    uint64_t limit = box.limit;
     cr_expect_eq(limit, 4);
     cr_expect_eq(store_list(st, 17, 0, limit, e, 4), 2);
     cr_expect_eq(e[1].sequence, 3);
@@ -29,8 +31,8 @@ Test(store, lists_one_mailbox_up_to_the_limit)
     cr_expect_eq(store_list(st, 17, 1, limit, e, 4), 1);
     cr_expect_eq(store_list(st, 17, 0, limit, e, 1), 1);
     cr_expect_eq(store_list(st, 17, 3, limit, e, 4), 0);
-    cr_expect_eq(store_limit(st, 99, &limit), 0);
-    cr_expect_eq(limit, 1, "a mailbox that never got mail is empty");
+    cr_expect_eq(store_look(st, 99, &box), 0);
+    cr_expect_eq(box.limit, 1, "a mailbox that never got mail is empty");
     store_free(st);
     fixture_end(db);
 }
@@ -93,11 +95,11 @@ Test(store, waits_for_the_writer)
 {
     fixture_begin(false);
     struct store *st = store_new(MAILDB_PATH);
-    uint64_t limit;
-    cr_expect_eq(store_limit(st, 17, &limit), -1);
+    struct store_box box;
+    cr_expect_eq(store_look(st, 17, &box), -1);
     sqlite3 *db = fixture_open_writer();
-    cr_expect_eq(store_limit(st, 17, &limit), 0);
-    cr_expect_eq(limit, 1);
+    cr_expect_eq(store_look(st, 17, &box), 0);
+    cr_expect_eq(box.limit, 1);
     store_free(st);
     fixture_end(db);
 }

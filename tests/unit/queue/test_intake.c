@@ -396,7 +396,7 @@ Test(intake, large_content_becomes_a_file_and_goes_with_its_message)
 {
     size_t n = 3000000;
     char *text = big(n);
-    world_begin(&w, "");
+    world_begin(&w, "[mailbox]\nundelete_for = none\n");
     struct stream s = open_stream(text, CHUNK_MAX);
     for (size_t at = CHUNK_MAX; at < n; at += CHUNK_MAX)
         more(s, text + at, n - at < CHUNK_MAX ? n - at : CHUNK_MAX, n - at <= CHUNK_MAX);

@@ -242,6 +242,7 @@ void world_pass(struct world *w, int64_t seconds)
     w->now_s += seconds;
     clock_fake(1000000, w->now_s * 1000);
     schedule_look(w->q);
+    trash_look(w->q);
     world_pump(w);
 }
 

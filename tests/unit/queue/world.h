@@ -14,6 +14,7 @@
 #include "queue/intake.h"
 #include "queue/queue.h"
 #include "queue/schedule.h"
+#include "queue/trash.h"
 
 #define WORLD_START_S 1795000000
 

@@ -1,0 +1,36 @@
+/* What is deleted, by a user or by age. A deletion is decided in one small transaction; what it
+ * means for each message, the grace period of [mailbox] undelete_for, its end, and the retention of
+ * mail are worked off in steps of some hundred messages, each a transaction like any other, so that
+ * nothing ever waits for them.
+ *
+ * States of an entry: in the mailbox (entry) -> named in removal, if it is one of very many -> in
+ * the trash -> gone; and from the trash back into the mailbox. */
+#ifndef BARID_QUEUE_TRASH_H
+#define BARID_QUEUE_TRASH_H
+
+#include "queue/queue.h"
+
+struct trash;
+
+struct trash *trash_new(struct queue *q);
+void trash_free(struct queue *q);
+
+/* Deletes these messages, within the caller's transaction: all of them when it is committed. One
+ * that is not there counts as deleted. 0, or -1. */
+int trash_delete(struct queue *q, uint64_t box, const uint64_t *sequences, size_t n);
+/* Removes an entry for good, and the message if this was the last that needed it; the counts of the
+ * box are the caller's. *octets: 0 if it was not there. */
+int trash_remove_entry(struct queue *q, uint64_t box, uint64_t seq, uint64_t *octets);
+/* One of what is in the trash of a mailbox, for good. */
+enum found trash_remove_first(struct queue *q, uint64_t box);
+/* Brings back up to a page of what was deleted at or after `since`, with numbers above *cursor, in
+ * a transaction of its own that it commits. *cursor: where to go on, 0 at the end. The number, or
+ * -1. */
+long trash_undelete(struct queue *q, uint64_t box, int64_t since, uint64_t *cursor);
+
+/* Looks anew for what has become too old; done every minute, too. */
+void trash_look(struct queue *q);
+/* The next step of what is left to do. True if there is more. */
+bool trash_run(struct queue *q);
+
+#endif
