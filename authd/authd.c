@@ -128,7 +128,7 @@ static void peer_up(struct proc *p, enum role role, unsigned instance, struct ip
         return;
     struct msg_seal_key m = {.key = {(const char *)a->seal_key, sizeof a->seal_key}};
     ipc_send_seal_key(ch, &m, -1);
-    forget_next(a);
+    forget_again(a);
 }
 
 static void peer_down(struct proc *p, enum role role, unsigned instance, struct ipc *ch)

@@ -30,8 +30,9 @@ struct authd {
     struct hashing *hashings; /* `user add` and `user passwd` under way */
     struct timer save_logins;
     struct timer forget_again;
-    uint64_t forgetting; /* the box queue was asked to forget, 0: none */
-    bool is_draining;    /* ends when the last of the hashings is done */
+    uint64_t forgetting;   /* the box queue was asked to forget, 0: none */
+    uint64_t forgot_up_to; /* boxes up to this one were asked about in this round */
+    bool is_draining;      /* ends when the last of the hashings is done */
     bool is_ending;
 };
 

@@ -38,14 +38,16 @@ static void check_domain(struct authd *a, const struct domain *domain, struct re
     const char *name = domain->node.name.p;
     snprintf(address, sizeof address, "postmaster@%s", name);
     resolve(a->directory, span_of(address), &found);
-    if (found.kind == ADDRESS_UNKNOWN && domain->postmaster.n > 0)
-        warn(to, "mail for %s is refused (RFC 5321 4.5.1): %s leads nowhere", address,
+    bool is_nobody = found.kind == ADDRESS_UNKNOWN;
+    const char *what = is_nobody ? "is refused" : "goes to the postmaster of another domain";
+    if ((is_nobody || found.is_borrowed) && domain->postmaster.n > 0)
+        warn(to, "mail for %s %s (RFC 5321 4.5.1): %s leads nowhere", address, what,
              domain->postmaster.p);
-    else if (found.kind == ADDRESS_UNKNOWN)
+    else if (is_nobody || found.is_borrowed)
         warn(to,
-             "mail for %s is refused (RFC 5321 4.5.1): say who gets it with: "
+             "mail for %s %s (RFC 5321 4.5.1): say who gets it with: "
              "barid domain add %s --postmaster ADDR",
-             address, name);
+             address, what, name);
 }
 
 static void check_alias(struct authd *a, const struct alias *alias, struct report *to)

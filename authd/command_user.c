@@ -203,7 +203,7 @@ void user_remove(void *authd, struct admin_call *call)
     LOG(0, "user-removed", LS("user", user->node.name), LN("box", (int64_t)user->box));
     directory_remove_user(a->directory, user);
     admin_done(call, 0);
-    forget_next(a);
+    forget_again(a);
 }
 
 /* --- lists --- */

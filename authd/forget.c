@@ -14,22 +14,38 @@ static void answered(void *authd, const union msg *m, int fd)
         close(fd);
     uint64_t box = a->forgetting;
     a->forgetting = 0;
+    a->forgot_up_to = box;
     bool is_done = m != NULL && m->box_forget_re.verdict == VERDICT_OK;
     if (is_done && a->users != NULL && users_forgotten_done(a->users, box) == 0) {
         LOG(0, "box-forgotten", LN("box", (int64_t)box));
         forget_next(a);
         return;
     }
-    timer_set(&a->forget_again, AGAIN_MS); /* or sooner, when queue comes back */
+    if (m != NULL)
+        forget_next(a); /* one that is refused does not stop those behind it */
+    else
+        timer_set(&a->forget_again, AGAIN_MS); /* or sooner, when queue comes back */
+}
+
+/* What was refused, or came while others were asked about, is for the next round. */
+static void end_round(struct authd *a)
+{
+    uint64_t box;
+    a->forgot_up_to = 0;
+    if (users_next_forgotten(a->users, 0, &box) == 1)
+        timer_set(&a->forget_again, AGAIN_MS);
 }
 
 void forget_next(struct authd *a)
 {
     uint64_t box;
     struct ipc *queue = proc_peer(a->proc, ROLE_QUEUE);
-    if (queue == NULL || a->forgetting != 0 || a->users == NULL ||
-        users_next_forgotten(a->users, 0, &box) != 1)
+    if (queue == NULL || a->forgetting != 0 || a->users == NULL)
         return;
+    if (users_next_forgotten(a->users, a->forgot_up_to, &box) != 1) {
+        end_round(a);
+        return;
+    }
     struct msg_box_forget ask = {.box = box};
     a->forgetting = box;
     if (ipc_ask_box_forget(queue, &ask, -1, ANSWER_MS, answered, a) == 0)
@@ -38,5 +54,7 @@ void forget_next(struct authd *a)
 
 void forget_again(void *authd)
 {
-    forget_next(authd);
+    struct authd *a = authd;
+    a->forgot_up_to = 0;
+    forget_next(a);
 }

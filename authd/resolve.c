@@ -149,7 +149,7 @@ static bool resolve_local(const struct directory *d, struct span address, unsign
         !span_eq(domain->postmaster, address) && depth < RESOLVE_DEPTH_MAX &&
         resolve_name(d, domain->postmaster, depth + 1, r))
         return true;
-    return resolve_catch_all(d, name, depth, r); /* 5, 6 */
+    return resolve_catch_all(d, name, depth, r); /* 5 */
 }
 
 static bool resolve_name(const struct directory *d, struct span address, unsigned depth,
@@ -174,12 +174,43 @@ static int complete(char text[ADDRESS_MAX], struct span domain)
     return 0;
 }
 
+static void begin(struct resolved *r)
+{
+    r->kind = ADDRESS_UNKNOWN;
+    r->is_too_large = r->has_loop = r->has_dead_end = r->has_quota = r->is_borrowed = false;
+    r->n_targets = r->n_opened = 0;
+}
+
+static bool resolve_postmaster_of(const struct directory *d, const struct domain *domain,
+                                  struct resolved *r)
+{
+    char text[ADDRESS_MAX];
+    begin(r);
+    snprintf(text, sizeof text, "postmaster@%s", domain->node.name.p);
+    return resolve_local(d, span_of(text), 0, r);
+}
+
+/* RFC 5321 4.5.1: mail for the postmaster of any of our domains has to get somewhere. */
+static bool borrow_postmaster(const struct directory *d, struct resolved *r)
+{
+    const struct domain *first = directory_default_domain(d);
+    if (first == NULL || resolve_postmaster_of(d, first, r))
+        return first != NULL;
+    first = NULL;
+    for (struct node *n = table_next(&d->domains, NULL); n != NULL;
+         n = table_next(&d->domains, n)) {
+        const struct domain *domain = (struct domain *)n;
+        if ((first == NULL || domain->number < first->number) &&
+            resolve_postmaster_of(d, domain, r))
+            first = domain;
+    }
+    return first != NULL && resolve_postmaster_of(d, first, r);
+}
+
 void resolve(const struct directory *d, struct span address, struct resolved *out)
 {
     char text[ADDRESS_MAX];
-    out->kind = ADDRESS_UNKNOWN;
-    out->is_too_large = out->has_loop = out->has_dead_end = out->has_quota = false;
-    out->n_targets = out->n_opened = 0;
+    begin(out);
     if (key_of(address, text) < 0)
         return;
     struct span domain = resolve_domain_of(span_of(text));
@@ -193,6 +224,11 @@ void resolve(const struct directory *d, struct span address, struct resolved *ou
         out->kind = domain.n > 0 ? ADDRESS_FOREIGN : ADDRESS_UNKNOWN;
     else if (resolve_local(d, span_of(text), 0, out))
         out->kind = ADDRESS_LOCAL;
+    else if (span_istarts(span_of(text), SPAN("postmaster@")) &&
+             borrow_postmaster(d, out)) { /* 6 */
+        out->kind = ADDRESS_LOCAL;
+        out->is_borrowed = true;
+    }
 }
 
 int resolve_seal(const struct resolved *r, struct span rcpt,

@@ -7,10 +7,12 @@
  *   4. "postmaster" (RFC 5321 4.5.1): where `domain add --postmaster` sends it, if that leads
  * anywhere
  *   5. the catch-all "@domain"
- *   6. nobody: ADDRESS_UNKNOWN
+ *   6. "postmaster" again: the one of directory_default_domain, else of the first domain that has
+ *      one (is_borrowed)
+ *   7. nobody: ADDRESS_UNKNOWN
  *
- * "postmaster" without a domain is that of directory_default_domain. A domain that is not ours, and
- * any address literal, is ADDRESS_FOREIGN. Case never matters.
+ * "postmaster" without a domain is that of directory_default_domain, with all its steps. A domain
+ * that is not ours, and any address literal, is ADDRESS_FOREIGN. Case never matters.
  *
  * Targets of an alias are resolved in the same way; foreign ones stay addresses. What leads nowhere
  * is left out, what comes twice is taken once, a loop is cut where it closes. An alias none of
@@ -30,6 +32,7 @@ struct resolved {
     bool is_too_large;                          /* over one of the bounds above: could not decide */
     bool has_loop;                              /* an alias led back to itself */
     bool has_dead_end;                          /* a target led nowhere */
+    bool is_borrowed;                           /* the postmaster of another domain */
     bool has_quota;                             /* a mailbox among the targets has one */
     struct target targets[RESOLVE_TARGETS_MAX]; /* LOCAL: at least one; spans of the directory */
     size_t n_targets;

@@ -223,6 +223,9 @@ Test(authd, removed_boxes_are_told_until_they_are_gone)
     cr_assert(fake_hear(ROLE_QUEUE, &h) && h.type == MSG_SEAL_KEY);
     cr_assert(fake_hear(ROLE_QUEUE, &h) && h.type == MSG_BOX_FORGET && h.box == 1);
     acknowledge(queue, h.tag, VERDICT_TRY_LATER);
+    cr_assert(fake_hear(ROLE_QUEUE, &h) && h.type == MSG_BOX_FORGET && h.box == 2,
+              "one that is refused does not stop the next");
+    acknowledge(queue, h.tag, VERDICT_TRY_LATER);
     cr_expect(fake_hears_nothing(ROLE_QUEUE, 50), "not in a tight loop");
     fake_disconnect(ROLE_QUEUE);
     queue = fake_connect(ROLE_QUEUE);

@@ -157,16 +157,32 @@ Test(resolve, postmaster)
         {"postmaster", ADDRESS_LOCAL, ">admin@example.net"},
         {"Postmaster", ADDRESS_LOCAL, ">admin@example.net"},
         {"bob", ADDRESS_LOCAL, "2"}, /* any name, as users of this machine write it */
-        {"postmaster@first.example", ADDRESS_UNKNOWN, ""},
-        {"postmaster@dead.example", ADDRESS_UNKNOWN, ""},
+        {"postmaster@first.example", ADDRESS_LOCAL, ">admin@example.net"}, /* borrowed */
+        {"Postmaster@dead.example", ADDRESS_LOCAL, ">admin@example.net"},
         {"postmaster@all.example", ADDRESS_LOCAL, "2"}, /* the catch-all */
+        {"postmaster@example.net", ADDRESS_FOREIGN, ""},
     };
     expect(rows, sizeof rows / sizeof rows[0]);
+    cr_expect(found.is_borrowed == false);
+    resolve(d, SPAN("postmaster@dead.example"), &found);
+    cr_expect(found.is_borrowed);
     add_alias("postmaster@example.org", "bob@example.org");
     expect(&(struct row){"postmaster", ADDRESS_LOCAL, "2"}, 1);
     directory_set_hostname(d, SPAN("elsewhere.invalid"));
     directory_set_postmaster(directory_domain(d, SPAN("first.example")), SPAN("alice@example.org"));
     expect(&(struct row){"postmaster", ADDRESS_LOCAL, "1"}, 1);
+}
+
+Test(resolve, a_host_without_any_postmaster_takes_the_first_there_is)
+{
+    directory_set_postmaster(directory_domain(d, SPAN("example.org")), SPAN(""));
+    expect(&(struct row){"postmaster", ADDRESS_LOCAL, "2"}, 1); /* of all.example */
+    expect(&(struct row){"postmaster@first.example", ADDRESS_LOCAL, "2"}, 1);
+    directory_set_postmaster(directory_domain(d, SPAN("first.example")), SPAN("alice@example.org"));
+    expect(&(struct row){"postmaster@dead.example", ADDRESS_LOCAL, "1"}, 1);
+    directory_set_postmaster(directory_domain(d, SPAN("first.example")), SPAN(""));
+    directory_remove_alias(d, directory_alias(d, SPAN("@all.example")));
+    expect(&(struct row){"postmaster", ADDRESS_UNKNOWN, ""}, 1);
 }
 
 Test(resolve, junk_is_no_address_and_no_crash)
