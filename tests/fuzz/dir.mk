@@ -6,6 +6,15 @@ tests_fuzz_libtargets_a_SOURCES = tests/fuzz/common_targets.c tests/fuzz/fuzz.h 
 LIBS_FUZZ = tests/fuzz/libtargets.a smtpd/libsmtpd.a pop3d/libpop3d.a relay/librelay.a \
   resolver/libresolver.a queue/libqueue.a common/libsql.a $(LIBS_COMMON) $(UNBOUND_LIBS) \
   $(SQLITE_LIBS)
+noinst_LIBRARIES += tests/fuzz/libslow.a
+tests_fuzz_libslow_a_SOURCES = tests/fuzz/fuzz.h tests/fuzz/pop3_targets.c \
+  tests/fuzz/rows_targets.c tests/fuzz/targets.c
+tests_fuzz_libslow_a_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_SLOW
+LIBS_FUZZ_SLOW = tests/fuzz/libslow.a pop3d/libpop3d.a queue/libqueue.a common/libsql.a \
+  $(LIBS_COMMON) $(SQLITE_LIBS)
+noinst_PROGRAMS += tests/fuzz/replay-slow
+tests_fuzz_replay_slow_SOURCES = tests/fuzz/replay.c
+tests_fuzz_replay_slow_LDADD = $(LIBS_FUZZ_SLOW)
 noinst_PROGRAMS += tests/fuzz/replay
 tests_fuzz_replay_SOURCES = tests/fuzz/replay.c
 tests_fuzz_replay_LDADD = $(LIBS_FUZZ)
@@ -14,4 +23,8 @@ noinst_PROGRAMS += tests/fuzz/fuzzer
 tests_fuzz_fuzzer_SOURCES = tests/fuzz/libfuzzer.c
 tests_fuzz_fuzzer_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
 tests_fuzz_fuzzer_LDADD = $(LIBS_FUZZ)
+noinst_PROGRAMS += tests/fuzz/fuzzer-slow
+tests_fuzz_fuzzer_slow_SOURCES = tests/fuzz/libfuzzer.c
+tests_fuzz_fuzzer_slow_LDFLAGS = $(AM_LDFLAGS) -fsanitize=fuzzer
+tests_fuzz_fuzzer_slow_LDADD = $(LIBS_FUZZ_SLOW)
 endif
