@@ -39,6 +39,7 @@ struct parent {
     size_t text_n;
     struct config *config;
     struct bound_list bound;
+    int memory_fds[ROLES]; /* of services with workers: who is connected; else -1 */
     struct child *children[CHILDREN_MAX];
     size_t n_children;
     int socket; /* run_dir/parent.sock */

@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/layout.h"
 #include "common/log.h"
+#include "common/peers.h"
 #include "common/spawn.h"
 #include "common/unixsock.h"
 
@@ -141,6 +142,9 @@ static void tell(struct parent *p, struct child *c)
     if (c->control_socket >= 0)
         ipc_send_child_listen(c->control, &(struct msg_child_listen){.kind = LISTEN_CONTROL},
                               c->control_socket);
+    int memory_fd = p->memory_fds[c->kind->role];
+    if (memory_fd >= 0)
+        ipc_send_child_memory(c->control, &(struct msg_child_memory){}, memory_fd);
     ipc_send_child_start(c->control, &(struct msg_child_start){}, -1);
 }
 
@@ -157,6 +161,7 @@ static int start_one(struct parent *p, struct child *c, struct error *e)
     int log_fd = logpipe_open(&c->log, p->loop, c->kind->role);
     if (log_fd < 0)
         return error_set(e, "cannot make a pipe: %s", strerror(errno));
+    peers_memory_clear(p->memory_fds[c->kind->role], c->instance);
     int result = spawn_role(c->kind->role, c->instance, log_fd, &s, e);
     close(log_fd);
     if (result < 0) {
@@ -223,6 +228,10 @@ int supervise_start(struct parent *p, struct error *e)
     for (size_t k = 0; k < tree_n_processes; k++) {
         const struct tree_process *kind = &tree_processes[k];
         unsigned n = kind->is_per_worker ? (unsigned)p->config->workers : 1;
+        p->memory_fds[kind->role] = kind->is_per_worker ? peers_memory(n) : -1;
+        if (kind->is_per_worker && p->memory_fds[kind->role] < 0)
+            return error_set(e, "cannot make memory for %s: %s", role_name(kind->role),
+                             strerror(errno));
         for (unsigned i = 0; i < n; i++) {
             struct child *c = new_child(p, kind, i);
             if (c == NULL)

@@ -14,7 +14,7 @@
 #include <sys/socket.h>
 
 #define INSTANCES_MAX   64
-#define LISTENERS_MAX   64
+#define LISTENERS_MAX   1024 /* in use, or pointed at by sessions: a reload can close some */
 #define CLIS_MAX        64
 #define ACCEPT_BATCH    4    /* per turn, so that the workers share a burst of connections */
 #define ACCEPT_PAUSE_MS 1000 /* after running out of descriptors */
@@ -43,6 +43,7 @@ struct proc {
     void *state;
     struct loop *loop;
     unsigned instance;
+    int memory_fd;
     struct ipc *control;
     struct buf config_text;
     bool config_is_whole;
@@ -83,6 +84,11 @@ void proc_set_state(struct proc *p, void *state)
 unsigned proc_instance(const struct proc *p)
 {
     return p->instance;
+}
+
+int proc_memory_fd(const struct proc *p)
+{
+    return p->memory_fd;
 }
 
 struct ipc *proc_peer(struct proc *p, enum role role)
@@ -192,16 +198,22 @@ static void close_listener(struct socket_in_use *s)
 }
 
 /* path: "" for what has an address. */
-static struct socket_in_use *find_listener(struct proc *p, enum listen_kind kind,
-                                           const struct netaddr *local, struct span path)
+static struct socket_in_use *find_listener(struct proc *p, const struct listener *pub,
+                                           struct span path)
 {
     for (size_t i = 0; i < p->n_listeners; i++) {
         struct socket_in_use *s = p->listeners[i];
-        if (s->fd >= 0 && s->pub.kind == kind && netaddr_eq(&s->pub.local, local) &&
+        if (s->pub.kind == pub->kind && netaddr_eq(&s->pub.local, &pub->local) &&
             (s->pub.path == NULL ? path.n == 0 : span_eq(path, span_of(s->pub.path))))
             return s;
     }
     return NULL;
+}
+
+static void open_listener(struct socket_in_use *s, int fd)
+{
+    s->fd = fd;
+    watch_init(&s->watch, s->proc->loop, fd, accept_some, s);
 }
 
 /* Takes over fd. NULL: closed, there is no room for it. */
@@ -215,9 +227,9 @@ static struct socket_in_use *add_listener(struct proc *p, const struct listener 
         close(fd);
         return NULL;
     }
-    *s = (struct socket_in_use){.pub = *pub, .proc = p, .fd = fd};
+    *s = (struct socket_in_use){.pub = *pub, .proc = p};
     s->pub.path = copy;
-    watch_init(&s->watch, p->loop, fd, accept_some, s);
+    open_listener(s, fd);
     p->listeners[p->n_listeners++] = s;
     return s;
 }
@@ -234,11 +246,13 @@ static void on_listen(void *owner, struct ipc *from, const union msg *m, int fd)
         netaddr_parse_port(path, ':', &pub.local);
         path.n = 0;
     }
-    struct socket_in_use *s = find_listener(p, pub.kind, &pub.local, path);
-    if (s != NULL)
-        close(fd);
-    else
+    struct socket_in_use *s = find_listener(p, &pub, path);
+    if (s == NULL)
         s = add_listener(p, &pub, path, fd);
+    else if (s->fd < 0)
+        open_listener(s, fd); /* an address that comes back */
+    else
+        close(fd);
     if (s == NULL) {
         LOG(0, "listener-refused", LS("address", m->child_listen.address),
             LZ("because", "too many"));
@@ -246,6 +260,16 @@ static void on_listen(void *owner, struct ipc *from, const union msg *m, int fd)
     }
     s->section = m->child_listen.section;
     s->is_wanted = true;
+}
+
+static void on_memory(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)from, (void)m;
+    struct proc *p = owner;
+    if (p->memory_fd >= 0 && fd >= 0)
+        close(fd);
+    else
+        p->memory_fd = fd;
 }
 
 /* Points every listener at its section of the new configuration. One that was not sent again is
@@ -449,8 +473,8 @@ static void parent_gone(void *owner, struct ipc *ch)
 }
 
 static const struct ipc_handler control_handlers[] = {
-    {MSG_CHILD_CONFIG, on_config}, {MSG_CHILD_LISTEN, on_listen}, {MSG_CHILD_PEER, on_peer},
-    {MSG_CHILD_START, on_start},   {MSG_CHILD_STOP, on_stop},
+    {MSG_CHILD_MEMORY, on_memory}, {MSG_CHILD_CONFIG, on_config}, {MSG_CHILD_LISTEN, on_listen},
+    {MSG_CHILD_PEER, on_peer},     {MSG_CHILD_START, on_start},   {MSG_CHILD_STOP, on_stop},
 };
 
 static const struct ipc_ops control_ops = {
@@ -537,6 +561,7 @@ static void after_turn(void *arg)
 int proc_main(int argc, char **argv, const struct proc_spec *spec)
 {
     static struct proc p;
+    p.memory_fd = -1;
     struct error e = {{0}};
     p.spec = spec;
     p.peer_ops = (struct ipc_ops){.handlers = spec->handlers,

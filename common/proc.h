@@ -61,6 +61,8 @@ const struct config *proc_config(struct proc *p);
 void *proc_state(struct proc *p);
 void proc_set_state(struct proc *p, void *state);
 unsigned proc_instance(const struct proc *p);
+/* Shared with the other workers of the service (common/peers.h), or -1. Stays open. */
+int proc_memory_fd(const struct proc *p);
 /* The channel to a peer (first instance), or NULL while it is down. */
 struct ipc *proc_peer(struct proc *p, enum role role);
 bool proc_is_draining(const struct proc *p);

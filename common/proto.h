@@ -103,6 +103,8 @@ enum login_reason {
       "the effective configuration as text, in parts")                                             \
     M(CHILD_LISTEN, child_listen, P_PARENT, P_CHILDREN, NONE, 1, "a listening socket to serve")    \
     M(CHILD_PEER, child_peer, P_PARENT, P_CHILDREN, NONE, 1, "a channel to another process")       \
+    M(CHILD_MEMORY, child_memory, P_PARENT, P_CHILDREN, NONE, 1,                                   \
+      "memory that the workers of a service share: who is connected, see common/peers.h")          \
     M(CHILD_START, child_start, P_PARENT, P_CHILDREN, NONE, 0,                                     \
       "everything was sent: begin, or (after a reload) apply; sockets not sent again are closed")  \
     M(CHILD_STOP, child_stop, P_PARENT, P_CHILDREN, NONE, 0, "drain and exit")                     \
@@ -170,6 +172,7 @@ enum login_reason {
 #define PROTO_FIELDS_child_listen(F, X)                                                            \
     F(X, U8, kind, 0) F(X, TEXT, address, SOCKET_MAX) F(X, U16, section, 0)
 #define PROTO_FIELDS_child_peer(F, X) F(X, U8, role, 0) F(X, U16, instance, 0)
+#define PROTO_FIELDS_child_memory(F, X)
 #define PROTO_FIELDS_child_start(F, X)
 #define PROTO_FIELDS_child_stop(F, X) F(X, U32, grace_ms, 0)
 #define PROTO_FIELDS_child_ready(F, X)

@@ -7,7 +7,7 @@ static const struct proc_spec spec = {
     .open = server_open,
     .accepted = server_accepted,
     .drain = server_drain,
-    .files_max = 8192,
+    .files_max = 131072, /* a session has its mailbox and, at times, a file */
 };
 
 int main(int argc, char **argv)

@@ -42,7 +42,7 @@ static void closed(void *owner, struct session *s)
 int server_open(struct proc *p, struct error *e)
 {
     struct server *v = calloc(1, sizeof *v);
-    struct peers *peers = peers_new(proc_config(p)->workers);
+    struct peers *peers = peers_new(proc_memory_fd(p), proc_instance(p));
     if (v == NULL || peers == NULL) {
         free(v);
         peers_free(peers);

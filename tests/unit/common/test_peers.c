@@ -3,6 +3,7 @@
 #include "common/clock.h"
 
 #include <criterion/criterion.h>
+#include <fcntl.h>
 
 static struct netaddr address(const char *text)
 {
@@ -42,7 +43,7 @@ static const struct {
 
 Test(peers, steps)
 {
-    struct peers *p = peers_new(1);
+    struct peers *p = peers_new(-1, 0);
     for (size_t i = 0; i < sizeof steps / sizeof *steps; i++) {
         clock_fake(1000 + steps[i].at_ms, 0);
         if (steps[i].leaves != NULL) {
@@ -60,7 +61,7 @@ Test(peers, steps)
 /* Addresses that came once and went do not stay. */
 Test(peers, forgets)
 {
-    struct peers *p = peers_new(1);
+    struct peers *p = peers_new(-1, 0);
     for (int round = 0; round < 3; round++) {
         clock_fake(1 + round * 60000, 0);
         for (unsigned i = 0; i < PEERS_MAX; i++) {
@@ -72,15 +73,55 @@ Test(peers, forgets)
     peers_free(p);
 }
 
-/* The limit of all connections is that of the service: a worker has its share, rounded up. */
-Test(peers, each_worker_has_its_share)
+/* Both workers' counts are one; the one that dies takes its own with it. */
+Test(peers, workers_count_together)
 {
-    struct limits_config l = limits;
-    struct peers *p = peers_new(2);
-    l.connections = 5;
-    struct netaddr a = address("192.0.2.1");
-    for (int i = 0; i < 3; i++)
-        cr_expect_eq(peers_enter(p, &a, &l, true), PEERS_WELCOME);
-    cr_expect_eq(peers_enter(p, &a, &l, true), PEERS_FULL);
+    int fd = peers_memory(2);
+    cr_assert_geq(fd, 0);
+    struct peers *one = peers_new(fd, 0), *two = peers_new(fd, 1);
+    cr_assert(one != NULL && two != NULL && peers_new(fd, 2) == NULL);
+    struct netaddr a = address("192.0.2.1"), b = address("2001:db8::1"), c = address("2001:db8::2");
+    clock_fake(1000, 0);
+    cr_expect_eq(peers_enter(one, &a, &limits, false), PEERS_WELCOME);
+    cr_expect_eq(peers_enter(two, &a, &limits, false), PEERS_WELCOME);
+    cr_expect_eq(peers_enter(one, &a, &limits, false), PEERS_TOO_MANY);
+    cr_expect_eq(peers_enter(two, &a, &limits, false), PEERS_TOO_MANY);
+    peers_leave(two, &a);
+    cr_expect_eq(peers_enter(one, &a, &limits, false), PEERS_WELCOME);
+    peers_leave(one, &a);
+    cr_expect_eq(peers_enter(two, &a, &limits, false), PEERS_TOO_FAST);
+    cr_expect_eq(peers_enter(one, &b, &limits, false), PEERS_WELCOME);
+    cr_expect_eq(peers_enter(two, &c, &limits, false), PEERS_WELCOME);
+    cr_expect_eq(peers_enter(two, &b, &limits, false), PEERS_TOO_MANY);
+    cr_expect_eq(peers_enter(two, &b, &limits, true), PEERS_WELCOME);
+    cr_expect_eq(peers_count(one), 4);
+    cr_expect_eq(peers_enter(one, &b, &limits, true), PEERS_WELCOME);
+    cr_expect_eq(peers_enter(two, &b, &limits, true), PEERS_FULL);
+    peers_free(two);
+    peers_memory_clear(fd, 1);
+    cr_expect_eq(peers_count(one), 3);
+    peers_free(one);
+    close(fd);
+}
+
+/* A flood of addresses, each once, does not keep a new one out. */
+Test(peers, a_flood_of_addresses)
+{
+    struct peers *p = peers_new(-1, 0);
+    clock_fake(1, 0);
+    for (unsigned i = 0; i < 4 * PEERS_MAX; i++) {
+        struct netaddr a = {.octets = {10, (uint8_t)(i >> 16), (uint8_t)(i >> 8), (uint8_t)i},
+                            .n = 4};
+        cr_assert_eq(peers_enter(p, &a, &limits, false), PEERS_WELCOME, "%u", i);
+        peers_leave(p, &a);
+    }
     peers_free(p);
+}
+
+/* What a sibling or a wrong descriptor holds is not believed. */
+Test(peers, memory_of_another_kind)
+{
+    int fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    cr_expect_null(peers_new(fd, 0));
+    close(fd);
 }
