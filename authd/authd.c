@@ -105,7 +105,8 @@ static int open_stores(struct proc *p, struct error *e)
     a->directory = directory_new();
     a->throttle = throttle_new();
     a->cache = cache_new();
-    if (a->directory == NULL || a->throttle == NULL || a->cache == NULL)
+    a->tickets = tickets_new();
+    if (a->directory == NULL || a->throttle == NULL || a->cache == NULL || a->tickets == NULL)
         return error_set(e, "out of memory");
     directory_set_hostname(a->directory, span_of(proc_config(p)->hostname));
     if (take_lock(a, e) < 0 || (a->users = users_open("users.db", e)) == NULL ||
@@ -184,8 +185,8 @@ static void drain(struct proc *p)
 }
 
 static const struct ipc_handler handlers[] = {
-    {MSG_RESOLVE, on_resolve},
-    {MSG_LOGIN, login_handle},
+    {MSG_RESOLVE, on_resolve},          {MSG_LOGIN, login_handle},
+    {MSG_LOGOUT, sender_handle_logout}, {MSG_TICKET, sender_handle_ticket},
     {MSG_ADMIN, commands_handle},
 };
 

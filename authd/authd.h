@@ -1,12 +1,14 @@
-/* The state of the process, and what its files have in common. authd answers three questions: who
- * is this address (resolve.c), is this the password (login.c), and what the administrator asks
- * (command*.c). It asks one: that queue forgets the box of a removed user (forget.c). */
+/* The state of the process, and what its files have in common. authd answers four questions: who
+ * is this address (resolve.c), is this the password (login.c), may this login send as that sender
+ * (sender.c), and what the administrator asks (command*.c). It asks one: that queue forgets the box
+ * of a removed user (forget.c). */
 #ifndef BARID_AUTHD_AUTHD_H
 #define BARID_AUTHD_AUTHD_H
 
 #include "authd/cache.h"
 #include "authd/directory.h"
 #include "authd/throttle.h"
+#include "authd/ticket.h"
 #include "authd/users.h"
 #include "authd/verify.h"
 #include "common/admin.h"
@@ -24,6 +26,7 @@ struct authd {
     struct verifiers *verifiers;
     struct throttle *throttle;
     struct cache *cache;
+    struct tickets *tickets;
     unsigned char seal_key[SEAL_KEY_OCTETS]; /* made at the start, sent to queue */
     struct login *logins;                    /* under way */
     unsigned n_logins;
@@ -41,7 +44,12 @@ extern const struct proc_spec authd_spec;
 /* login.c */
 void login_handle(void *owner, struct ipc *from, const union msg *m, int fd);
 void login_channel_gone(struct authd *a, struct ipc *ch);
+void login_session_gone(struct authd *a, const struct ipc *ch, uint64_t session);
 void login_save(struct authd *a); /* last_login of those who logged in since the last time */
+
+/* sender.c */
+void sender_handle_ticket(void *owner, struct ipc *from, const union msg *m, int fd);
+void sender_handle_logout(void *owner, struct ipc *from, const union msg *m, int fd);
 
 /* forget.c */
 void forget_next(struct authd *a); /* does nothing while queue is away or was asked already */

@@ -66,17 +66,25 @@ void login_channel_gone(struct authd *a, struct ipc *ch)
     for (struct login *l = a->logins; l != NULL; l = l->next)
         if (l->ch == ch)
             l->ch = NULL;
+    tickets_channel_gone(a->tickets, ch);
+}
+
+void login_session_gone(struct authd *a, const struct ipc *ch, uint64_t session)
+{
+    for (struct login *l = a->logins; l != NULL; l = l->next)
+        if (l->ch == ch && l->session == session)
+            l->ch = NULL;
+    tickets_session_gone(a->tickets, ch, session);
 }
 
 /* --- answers --- */
 
-static void say(const struct login *l, struct outcome o, const struct user *user, int fd)
+static void say(const struct login *l, struct outcome o)
 {
-    struct msg_login_re re = {.tag = l->tag,
-                              .verdict = (uint8_t)o.verdict,
-                              .reason = (uint8_t)o.reason,
-                              .address = user != NULL ? user->node.name : SPAN("")};
-    ipc_send_login_re(l->ch, &re, fd);
+    struct msg_login_re re = {
+        .tag = l->tag, .verdict = (uint8_t)o.verdict, .reason = (uint8_t)o.reason};
+    if (l->ch != NULL)
+        ipc_send_login_re(l->ch, &re, -1);
 }
 
 static const char *service_name(const struct login *l)
@@ -93,14 +101,14 @@ static void log_refusal(const struct login *l, const char *why)
 static void refuse(struct login *l, struct outcome o, const char *why)
 {
     log_refusal(l, why);
-    say(l, o, NULL, -1);
+    say(l, o);
     free_login(l);
 }
 
 static void refuse_after_delay(void *login)
 {
     struct login *l = login;
-    say(l, wrong, NULL, -1);
+    say(l, wrong);
     free_login(l);
 }
 
@@ -121,28 +129,40 @@ void login_save(struct authd *a)
     authd_store_failed(a);
 }
 
+/* What proves the login to others: to pop3d the channel to the mailbox, to smtpd a ticket. 0, or
+ * -1: could not. */
+static int prove(const struct login *l, const struct user *user, struct msg_login_re *re, int *fd)
+{
+    struct authd *a = l->authd;
+    if (l->service == SERVICE_POP3) {
+        struct grant grant = {
+            .user = user, .session = l->session, .client = span_of(l->client_text)};
+        *fd = grant_box(proc_peer(a->proc, ROLE_MAILBOX), &grant);
+        return *fd >= 0 ? 0 : -1;
+    }
+    const struct ticket *ticket = ticket_issue(a->tickets, l->ch, l->session, user);
+    if (ticket != NULL)
+        re->ticket = (struct span){(const char *)ticket->octets, sizeof ticket->octets};
+    return ticket != NULL ? 0 : -1;
+}
+
 /* The password is right. */
 static void succeed(struct login *l, struct user *user)
 {
-    struct authd *a = l->authd;
+    int fd = -1;
+    struct msg_login_re re = {.tag = l->tag, .address = user->node.name};
     if (user->is_disabled) {
         refuse(l, disabled, "disabled");
         return;
     }
-    int fd = -1;
-    if (l->service == SERVICE_POP3) {
-        struct grant grant = {
-            .user = user, .session = l->session, .client = span_of(l->client_text)};
-        fd = grant_box(proc_peer(a->proc, ROLE_MAILBOX), &grant);
-        if (fd < 0) {
-            refuse(l, busy, "mailbox does not answer");
-            return;
-        }
+    if (prove(l, user, &re, &fd) < 0) {
+        refuse(l, busy, "mailbox does not answer, or too many sessions");
+        return;
     }
-    note_login(a, user);
+    note_login(l->authd, user);
     LOG(l->session, "login", LS("user", user->node.name), LZ("client", l->client_text),
         LZ("service", service_name(l)));
-    say(l, (struct outcome){VERDICT_OK, LOGIN_OK}, user, fd);
+    ipc_send_login_re(l->ch, &re, fd);
     if (fd >= 0)
         close(fd);
     free_login(l);

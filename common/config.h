@@ -26,6 +26,8 @@ const char *listen_kind_name(enum listen_kind k);
 enum plaintext { PLAINTEXT_NO, PLAINTEXT_LOOPBACK, PLAINTEXT_YES };
 enum jail_layer { JAIL_ON, JAIL_OFF };
 enum switch_word { SWITCH_ON, SWITCH_OFF };
+/* Whom an extension or command is offered to. */
+enum offered { OFFERED_NO, OFFERED_TRUSTED, OFFERED_YES };
 enum bare_newline { BARE_NEWLINE_REFUSE, BARE_NEWLINE_NORMALISE };
 
 /* "10/10m": at most count in period; is_off: 'none'. */
@@ -146,6 +148,7 @@ struct config {
     uint64_t row_content_max; /* [queue]: content up to this lives in the row (≤ CHUNK_MAX) */
     uint64_t workers;         /* processes of each network server */
     enum bare_newline bare_newline;
+    enum offered dsn;                  /* [smtp] */
     enum jail_layer seccomp, landlock; /* [jail] */
     struct auth_config auth;
     struct limits_config limits;
@@ -208,6 +211,8 @@ void config_doc(config_doc_fn *fn, void *arg);
 /* The listener section `section` (index in c->listens, or the submit socket's). */
 #define SECTION_OF_SUBMIT UINT16_MAX
 const struct listen_config *config_listen(const struct config *c, size_t section);
+/* May a peer at this address send a password without TLS ([auth] plaintext_without_tls)? */
+bool config_may_log_in_plain(const struct auth_config *auth, const struct netaddr *peer);
 /* May a peer at this address relay without AUTH ([relay] allow_from)? */
 bool config_may_relay(const struct config *c, const struct netaddr *peer);
 

@@ -4,13 +4,13 @@ static void check_kinds(const struct config *c, struct config_problems *problems
 {
     for (size_t i = 0; i < c->n_listens; i++) {
         const struct listen_config *l = &c->listens[i];
-        if (l->kind == LISTEN_SUBMISSION || l->kind == LISTEN_SUBMISSIONS ||
-            l->kind == LISTEN_POP3S)
+        if (l->kind == LISTEN_SUBMISSIONS || l->kind == LISTEN_POP3S)
             config_problem_add(problems, l->line, false,
-                               "[listen %s] needs TLS and AUTH, which this version does not have "
-                               "yet: remove the section",
+                               "[listen %s] needs TLS, which this version does not have yet: "
+                               "remove the section",
                                listen_kind_name(l->kind));
-        if (l->kind == LISTEN_POP3 && l->auth.plaintext_without_tls == PLAINTEXT_NO)
+        if ((l->kind == LISTEN_POP3 || l->kind == LISTEN_SUBMISSION) &&
+            l->auth.plaintext_without_tls == PLAINTEXT_NO)
             config_problem_add(problems, l->line, true,
                                "nobody can log in here: this version has no TLS yet; "
                                "'plaintext_without_tls = loopback' allows it from this machine");

@@ -84,6 +84,12 @@ const struct listen_config *config_listen(const struct config *c, size_t section
     return section < c->n_listens ? &c->listens[section] : NULL;
 }
 
+bool config_may_log_in_plain(const struct auth_config *auth, const struct netaddr *peer)
+{
+    return auth->plaintext_without_tls == PLAINTEXT_YES ||
+           (auth->plaintext_without_tls == PLAINTEXT_LOOPBACK && netaddr_is_loopback(peer));
+}
+
 bool config_may_relay(const struct config *c, const struct netaddr *peer)
 {
     return networks_have(c->relay.allow_from, c->relay.n_allow_from, peer);

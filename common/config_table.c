@@ -84,6 +84,7 @@ static void find_addresses(char out[DEFAULT_MAX], enum listen_kind kind)
 static const char *const plaintext_words[] = {"no", "loopback", "yes", NULL};
 static const char *const jail_words[] = {"on", "off", NULL};
 static const char *const switch_words[] = {"on", "off", NULL};
+static const char *const offered_words[] = {"no", "trusted", "yes", NULL};
 static const char *const bare_newline_words[] = {"refuse", "normalise", NULL};
 
 #define AT(type, member)   .offset = offsetof(struct type, member)
@@ -111,6 +112,10 @@ const struct setting config_settings[] = {
      .meaning =
          "What becomes of content with a CR or LF that stands alone: refuse it, or normalise "
          "it to CRLF for old devices. It never ends a message."},
+    {SECTION_SMTP, "dsn", VALUE_CHOICE, AT(config, dsn), .words = offered_words,
+     .fallback = "trusted",
+     .meaning = "Who may ask to be told of deliveries (the DSN extension): nobody, trusted clients "
+                "(a login, or a network of allow_from), or everybody."},
 
     {SECTION_SUBMIT, "socket", VALUE_CHOICE, AT(submit_config, socket), .words = switch_words,
      .fallback = "on",

@@ -27,8 +27,10 @@
  * often an import runs.
  *
  * recipient: One for each address elsewhere. state: 0 waiting for next_attempt, 1 held, 2 failed
- * for good and its sender not yet told, 3 delivered, 4 failed and its sender was told. status is
- * the enhanced code (RFC 3463) of a failure. The rows of a message go when none is below 3.
+ * for good and its sender not yet told, 3 delivered, 4 failed and its sender was told, 5 delivered
+ * or handed on (outcome: 1 delivered, 2 relayed, 3 expanded) and its sender, who asked for it
+ * (notify), not yet told; so such a row may stand for a mailbox here. status is the enhanced code
+ * (RFC 3463). The rows of a message go when all are 3 or 4.
  */
 static const char version_3[] = "CREATE TABLE message ("
                                 " id INTEGER PRIMARY KEY CHECK (id > 0),"
@@ -43,6 +45,8 @@ static const char version_3[] = "CREATE TABLE message ("
                                 " flags INTEGER NOT NULL CHECK (flags BETWEEN 0 AND 255),"
                                 " warned INTEGER NOT NULL CHECK (warned IN (0, 1)),"
                                 " spooled INTEGER NOT NULL CHECK (spooled IN (0, 1)),"
+                                " ret INTEGER NOT NULL DEFAULT 0 CHECK (ret BETWEEN 0 AND 2),"
+                                " envid TEXT NOT NULL DEFAULT '' CHECK (length(envid) <= 100),"
                                 " hash BLOB NOT NULL CHECK (length(hash) = 16),"
                                 " content BLOB CHECK (CASE spooled WHEN 1 THEN content IS NULL"
                                 "  ELSE content IS NOT NULL AND length(content) = size END)"
@@ -106,12 +110,19 @@ static const char version_3[] = "CREATE TABLE message ("
                                 " number INTEGER NOT NULL CHECK (number BETWEEN 0 AND 4294967295),"
                                 " address TEXT NOT NULL CHECK (length(address) BETWEEN 1 AND 512),"
                                 " domain TEXT NOT NULL CHECK (length(domain) BETWEEN 1 AND 512),"
-                                " state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 4),"
+                                " state INTEGER NOT NULL CHECK (state BETWEEN 0 AND 5),"
                                 " attempts INTEGER NOT NULL CHECK (attempts >= 0),"
                                 " next_attempt INTEGER NOT NULL CHECK (next_attempt >= 0),"
                                 " status TEXT NOT NULL CHECK (length(status) <= 16),"
                                 " remote TEXT NOT NULL CHECK (length(remote) <= 400),"
                                 " last_reply TEXT NOT NULL CHECK (length(last_reply) <= 512),"
+                                " last_attempt INTEGER NOT NULL DEFAULT 0"
+                                " CHECK (last_attempt >= 0),"
+                                " outcome INTEGER NOT NULL DEFAULT 0"
+                                " CHECK (outcome BETWEEN 0 AND 3),"
+                                " notify INTEGER NOT NULL DEFAULT 0"
+                                " CHECK (notify BETWEEN 0 AND 8),"
+                                " orcpt TEXT NOT NULL DEFAULT '' CHECK (length(orcpt) <= 500),"
                                 " PRIMARY KEY (message, number)"
                                 ") STRICT, WITHOUT ROWID;"
                                 "CREATE INDEX recipient_due ON recipient (state, next_attempt);"

@@ -52,6 +52,7 @@ int role_parse(struct span name, enum role *out);
 #define DOMAIN_MAX  255   /* RFC 1035 */
 #define LOGIN_MAX   512   /* user name as given */
 #define REPLY_MAX   512   /* one SMTP reply line kept for people */
+#define ENVELOPE_ID 100   /* RFC 3461 4.4 */
 #define LIST_MAX    24576 /* packed records in one message */
 #define CHUNK_MAX   65536 /* content in one message */
 #define SEALED_MAX  8192  /* what seal.h makes */
@@ -68,6 +69,8 @@ enum intake_reason {
     INTAKE_RELAYING, /* a foreign recipient from a peer that may not relay: 550 5.7.1 */
     INTAKE_CONTENT,  /* not CRLF lines, NUL: 550 5.6.0 */
     INTAKE_RATE,     /* a user of this machine sends too much: 450 4.7.1 */
+    INTAKE_LOGIN,    /* the ticket does not hold (any more): 421 4.7.0 */
+    INTAKE_SENDER,   /* not an address of the user who logged in: 553 5.7.1 */
 };
 
 /* What authd says an address is. */
@@ -93,8 +96,18 @@ enum login_reason {
     LOGIN_WRONG,     /* user or password */
     LOGIN_THROTTLED, /* too many failures from there */
     LOGIN_DISABLED,
-    LOGIN_BUSY, /* could not decide */
+    LOGIN_BUSY,         /* could not decide */
+    LOGIN_RECEIVE_ONLY, /* may fetch mail, not send it */
 };
+
+/* What a ticket is good for. */
+enum ticket_reason {
+    TICKET_GOOD = 0,
+    TICKET_GONE,   /* unknown, ended, of another session; authd may have been started anew: later */
+    TICKET_SENDER, /* the user may not use that sender address: never */
+};
+
+#define TICKET_OCTETS 16
 
 /* M(NAME, name, from, to, answer, has_fd, meaning) */
 #define PROTO_MESSAGES(M)                                                                          \
@@ -118,6 +131,11 @@ enum login_reason {
     M(LOGIN, login, P_SMTPD | P_POP3D, P_AUTHD, LOGIN_RE, 0, "check a user name and password")     \
     M(LOGIN_RE, login_re, P_AUTHD, P_SMTPD | P_POP3D, NONE, 1,                                     \
       "verdict; to pop3d with the channel to that one mailbox")                                    \
+    M(LOGOUT, logout, P_SMTPD, P_AUTHD, NONE, 0,                                                   \
+      "this session has ended: nobody waits for an answer, its ticket is void")                    \
+    M(TICKET, ticket, P_SMTPD | P_QUEUE, P_AUTHD, TICKET_RE, 0,                                    \
+      "whose login is this, and may he send from that address?")                                   \
+    M(TICKET_RE, ticket_re, P_AUTHD, P_SMTPD | P_QUEUE, NONE, 0, "")                               \
     M(SEAL_KEY, seal_key, P_AUTHD, P_QUEUE, NONE, 0, "key of the sealed addresses authd makes")    \
     M(BOX_GRANT, box_grant, P_AUTHD, P_MAILBOX, NONE, 1,                                           \
       "whoever holds the other end of this channel may use this mailbox")                          \
@@ -186,9 +204,18 @@ enum login_reason {
 #define PROTO_FIELDS_login(F, X)                                                                   \
     F(X, U64, tag, 0) F(X, U8, service, 0) F(X, U64, session, 0) F(X, TEXT, client, IP_MAX)        \
     F(X, TEXT, user, LOGIN_MAX) F(X, BYTES, password, 1024)
+/* ticket: of SERVICE_SUBMISSION; holds on the channel that asked, for that session, until LOGOUT. */
 #define PROTO_FIELDS_login_re(F, X)                                                                \
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0) F(X, TEXT, address, ADDRESS_MAX)    \
-    F(X, BYTES, ticket, 16)
+    F(X, BYTES, ticket, TICKET_OCTETS)
+#define PROTO_FIELDS_logout(F, X) F(X, U64, session, 0)
+/* instance: which smtpd it came from, as queue knows it; smtpd itself is known. reason: enum
+ * ticket_reason. */
+#define PROTO_FIELDS_ticket(F, X)                                                                  \
+    F(X, U64, tag, 0) F(X, BYTES, ticket, TICKET_OCTETS) F(X, U16, instance, 0)                    \
+    F(X, U64, session, 0) F(X, TEXT, sender, ADDRESS_MAX)
+#define PROTO_FIELDS_ticket_re(F, X)                                                               \
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0) F(X, TEXT, login, ADDRESS_MAX)
 #define PROTO_FIELDS_seal_key(F, X) F(X, BYTES, key, 32)
 /* device: the credential of a device that sees the mailbox in its own way; 0: the user himself. */
 #define PROTO_FIELDS_box_grant(F, X)                                                               \
@@ -196,12 +223,13 @@ enum login_reason {
     F(X, TEXT, client, IP_MAX)
 #define PROTO_FIELDS_box_forget(F, X) F(X, U64, tag, 0) F(X, U64, box, 0)
 #define PROTO_FIELDS_box_forget_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
-/* rcpts: records of seal.h's rcpt_pack. size: what MAIL declared, 0 if nothing. login: empty unless
- * the session logged in, then `ticket` proves it. */
+/* rcpts: records of seal.h's rcpt_pack. size: what MAIL declared, 0 if nothing. ticket: empty
+ * unless the session logged in. ret, envid: what MAIL said (notify.h). */
 #define PROTO_FIELDS_queue_open(F, X)                                                              \
     F(X, U64, tag, 0) F(X, U64, id, 0) F(X, U64, session, 0) F(X, TEXT, sender, ADDRESS_MAX)       \
-    F(X, TEXT, client, IP_MAX) F(X, TEXT, helo, HELO_MAX) F(X, TEXT, login, LOGIN_MAX)             \
-    F(X, BYTES, ticket, 16) F(X, U8, body_8bit, 0) F(X, U64, size, 0)                              \
+    F(X, TEXT, client, IP_MAX) F(X, TEXT, helo, HELO_MAX)                                          \
+    F(X, BYTES, ticket, TICKET_OCTETS) F(X, U8, body_8bit, 0) F(X, U64, size, 0)                   \
+    F(X, U8, ret, 0) F(X, TEXT, envid, ENVELOPE_ID)                                                \
     F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX) F(X, U8, is_last, 0)
 #define PROTO_FIELDS_queue_more(F, X)                                                              \
     F(X, U64, tag, 0) F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX)                 \
@@ -214,9 +242,12 @@ enum login_reason {
     F(X, U64, tag, 0) F(X, TEXT, address, ADDRESS_MAX) F(X, BYTES, sealed, SEALED_MAX)             \
     F(X, U64, size, 0)
 #define PROTO_FIELDS_queue_room_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0)
-/* rcpts: records {u32 number, bytes address}. flags: enum content_flag. domain: of the recipients.
- * content: all of it, or empty and the descriptor holds it; hash: what it must have. At most RELAY_RCPTS_MAX recipients. */
-#define RELAY_RCPTS_MAX 40
+/* rcpts: records {u32 number, bytes address, u8 notify, bytes orcpt}, ret, envid: as in notify.h.
+ * flags: enum content_flag. domain: of the recipients.
+ * content: all of it, or empty and the descriptor holds it; hash: what it must have. At most
+ * RELAY_RCPTS_MAX recipients, so that their records fit with all that RFC 3461 lets them have. */
+#define RELAY_RCPTS_MAX  30
+#define RCPT_ADDRESS_MAX 256 /* of a recipient elsewhere: a path (RFC 5321 4.5.3.1.3) */
 /* The relay answers a job within this time, whatever the other servers do: half an hour, and longer
  * for what takes longer at 1000 octets/s. The queue waits a minute more, so that a job is never with
  * the relay twice. */
@@ -228,11 +259,14 @@ static inline int64_t relay_job_ms(uint64_t size)
     F(X, U64, tag, 0) F(X, U64, id, 0) F(X, TEXT, sender, ADDRESS_MAX)                             \
     F(X, TEXT, domain, DOMAIN_MAX) F(X, U8, flags, 0) F(X, U64, size, 0)                           \
     F(X, BYTES, hash, CONTENT_HASH)                                                                \
+    F(X, U8, ret, 0) F(X, TEXT, envid, ENVELOPE_ID)                                                \
     F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX)
 /* results: records {u32 number, u8 verdict, bytes reply (text, REPLY_MAX)}; a recipient without one
- * counts as TRY_LATER. remote: "mx.example.org[192.0.2.1]:25" or empty. reach: enum reach. */
+ * counts as TRY_LATER. remote: "mx.example.org[192.0.2.1]:25" or empty. told: who took the mail was
+ * told what its sender asks to be told, and tells him (RFC 3461 5.2). reach: enum reach. */
 #define PROTO_FIELDS_relay_job_re(F, X)                                                            \
-    F(X, U64, tag, 0) F(X, U8, reach, 0) F(X, TEXT, remote, 400) F(X, BYTES, results, LIST_MAX)
+    F(X, U64, tag, 0) F(X, U8, reach, 0) F(X, TEXT, remote, 400) F(X, U8, told, 0)                 \
+    F(X, BYTES, results, LIST_MAX)
 #define PROTO_FIELDS_dns_mx(F, X) F(X, U64, tag, 0) F(X, TEXT, domain, DOMAIN_MAX)
 /* verdict NEVER: the domain does not exist. OK with an empty list: it exists without MX records.
  * hosts: records {u16 preference, bytes host}; null MX (RFC 7505) is one record with an empty host.

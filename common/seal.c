@@ -1,5 +1,7 @@
 #include "common/seal.h"
 
+#include "common/notify.h"
+
 #include <sodium.h>
 
 #define MAC_OCTETS 16
@@ -65,6 +67,8 @@ void rcpt_pack(struct packer *w, const struct rcpt *r)
 {
     pack_bytes(w, r->address);
     pack_bytes(w, r->sealed);
+    pack_uint(w, r->notify, 1);
+    pack_bytes(w, r->orcpt);
 }
 
 bool rcpt_next(struct unpacker *records, struct rcpt *r)
@@ -73,5 +77,7 @@ bool rcpt_next(struct unpacker *records, struct rcpt *r)
         return false;
     r->address = unpack_text(records, ADDRESS_MAX);
     r->sealed = unpack_bytes(records, SEALED_MAX);
+    r->notify = (uint8_t)unpack_uint(records, 1);
+    r->orcpt = unpack_text(records, ORCPT_MAX);
     return !records->failed;
 }

@@ -39,10 +39,13 @@ int seal_open(struct span sealed, struct span rcpt, const unsigned char key[SEAL
 bool seal_next(struct unpacker *targets, struct target *t);
 
 /* One recipient in QUEUE_OPEN/QUEUE_MORE: the address as the client gave it (canonical text), and
- * what authd sealed for it; sealed is empty for a foreign recipient. */
+ * what authd sealed for it; sealed is empty for a foreign recipient. What it asks to be told is
+ * only bounded here, not checked. */
 struct rcpt {
     struct span address;
     struct span sealed;
+    struct span orcpt; /* as in ORCPT=, or empty */
+    uint8_t notify;    /* enum notify */
 };
 void rcpt_pack(struct packer *w, const struct rcpt *r);
 bool rcpt_next(struct unpacker *records, struct rcpt *r); /* false at the end or if damaged */

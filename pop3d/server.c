@@ -100,13 +100,10 @@ static struct session_settings settings_for(struct server *v, const struct liste
                                             const struct netaddr *peer)
 {
     const struct auth_config *auth = &on->config->auth;
-    bool may_log_in =
-        auth->plaintext_without_tls == PLAINTEXT_YES ||
-        (auth->plaintext_without_tls == PLAINTEXT_LOOPBACK && netaddr_is_loopback(peer));
     const struct config *c = proc_config(v->proc);
     int64_t delay = c->pop3.login_delay_ms;
     return (struct session_settings){
-        .may_log_in = may_log_in,
+        .may_log_in = config_may_log_in_plain(auth, peer),
         .failures_max = auth->failures_per_connection,
         .errors_max = on->config->limits.errors,
         .login_delay_s = delay == DURATION_NONE ? 0 : (uint64_t)(delay + 999) / 1000,

@@ -14,8 +14,7 @@
 #define DEADLINE_MS 30000
 #define AGAIN_MS    15000
 #define PUT_OFF_MAX 256
-#define TOLD_MAX    1000  /* recipients in one notification; their text is bounded by dsn.c */
-#define HEADER_READ 20000 /* octets of the message's header section that can be shown */
+#define TOLD_MAX    1000 /* recipients in one notification; their text is bounded by dsn.c */
 
 /* One notification under way: from the question who its sender is to the commit. */
 struct bounce {
@@ -28,7 +27,7 @@ struct bounce {
     bool is_damaged;  /* the message: its failed recipients are held, for a person to look at */
     uint64_t tag;     /* of the question */
     struct targets targets;
-    size_t n_told;
+    size_t n_told, n_failed;
     char sender[ADDRESS_MAX + 1];
 };
 
@@ -133,7 +132,8 @@ static void settled(struct waiter *w, enum outcome o)
         LOG(b->message, b->is_damaged ? "damaged" : "bounce-dropped", LZ("to", b->sender),
             LN("recipients", (int64_t)b->n_told));
     } else {
-        LOG(b->message, b->kind == DSN_FAILED ? "bounced" : "sender-warned", LZ("to", b->sender),
+        const char *event = b->n_failed > 0 ? "bounced" : "sender-told";
+        LOG(b->message, b->kind == DSN_LATE ? "sender-warned" : event, LZ("to", b->sender),
             LN("recipients", (int64_t)b->n_told), LZ("as", id));
         struct message report = {.id = b->id};
         dispatch_fresh_all(q, &report, &b->targets);
@@ -144,48 +144,82 @@ static void settled(struct waiter *w, enum outcome o)
 
 struct told {
     uint32_t numbers[TOLD_MAX];
+    enum rcpt_state becomes[TOLD_MAX];
     size_t n;
+    size_t n_shown; /* in the notification; of the others nobody wants to hear */
 };
 
 static bool is_about(const struct bounce *b, const struct recipient *r)
 {
-    if (b->kind == DSN_FAILED)
-        return r->state == RCPT_FAILED;
+    if (b->kind == DSN_FINAL)
+        return r->state == RCPT_FAILED || r->state == RCPT_OWED;
     return r->state == RCPT_WAITING && r->attempts > 0;
 }
 
-/* Adds the recipients it is about to the notification (d may be NULL) and to the list. */
+static enum dsn_action action_of(const struct recipient *r)
+{
+    static const enum dsn_action done[RCPT_DEEDS] = {
+        [DONE_NOT] = DSN_DELIVERED,
+        [DONE_DELIVERED] = DSN_DELIVERED,
+        [DONE_RELAYED] = DSN_RELAYED,
+        [DONE_EXPANDED] = DSN_EXPANDED,
+    };
+    if (r->state == RCPT_OWED)
+        return done[r->outcome];
+    return r->state == RCPT_FAILED ? DSN_FAILED : DSN_DELAYED;
+}
+
+/* Did the sender ask to be told of it? (A row in RCPT_OWED is there because he did.) */
+static bool is_wanted(const struct recipient *r)
+{
+    if (r->state == RCPT_OWED)
+        return true;
+    return notify_wants(r->notify, r->state == RCPT_FAILED ? NOTIFY_FAILURE : NOTIFY_DELAY);
+}
+
+/* 0, or -1: no more fit. */
+static int add_rcpt(struct dsn *d, const struct recipient *r)
+{
+    struct dsn_recipient about = {
+        .action = action_of(r),
+        .address = r->address,
+        .orcpt = r->orcpt,
+        .status = r->state == RCPT_WAITING ? dsn_status(r->last_reply, '4') : r->status,
+        .remote = r->remote,
+        .reply = r->last_reply,
+        .last_attempt = r->last_attempt,
+        .is_expired = r->state == RCPT_FAILED && span_eq(r->status, SPAN("4.4.7")),
+    };
+    return dsn_add(d, &about);
+}
+
+/* Adds the recipients it is about to the notification (d NULL: there is none) and to the list. */
 static int read_rcpts(struct bounce *b, struct dsn *d, struct told *told)
 {
     struct store *store = b->q->store;
     struct recipient r;
     enum found f;
-    told->n = 0;
+    told->n = told->n_shown = 0;
     store_rcpts_begin(store, b->message);
     while ((f = store_rcpts_next(store, &r)) == FOUND_YES || f == FOUND_DAMAGED) {
         if (f == FOUND_DAMAGED || !is_about(b, &r))
             continue;
-        struct dsn_recipient about = {
-            .address = r.address,
-            .status = b->kind == DSN_FAILED ? r.status : dsn_status(r.last_reply, '4'),
-            .remote = r.remote,
-            .reply = r.last_reply,
-            .is_expired = b->kind == DSN_FAILED && span_eq(r.status, SPAN("4.4.7")),
-        };
-        if (told->n == TOLD_MAX || (d != NULL && dsn_add(d, &about) < 0))
+        bool is_shown = d != NULL && is_wanted(&r);
+        if (told->n == TOLD_MAX || (is_shown && add_rcpt(d, &r) < 0))
             break;
+        told->n_shown += is_shown;
+        told->becomes[told->n] = r.state == RCPT_OWED ? RCPT_DONE : RCPT_BOUNCED;
         told->numbers[told->n++] = r.number;
     }
     store_rcpts_end(store);
     return f == FOUND_FAULT ? -1 : 0;
 }
 
-/* The start of the header section, in `room`. Empty if it cannot be read: no reason not to bounce.
- */
-static struct span read_header(struct queue *q, const struct message *m, char room[HEADER_READ])
+/* The start of the content, in `room`. Empty if it cannot be read: no reason not to bounce. */
+static struct span read_start(struct queue *q, const struct message *m, char room[DSN_MAX])
 {
     struct span content;
-    size_t n = m->header < HEADER_READ ? (size_t)m->header : HEADER_READ;
+    size_t n = m->size < DSN_MAX ? (size_t)m->size : DSN_MAX;
     if (!m->is_spooled) {
         if (store_message_content(q->store, m, &content) != FOUND_YES)
             return SPAN("");
@@ -200,10 +234,10 @@ static struct span read_header(struct queue *q, const struct message *m, char ro
     return (struct span){room, got > 0 ? (size_t)got : 0};
 }
 
-/* Octets of the notification. 0; 1: there is nobody (any more) to tell about; -1. */
+/* 0 and the notification in *out; 1: there is nobody (any more) to tell about; -1. */
 static int compose(struct bounce *b, const struct message *m, struct buf *out, struct told *told)
 {
-    static char header[HEADER_READ];
+    static char start[DSN_MAX];
     struct dsn d;
     struct dsn_facts facts = {.kind = b->kind,
                               .hostname = span_of(b->q->config->hostname),
@@ -212,12 +246,18 @@ static int compose(struct bounce *b, const struct message *m, struct buf *out, s
                               .to = span_of(b->sender),
                               .arrived = m->arrived,
                               .expires = m->expires,
-                              .now = clock_wall_s()};
+                              .now = clock_wall_s(),
+                              .envid = m->envid};
     dsn_begin(&d, &facts);
     int rc = read_rcpts(b, &d, told);
-    if (dsn_finish(&d, read_header(b->q, m, header), out) < 0 || rc < 0)
+    struct dsn_original original = {.start = read_start(b->q, m, start),
+                                    .size = m->size,
+                                    .header = (size_t)m->header,
+                                    .flags = m->flags,
+                                    .wants_all = m->ret == RET_FULL};
+    if (dsn_finish(&d, &original, out) < 0 || rc < 0)
         return -1;
-    return told->n > 0 ? 0 : 1;
+    return told->n_shown > 0 ? 0 : 1;
 }
 
 static enum intake_reason deliver_report(struct bounce *b, struct span content)
@@ -246,11 +286,14 @@ static int mark_told(struct bounce *b, const struct told *told)
     struct store *store = b->q->store;
     bool freed_file;
     b->n_told = told->n;
-    if (b->kind == DSN_DELAYED)
-        return store_message_set_warned(store, b->message);
-    enum rcpt_state state = b->is_damaged ? RCPT_HELD : RCPT_BOUNCED;
+    b->n_failed = 0;
     for (size_t i = 0; i < told->n; i++)
-        if (store_rcpt_set_state(store, b->message, told->numbers[i], state, 0) < 0)
+        b->n_failed += told->becomes[i] == RCPT_BOUNCED;
+    if (b->kind == DSN_LATE)
+        return store_message_set_warned(store, b->message);
+    for (size_t i = 0; i < told->n; i++)
+        if (store_rcpt_set_state(store, b->message, told->numbers[i],
+                                 b->is_damaged ? RCPT_HELD : told->becomes[i], 0) < 0)
             return -1;
     if (store_message_settle(store, b->message, &freed_file) < 0)
         return -1;
@@ -279,7 +322,7 @@ static int write_report(struct bounce *b, struct told *told)
 
 static int write_off(struct bounce *b, struct told *told)
 {
-    return b->kind == DSN_DELAYED || read_rcpts(b, NULL, told) == 0 ? mark_told(b, told) : -1;
+    return b->kind == DSN_LATE || read_rcpts(b, NULL, told) == 0 ? mark_told(b, told) : -1;
 }
 
 /* Ends in settled() or later(). */
@@ -306,7 +349,7 @@ static void answered(void *arg, const union msg *answer, int fd)
 {
     struct bounce *b = arg;
     struct queue *q = b->q;
-    struct rcpt sender = {.address = span_of(b->sender)};
+    struct rcpt sender = {.address = span_of(b->sender), .notify = NOTIFY_NEVER};
     int rc = 0;
     if (fd >= 0)
         close(fd);
@@ -320,7 +363,7 @@ static void answered(void *arg, const union msg *answer, int fd)
     if (answer->resolve_re.verdict == VERDICT_NEVER || answer->resolve_re.kind == ADDRESS_UNKNOWN)
         b->id = 0;
     else if (answer->resolve_re.kind == ADDRESS_FOREIGN)
-        rc = targets_add_remote(&b->targets, sender.address);
+        rc = targets_add_remote(&b->targets, &sender);
     else
         rc = q->has_key ? targets_add_sealed(&b->targets, &sender, q->key, clock_wall_s()) : -1;
     targets_tidy(&b->targets);
@@ -393,7 +436,7 @@ static void start_late(struct queue *q)
     while (all->n_late > 0 && all->n < AT_ONCE) {
         uint64_t message = all->late[--all->n_late];
         if (!is_under_way(q, message))
-            start(q, message, DSN_DELAYED);
+            start(q, message, DSN_LATE);
     }
 }
 
@@ -405,7 +448,7 @@ void bounce_run(struct queue *q)
     start_late(q);
     while (all->is_wanted && all->n < AT_ONCE) {
         uint64_t message;
-        if (store_failed_next(q->store, all->after, &message) != FOUND_YES) {
+        if (store_untold_next(q->store, all->after, &message) != FOUND_YES) {
             all->is_wanted = false;
             all->after = 0;
             return;
@@ -413,6 +456,6 @@ void bounce_run(struct queue *q)
         all->after = message;
         /* While others of its recipients are being tried it waits, so that one report tells all. */
         if (!is_under_way(q, message) && !dispatch_has_active(q, message))
-            start(q, message, DSN_FAILED);
+            start(q, message, DSN_FINAL);
     }
 }

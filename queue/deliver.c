@@ -3,18 +3,29 @@
 #include "common/addr.h"
 #include "common/maildb.h"
 
+static void free_remote(struct remote_target *r)
+{
+    free(r->address);
+    free(r->orcpt);
+}
+
 void targets_free(struct targets *t)
 {
     for (size_t i = 0; i < t->n_remotes; i++)
-        free(t->remotes[i].address);
+        free_remote(&t->remotes[i]);
+    for (size_t i = 0; i < t->n_deeds; i++) {
+        free(t->deeds[i].address);
+        free(t->deeds[i].orcpt);
+    }
     free(t->remotes);
+    free(t->deeds);
     free(t->boxes);
     *t = (struct targets){0};
 }
 
 static bool is_full(const struct targets *t)
 {
-    return t->n_boxes + t->n_remotes >= TARGETS_MAX;
+    return t->n_boxes + t->n_remotes + t->n_deeds >= TARGETS_MAX;
 }
 
 int targets_add_box(struct targets *t, uint64_t box, uint64_t quota)
@@ -29,11 +40,11 @@ int targets_add_box(struct targets *t, uint64_t box, uint64_t quota)
     return 0;
 }
 
-int targets_add_remote(struct targets *t, struct span address)
+int targets_add_remote(struct targets *t, const struct rcpt *r)
 {
     struct addr a;
     size_t used;
-    if (addr_parse(address, ADDR_MAILBOX, &a, &used) < 0 || a.domain[0] == '\0' ||
+    if (addr_parse(r->address, ADDR_MAILBOX, &a, &used) < 0 || a.domain[0] == '\0' ||
         strlen(a.domain) > DOMAIN_MAX)
         return -1;
     void *remotes = t->remotes;
@@ -41,14 +52,70 @@ int targets_add_remote(struct targets *t, struct span address)
         array_reserve(&remotes, &t->cap_remotes, t->n_remotes + 1, sizeof *t->remotes) < 0)
         return -1;
     t->remotes = remotes;
-    char *copy = span_dup(span_of(a.text));
-    char *at = copy != NULL ? strrchr(copy, '@') : NULL;
-    if (at == NULL) {
-        free(copy);
+    struct remote_target new = {
+        .address = span_dup(span_of(a.text)), .orcpt = span_dup(r->orcpt), .notify = r->notify};
+    char *at = new.address != NULL ? strrchr(new.address, '@') : NULL;
+    if (at == NULL || new.orcpt == NULL) {
+        free_remote(&new);
         return -1;
     }
-    t->remotes[t->n_remotes++] = (struct remote_target){copy, at + 1};
+    new.domain = at + 1;
+    t->remotes[t->n_remotes++] = new;
     return 0;
+}
+
+static int add_deed(struct targets *t, enum rcpt_deed what, const struct rcpt *r)
+{
+    void *deeds = t->deeds;
+    if (is_full(t) || array_reserve(&deeds, &t->cap_deeds, t->n_deeds + 1, sizeof *t->deeds) < 0)
+        return -1;
+    t->deeds = deeds;
+    struct deed new = {.what = what, .address = span_dup(r->address), .orcpt = span_dup(r->orcpt)};
+    if (new.address == NULL || new.orcpt == NULL) {
+        free(new.address);
+        free(new.orcpt);
+        return -1;
+    }
+    t->deeds[t->n_deeds++] = new;
+    return 0;
+}
+
+/* The recipient that a target elsewhere of an alias becomes. `orcpt` has ORCPT_MAX + 1 octets: the
+ * alias, if its sender named no other original recipient, so that a report names what he wrote. */
+static struct rcpt forwarded(const struct rcpt *alias, struct span to, bool is_single, char *orcpt)
+{
+    struct rcpt r = {.address = to, .orcpt = alias->orcpt, .notify = alias->notify};
+    static const struct span type = {"rfc822;", 7};
+    if (!is_single && (r.notify & NOTIFY_SUCCESS) != 0)
+        r.notify =
+            r.notify == NOTIFY_SUCCESS ? NOTIFY_NEVER : r.notify & ~NOTIFY_SUCCESS & NOTIFY_ALL;
+    if (r.orcpt.n > 0)
+        return r;
+    memcpy(orcpt, type.p, type.n);
+    int n = xtext_encode(alias->address, orcpt + type.n, ORCPT_MAX + 1 - type.n);
+    if (n > 0)
+        r.orcpt = (struct span){orcpt, type.n + (size_t)n};
+    return r;
+}
+
+struct counts {
+    size_t boxes, remotes;
+};
+
+static struct counts count(struct unpacker sealed)
+{
+    struct counts c = {0};
+    struct target target;
+    while (seal_next(&sealed, &target))
+        *(target.is_local ? &c.boxes : &c.remotes) += 1;
+    return c;
+}
+
+static int add_deed_of(struct targets *t, const struct rcpt *r, const struct counts *c)
+{
+    if ((r->notify & NOTIFY_SUCCESS) == 0 || (c->boxes == 0 && c->remotes == 1))
+        return 0;
+    return add_deed(t, c->remotes == 0 ? DONE_DELIVERED : DONE_EXPANDED, r);
 }
 
 int targets_add_sealed(struct targets *t, const struct rcpt *r,
@@ -56,17 +123,19 @@ int targets_add_sealed(struct targets *t, const struct rcpt *r,
 {
     struct unpacker sealed;
     struct target target;
-    bool has_any = false;
+    char orcpt[ORCPT_MAX + 1];
     if (seal_open(r->sealed, r->address, key, now_s, &sealed) < 0)
         return -1;
+    struct counts c = count(sealed);
     while (seal_next(&sealed, &target)) {
+        struct rcpt to = forwarded(r, target.address, c.boxes + c.remotes == 1, orcpt);
         int rc = target.is_local ? targets_add_box(t, target.box, target.quota)
-                                 : targets_add_remote(t, target.address);
+                                 : targets_add_remote(t, &to);
         if (rc < 0)
             return -1;
-        has_any = true;
     }
-    return has_any && unpack_done(&sealed) ? 0 : -1;
+    bool is_whole = c.boxes + c.remotes > 0 && unpack_done(&sealed);
+    return is_whole ? add_deed_of(t, r, &c) : -1;
 }
 
 static int compare_boxes(const void *a, const void *b)
@@ -97,7 +166,7 @@ void targets_tidy(struct targets *t)
         if (n == 0 || strcmp(t->remotes[n - 1].address, t->remotes[i].address) != 0)
             t->remotes[n++] = t->remotes[i];
         else
-            free(t->remotes[i].address);
+            free_remote(&t->remotes[i]);
     t->n_remotes = n;
 }
 
@@ -179,8 +248,38 @@ static int add_rcpt(struct store *s, const struct message *m, size_t number,
                           .address = span_of(t->address),
                           .domain = span_of(t->domain),
                           .state = RCPT_WAITING,
-                          .next_attempt = m->arrived};
+                          .next_attempt = m->arrived,
+                          .notify = t->notify,
+                          .orcpt = span_of(t->orcpt)};
     return store_rcpt_add(s, &r);
+}
+
+/* It waits for its report only. */
+static int add_done(struct store *s, const struct message *m, size_t number, const struct deed *d)
+{
+    const char *at = strrchr(d->address, '@'); /* <postmaster> has no domain */
+    struct span address = span_of(d->address);
+    struct recipient r = {.message = m->id,
+                          .number = (uint32_t)number,
+                          .address = address,
+                          .domain = at != NULL ? span_of(at + 1) : address,
+                          .state = RCPT_OWED,
+                          .status = SPAN("2.0.0"),
+                          .last_attempt = m->arrived,
+                          .outcome = d->what,
+                          .notify = NOTIFY_SUCCESS,
+                          .orcpt = span_of(d->orcpt)};
+    return store_rcpt_add(s, &r);
+}
+
+/* Of mail with a null sender nobody is told (RFC 3461 5.2.1). */
+static int add_deeds(struct store *s, const struct delivery *d)
+{
+    const struct targets *t = d->targets;
+    for (size_t i = 0; d->message->sender.n > 0 && i < t->n_deeds; i++)
+        if (add_done(s, d->message, t->n_remotes + i, &t->deeds[i]) < 0)
+            return -1;
+    return 0;
 }
 
 enum intake_reason deliver(struct store *s, const struct delivery *d)
@@ -197,5 +296,5 @@ enum intake_reason deliver(struct store *s, const struct delivery *d)
     for (size_t i = 0; i < t->n_remotes; i++)
         if (add_rcpt(s, d->message, i, &t->remotes[i]) < 0)
             return INTAKE_FAULT;
-    return INTAKE_OK;
+    return add_deeds(s, d) == 0 ? INTAKE_OK : INTAKE_FAULT;
 }

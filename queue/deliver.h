@@ -19,6 +19,14 @@ struct box_target {
 struct remote_target {
     char *address; /* canonical local@domain */
     char *domain;  /* within address */
+    char *orcpt;   /* "" if there is none */
+    uint8_t notify;
+};
+
+/* Something was done for this recipient at once, and its sender asked to be told. */
+struct deed {
+    enum rcpt_deed what;
+    char *address, *orcpt;
 };
 
 struct targets {
@@ -26,15 +34,18 @@ struct targets {
     size_t n_boxes, cap_boxes;
     struct remote_target *remotes;
     size_t n_remotes, cap_remotes;
+    struct deed *deeds;
+    size_t n_deeds, cap_deeds;
 };
 
 void targets_free(struct targets *t); /* empties it */
 /* A target that is there already is not added again. 0, or -1: too many, no address, or no memory.
  */
 int targets_add_box(struct targets *t, uint64_t box, uint64_t quota);
-int targets_add_remote(struct targets *t, struct span address);
+int targets_add_remote(struct targets *t, const struct rcpt *r);
 /* All that authd sealed for this recipient. 0, or -1: forged, stale, damaged or empty, or as above.
- */
+ * What its sender asks to be told goes with it to a single target; an alias of several that lead
+ * elsewhere is itself a deed, and they report no success (RFC 3461 5.2.7). */
 int targets_add_sealed(struct targets *t, const struct rcpt *r,
                        const unsigned char key[SEAL_KEY_OCTETS], int64_t now_s);
 

@@ -17,7 +17,8 @@ check_PROGRAMS += tests/unit/queue/test
 tests_unit_queue_test_SOURCES = tests/unit/queue/world.c tests/unit/queue/world.h \
   tests/unit/queue/test_intake.c tests/unit/queue/test_relay.c \
   tests/unit/queue/test_control.c tests/unit/queue/test_boxes.c tests/unit/queue/test_recover.c \
-  tests/unit/queue/test_local.c tests/unit/queue/test_schedule.c tests/unit/queue/test_dsn.c
+  tests/unit/queue/test_local.c tests/unit/queue/test_schedule.c tests/unit/queue/test_dsn.c \
+  tests/unit/queue/test_notify.c
 tests_unit_queue_test_LDADD = queue/libqueue.a common/libsql.a $(LIBS_COMMON) $(SQLITE_LIBS) \
   $(CRITERION_LIBS)
 endif

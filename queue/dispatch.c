@@ -32,8 +32,9 @@ struct job {
     struct queue *q;
     struct agenda_job what;
     uint64_t tag;
-    struct span rcpts; /* records {u32 number, bytes address}, as they were sent */
+    struct span rcpts; /* records {u32 number, bytes address, …}, as they were sent */
     bool is_answered;
+    bool is_told; /* the next server tells the sender what he asks to be told */
     enum reach reach;
     struct span remote;
     struct result results[RELAY_RCPTS_MAX];
@@ -267,8 +268,11 @@ static void log_results(const struct job *j)
         if (unpack_uint(&here, 4) != j->what.numbers[i])
             continue; /* it was not wanted any more when the job began */
         const struct result *r = &j->results[i];
-        LOG(j->what.message, event_of(r), LS("to", unpack_bytes(&here, ADDRESS_MAX)),
-            LS("remote", j->remote), LS("reply", r->reply));
+        struct span to = unpack_bytes(&here, ADDRESS_MAX);
+        unpack_uint(&here, 1);
+        unpack_bytes(&here, ORCPT_MAX);
+        LOG(j->what.message, event_of(r), LS("to", to), LS("remote", j->remote),
+            LS("reply", r->reply));
         rcpts = here;
     }
 }
@@ -313,13 +317,17 @@ static void apply_result(struct job *j, struct result *result, const struct mess
         return;
     }
     r->attempts++;
+    r->last_attempt = now_s;
     r->remote = j->remote;
     r->last_reply = result->reply;
     if (result->is_held) {
         r->state = RCPT_HELD;
         r->next_attempt = m->expires;
     } else if (result->verdict == VERDICT_OK) {
-        r->state = RCPT_DONE;
+        bool is_owed = (r->notify & NOTIFY_SUCCESS) != 0 && !j->is_told && m->sender.n > 0;
+        r->state = is_owed ? RCPT_OWED : RCPT_DONE;
+        r->outcome = DONE_RELAYED;
+        r->status = dsn_status(result->reply, '2');
         r->next_attempt = 0;
     } else if (result->verdict == VERDICT_NEVER || is_expired) {
         r->state = RCPT_FAILED;
@@ -333,8 +341,8 @@ static void apply_result(struct job *j, struct result *result, const struct mess
                                   : schedule_next(delivery_for(j, m, r), r->attempts, now_s,
                                                   m->expires, randombytes_random());
         int64_t warn_ms = j->q->config->relay.delay_warning_ms;
-        j->is_late |=
-            warn_ms > 0 && !m->is_warned && m->sender.n > 0 && now_s - m->arrived >= warn_ms / 1000;
+        j->is_late |= notify_wants(r->notify, NOTIFY_DELAY) && warn_ms > 0 && !m->is_warned &&
+                      m->sender.n > 0 && now_s - m->arrived >= warn_ms / 1000;
     }
 }
 
@@ -433,6 +441,7 @@ static int take_answer(struct job *j, const struct msg_relay_job_re *m)
         if (!in.failed)
             take_result(j, number, verdict, reply);
     }
+    j->is_told = m->told != 0;
     j->reach = m->reach <= REACH_DOWN ? (enum reach)m->reach : REACH_UNKNOWN;
     j->is_answered = true;
     return 0;
@@ -490,6 +499,8 @@ static int read_rcpts(struct queue *q, const struct agenda_job *what, struct sta
             span_copy(s->domain, sizeof s->domain, r.domain);
         pack_uint(&w, r.number, 4);
         pack_bytes(&w, r.address);
+        pack_uint(&w, r.notify, 1);
+        pack_bytes(&w, r.orcpt);
     }
     s->m.rcpts = packer_span(&w);
     return w.failed ? -1 : 0;
@@ -509,6 +520,8 @@ static enum found read_message(struct queue *q, uint64_t id, struct start *s)
     s->m.size = m.size;
     memcpy(s->hash, m.hash, sizeof s->hash);
     s->m.hash = (struct span){(const char *)s->hash, sizeof s->hash};
+    s->m.ret = m.ret;
+    s->m.envid = m.envid;
     if (!m.is_spooled) {
         f = store_message_content(q->store, &m, &s->m.content);
         return f == FOUND_YES && s->m.content.n > CHUNK_MAX ? FOUND_DAMAGED : f;
@@ -520,6 +533,9 @@ static enum found read_message(struct queue *q, uint64_t id, struct start *s)
     LOG(id, "spool-not-read", LZ("because", strerror(errno)));
     return is_shortage ? FOUND_FAULT : FOUND_DAMAGED;
 }
+
+_Static_assert(RELAY_RCPTS_MAX *(4 + 4 + RCPT_ADDRESS_MAX + 1 + 4 + ORCPT_MAX) <= LIST_MAX,
+               "the recipients of a job fit");
 
 enum started { STARTED, NOT_WANTED, NOT_NOW };
 

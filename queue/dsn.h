@@ -1,5 +1,6 @@
 /* Writes delivery status notifications: multipart/report by RFC 3462 and RFC 3464, with a part for
- * people first. Octets in, octets out; no store, no channels.
+ * people first, and with what RFC 3461 6.3 lets a sender ask for. Octets in, octets out; no store,
+ * no channels.
  *
  * What remote servers said is opaque and hostile: it is shown as printable ASCII, each reply on one
  * line, and can start neither a header field nor a MIME part. */
@@ -11,7 +12,13 @@
 #define DSN_MAX                                                                                    \
     65000 /* octets of a whole notification: it fits into one message between processes */
 
-enum dsn_kind { DSN_FAILED, DSN_DELAYED };
+enum dsn_kind {
+    DSN_FINAL, /* of recipients about which nothing more will be done */
+    DSN_LATE,  /* of those that are tried again */
+};
+
+/* RFC 3464 2.3.3. */
+enum dsn_action { DSN_FAILED, DSN_DELAYED, DSN_DELIVERED, DSN_RELAYED, DSN_EXPANDED, DSN_ACTIONS };
 
 /* All of it must stay valid until dsn_finish. Times: seconds since 1970. */
 struct dsn_facts {
@@ -21,27 +28,43 @@ struct dsn_facts {
     uint64_t about; /* of the message it is about */
     struct span to; /* sender of that message */
     int64_t arrived, expires, now;
+    struct span envid; /* of that message, as its client encoded it; or empty */
 };
 
 struct dsn_recipient {
+    enum dsn_action action;
     struct span address;
-    struct span status; /* RFC 3463 */
-    struct span remote; /* "mx.example.org[192.0.2.1]:25", or empty */
-    struct span reply;  /* what it said, or why it could not be asked */
-    bool is_expired;    /* was tried until there was no more time */
+    struct span orcpt;    /* as the client encoded it, or empty */
+    struct span status;   /* RFC 3463 */
+    struct span remote;   /* "mx.example.org[192.0.2.1]:25", or empty */
+    struct span reply;    /* what it said, or why it could not be asked */
+    int64_t last_attempt; /* 0: none */
+    bool is_expired;      /* was tried until there was no more time */
+};
+
+/* The message it is about. */
+struct dsn_original {
+    struct span start; /* all of its content, or the first DSN_MAX octets; empty: not known */
+    uint64_t size;     /* of all of it */
+    size_t header;     /* of its header section */
+    uint8_t flags;     /* enum content_flag */
+    bool wants_all;    /* RET=FULL: all of it is shown with a failure, if it fits */
 };
 
 struct dsn {
     struct dsn_facts facts;
-    struct buf people, machine; /* the two parts about recipients, as they grow */
+    struct buf bad, good, machine; /* for people and for programs, as they grow */
+    bool has[DSN_ACTIONS];
 };
 
 void dsn_begin(struct dsn *d, const struct dsn_facts *facts);
 /* 0, or -1: no more fit in this notification (or no memory). */
 int dsn_add(struct dsn *d, const struct dsn_recipient *r);
-/* header: header section of the message it is about; shown cut if it is long. 0 and the content in
- * *out (buf_init'ed with at least DSN_MAX), or -1 without memory. In any case *d is over. */
-int dsn_finish(struct dsn *d, struct span header, struct buf *out);
+/* Shows the header section of the message it is about, cut if it is long; or all of it. 0 and the
+ * content in *out (buf_init'ed with at least DSN_MAX), or -1 without memory. In any case *d is
+ * over.
+ */
+int dsn_finish(struct dsn *d, const struct dsn_original *original, struct buf *out);
 
 /* The enhanced code in a reply ("550 5.1.1 no such user"), if it is of this class; else class.0.0.
  * Points into `reply` or at a constant. */

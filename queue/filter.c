@@ -24,6 +24,7 @@ enum shown_state shown_state_of(const struct queue *q, const struct recipient *r
             return SHOWN_ACTIVE;
         return r->next_attempt <= now_s ? SHOWN_DUE : SHOWN_DEFERRED;
     case RCPT_DONE:
+    case RCPT_OWED:
         return SHOWN_DONE;
     case RCPT_FAILED:
     case RCPT_BOUNCED:

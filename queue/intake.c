@@ -7,6 +7,7 @@
 #include "common/id.h"
 #include "common/log.h"
 #include "common/verdict.h"
+#include "queue/bounce.h"
 #include "queue/deliver.h"
 #include "queue/dispatch.h"
 #include "queue/local.h"
@@ -14,10 +15,11 @@
 #include <errno.h>
 
 #define BUCKETS      256
-#define OPEN_MAX     1024             /* of one channel, arriving in parts at once */
-#define CHANNELS     64               /* counted apart; by the instance of the worker */
-#define BUFFERED_MAX (64U << 20)      /* of their content; beyond, it goes to files early */
-#define TRACE_MAX    4096             /* what our own Received field may add to message_size_max */
+#define OPEN_MAX     1024        /* of one channel, arriving in parts at once */
+#define CHANNELS     64          /* counted apart; by the instance of the worker */
+#define BUFFERED_MAX (64U << 20) /* of their content; beyond, it goes to files early */
+#define TRACE_MAX    4096        /* what our own Received field may add to message_size_max */
+#define TICKET_MS    30000
 #define ID_SLACK_MS  (86400 * 1000LL) /* an id is made when its message begins */
 
 /* One message on its way in. */
@@ -32,7 +34,10 @@ struct intake {
     char *text;
     struct netaddr client;
     bool may_relay;
-    uint64_t n_rcpts; /* as smtpd named them */
+    char *login;         /* who logged in, as authd says; NULL: nobody */
+    uint64_t ticket_tag; /* authd is asked whose ticket it is; 0: not, or answered */
+    bool is_all_here;    /* the last part came */
+    uint64_t n_rcpts;    /* as smtpd named them */
     struct targets targets;
     struct content_scan scan;
     struct buf content; /* what came in parts and is to be in the row */
@@ -91,6 +96,9 @@ static void free_intake(struct intake *in)
     in->q->intakes->n_from[in->channel]--;
     drop_buffer(in);
     targets_free(&in->targets);
+    if (in->ticket_tag != 0)
+        ipc_cancel(in->q->authd, in->ticket_tag);
+    free(in->login);
     free(in->text);
     free(in);
 }
@@ -129,6 +137,8 @@ static const struct {
     [INTAKE_RELAYING] = {VERDICT_NEVER, "relaying"},
     [INTAKE_CONTENT] = {VERDICT_NEVER, "content"},
     [INTAKE_RATE] = {VERDICT_TRY_LATER, "rate"},
+    [INTAKE_LOGIN] = {VERDICT_TRY_LATER, "login"},
+    [INTAKE_SENDER] = {VERDICT_NEVER, "sender"},
 };
 
 static void answer(struct ipc *ch, uint64_t tag, enum intake_reason reason)
@@ -158,7 +168,8 @@ static void log_accepted(const struct intake *in)
     id_format(session, in->session);
     LOG(m->id, "accepted", LS("from", m->sender), LS("client", m->client),
         LN("size", (int64_t)m->size), LN("mailboxes", (int64_t)in->targets.n_boxes),
-        LN("elsewhere", (int64_t)in->targets.n_remotes), LZ("session", session));
+        LN("elsewhere", (int64_t)in->targets.n_remotes), LZ("session", session),
+        LS("login", m->login));
 }
 
 static void settled(struct waiter *w, enum outcome o)
@@ -174,6 +185,8 @@ static void settled(struct waiter *w, enum outcome o)
     answer(in->ch, in->tag, INTAKE_OK);
     log_accepted(in);
     dispatch_fresh_all(in->q, &in->message, &in->targets);
+    if (in->targets.n_deeds > 0)
+        bounce_kick(in->q);
     free_intake(in);
 }
 
@@ -188,10 +201,12 @@ static enum intake_reason add_sealed(const struct queue *q, struct targets *t, c
 
 static enum intake_reason add_rcpt(struct intake *in, const struct rcpt *r)
 {
+    if (!notify_is_sane(r->notify) || (r->orcpt.n > 0 && !orcpt_is_valid(r->orcpt)))
+        return INTAKE_FAULT;
     if (r->sealed.n == 0) {
-        if (!in->may_relay)
+        if (!in->may_relay && in->ticket_tag == 0) /* without an answer nothing is stored */
             return INTAKE_RELAYING;
-        return targets_add_remote(&in->targets, r->address) == 0 ? INTAKE_OK : INTAKE_FAULT;
+        return targets_add_remote(&in->targets, r) == 0 ? INTAKE_OK : INTAKE_FAULT;
     }
     return add_sealed(in->q, &in->targets, r);
 }
@@ -306,28 +321,66 @@ static void take_part(struct intake *in, struct span rcpts, struct span chunk, b
 {
     enum intake_reason reason = add_rcpts(in, rcpts);
     /* Most messages are one part; their octets go from the receive buffer right into the row. */
-    bool is_whole = is_last && in->scan.octets == 0 && chunk.n <= in->q->config->row_content_max;
+    bool is_whole = is_last && in->scan.octets == 0 && in->ticket_tag == 0 &&
+                    chunk.n <= in->q->config->row_content_max;
     if (reason == INTAKE_OK && is_whole)
         content_add(&in->scan, chunk);
     else if (reason == INTAKE_OK)
         reason = add_content(in, chunk);
     if (reason == INTAKE_OK && is_last)
         reason = check_whole(in);
+    in->is_all_here = is_last;
     if (reason != INTAKE_OK)
         refuse(in, reason);
-    else if (is_last)
+    else if (is_last && in->ticket_tag == 0)
         store_it(in, is_whole ? chunk : buf_span(&in->content));
+}
+
+/* --- who sends it --- */
+
+/* Others are committed while authd is asked; this one waits in memory or in its file. */
+static void ticket_known(void *arg, const union msg *m, int fd)
+{
+    (void)fd; /* the table allows none */
+    struct intake *in = arg;
+    in->ticket_tag = 0;
+    enum intake_reason reason = INTAKE_FAULT;
+    if (m != NULL && m->ticket_re.verdict == VERDICT_OK)
+        in->login = span_dup(m->ticket_re.login);
+    else if (m != NULL && m->ticket_re.verdict == VERDICT_NEVER)
+        reason = INTAKE_SENDER;
+    else if (m != NULL)
+        reason = INTAKE_LOGIN;
+    if (in->login == NULL) {
+        refuse(in, reason);
+        return;
+    }
+    in->message.login = span_of(in->login);
+    in->may_relay = true;
+    if (in->is_all_here)
+        store_it(in, buf_span(&in->content));
+}
+
+/* smtpd only passes the ticket on; what it is worth authd says. 0, or -1: cannot be asked. */
+static int redeem(struct intake *in, const struct msg_queue_open *m)
+{
+    struct msg_ticket ask = {.ticket = m->ticket,
+                             .instance = (uint16_t)ipc_mark(in->ch),
+                             .session = in->session,
+                             .sender = m->sender};
+    in->ticket_tag = ipc_ask_ticket(in->q->authd, &ask, -1, TICKET_MS, ticket_known, in);
+    return in->ticket_tag != 0 ? 0 : -1;
 }
 
 /* --- messages from smtpd --- */
 
-/* sender, client and helo in one piece of memory, as the receive buffer does not last. A login
- * counts when its ticket was redeemed; without that it is only a claim, and is not kept. */
+/* sender, client, helo and envid in one piece of memory, as the receive buffer does not last. */
 static int copy_envelope(struct intake *in, const struct msg_queue_open *m)
 {
-    struct span from[] = {m->sender, m->client, m->helo};
-    struct span *to[] = {&in->message.sender, &in->message.client, &in->message.helo};
-    in->text = malloc(m->sender.n + m->client.n + m->helo.n + 1);
+    struct span from[] = {m->sender, m->client, m->helo, m->envid};
+    struct span *to[] = {&in->message.sender, &in->message.client, &in->message.helo,
+                         &in->message.envid};
+    in->text = malloc(m->sender.n + m->client.n + m->helo.n + m->envid.n + 1);
     if (in->text == NULL)
         return -1;
     char *at = in->text;
@@ -351,7 +404,8 @@ static bool envelope_is_plausible(const struct msg_queue_open *m, struct netaddr
     bool is_client = netaddr_parse(m->client, client) == 0 ||
                      netaddr_parse_port(m->client, ':', client) == 0 ||
                      netaddr_parse_uid(m->client, client) == 0;
-    return is_sane_id && is_sender && is_client;
+    bool is_sane_wish = m->ret <= RET_HDRS && (m->envid.n == 0 || envid_is_valid(m->envid));
+    return is_sane_id && is_sender && is_client && is_sane_wish;
 }
 
 /* By the address that smtpd names, or by a connection that only a user of this machine can have
@@ -382,6 +436,7 @@ static struct intake *new_intake(struct queue *q, struct ipc *from, const struct
     in->tag = m->tag;
     in->session = m->session;
     in->message.id = m->id;
+    in->message.ret = m->ret;
     in->client = client;
     in->may_relay = may_relay(q, &client, fd);
     in->file.fd = -1;
@@ -402,6 +457,8 @@ void intake_open(struct queue *q, struct ipc *from, const struct msg_queue_open 
     if (in->client.n == NETADDR_LOCAL &&
         local_is_too_fast(q->locals, netaddr_uid(&in->client), &q->config->submit.message_rate))
         refuse(in, INTAKE_RATE);
+    else if (m->ticket.n > 0 && redeem(in, m) < 0)
+        refuse(in, INTAKE_FAULT);
     else
         take_part(in, m->rcpts, m->content, m->is_last != 0);
 }
@@ -415,7 +472,7 @@ static bool is_complete(const struct intake *in)
 void intake_more(struct queue *q, struct ipc *from, const struct msg_queue_more *m)
 {
     struct intake *in = find(q, from, m->tag);
-    if (in != NULL && !is_complete(in)) /* else it was refused before this part arrived */
+    if (in != NULL && !in->is_all_here) /* else it was refused before this part arrived */
         take_part(in, m->rcpts, m->content, m->is_last != 0);
 }
 
@@ -433,7 +490,8 @@ void intake_room(struct queue *q, struct ipc *from, const struct msg_queue_room 
     struct targets targets = {0};
     enum intake_reason reason = INTAKE_FAULT;
     if (!q->is_draining && !q->batch.is_broken)
-        reason = add_sealed(q, &targets, &(struct rcpt){m->address, m->sealed});
+        reason =
+            add_sealed(q, &targets, &(struct rcpt){.address = m->address, .sealed = m->sealed});
     if (reason == INTAKE_OK)
         reason = deliver_room(q->store, &targets, m->size);
     targets_free(&targets);

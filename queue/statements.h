@@ -6,7 +6,8 @@
 #include "queue/store.h"
 
 #define RCPT_COLUMNS                                                                               \
-    "message, number, address, domain, state, attempts, next_attempt, status, remote, last_reply"
+    "message, number, address, domain, state, attempts, next_attempt, status, remote, last_reply," \
+    " last_attempt, outcome, notify, orcpt"
 
 #define BOX_COLUMNS "id, messages, octets, deleted, deleted_octets, retention"
 
@@ -19,11 +20,12 @@
     S(KEEP, "RELEASE request")                                                                     \
     S(UNDO, "ROLLBACK TO request")                                                                 \
     S(MESSAGE_ADD, "INSERT INTO message (id, arrived, expires, sender, client, helo, login, size," \
-                   " header, flags, warned, spooled, hash, content)"                               \
-                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)")        \
+                   " header, flags, warned, spooled, hash, content, ret, envid)"                   \
+                   " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,"    \
+                   " ?16)")                                                                        \
     S(MESSAGE_GET,                                                                                 \
       "SELECT id, arrived, expires, sender, client, helo, login, size, header, flags,"             \
-      " warned, spooled, hash FROM message WHERE id = ?1")                                         \
+      " warned, spooled, hash, ret, envid FROM message WHERE id = ?1")                             \
     S(MESSAGE_CONTENT, "SELECT content FROM message WHERE id = ?1")                                \
     S(MESSAGE_IS_SPOOLED, "SELECT 1 FROM message WHERE id = ?1")                                   \
     S(SPOOLED_NEXT, "SELECT id FROM message INDEXED BY message_spooled"                            \
@@ -35,7 +37,7 @@
                       " AND NOT EXISTS (SELECT 1 FROM recipient WHERE message = ?1)"               \
                       " RETURNING spooled")                                                        \
     S(RCPTS_SETTLE, "DELETE FROM recipient WHERE message = ?1 AND NOT EXISTS"                      \
-                    " (SELECT 1 FROM recipient WHERE message = ?1 AND state < 3)")                 \
+                    " (SELECT 1 FROM recipient WHERE message = ?1 AND state NOT IN (3, 4))")       \
     S(BOX_LOOK, "SELECT next_seq, octets, forgotten FROM box WHERE id = ?1")                       \
     S(BOX_FIRST, "INSERT INTO box (id, messages, octets, next_seq, forgotten)"                     \
                  " VALUES (?1, 1, ?2, 2, 0) ON CONFLICT (id) DO UPDATE"                            \
@@ -91,10 +93,11 @@
     S(REMOVAL_NEXT, "SELECT id, box, at, sequences FROM removal ORDER BY id LIMIT 1")              \
     S(REMOVAL_DONE, "DELETE FROM removal WHERE id = ?1")                                           \
     S(RCPT_ADD, "INSERT INTO recipient (" RCPT_COLUMNS ")"                                         \
-                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")                               \
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)")           \
     S(RCPT_GET, "SELECT " RCPT_COLUMNS " FROM recipient WHERE message = ?1 AND number = ?2")       \
     S(RCPT_SET, "UPDATE recipient SET state = ?3, attempts = ?4, next_attempt = ?5, status = ?6,"  \
-                " remote = ?7, last_reply = ?8 WHERE message = ?1 AND number = ?2")                \
+                " remote = ?7, last_reply = ?8, last_attempt = ?9, outcome = ?10"                  \
+                " WHERE message = ?1 AND number = ?2")                                             \
     S(RCPT_SET_STATE, "UPDATE recipient SET state = ?3, next_attempt = ?4"                         \
                       " WHERE message = ?1 AND number = ?2")                                       \
     S(RCPT_REMOVE, "DELETE FROM recipient WHERE message = ?1 AND number = ?2")                     \
@@ -102,8 +105,8 @@
     S(QUEUED_NEXT, "SELECT message FROM recipient WHERE message > ?1 ORDER BY message LIMIT 1")    \
     S(QUEUED_NEXT_OF, "SELECT message FROM recipient INDEXED BY recipient_domain"                  \
                       " WHERE domain = ?2 AND message > ?1 ORDER BY message LIMIT 1")              \
-    S(FAILED_NEXT, "SELECT message FROM recipient INDEXED BY recipient_due"                        \
-                   " WHERE state = 2 AND next_attempt = 0 AND message > ?1"                        \
+    S(UNTOLD_NEXT, "SELECT message FROM recipient INDEXED BY recipient_due"                        \
+                   " WHERE state = ?2 AND next_attempt = 0 AND message > ?1"                       \
                    " ORDER BY message LIMIT 1")                                                    \
     S(DUE, "SELECT r.next_attempt, r.message, r.number, r.domain, m.sender, m.client, m.login"     \
            " FROM recipient r INDEXED BY recipient_due LEFT JOIN message m ON m.id = r.message"    \
@@ -130,7 +133,7 @@ struct store {
     sqlite3 *db;
     sqlite3_stmt *s[N_STATEMENTS];
     enum store_fault fault;
-    char rcpt_text[ADDRESS_MAX + DOMAIN_MAX + STATUS_MAX + REMOTE_MAX + REPLY_MAX];
+    char rcpt_text[ADDRESS_MAX + DOMAIN_MAX + STATUS_MAX + REMOTE_MAX + REPLY_MAX + ORCPT_MAX];
 };
 
 /* Like sql_step and sql_run, but they note why it failed while that can still be known. */

@@ -10,6 +10,7 @@
 
 #include "common/content.h"
 #include "common/error.h"
+#include "common/notify.h"
 #include "common/proto.h"
 #include "common/str.h"
 
@@ -64,6 +65,8 @@ struct message {
     uint8_t flags;         /* enum content_flag */
     bool is_warned;        /* its sender was told that it is late */
     bool is_spooled;       /* content is in the spool file */
+    uint8_t ret;           /* enum ret */
+    struct span envid;     /* as its client encoded it */
     unsigned char hash[CONTENT_HASH];
 };
 
@@ -168,7 +171,17 @@ enum rcpt_state {
     RCPT_FAILED = 2, /* for good; its sender was not told yet */
     RCPT_DONE = 3,
     RCPT_BOUNCED = 4, /* failed, and its sender was told (or cannot be) */
+    RCPT_OWED = 5,    /* done, but its sender asked to be told and was not told yet */
     RCPT_STATES
+};
+
+/* What was done; values of the column recipient.outcome. For RCPT_OWED. */
+enum rcpt_deed {
+    DONE_NOT = 0,
+    DONE_DELIVERED = 1, /* into a mailbox here */
+    DONE_RELAYED = 2,   /* to a server that tells nobody */
+    DONE_EXPANDED = 3,  /* an alias of several addresses */
+    RCPT_DEEDS
 };
 
 struct recipient {
@@ -182,12 +195,16 @@ struct recipient {
     struct span status;   /* "5.1.1", of a failure */
     struct span remote;   /* who answered: "mx.example.org[192.0.2.1]:25" */
     struct span last_reply;
+    int64_t last_attempt; /* 0: none yet */
+    enum rcpt_deed outcome;
+    uint8_t notify;    /* enum notify */
+    struct span orcpt; /* as its client encoded it, or empty */
 };
 
 int store_rcpt_add(struct store *s, const struct recipient *r);
 /* Spans hold until the next call of this. */
 enum found store_rcpt_get(struct store *s, uint64_t message, uint32_t number, struct recipient *r);
-/* Writes state, attempts, next_attempt, status, remote and last_reply. */
+/* Writes all but the address and what was asked. */
 int store_rcpt_set(struct store *s, const struct recipient *r);
 int store_rcpt_set_state(struct store *s, uint64_t message, uint32_t number, enum rcpt_state state,
                          int64_t next_attempt);
@@ -200,8 +217,9 @@ void store_rcpts_end(struct store *s);
 
 /* The next message with recipients, after this id; `domain` empty: of any domain. */
 enum found store_queued_next(struct store *s, uint64_t after, struct span domain, uint64_t *id);
-/* The next message with failed recipients, after this id. */
-enum found store_failed_next(struct store *s, uint64_t after, uint64_t *id);
+/* The next message with recipients whose sender is to be told (RCPT_FAILED, RCPT_OWED), after this
+ * id. */
+enum found store_untold_next(struct store *s, uint64_t after, uint64_t *id);
 
 /* A place in the order in which recipients become due. */
 struct due {

@@ -31,6 +31,8 @@ int store_message_add(struct store *s, const struct message *m, struct span cont
         sql_bind_null(st, 14);
     else
         sql_bind_blob(st, 14, content);
+    sql_bind_u64(st, 15, m->ret);
+    sql_bind_text(st, 16, m->envid);
     return statement_run(s, S_MESSAGE_ADD);
 }
 
@@ -39,7 +41,8 @@ static bool message_is_sane(const struct message *m)
 {
     return m->id > 0 && m->arrived >= 0 && m->expires >= m->arrived && m->size > 0 &&
            m->header <= m->size && is_line(m->sender, ADDRESS_MAX) && is_line(m->client, IP_MAX) &&
-           is_line(m->helo, HELO_MAX) && is_line(m->login, LOGIN_MAX);
+           is_line(m->helo, HELO_MAX) && is_line(m->login, LOGIN_MAX) && m->ret <= RET_HDRS &&
+           (m->envid.n == 0 || envid_is_valid(m->envid));
 }
 
 enum found store_message_get(struct store *s, uint64_t id, struct message *m)
@@ -63,6 +66,8 @@ enum found store_message_get(struct store *s, uint64_t id, struct message *m)
         .flags = (uint8_t)sql_column_u64(st, 9),
         .is_warned = sql_column_u64(st, 10) != 0,
         .is_spooled = sql_column_u64(st, 11) != 0,
+        .ret = (uint8_t)sql_column_u64(st, 13),
+        .envid = sql_column(st, 14),
     };
     struct span hash = sql_column(st, 12);
     if (hash.n != sizeof m->hash)

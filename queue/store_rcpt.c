@@ -9,6 +9,8 @@ static void bind_progress(sqlite3_stmt *st, int at, const struct recipient *r)
     sql_bind_text(st, at + 3, r->status);
     sql_bind_text(st, at + 4, r->remote);
     sql_bind_text(st, at + 5, r->last_reply);
+    sql_bind_i64(st, at + 6, r->last_attempt);
+    sql_bind_u64(st, at + 7, r->outcome);
 }
 
 int store_rcpt_add(struct store *s, const struct recipient *r)
@@ -19,6 +21,8 @@ int store_rcpt_add(struct store *s, const struct recipient *r)
     sql_bind_text(st, 3, r->address);
     sql_bind_text(st, 4, r->domain);
     bind_progress(st, 5, r);
+    sql_bind_u64(st, 13, r->notify);
+    sql_bind_text(st, 14, r->orcpt);
     return statement_run(s, S_RCPT_ADD);
 }
 
@@ -62,6 +66,7 @@ static bool is_line(struct span s, size_t min, size_t max)
 static enum found take_rcpt(sqlite3_stmt *st, struct recipient *r)
 {
     uint64_t number = sql_column_u64(st, 1), state = sql_column_u64(st, 4);
+    uint64_t outcome = sql_column_u64(st, 11), notify = sql_column_u64(st, 12);
     *r = (struct recipient){
         .message = sql_column_u64(st, 0),
         .number = (uint32_t)number,
@@ -73,9 +78,14 @@ static enum found take_rcpt(sqlite3_stmt *st, struct recipient *r)
         .status = sql_column(st, 7),
         .remote = sql_column(st, 8),
         .last_reply = sql_column(st, 9),
+        .last_attempt = (int64_t)sql_column_u64(st, 10),
+        .outcome = outcome < RCPT_DEEDS ? (enum rcpt_deed)outcome : DONE_NOT,
+        .notify = (uint8_t)notify,
+        .orcpt = sql_column(st, 13),
     };
-    bool is_sane = number <= UINT32_MAX && state < RCPT_STATES &&
-                   is_line(r->address, 1, ADDRESS_MAX) && is_line(r->domain, 1, DOMAIN_MAX) &&
+    bool is_sane = number <= UINT32_MAX && state < RCPT_STATES && notify_is_sane(notify) &&
+                   (r->orcpt.n == 0 || orcpt_is_valid(r->orcpt)) &&
+                   is_line(r->address, 1, RCPT_ADDRESS_MAX) && is_line(r->domain, 1, DOMAIN_MAX) &&
                    is_line(r->status, 0, STATUS_MAX) && is_line(r->remote, 0, REMOTE_MAX) &&
                    is_line(r->last_reply, 0, REPLY_MAX);
     return is_sane ? FOUND_YES : FOUND_DAMAGED;
@@ -84,7 +94,8 @@ static enum found take_rcpt(sqlite3_stmt *st, struct recipient *r)
 /* Moves the text of a row that is sane, and so fits, out of the statement. */
 static void keep_text(struct store *s, struct recipient *r)
 {
-    struct span *all[] = {&r->address, &r->domain, &r->status, &r->remote, &r->last_reply};
+    struct span *all[] = {&r->address, &r->domain,     &r->status,
+                          &r->remote,  &r->last_reply, &r->orcpt};
     char *to = s->rcpt_text;
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (all[i]->n > 0)
@@ -138,10 +149,23 @@ enum found store_queued_next(struct store *s, uint64_t after, struct span domain
     return statement_number(s, which, id);
 }
 
-enum found store_failed_next(struct store *s, uint64_t after, uint64_t *id)
+static enum found untold_next(struct store *s, enum rcpt_state state, uint64_t after, uint64_t *id)
 {
-    sql_bind_u64(s->s[S_FAILED_NEXT], 1, after);
-    return statement_number(s, S_FAILED_NEXT, id);
+    sql_bind_u64(s->s[S_UNTOLD_NEXT], 1, after);
+    sql_bind_u64(s->s[S_UNTOLD_NEXT], 2, state);
+    return statement_number(s, S_UNTOLD_NEXT, id);
+}
+
+enum found store_untold_next(struct store *s, uint64_t after, uint64_t *id)
+{
+    uint64_t owed = 0;
+    enum found failed = untold_next(s, RCPT_FAILED, after, id);
+    enum found f = untold_next(s, RCPT_OWED, after, &owed);
+    if (f == FOUND_YES && (failed != FOUND_YES || owed < *id)) {
+        *id = owed;
+        return FOUND_YES;
+    }
+    return f == FOUND_FAULT ? f : failed;
 }
 
 void store_due_begin(struct store *s, const struct due *after, int64_t before, unsigned limit)

@@ -319,6 +319,11 @@ const char *client_remote(const struct client *c)
     return c->remote;
 }
 
+bool client_tells(const struct client *c)
+{
+    return c->offer.has_dsn;
+}
+
 bool client_is_slow(const struct client *c)
 {
     return c->is_slow;

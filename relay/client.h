@@ -7,14 +7,16 @@
  * `ended` can come at any time instead and is the last callback. Callbacks run from the event loop
  * only, never from inside a call of the owner.
  *
- * RFC 5321 with PIPELINING (2920), SIZE (1870), 8BITMIME (6152). A mail with 8-bit octets is sent
- * as it is to a server that does not offer 8BITMIME: RFC 6152 3 would have it converted or bounced,
- * but every server in use takes it, and a bounce would lose mail that arrives. */
+ * RFC 5321 with PIPELINING (2920), SIZE (1870), 8BITMIME (6152), DSN (3461). A mail with 8-bit
+ * octets is sent as it is to a server that does not offer 8BITMIME: RFC 6152 3 would have it
+ * converted or bounced, but every server in use takes it, and a bounce would lose mail that
+ * arrives. */
 #ifndef BARID_RELAY_CLIENT_H
 #define BARID_RELAY_CLIENT_H
 
 #include "common/loop.h"
 #include "common/net.h"
+#include "common/notify.h"
 #include "common/proto.h"
 #include "common/str.h"
 #include "common/verdict.h"
@@ -35,10 +37,18 @@ struct client_params {
     const struct client_times *times; /* outlives the client */
 };
 
+struct client_rcpt {
+    struct span address;
+    struct span orcpt; /* as in ORCPT=, or empty */
+    uint8_t notify;    /* enum notify */
+};
+
 /* One mail. It and all it points to must stay until the last result. */
 struct client_mail {
     struct span sender; /* "": the null reverse-path */
-    const struct span *rcpts;
+    struct span envid;  /* as in ENVID=, or empty */
+    uint8_t ret;        /* enum ret */
+    const struct client_rcpt *rcpts;
     size_t n_rcpts;      /* 1 to RELAY_RCPTS_MAX */
     uint8_t flags;       /* enum content_flag; only CONTENT_8BIT is believed */
     uint64_t size;       /* octets of content */
@@ -75,6 +85,8 @@ void client_quit(struct client *c);
 void client_free(struct client *c); /* closes at once; NULL is allowed */
 /* "mx.example.org[192.0.2.1]:25". */
 const char *client_remote(const struct client *c);
+/* Was the server told what the sender asks to be told (RFC 3461)? */
+bool client_tells(const struct client *c);
 /* Was the last mail refused for now as a whole, by MAIL, DATA or at its end? */
 bool client_is_slow(const struct client *c);
 /* Mails sent over it, the current one included. */

@@ -5,27 +5,58 @@ uint64_t command_content_size(const struct client_mail *m)
     return m->content.n > 0 ? m->content.n : m->size;
 }
 
-static void format_mail(char out[COMMAND_MAX], const struct client_mail *m, const struct offer *o)
+/* " NAME=value" at out[n]; the new n. Every value is bounded, and COMMAND_MAX is the sum of all. */
+static size_t add_param(char out[COMMAND_MAX], size_t n, const char *name, struct span value)
 {
-    char size[32] = "";
-    bool is_8bit = o->has_8bitmime && (m->flags & CONTENT_8BIT) != 0;
+    int added = snprintf(out + n, COMMAND_MAX - n, " %s=%.*s", name, (int)value.n, value.p);
+    return n + (added > 0 ? (size_t)added : 0);
+}
+
+static size_t add_path(char out[COMMAND_MAX], const char *verb, struct span path)
+{
+    int n = snprintf(out, COMMAND_MAX, "%s:<%.*s>", verb, (int)path.n, path.p);
+    return n > 0 ? (size_t)n : 0;
+}
+
+static size_t format_mail(char out[COMMAND_MAX], const struct client_mail *m, const struct offer *o)
+{
+    size_t n = add_path(out, "MAIL FROM", m->sender);
+    char size[24];
+    snprintf(size, sizeof size, "%llu", (unsigned long long)command_content_size(m));
     if (o->has_size)
-        snprintf(size, sizeof size, " SIZE=%llu", (unsigned long long)command_content_size(m));
-    snprintf(out, COMMAND_MAX, "MAIL FROM:<%.*s>%s%s\r\n", (int)m->sender.n, m->sender.p, size,
-             is_8bit ? " BODY=8BITMIME" : "");
+        n = add_param(out, n, "SIZE", span_of(size));
+    if (o->has_8bitmime && (m->flags & CONTENT_8BIT) != 0)
+        n = add_param(out, n, "BODY", SPAN("8BITMIME"));
+    if (o->has_dsn && m->ret != RET_DEFAULT)
+        n = add_param(out, n, "RET", m->ret == RET_FULL ? SPAN("FULL") : SPAN("HDRS"));
+    if (o->has_dsn && m->envid.n > 0)
+        n = add_param(out, n, "ENVID", m->envid);
+    return n;
+}
+
+static size_t format_rcpt(char out[COMMAND_MAX], const struct client_rcpt *r, const struct offer *o)
+{
+    size_t n = add_path(out, "RCPT TO", r->address);
+    char notify[NOTIFY_TEXT];
+    notify_format(notify, r->notify);
+    if (o->has_dsn && notify[0] != '\0')
+        n = add_param(out, n, "NOTIFY", span_of(notify));
+    if (o->has_dsn && r->orcpt.n > 0)
+        n = add_param(out, n, "ORCPT", r->orcpt);
+    return n;
 }
 
 void command_format(char out[COMMAND_MAX], const struct client_mail *m, const struct offer *o,
                     size_t command)
 {
-    if (command == 0) {
-        format_mail(out, m, o);
-    } else if (command <= m->n_rcpts) {
-        struct span to = m->rcpts[command - 1];
-        snprintf(out, COMMAND_MAX, "RCPT TO:<%.*s>\r\n", (int)to.n, to.p);
-    } else {
-        snprintf(out, COMMAND_MAX, "DATA\r\n");
-    }
+    size_t n = 0;
+    if (command == 0)
+        n = format_mail(out, m, o);
+    else if (command <= m->n_rcpts)
+        n = format_rcpt(out, &m->rcpts[command - 1], o);
+    else
+        n = (size_t)snprintf(out, COMMAND_MAX, "DATA");
+    snprintf(out + n, COMMAND_MAX - n, "\r\n");
 }
 
 const char *command_name(const struct client_mail *m, size_t command)

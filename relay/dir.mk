@@ -15,6 +15,7 @@ libexec_barid_relay_LDADD = relay/librelay.a $(LIBS_COMMON)
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/relay/test
 tests_unit_relay_test_SOURCES = tests/unit/relay/test_client.c
+tests_unit_relay_test_SOURCES += tests/unit/relay/test_command.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_plan.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_pool.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_reply.c

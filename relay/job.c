@@ -27,9 +27,10 @@ struct job {
     bool is_kept;  /* the client was used before us */
     bool is_sent;  /* the mail was given to the client */
     bool is_blind; /* the resolver did not answer: that says nothing about the destination */
+    bool is_told;  /* who gave the last result offers DSN */
     enum reach reach;
     struct client_mail mail;
-    struct span rcpts[RELAY_RCPTS_MAX];
+    struct client_rcpt rcpts[RELAY_RCPTS_MAX];
     uint32_t numbers[RELAY_RCPTS_MAX];
     bool has_result[RELAY_RCPTS_MAX];
     char remote[CLIENT_REMOTE]; /* who gave the last result; "" */
@@ -45,7 +46,7 @@ static void next_step(struct job *j);
 static void log_result(const struct job *j, size_t rcpt, enum verdict v, struct span text)
 {
     const char *event = v == VERDICT_OK ? "sent" : v == VERDICT_NEVER ? "failed" : "deferred";
-    LOG(j->id, event, LS("to", j->rcpts[rcpt]), LZ("remote", j->remote), LS("reply", text),
+    LOG(j->id, event, LS("to", j->rcpts[rcpt].address), LZ("remote", j->remote), LS("reply", text),
         LN("delay_ms", clock_wall_ms() - id_wall_ms(j->id)));
 }
 
@@ -98,6 +99,7 @@ static void finish(struct job *j)
     struct msg_relay_job_re re = {.tag = j->tag,
                                   .reach = (uint8_t)j->reach,
                                   .remote = span_of(j->remote),
+                                  .told = j->is_told,
                                   .results = packer_span(&j->results)};
     ipc_send_relay_job_re(j->from, &re, -1);
     free_job(j);
@@ -137,7 +139,9 @@ static void on_ready(void *owner)
 
 static void on_result(void *owner, size_t rcpt, enum verdict v, struct span text)
 {
-    record(owner, rcpt, v, text);
+    struct job *j = owner;
+    j->is_told = client_tells(j->client);
+    record(j, rcpt, v, text);
 }
 
 static void begin(struct job *j);
@@ -306,9 +310,14 @@ static bool take_rcpts(struct job *j, char **at, struct span records)
         size_t i = j->mail.n_rcpts;
         j->numbers[i] = (uint32_t)unpack_uint(&u, 4);
         struct span address = unpack_text(&u, ADDRESS_MAX);
-        if (u.failed || addr_parse(address, ADDR_MAILBOX, &a, &used) < 0)
+        uint8_t notify = (uint8_t)unpack_uint(&u, 1);
+        struct span orcpt = unpack_text(&u, ORCPT_MAX);
+        if (u.failed || addr_parse(address, ADDR_MAILBOX, &a, &used) < 0 ||
+            !notify_is_sane(notify) || (orcpt.n > 0 && !orcpt_is_valid(orcpt)))
             return false;
-        j->rcpts[i] = keep(at, address);
+        j->rcpts[i].address = keep(at, address);
+        j->rcpts[i].orcpt = keep(at, orcpt);
+        j->rcpts[i].notify = notify;
         j->mail.n_rcpts++;
     }
     return unpack_done(&u) && j->mail.n_rcpts > 0;
@@ -328,6 +337,8 @@ static bool take_parts(struct job *j, const struct msg_relay_job *m)
     char *at = j->arena;
     j->mail.sender = keep(&at, m->sender);
     j->mail.content = keep(&at, m->content);
+    j->mail.envid = keep(&at, m->envid);
+    j->mail.ret = m->ret <= RET_HDRS ? m->ret : RET_DEFAULT;
     j->mail.rcpts = j->rcpts;
     j->mail.flags = m->flags;
     j->mail.size = m->size;
@@ -340,7 +351,8 @@ static bool take_parts(struct job *j, const struct msg_relay_job *m)
     if (has_hash)
         memcpy(j->mail.hash, m->hash.p, m->hash.n);
     bool has_content = m->content.n > 0 ? m->content.n == m->size : j->fd >= 0;
-    return is_whole && is_sender(m->sender) && has_content && has_hash;
+    bool is_envid = m->envid.n == 0 || envid_is_valid(m->envid);
+    return is_whole && is_sender(m->sender) && is_envid && has_content && has_hash;
 }
 
 static void refuse(struct ipc *from, uint64_t tag, uint64_t id, const char *why)
@@ -386,9 +398,9 @@ static void set_going(struct job *j)
 
 void job_start(struct relay *r, struct ipc *from, const struct msg_relay_job *m, int fd)
 {
-    /* Results take more room than addresses; a recipient's record has at least 8 octets. */
-    size_t n_rcpts = m->rcpts.n / 8 < RELAY_RCPTS_MAX ? m->rcpts.n / 8 : RELAY_RCPTS_MAX;
-    size_t arena = m->sender.n + m->content.n + m->rcpts.n + n_rcpts * RESULT_OCTETS;
+    /* Results take more room than addresses; a recipient's record has at least 13 octets. */
+    size_t n_rcpts = m->rcpts.n / 13 < RELAY_RCPTS_MAX ? m->rcpts.n / 13 : RELAY_RCPTS_MAX;
+    size_t arena = m->sender.n + m->content.n + m->envid.n + m->rcpts.n + n_rcpts * RESULT_OCTETS;
     struct job *j = calloc(1, sizeof *j + arena);
     if (j == NULL) {
         if (fd >= 0)

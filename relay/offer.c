@@ -8,6 +8,8 @@ void offer_learn(struct offer *o, struct span line)
         o->has_pipelining = true;
     } else if (span_ieq(word, SPAN("8BITMIME"))) {
         o->has_8bitmime = true;
+    } else if (span_ieq(word, SPAN("DSN"))) {
+        o->has_dsn = true;
     } else if (span_ieq(word, SPAN("SIZE"))) {
         o->has_size = true;
         o->size_max = span_u64(span_trim(line), &n) == 0 ? n : 0;

@@ -14,6 +14,16 @@
 
 _Static_assert(TXN_STREAM_AT + 2 * PIECE_MAX + 2 <= CHUNK_MAX, "a part must fit into a message");
 
+/* RFC 3848. */
+static struct span protocol_of(const struct session *s)
+{
+    if (s->rules.peer.n == NETADDR_LOCAL)
+        return SPAN("local");
+    if (!s->is_esmtp)
+        return SPAN("SMTP");
+    return s->login != NULL ? SPAN("ESMTPA") : SPAN("ESMTP");
+}
+
 static int add_trace(struct session *s, struct txn *t)
 {
     char *room = txn_room(t, TRACE_MAX);
@@ -23,9 +33,7 @@ static int add_trace(struct session *s, struct txn *t)
         .helo = span_of(s->helo),
         .client = s->rules.peer,
         .hostname = s->hostname,
-        .protocol = s->rules.peer.n == NETADDR_LOCAL ? SPAN("local")
-                    : s->is_esmtp                    ? SPAN("ESMTP")
-                                                     : SPAN("SMTP"),
+        .protocol = protocol_of(s),
         .id = t->id,
         .rcpt = t->n_rcpts == 1 ? span_of(t->only_rcpt) : SPAN(""),
         .wall_s = clock_wall_s(),
@@ -81,7 +89,8 @@ static void log_accepted(struct session *s)
     netaddr_format(client, &s->rules.peer);
     LOG(t->id, "accepted", LZ("session", session), LZ("from", t->sender),
         LZ("to", t->n_rcpts == 1 ? t->only_rcpt : ""), LN("rcpts", (int64_t)t->n_rcpts),
-        LN("size", (int64_t)t->sent), LZ("client", client), LZ("helo", s->helo));
+        LN("size", (int64_t)t->sent), LZ("client", client), LZ("helo", s->helo),
+        LZ("login", s->login != NULL ? s->login : ""));
 }
 
 /* The queue has decided, and the client has sent all of it. */

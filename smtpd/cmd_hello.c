@@ -3,22 +3,46 @@
 
 #define HELO_NAME_MAX 255
 
+#define TAIL_MAX 80
+
 /* The extensions that EHLO lists, a row each. */
 struct keyword {
     struct span word;
-    uint64_t (*number)(const struct session *s); /* what follows the word; NULL: nothing */
+    /* What follows the word, with its space; NULL: nothing. False: it is not offered now. */
+    bool (*tail)(const struct session *s, char out[TAIL_MAX]);
 };
 
-static uint64_t size_max(const struct session *s)
+static bool size_tail(const struct session *s, char out[TAIL_MAX])
 {
-    return s->rules.message_size_max;
+    snprintf(out, TAIL_MAX, " %llu", (unsigned long long)s->rules.message_size_max);
+    return true;
 }
 
+static bool auth_tail(const struct session *s, char out[TAIL_MAX])
+{
+    char list[SASL_LIST_MAX];
+    sasl_list(list, auth_offered(s));
+    snprintf(out, TAIL_MAX, " %s", list);
+    return list[0] != '\0';
+}
+
+static bool dsn_tail(const struct session *s, char out[TAIL_MAX])
+{
+    (void)out;
+    return session_offers(s, s->rules.dsn);
+}
+
+/* clang-format off */
 static const struct keyword keywords[] = {
-    {{"PIPELINING", 10}, NULL}, {{"SIZE", 4}, size_max},             /* RFC 1870 */
-    {{"8BITMIME", 8}, NULL},    {{"ENHANCEDSTATUSCODES", 19}, NULL}, /* RFC 2034 */
-    {{"HELP", 4}, NULL},
+    {{"PIPELINING", 10}, NULL},          /* RFC 2920 */
+    {{"SIZE", 4}, size_tail},            /* RFC 1870 */
+    {{"8BITMIME", 8}, NULL},             /* RFC 6152 */
+    {{"ENHANCEDSTATUSCODES", 19}, NULL}, /* RFC 2034 */
+    {{"AUTH", 4}, auth_tail},            /* RFC 4954 */
+    {{"DSN", 3}, dsn_tail},              /* RFC 3461 */
+    {{"HELP", 4}, NULL},                 /* last: it is always there */
 };
+/* clang-format on */
 
 /* Names that real hosts give are often no domains, so anything goes that can be shown in a line. */
 static bool is_name(struct span s)
@@ -64,12 +88,11 @@ void cmd_ehlo(struct session *s, struct span argument)
     int rc = reply_add_line(&s->out, R_HELLO, s->hostname, false);
     size_t last = sizeof keywords / sizeof keywords[0] - 1;
     for (size_t i = 0; i <= last && rc == 0; i++) {
-        char line[64];
+        char tail[TAIL_MAX] = "", line[TAIL_MAX + 32];
         const struct keyword *k = &keywords[i];
-        if (k->number != NULL)
-            snprintf(line, sizeof line, "%s %llu", k->word.p, (unsigned long long)k->number(s));
-        else
-            snprintf(line, sizeof line, "%s", k->word.p);
+        if (k->tail != NULL && !k->tail(s, tail))
+            continue;
+        snprintf(line, sizeof line, "%s%s", k->word.p, tail);
         rc = reply_add_line(&s->out, R_HELLO, span_of(line), i == last);
     }
     if (rc < 0)

@@ -1,70 +1,7 @@
 /* MAIL and RCPT (RFC 5321 4.1.1.2, 4.1.1.3): the envelope. */
 #include "common/addr.h"
-#include "common/seal.h"
+#include "smtpd/params.h"
 #include "smtpd/verbs.h"
-
-/* --- parameters of MAIL, a row each (RFC 5321 4.1.2 esmtp-param) --- */
-
-/* R_SENDER_DONE, or the refusal. A value that is not there has no pointer. */
-typedef enum reply param_fn(struct session *s, struct txn *t, struct span value);
-
-/* RFC 1870: a decimal number of at most 20 digits; one that passes every limit is no mistake. */
-static enum reply param_size(struct session *s, struct txn *t, struct span value)
-{
-    if (value.n == 0 || value.n > 20)
-        return R_BAD_ARGUMENT;
-    for (size_t i = 0; i < value.n; i++)
-        if (value.p[i] < '0' || value.p[i] > '9')
-            return R_BAD_ARGUMENT;
-    while (value.n > 1 && value.p[0] == '0')
-        value = span_from(value, 1);
-    if (span_u64(value, &t->declared) < 0 || t->declared > s->rules.message_size_max)
-        return R_TOO_BIG;
-    return R_SENDER_DONE;
-}
-
-/* RFC 6152. */
-static enum reply param_body(struct session *s, struct txn *t, struct span value)
-{
-    (void)s;
-    t->body_8bit = span_ieq(value, SPAN("8BITMIME"));
-    return t->body_8bit || span_ieq(value, SPAN("7BIT")) ? R_SENDER_DONE : R_BAD_ARGUMENT;
-}
-
-static const struct param {
-    struct span word;
-    param_fn *take;
-} params[] = {
-    {{"SIZE", 4}, param_size},
-    {{"BODY", 4}, param_body},
-};
-
-static enum reply take_param(struct session *s, struct txn *t, struct span word, unsigned *seen)
-{
-    struct span value = word;
-    struct span name = span_cut(&value, '=');
-    for (size_t i = 0; i < sizeof params / sizeof params[0]; i++) {
-        if (!span_ieq(name, params[i].word))
-            continue;
-        if ((*seen & 1U << i) != 0)
-            return R_BAD_ARGUMENT;
-        *seen |= 1U << i;
-        return params[i].take(s, t, value);
-    }
-    return R_BAD_PARAMETER;
-}
-
-static enum reply take_params(struct session *s, struct txn *t, struct span rest)
-{
-    unsigned seen = 0;
-    enum reply r = R_SENDER_DONE;
-    while (rest.n > 0 && r == R_SENDER_DONE) {
-        struct span word = span_cut(&rest, ' ');
-        if (word.n > 0)
-            r = take_param(s, t, word, &seen);
-    }
-    return r;
-}
 
 /* --- paths --- */
 
@@ -83,6 +20,46 @@ static int take_path(struct span argument, struct span keyword, enum addr_form f
     return rest->n == 0 || rest->p[0] == ' ' ? 0 : -1;
 }
 
+static void sender_is_fine(struct session *s)
+{
+    s->state = STATE_MAIL;
+    session_reply(s, R_SENDER_DONE);
+}
+
+static void refuse_sender(struct session *s, enum reply r)
+{
+    session_refuse(s, r, span_of(s->txn->sender));
+    txn_reset(s);
+}
+
+/* What authd says about who logged in and this sender. Queue asks again when the message comes. */
+static void sender_known(void *arg, const union msg *m, int fd)
+{
+    (void)fd; /* the table allows none */
+    struct session *s = arg;
+    s->rcpt_tag = 0;
+    if (m != NULL && m->ticket_re.verdict == VERDICT_OK)
+        sender_is_fine(s);
+    else if (m != NULL && m->ticket_re.verdict == VERDICT_NEVER)
+        refuse_sender(s, R_NOT_YOURS);
+    else
+        refuse_sender(s, m != NULL ? R_LOGIN_LOST : R_TRY_LATER);
+    session_answered(s);
+}
+
+static void ask_about_sender(struct session *s)
+{
+    struct msg_ticket m = {.ticket = {(const char *)s->ticket, sizeof s->ticket},
+                           .session = s->id,
+                           .sender = span_of(s->txn->sender)};
+    s->rcpt_of = ROLE_AUTHD;
+    s->rcpt_tag = s->rules.ops->ticket(s->rules.client, &m, sender_known, s);
+    if (s->rcpt_tag == 0)
+        refuse_sender(s, R_TRY_LATER);
+    else
+        s->wait = WAIT_RCPT;
+}
+
 void cmd_mail(struct session *s, struct span argument)
 {
     struct addr path;
@@ -95,22 +72,29 @@ void cmd_mail(struct session *s, struct span argument)
         session_reply(s, R_TRY_LATER);
         return;
     }
-    enum reply r = take_params(s, s->txn, rest);
+    enum reply r = params_take(s, PARAM_MAIL, rest);
     if (r != R_SENDER_DONE) {
         session_refuse(s, r, span_of(path.text));
         txn_reset(s);
         return;
     }
-    s->state = STATE_MAIL;
-    session_reply(s, R_SENDER_DONE);
+    if (s->login != NULL)
+        ask_about_sender(s);
+    else
+        sender_is_fine(s);
 }
 
 /* --- RCPT --- */
 
 static void add_rcpt(struct session *s, struct span sealed)
 {
-    if (txn_add_rcpt(s->txn, span_of(s->txn->asked), sealed) < 0) {
-        session_refuse(s, R_TOO_MANY_RCPTS, span_of(s->txn->asked));
+    struct txn *t = s->txn;
+    struct rcpt r = {.address = span_of(t->asked),
+                     .sealed = sealed,
+                     .orcpt = span_of(t->asked_orcpt),
+                     .notify = t->asked_notify};
+    if (txn_add_rcpt(t, &r) < 0) {
+        session_refuse(s, R_TOO_MANY_RCPTS, r.address);
         return;
     }
     s->state = STATE_RCPT;
@@ -163,7 +147,7 @@ static void resolved(void *arg, const union msg *m, int fd)
         session_refuse(s, R_NO_SUCH_USER, asked);
     else if (m->resolve_re.kind != ADDRESS_FOREIGN)
         session_refuse(s, R_TRY_LATER, asked);
-    else if (s->rules.may_relay)
+    else if (s->rules.may_relay || s->login != NULL)
         add_rcpt(s, SPAN(""));
     else
         session_refuse(s, R_NO_RELAYING, asked);
@@ -188,12 +172,13 @@ void cmd_rcpt(struct session *s, struct span argument)
 {
     struct addr path;
     struct span rest;
+    enum reply r;
     bool is_local = s->rules.peer.n == NETADDR_LOCAL; /* "root" is enough for them */
     enum addr_form form = is_local ? ADDR_LOCAL_PATH : ADDR_FORWARD_PATH;
     if (take_path(argument, SPAN("TO:"), form, &path, &rest) < 0)
         session_refuse(s, R_BAD_RCPT, argument);
-    else if (span_trim(rest).n > 0)
-        session_refuse(s, R_BAD_PARAMETER, argument);
+    else if ((r = params_take(s, PARAM_RCPT, rest)) != R_RCPT_OK)
+        session_refuse(s, r, argument);
     else if (txn_has_rcpt(s->txn, span_of(path.text)))
         session_reply(s, R_RCPT_OK);
     else if (s->txn->n_rcpts >= s->rules.limits.recipients)

@@ -51,8 +51,11 @@ static bool send_open(struct session *s, struct span rcpts, struct span content,
         .sender = span_of(t->sender),
         .client = span_of(client),
         .helo = span_of(s->helo),
+        .ticket = {(const char *)s->ticket, s->login != NULL ? sizeof s->ticket : 0},
         .body_8bit = t->body_8bit,
         .size = t->declared,
+        .ret = t->ret,
+        .envid = span_of(t->envid),
         .rcpts = rcpts,
         .content = content,
         .is_last = is_last,
@@ -115,11 +118,13 @@ enum reply handover_reply(const struct txn *t)
         [INTAKE_DISK] = R_DISK_FULL,
         [INTAKE_QUOTA] = R_MAILBOX_FULL,
         [INTAKE_RATE] = R_USER_TOO_FAST,
+        [INTAKE_LOGIN] = R_LOGIN_LOST,
     };
     static const enum reply never[] = {
         [INTAKE_TOO_BIG] = R_TOO_BIG,
         [INTAKE_RELAYING] = R_NO_RELAYING,
         [INTAKE_CONTENT] = R_CONTENT_BAD,
+        [INTAKE_SENDER] = R_NOT_YOURS,
     };
     enum reply r = R_TRY_LATER;
     if (t->verdict == VERDICT_OK)

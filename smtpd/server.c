@@ -13,6 +13,7 @@
 #define OUTPUT_HIGH       32768 /* a client that does not read its replies is not listened to */
 #define QUEUE_BACKLOG_MAX (1U << 20) /* over it, content waits at the clients */
 #define RCPT_MS           30000      /* for each question about a recipient */
+#define LOGIN_MS          60000      /* authd lets a wrong password wait */
 #define QUEUE_MS          300000
 #define FINISH_MS         30000 /* for the client to take our last replies */
 
@@ -124,6 +125,21 @@ static uint64_t room_in_queue(void *client, struct msg_queue_room *m, ipc_answer
     return ipc_ask_queue_room(channel(client, ROLE_QUEUE), m, -1, RCPT_MS, fn, arg);
 }
 
+static uint64_t log_in(void *client, struct msg_login *m, ipc_answer_fn *fn, void *arg)
+{
+    return ipc_ask_login(channel(client, ROLE_AUTHD), m, -1, LOGIN_MS, fn, arg);
+}
+
+static uint64_t ask_ticket(void *client, struct msg_ticket *m, ipc_answer_fn *fn, void *arg)
+{
+    return ipc_ask_ticket(channel(client, ROLE_AUTHD), m, -1, RCPT_MS, fn, arg);
+}
+
+static void log_out(void *client, uint64_t session)
+{
+    ipc_send_logout(channel(client, ROLE_AUTHD), &(struct msg_logout){session}, -1);
+}
+
 static void forget(void *client, enum role of, uint64_t tag)
 {
     ipc_cancel(channel(client, of), tag);
@@ -174,6 +190,9 @@ static const struct session_ops ops = {
     .resume = client_resume,
     .resolve = ask_authd,
     .queue_room = room_in_queue,
+    .login = log_in,
+    .ticket = ask_ticket,
+    .logout = log_out,
     .forget = forget,
     .queue_open = open_queue,
     .queue_more = more_queue,
@@ -299,6 +318,10 @@ static struct client *client_new(struct server *v, const struct listener *on, in
         .message_size_max = config->message_size_max,
         .normalises_newlines = config->bare_newline == BARE_NEWLINE_NORMALISE,
         .may_relay = on->kind == LISTEN_SUBMIT || config_may_relay(config, peer),
+        .dsn = config->dsn,
+        .has_auth = on->kind == LISTEN_SUBMISSION || on->kind == LISTEN_SUBMISSIONS,
+        .may_log_in_plain = config_may_log_in_plain(&on->config->auth, peer),
+        .login_failures_max = on->config->auth.failures_per_connection,
     };
     c->server = v;
     c->peer = *peer;

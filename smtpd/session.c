@@ -15,18 +15,18 @@
 #define IN_ANY     (IN(START) | IN(READY) | IN(MAIL) | IN(RCPT))
 #define IN_GREETED (IN(READY) | IN(MAIL) | IN(RCPT))
 
-/* STARTTLS, AUTH, BDAT are rows to come. */
 static const struct verb verbs[] = {
-    {{"EHLO", 4}, IN_ANY, VERB_JUNK, cmd_ehlo},
-    {{"HELO", 4}, IN_ANY, VERB_JUNK, cmd_helo},
+    {{"EHLO", 4}, IN_ANY, VERB_JUNK | VERB_OPEN, cmd_ehlo},
+    {{"HELO", 4}, IN_ANY, VERB_JUNK | VERB_OPEN, cmd_helo},
+    {{"AUTH", 4}, IN(READY), VERB_PARAMS | VERB_LAST | VERB_OPEN, cmd_auth},
     {{"MAIL", 4}, IN(READY), VERB_PARAMS, cmd_mail},
     {{"RCPT", 4}, IN(MAIL) | IN(RCPT), VERB_PARAMS, cmd_rcpt},
     {{"DATA", 4}, IN(RCPT), VERB_LAST, cmd_data},
-    {{"RSET", 4}, IN_ANY, VERB_JUNK, cmd_rset},
-    {{"NOOP", 4}, IN_ANY, VERB_JUNK, cmd_noop},
-    {{"QUIT", 4}, IN_ANY, VERB_LAST, cmd_quit},
+    {{"RSET", 4}, IN_ANY, VERB_JUNK | VERB_OPEN, cmd_rset},
+    {{"NOOP", 4}, IN_ANY, VERB_JUNK | VERB_OPEN, cmd_noop},
+    {{"QUIT", 4}, IN_ANY, VERB_LAST | VERB_OPEN, cmd_quit},
     {{"VRFY", 4}, IN_ANY, VERB_JUNK, cmd_vrfy},
-    {{"HELP", 4}, IN_ANY, VERB_JUNK, cmd_help},
+    {{"HELP", 4}, IN_ANY, VERB_JUNK | VERB_OPEN, cmd_help},
     {{"EXPN", 4}, IN_ANY, VERB_JUNK, cmd_not_implemented},
     {{"TURN", 4}, IN_ANY, 0, cmd_not_implemented},
     {{"SEND", 4}, IN_ANY, 0, cmd_not_implemented},
@@ -58,6 +58,7 @@ void session_free(struct session *s)
     if (s == NULL)
         return;
     txn_reset(s);
+    auth_forget(s);
     buf_free(&s->out);
     free(s->helo);
     free(s);
@@ -82,6 +83,7 @@ static void end(struct session *s)
     if (s->state == STATE_OVER)
         return;
     txn_reset(s);
+    auth_forget(s);
     s->state = STATE_OVER;
     struct span out = buf_span(&s->out);
     if (out.n > 0)
@@ -200,8 +202,11 @@ static void count_junk(struct session *s)
 
 static void run_verb(struct session *s, const struct verb *v, struct span argument)
 {
+    bool needs_login = s->rules.has_auth && s->login == NULL;
     if ((v->flags & VERB_LAST) != 0 && s->has_more_input)
         session_reply(s, R_TALKS_EARLY);
+    else if (needs_login && (v->flags & VERB_OPEN) == 0)
+        session_reply(s, R_LOGIN_FIRST);
     else if ((v->states & 1U << s->state) == 0)
         session_reply(s, out_of_order(s, v));
     else
@@ -246,7 +251,8 @@ static size_t command_input(struct session *s, struct span in)
     size_t used;
     if (is_control(in.p[0]))
         return refuse_line(s, R_NOT_SMTP, in);
-    switch (line_take(in, LINE_MAX_OCTETS, &line, &used)) {
+    bool is_auth = s->rules.has_auth && span_istarts(in, SPAN("AUTH "));
+    switch (line_take(in, is_auth ? SASL_LINE_MAX : LINE_MAX_OCTETS, &line, &used)) {
     case LINE_OK:
         s->has_more_input = used < in.n;
         take_line(s, line, used);
@@ -270,8 +276,9 @@ size_t session_input(struct session *s, struct span in)
     size_t used = 0;
     while (s->wait == WAIT_NOTHING && s->state != STATE_OVER && used < in.n) {
         struct span rest = span_from(in, used);
-        bool is_content = s->state == STATE_DATA;
-        size_t n = is_content ? data_input(s, rest) : command_input(s, rest);
+        size_t n = s->state == STATE_DATA   ? data_input(s, rest)
+                   : s->state == STATE_AUTH ? auth_input(s, rest)
+                                            : command_input(s, rest);
         if (n == 0)
             break;
         used += n;

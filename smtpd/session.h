@@ -11,6 +11,7 @@
 #include "common/buf.h"
 #include "common/config.h"
 #include "common/ipc.h"
+#include "common/sasl.h"
 #include "common/verdict.h"
 #include "smtpd/reply.h"
 #include "smtpd/txn.h"
@@ -24,7 +25,10 @@ struct session_ops {
     void (*resume)(void *client);              /* session_input takes input again */
     uint64_t (*resolve)(void *client, struct msg_resolve *m, ipc_answer_fn *fn, void *arg);
     uint64_t (*queue_room)(void *client, struct msg_queue_room *m, ipc_answer_fn *fn, void *arg);
-    /* nobody waits for that answer of authd or queue about a recipient */
+    uint64_t (*login)(void *client, struct msg_login *m, ipc_answer_fn *fn, void *arg);
+    uint64_t (*ticket)(void *client, struct msg_ticket *m, ipc_answer_fn *fn, void *arg);
+    void (*logout)(void *client, uint64_t session);
+    /* nobody waits for that answer of authd or queue */
     void (*forget)(void *client, enum role of, uint64_t tag);
     uint64_t (*queue_open)(void *client, struct msg_queue_open *m, ipc_answer_fn *fn, void *arg);
     int (*queue_more)(void *client, const struct msg_queue_more *m);
@@ -41,6 +45,10 @@ struct session_rules {
     uint64_t message_size_max;
     bool normalises_newlines;
     bool may_relay;
+    enum offered dsn;
+    bool has_auth;         /* a submission listener: AUTH is offered, and mail needs a login */
+    bool may_log_in_plain; /* without TLS, from this client */
+    uint64_t login_failures_max;
 };
 
 enum session_state {
@@ -49,13 +57,15 @@ enum session_state {
     STATE_MAIL,  /* a sender is known */
     STATE_RCPT,  /* and a recipient */
     STATE_DATA,  /* content comes */
+    STATE_AUTH,  /* lines of a SASL exchange come */
     STATE_OVER,  /* nothing more is read */
 };
 
 /* What the session waits for before it takes more input. */
 enum session_wait {
     WAIT_NOTHING,
-    WAIT_RCPT,  /* for what authd, then queue, say about a recipient */
+    WAIT_RCPT,  /* for what authd says about a sender, or authd, then queue, about a recipient */
+    WAIT_LOGIN, /* for what authd says about a login */
     WAIT_QUEUE, /* for the answer that decides about a message */
     WAIT_ROOM,  /* for the queue to take more content */
 };
@@ -71,9 +81,14 @@ struct session {
     enum session_wait wait;
     bool is_esmtp;
     bool is_draining;
-    bool has_more_input;     /* behind the command that is being handled */
-    char *helo;              /* NULL: none yet */
-    struct txn *txn;         /* NULL: none */
+    bool has_more_input; /* behind the command that is being handled */
+    char *helo;          /* NULL: none yet */
+    struct txn *txn;     /* NULL: none */
+    struct sasl *sasl;   /* an AUTH exchange under way, or NULL */
+    uint64_t login_tag;  /* of the question that WAIT_LOGIN is about */
+    uint64_t failed_logins;
+    char *login; /* who logged in; NULL: nobody */
+    unsigned char ticket[TICKET_OCTETS];
     uint64_t rcpt_tag;       /* of the question that WAIT_RCPT is about */
     enum role rcpt_of;       /* who was asked it */
     struct buf out;          /* replies of this flight */
@@ -104,6 +119,12 @@ void session_drain(struct session *s);
 void session_log_end(const struct session *s, const char *why);
 
 /* --- for the commands --- */
+
+/* Does this client get what is offered so? Trusted: its network may relay. */
+static inline bool session_offers(const struct session *s, enum offered to)
+{
+    return to == OFFERED_YES || (to == OFFERED_TRUSTED && s->rules.may_relay);
+}
 
 void session_reply(struct session *s, enum reply r);
 void session_reply_with(struct session *s, enum reply r, struct span argument);

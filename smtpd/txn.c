@@ -1,7 +1,6 @@
 #include "smtpd/txn.h"
 
 #include "common/id.h"
-#include "common/seal.h"
 #include "smtpd/session.h"
 
 int txn_begin(struct session *s, struct span sender)
@@ -68,21 +67,21 @@ bool txn_has_rcpt(const struct txn *t, struct span address)
     return false;
 }
 
-int txn_add_rcpt(struct txn *t, struct span address, struct span sealed)
+int txn_add_rcpt(struct txn *t, const struct rcpt *r)
 {
-    size_t n = address.n + sealed.n + 8;
+    size_t n = r->address.n + r->sealed.n + r->orcpt.n + 13; /* three lengths and an octet */
     char *room = buf_room(&t->rcpts, n);
     if (room == NULL ||
         array_reserve((void **)&t->hashes, &t->hashes_cap, t->n_rcpts + 1, sizeof *t->hashes) < 0)
         return -1;
     struct packer w = packer_on(room, n);
-    rcpt_pack(&w, &(struct rcpt){address, sealed});
+    rcpt_pack(&w, r);
     if (w.failed)
         return -1;
     buf_grew(&t->rcpts, w.n);
-    if (t->n_rcpts == 0 && span_copy(t->only_rcpt, sizeof t->only_rcpt, address) < 0)
+    if (t->n_rcpts == 0 && span_copy(t->only_rcpt, sizeof t->only_rcpt, r->address) < 0)
         t->only_rcpt[0] = '\0';
-    t->hashes[t->n_rcpts++] = hash_of(address);
+    t->hashes[t->n_rcpts++] = hash_of(r->address);
     return 0;
 }
 

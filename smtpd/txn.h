@@ -5,7 +5,8 @@
 #define BARID_SMTPD_TXN_H
 
 #include "common/buf.h"
-#include "common/proto.h"
+#include "common/notify.h"
+#include "common/seal.h"
 #include "smtpd/body.h"
 
 struct session;
@@ -20,11 +21,15 @@ struct txn {
     char sender[ADDRESS_MAX]; /* "" is the null reverse-path */
     bool body_8bit;
     uint64_t declared; /* SIZE=, 0: nothing */
+    uint8_t ret;       /* enum ret */
+    char envid[ENVID_MAX + 1];
 
     char asked[ADDRESS_MAX]; /* the recipient that is asked about */
-    struct buf asked_seal;   /* what authd sealed for it, if queue is asked too */
-    struct buf rcpts;        /* records of rcpt_pack, not yet sent */
-    uint32_t *hashes;        /* of their addresses, to find one given twice */
+    uint8_t asked_notify;    /* what it says, */
+    char asked_orcpt[ORCPT_MAX + 1];
+    struct buf asked_seal; /* and what authd sealed for it, if queue is asked too */
+    struct buf rcpts;      /* records of rcpt_pack, not yet sent */
+    uint32_t *hashes;      /* of their addresses, to find one given twice */
     size_t n_rcpts, hashes_cap;
     char only_rcpt[ADDRESS_MAX]; /* the first one */
 
@@ -51,7 +56,7 @@ void txn_reset(struct session *s);
 /* Was this recipient given before? */
 bool txn_has_rcpt(const struct txn *t, struct span address);
 /* 0, or -1: no room. */
-int txn_add_rcpt(struct txn *t, struct span address, struct span sealed);
+int txn_add_rcpt(struct txn *t, const struct rcpt *r);
 /* Room for n octets of content behind what is there; NULL without memory. */
 char *txn_room(struct txn *t, size_t n);
 

@@ -8,6 +8,7 @@ enum verb_flag {
     VERB_LAST = 1,   /* must be the last of a pipelined group (RFC 2920 3.1) */
     VERB_JUNK = 2,   /* does nothing for a message: see limits.junk_commands */
     VERB_PARAMS = 4, /* takes extension parameters, so its line may be longer */
+    VERB_OPEN = 8,   /* allowed before the login that a submission listener asks for */
 };
 
 struct verb {
@@ -20,6 +21,7 @@ struct verb {
 /* `argument` is without spaces at both ends. */
 void cmd_ehlo(struct session *s, struct span argument);
 void cmd_helo(struct session *s, struct span argument);
+void cmd_auth(struct session *s, struct span argument);
 void cmd_mail(struct session *s, struct span argument);
 void cmd_rcpt(struct session *s, struct span argument);
 void cmd_data(struct session *s, struct span argument);
@@ -34,5 +36,14 @@ void cmd_not_implemented(struct session *s, struct span argument);
 size_t data_input(struct session *s, struct span in);
 /* Monotonic time at which the content comes too slowly. */
 int64_t data_due_ms(const struct session *s);
+
+/* cmd_auth.c: a set of mechanisms (SASL_BIT); 0: none now. */
+unsigned auth_offered(const struct session *s);
+/* Takes octets of a SASL exchange (STATE_AUTH): the number taken. */
+size_t auth_input(struct session *s, struct span in);
+/* Ends an exchange under way. */
+void auth_reset(struct session *s);
+/* That, and the login: at the end, and when TLS begins (RFC 3207 4.2). */
+void auth_forget(struct session *s);
 
 #endif

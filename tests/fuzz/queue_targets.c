@@ -36,17 +36,24 @@ void fuzz_dsn(struct span in)
     struct dsn d;
     struct buf out;
     char delimiter[200];
-    struct dsn_facts facts = {.kind = DSN_FAILED,
+    struct dsn_facts facts = {.kind = DSN_FINAL,
                               .hostname = SPAN("mx.example.org"),
                               .id = 1,
                               .about = 2,
                               .to = SPAN("eve@client.example"),
                               .now = 1000};
-    struct dsn_recipient r = {field[0], SPAN("5.0.0"), field[1], field[2], field[3].n > 0};
+    struct dsn_recipient r = {.action = DSN_FAILED,
+                              .address = field[0],
+                              .orcpt = field[3],
+                              .status = SPAN("5.0.0"),
+                              .remote = field[1],
+                              .reply = field[2],
+                              .is_expired = field[3].n > 0};
+    struct dsn_original original = {.start = field[4], .size = field[4].n, .header = field[4].n};
     dsn_begin(&d, &facts);
     int added = dsn_add(&d, &r);
     buf_init(&out, 2 * DSN_MAX);
-    if (dsn_finish(&d, field[4], &out) < 0)
+    if (dsn_finish(&d, &original, &out) < 0)
         return;
     struct span content = buf_span(&out);
     struct content_scan scan;

@@ -126,11 +126,33 @@ static uint64_t world_queue_room(void *client, struct msg_queue_room *m, ipc_ans
     return ask(client, fn, arg, MSG_QUEUE_ROOM);
 }
 
+static uint64_t world_login(void *client, struct msg_login *m, ipc_answer_fn *fn, void *arg)
+{
+    fuzz_check(m->user.n > 0 && m->password.n > 0, "session: an empty login");
+    return ask(client, fn, arg, MSG_LOGIN);
+}
+
+static uint64_t world_ticket(void *client, struct msg_ticket *m, ipc_answer_fn *fn, void *arg)
+{
+    fuzz_check(m->ticket.n == TICKET_OCTETS, "session: half a ticket");
+    return ask(client, fn, arg, MSG_TICKET);
+}
+
+static void world_logout(void *client, uint64_t session)
+{
+    (void)client, (void)session;
+}
+
+static bool is_for_authd(enum msg_type asked)
+{
+    return asked == MSG_RESOLVE || asked == MSG_LOGIN || asked == MSG_TICKET;
+}
+
 static void world_forget(void *client, enum role of, uint64_t tag)
 {
     (void)tag;
     struct world *w = client;
-    fuzz_check(of == (w->asked == MSG_RESOLVE ? ROLE_AUTHD : ROLE_QUEUE),
+    fuzz_check(of == (is_for_authd(w->asked) ? ROLE_AUTHD : ROLE_QUEUE),
                "session: forgets what it asked another");
     w->fn = NULL;
 }
@@ -160,8 +182,19 @@ static bool world_queue_is_full(void *client)
 }
 
 static const struct session_ops world_ops = {
-    world_write,  world_finish,     world_resume,     world_resolve,     world_queue_room,
-    world_forget, world_queue_open, world_queue_more, world_queue_abort, world_queue_is_full,
+    .write = world_write,
+    .finish = world_finish,
+    .resume = world_resume,
+    .resolve = world_resolve,
+    .queue_room = world_queue_room,
+    .login = world_login,
+    .ticket = world_ticket,
+    .logout = world_logout,
+    .forget = world_forget,
+    .queue_open = world_queue_open,
+    .queue_more = world_queue_more,
+    .queue_abort = world_queue_abort,
+    .queue_is_full = world_queue_is_full,
 };
 
 static void answer(struct world *w)
@@ -177,6 +210,12 @@ static void answer(struct world *w)
     else if (w->asked == MSG_QUEUE_ROOM)
         m.queue_room_re =
             (struct msg_queue_room_re){.verdict = (uint8_t)mood, .reason = (uint8_t)mood};
+    else if (w->asked == MSG_LOGIN)
+        m.login_re = (struct msg_login_re){.verdict = (uint8_t)mood,
+                                           .address = SPAN("a@b"),
+                                           .ticket = {"0123456789abcdef", mood == 0 ? 16 : 3}};
+    else if (w->asked == MSG_TICKET)
+        m.ticket_re = (struct msg_ticket_re){.verdict = (uint8_t)mood, .login = SPAN("a@b")};
     else
         m.resolve_re = (struct msg_resolve_re){
             .kind = (uint8_t)mood, .has_quota = w->moods & 1, .sealed = SPAN("s")};
@@ -199,6 +238,10 @@ void fuzz_session(struct span in)
                    .minimum_rate = 1},
         .message_size_max = 65536,
         .may_relay = (w.moods & 4) != 0,
+        .dsn = OFFERED_TRUSTED,
+        .has_auth = (w.moods & 8) != 0,
+        .may_log_in_plain = true,
+        .login_failures_max = 3,
     };
     w.session = session_new(&rules, SPAN("mx.example.org"));
     if (w.session == NULL)

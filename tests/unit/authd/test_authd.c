@@ -176,6 +176,171 @@ Test(authd, a_service_is_for_its_process)
     expect_login(smtpd, "alice@example.org", "secret", LOGIN_BUSY);
 }
 
+/* --- submission: tickets --- */
+
+struct asked {
+    bool is_answered;
+    enum verdict verdict;
+    enum login_reason reason;
+    enum ticket_reason ticket_reason;
+    char ticket[TICKET_OCTETS];
+    size_t n_ticket;
+    char login[ADDRESS_MAX];
+};
+
+static void turn_until(const bool *is_done)
+{
+    for (int i = 0; i < 1000 && !*is_done; i++)
+        loop_turn(proc_loop(fake_authd()->proc), 10);
+    cr_assert(*is_done, "no answer");
+}
+
+static void logged_in(void *arg, const union msg *m, int fd)
+{
+    struct asked *a = arg;
+    cr_assert(m != NULL && fd < 0);
+    a->is_answered = true;
+    a->verdict = m->login_re.verdict;
+    a->reason = m->login_re.reason;
+    a->n_ticket = m->login_re.ticket.n;
+    if (a->n_ticket > 0)
+        memcpy(a->ticket, m->login_re.ticket.p, a->n_ticket);
+}
+
+static struct asked submit(struct ipc *smtpd, uint64_t session, const char *password)
+{
+    struct asked a = {0};
+    struct msg_login m = {.service = SERVICE_SUBMISSION,
+                          .session = session,
+                          .client = SPAN("192.0.2.9"),
+                          .user = SPAN("alice@example.org"),
+                          .password = span_of(password)};
+    cr_assert_neq(ipc_ask_login(smtpd, &m, -1, 10000, logged_in, &a), 0);
+    turn_until(&a.is_answered);
+    return a;
+}
+
+static void redeemed(void *arg, const union msg *m, int fd)
+{
+    (void)fd;
+    struct asked *a = arg;
+    cr_assert_not_null(m);
+    a->is_answered = true;
+    a->verdict = m->ticket_re.verdict;
+    a->ticket_reason = m->ticket_re.reason;
+    span_copy(a->login, sizeof a->login, m->ticket_re.login);
+}
+
+static struct asked redeem(struct ipc *ch, struct msg_ticket m)
+{
+    struct asked a = {0};
+    cr_assert_neq(ipc_ask_ticket(ch, &m, -1, 10000, redeemed, &a), 0);
+    turn_until(&a.is_answered);
+    return a;
+}
+
+static struct msg_ticket ticket_of(const struct asked *login, uint64_t session, const char *sender)
+{
+    cr_assert_eq(login->n_ticket, TICKET_OCTETS);
+    return (struct msg_ticket){
+        .ticket = {login->ticket, login->n_ticket}, .session = session, .sender = span_of(sender)};
+}
+
+Test(authd, a_ticket_proves_a_login_to_queue)
+{
+    static const struct {
+        const char *sender;
+        enum ticket_reason reason;
+    } rows[] = {{"alice@example.org", TICKET_GOOD},
+                {"Alice+tag@Example.ORG", TICKET_GOOD},
+                {"", TICKET_GOOD},
+                {"info@example.org", TICKET_GOOD},
+                {"bob@example.org", TICKET_SENDER},
+                {"alice@example.net", TICKET_SENDER},
+                {"nobody@example.org", TICKET_SENDER},
+                {"his@example.org", TICKET_SENDER}};
+    must("user add", ARGS("bob@example.org"), "x");
+    must("alias add", ARGS("info@example.org", "bob@example.org", "alice@example.org"), "");
+    must("alias add", ARGS("his@example.org", "bob@example.org"), "");
+    struct ipc *smtpd = fake_connect(ROLE_SMTPD), *queue = fake_connect(ROLE_QUEUE);
+    struct asked login = submit(smtpd, 77, "secret");
+    cr_expect(login.verdict == VERDICT_OK && login.n_ticket == TICKET_OCTETS);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct asked a = redeem(i % 2 == 0 ? queue : smtpd, ticket_of(&login, 77, rows[i].sender));
+        cr_expect_eq(a.ticket_reason, rows[i].reason, "%s", rows[i].sender);
+        cr_expect_eq(a.verdict, a.ticket_reason == TICKET_GOOD ? VERDICT_OK : VERDICT_NEVER);
+        cr_expect_str_eq(a.login, a.ticket_reason == TICKET_GOOD ? "alice@example.org" : "");
+    }
+    cr_expect_eq(submit(smtpd, 78, "wrong").n_ticket, 0);
+}
+
+static void expect_gone(struct ipc *ch, struct msg_ticket m)
+{
+    struct asked a = redeem(ch, m);
+    cr_expect(a.verdict == VERDICT_TRY_LATER && a.ticket_reason == TICKET_GONE);
+    cr_expect_str_eq(a.login, "");
+}
+
+Test(authd, tickets_of_others_are_worth_nothing)
+{
+    struct ipc *smtpd = fake_connect(ROLE_SMTPD), *queue = fake_connect(ROLE_QUEUE);
+    struct asked login = submit(smtpd, 77, "secret"), other = submit(smtpd, 78, "secret");
+    struct msg_ticket good = ticket_of(&login, 77, "alice@example.org"), m = good;
+    cr_expect(memcmp(login.ticket, other.ticket, TICKET_OCTETS) != 0);
+    expect_gone(queue, ticket_of(&login, 78, "alice@example.org")); /* of another session */
+    m.instance = 1;                                                 /* of another smtpd */
+    expect_gone(queue, m);
+    m = good;
+    m.ticket = SPAN("0123456789abcdef"); /* invented */
+    expect_gone(queue, m);
+    m.ticket = (struct span){login.ticket, TICKET_OCTETS - 1};
+    expect_gone(queue, m);
+    m.ticket = SPAN("");
+    expect_gone(queue, m);
+    cr_expect_eq(redeem(queue, good).verdict, VERDICT_OK);
+}
+
+Test(authd, a_ticket_ends_with_its_session)
+{
+    struct ipc *smtpd = fake_connect(ROLE_SMTPD), *queue = fake_connect(ROLE_QUEUE);
+    struct asked login = submit(smtpd, 77, "secret"), other = submit(smtpd, 78, "secret");
+    struct msg_ticket m = ticket_of(&login, 77, ""), second = ticket_of(&other, 78, "");
+    cr_assert_eq(ipc_send_logout(smtpd, &(struct msg_logout){77}, -1), 0);
+    cr_expect_eq(redeem(smtpd, second).verdict, VERDICT_OK);
+    expect_gone(queue, m);
+    clock_fake(clock_mono_ms() + TICKET_TTL_MS, clock_wall_ms());
+    expect_gone(queue, second);
+    clock_fake(-1, -1);
+    cr_expect_eq(redeem(queue, second).verdict, VERDICT_OK);
+    must("user disable", ARGS("alice@example.org"), "");
+    expect_gone(queue, second);
+    must("user enable", ARGS("alice@example.org"), "");
+    must("user passwd", ARGS("alice@example.org"), "other");
+    expect_gone(queue, second);
+    login = submit(smtpd, 79, "other");
+    fake_disconnect(ROLE_SMTPD);
+    expect_gone(queue, ticket_of(&login, 79, ""));
+    cr_expect_eq(tickets_count(fake_authd()->tickets), 0);
+}
+
+Test(authd, a_session_that_ends_before_the_answer_leaves_no_ticket)
+{
+    struct ipc *smtpd = fake_connect(ROLE_SMTPD);
+    struct asked a = {0};
+    struct msg_login m = {.service = SERVICE_SUBMISSION,
+                          .session = 80,
+                          .client = SPAN("192.0.2.9"),
+                          .user = SPAN("alice@example.org"),
+                          .password = SPAN("secret")};
+    uint64_t tag = ipc_ask_login(smtpd, &m, -1, 10000, logged_in, &a);
+    ipc_cancel(smtpd, tag);
+    cr_assert_eq(ipc_send_logout(smtpd, &(struct msg_logout){80}, -1), 0);
+    for (int i = 0; i < 500 && (i < 3 || fake_authd()->n_logins > 0); i++)
+        loop_turn(proc_loop(fake_authd()->proc), 10);
+    cr_expect_eq(fake_authd()->n_logins, 0);
+    cr_expect_eq(tickets_count(fake_authd()->tickets), 0);
+}
+
 static void resolved(void *arg, const union msg *m, int fd)
 {
     (void)fd;

@@ -40,10 +40,13 @@ void fixture_add(sqlite3 *db, uint64_t box, uint64_t sequence, uint64_t id, stru
     content_begin(&scan);
     content_add(&scan, content);
     content_end(&scan);
-    sqlite3_stmt *s = sql_prepare(db,
-                                  "INSERT INTO message VALUES (?1, 1, 2, 'a@b.example', '', '', '',"
-                                  " ?2, ?3, ?4, 0, 0, ?6, ?5)",
-                                  &e);
+    sqlite3_stmt *s =
+        sql_prepare(db,
+                    "INSERT INTO message (id, arrived, expires,"
+                    " sender, client, helo, login, size, header, flags, warned,"
+                    " spooled, hash, content) VALUES (?1, 1, 2, 'a@b.example', '', '', '',"
+                    " ?2, ?3, ?4, 0, 0, ?6, ?5)",
+                    &e);
     cr_assert(s != NULL, "%s", e.text);
     sql_bind_u64(s, 1, id);
     sql_bind_u64(s, 2, scan.octets);

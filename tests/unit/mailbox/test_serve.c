@@ -431,7 +431,9 @@ static void add_spooled(struct stage *st, uint64_t octets_in_file)
 {
     char name[MAILDB_SPOOL_NAME], piece[1000];
     /* The hash is that of 200000 times 'x'. */
-    fixture_run(st->db, "INSERT INTO message VALUES (104, 1, 2, 'a@b.example', '', '', '',"
+    fixture_run(st->db, "INSERT INTO message (id, arrived, expires, sender, client, helo, login,"
+                        " size, header, flags, warned, spooled, hash, content)"
+                        " VALUES (104, 1, 2, 'a@b.example', '', '', '',"
                         " 200000, 8, 0, 0, 1, x'770e023f83780f8ed806722511dd2177', NULL);"
                         "INSERT INTO entry VALUES (17, 4, 104, 200028, NULL)");
     maildb_spool_name(name, 104);

@@ -6,7 +6,7 @@
 
 #include <criterion/criterion.h>
 
-static const struct dsn_facts facts = {.kind = DSN_FAILED,
+static const struct dsn_facts facts = {.kind = DSN_FINAL,
                                        .hostname = {"mx.example.org", 14},
                                        .id = 0x123456789abcdef,
                                        .about = 0x23456789abcdef0,
@@ -47,7 +47,7 @@ static const char golden[] =
     "    connection refused\r\n"
     "\r\n"
     "Nothing more will be done about it: check the address, and send the message\r\n"
-    "again if it still matters. Its header is at the end of this report.\r\n"
+    "again if it still matters. You find it, or its header, at the end of this report.\r\n"
     "\r\n"
     "If you ask your postmaster about it, name the number 04d2pf2dbsqqg.\r\n"
     "\r\n"
@@ -78,6 +78,9 @@ static const char golden[] =
     "\r\n"
     "--=_028t5cy4tqkff--\r\n";
 
+static const struct dsn_original original = {
+    .start = {HEADER, sizeof HEADER - 1}, .size = sizeof HEADER - 1, .header = sizeof HEADER - 1};
+
 Test(dsn, golden)
 {
     struct dsn d;
@@ -95,7 +98,7 @@ Test(dsn, golden)
     dsn_begin(&d, &facts);
     cr_assert_eq(dsn_add(&d, &x), 0);
     cr_assert_eq(dsn_add(&d, &y), 0);
-    cr_assert_eq(dsn_finish(&d, SPAN(HEADER), &out), 0);
+    cr_assert_eq(dsn_finish(&d, &original, &out), 0);
     buf_add(&out, "", 1);
     cr_assert_str_eq(buf_span(&out).p, golden);
     buf_free(&out);
@@ -130,7 +133,9 @@ Test(dsn, hostile_text_stays_text)
     while (dsn_add(&d, &r) == 0)
         n++;
     cr_assert(n > 5 && n < 1000);
-    cr_assert_eq(dsn_finish(&d, (struct span){header, sizeof header}, &out), 0);
+    struct dsn_original o = {
+        .start = {header, sizeof header}, .size = sizeof header, .header = sizeof header};
+    cr_assert_eq(dsn_finish(&d, &o, &out), 0);
     struct span s = buf_span(&out);
     content_begin(&scan);
     content_add(&scan, s);
@@ -153,21 +158,94 @@ Test(dsn, a_warning_says_that_nothing_needs_to_be_done)
     struct dsn d;
     struct buf out;
     struct dsn_facts late = facts;
-    struct dsn_recipient x = {.address = SPAN("x@example.net"),
+    struct dsn_recipient x = {.action = DSN_DELAYED,
+                              .address = SPAN("x@example.net"),
                               .status = SPAN("4.2.0"),
                               .remote = SPAN("[192.0.2.1]:25"),
                               .reply = SPAN("450 4.2.0 later")};
-    late.kind = DSN_DELAYED;
+    late.kind = DSN_LATE;
     buf_init(&out, DSN_MAX);
     dsn_begin(&d, &late);
     cr_assert_eq(dsn_add(&d, &x), 0);
-    cr_assert_eq(dsn_finish(&d, SPAN(""), &out), 0);
+    cr_assert_eq(dsn_finish(&d, &(struct dsn_original){.start = SPAN("")}, &out), 0);
     struct span s = buf_span(&out);
     cr_expect(has(s, "Subject: Your message is late\r\n"));
     cr_expect(has(s, "Action: delayed\r\nStatus: 4.2.0\r\nRemote-MTA: dns; [192.0.2.1]\r\n"));
     cr_expect(has(s, "Will-Retry-Until: Mon, 23 Nov 2026 11:06:40 +0000\r\n"));
     cr_expect(has(s, "There is nothing you need to do."));
     buf_free(&out);
+}
+
+/* What a sender may ask for (RFC 3461): his own names for things, and to hear of what went well. */
+Test(dsn, what_was_asked_for)
+{
+    struct dsn d;
+    struct buf out;
+    struct dsn_facts asked = facts;
+    struct dsn_recipient x = {.action = DSN_DELIVERED,
+                              .address = SPAN("x@example.org"),
+                              .orcpt = SPAN("rfc822;x+2Ba@example.org"),
+                              .status = SPAN("2.0.0"),
+                              .last_attempt = 1795000000};
+    struct dsn_recipient y = {.action = DSN_RELAYED,
+                              .address = SPAN("y@example.com"),
+                              .status = SPAN("2.1.5"),
+                              .remote = SPAN("mx.example.com[192.0.2.1]:25"),
+                              .reply = SPAN("250 2.1.5 ok")};
+    asked.envid = SPAN("QQ+20314");
+    buf_init(&out, DSN_MAX);
+    dsn_begin(&d, &asked);
+    cr_assert_eq(dsn_add(&d, &x), 0);
+    cr_assert_eq(dsn_add(&d, &y), 0);
+    cr_assert_eq(dsn_finish(&d, &original, &out), 0);
+    struct span s = buf_span(&out);
+    cr_expect(has(s, "Subject: Your message was delivered\r\n"));
+    cr_expect(has(s, "\r\n\r\nOriginal-Envelope-Id: QQ 314\r\nReporting-MTA:"));
+    cr_expect(has(s, "Original-Recipient: rfc822; x+a@example.org\r\n"
+                     "Final-Recipient: rfc822; x@example.org\r\nAction: delivered\r\n"
+                     "Status: 2.0.0\r\nLast-Attempt-Date: Wed, 18 Nov 2026 11:06:40 +0000\r\n"));
+    cr_expect(has(s, "Action: relayed\r\nStatus: 2.1.5\r\nRemote-MTA: dns; mx.example.com\r\n"));
+    cr_expect(has(s, "taken by the server mx.example.com,\r\n"));
+    cr_expect(!has(s, "could not be delivered") && !has(s, "message/rfc822"));
+    buf_free(&out);
+}
+
+static void finish_with(struct dsn_original *o, enum dsn_action action, struct buf *out)
+{
+    struct dsn d;
+    struct dsn_recipient x = {
+        .action = action, .address = SPAN("x@example.net"), .status = SPAN("5.1.1")};
+    buf_init(out, DSN_MAX);
+    dsn_begin(&d, &facts);
+    cr_assert_eq(dsn_add(&d, &x), 0);
+    cr_assert_eq(dsn_finish(&d, o, out), 0);
+}
+
+/* RET=FULL: of a failure, if it fits and is whole; else the header. */
+Test(dsn, all_of_the_message)
+{
+    static char big[DSN_MAX];
+    static const char small[] = HEADER "the text\r\n";
+    struct dsn_original o = {
+        .start = {small, sizeof small - 1}, .size = sizeof small - 1, .header = 20};
+    struct buf out;
+    for (size_t i = 0; i < sizeof big; i++)
+        big[i] = "0123456789\r\n"[i % 12];
+    for (int i = 0; i < 6; i++) {
+        struct dsn_original p = o;
+        p.wants_all = i != 1;
+        if (i == 3)
+            p.size++; /* more than was read */
+        if (i == 4)
+            p.flags = CONTENT_LONGLINE;
+        if (i == 5)
+            p.start = (struct span){big, p.size = 64800};
+        finish_with(&p, i == 2 ? DSN_DELIVERED : DSN_FAILED, &out);
+        bool is_all = has(buf_span(&out), "Content-Type: message/rfc822\r\n\r\n" HEADER "the text");
+        cr_expect_eq(is_all, i == 0, "row %d", i);
+        cr_expect_eq(has(buf_span(&out), "text/rfc822-headers"), i != 0, "row %d", i);
+        buf_free(&out);
+    }
 }
 
 Test(dsn, status_is_taken_from_the_reply)
@@ -194,6 +272,8 @@ Test(dsn, status_is_taken_from_the_reply)
         {"550 5.1.1x", '5', "5.0.0"},
         {"550 5.1.1234567 x", '5', "5.0.0"},
         {"connection refused", '4', "4.0.0"},
+        {"250 2.1.5 ok", '2', "2.1.5"},
+        {"250 ok", '2', "2.0.0"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         cr_expect(

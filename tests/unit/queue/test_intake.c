@@ -122,7 +122,6 @@ static void send_as(const char *client, uint64_t id, const char *from, struct sp
                                .sender = span_of(from),
                                .client = span_of(client),
                                .helo = SPAN("h"),
-                               .login = SPAN(""),
                                .ticket = SPAN(""),
                                .rcpts = rcpts,
                                .content = SPAN(CONTENT),
@@ -141,6 +140,99 @@ Test(intake, relaying_is_for_allowed_networks_only)
     cr_assert_eq(world_count(&w, "SELECT count(*) FROM recipient"), 0);
     send_as("127.0.0.9", id_new(), "a@example.net", packer_span(&p));
     cr_assert_eq(world_count(&w, "SELECT count(*) FROM recipient"), 1);
+    world_end(&w);
+}
+
+static void noted(void *arg, const union msg *m, int fd)
+{
+    (void)fd;
+    cr_assert_not_null(m);
+    *(struct msg_queue_open_re *)arg = m->queue_open_re;
+}
+
+/* As smtpd does for a session with a login; the client is one that may not relay by its address. */
+static void send_with_ticket(struct msg_queue_open_re *out, bool in_parts)
+{
+    static char room[400], big[40000];
+    struct packer p = packer_on(room, sizeof room);
+    world_rcpt(&p, "x@example.net", NULL, 0);
+    memset(big, 'x', sizeof big);
+    for (size_t i = 500; i < sizeof big; i += 500)
+        memcpy(big + i - 2, "\r\n", 2);
+    memcpy(big + sizeof big - 2, "\r\n", 2);
+    *out = (struct msg_queue_open_re){.verdict = 99};
+    struct msg_queue_open m = {.id = id_new(),
+                               .session = 4711,
+                               .sender = SPAN("alice@example.org"),
+                               .client = SPAN("192.0.2.9"),
+                               .helo = SPAN("h"),
+                               .ticket = SPAN("0123456789abcdef"),
+                               .rcpts = packer_span(&p),
+                               .content = in_parts ? SPAN("") : SPAN(CONTENT),
+                               .is_last = !in_parts};
+    cr_assert_neq(ipc_ask_queue_open(w.smtpd, &m, -1, 60000, noted, out), 0);
+    for (int i = 0; in_parts && i < 4; i++) {
+        struct msg_queue_more more = {
+            .tag = m.tag, .content = {big, sizeof big}, .is_last = i == 3};
+        cr_assert_eq(ipc_send_queue_more(w.smtpd, &more, -1), 0);
+    }
+    world_pump(&w);
+    cr_assert_eq(w.ticket.session, 4711);
+    cr_assert_eq(out->verdict, 99, "it waits for authd");
+}
+
+Test(intake, a_login_counts_when_authd_says_so)
+{
+    struct msg_queue_open_re re;
+    world_begin(&w, "");
+    for (int in_parts = 0; in_parts < 2; in_parts++) {
+        send_with_ticket(&re, in_parts);
+        world_send_local(&w, "a@example.net", 7, CONTENT); /* others do not wait */
+        world_pump(&w);
+        cr_expect_eq(w.answers[w.n_answers - 1].verdict, VERDICT_OK);
+        world_ticket(&w, VERDICT_OK, TICKET_GOOD);
+        cr_expect_eq(re.verdict, VERDICT_OK);
+    }
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM recipient"), 2);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM message WHERE login = 'alice@example.org'"),
+                 2);
+    world_end(&w);
+}
+
+Test(intake, a_bad_ticket_is_no_login)
+{
+    static const struct {
+        enum verdict verdict;
+        enum ticket_reason reason;
+        enum intake_reason expected;
+    } rows[] = {{VERDICT_TRY_LATER, TICKET_GONE, INTAKE_LOGIN},
+                {VERDICT_NEVER, TICKET_SENDER, INTAKE_SENDER}};
+    struct msg_queue_open_re re;
+    world_begin(&w, "");
+    for (size_t i = 0; i < 4; i++) {
+        send_with_ticket(&re, i >= 2);
+        world_ticket(&w, rows[i % 2].verdict, rows[i % 2].reason);
+        cr_expect(re.verdict == rows[i % 2].verdict && re.reason == rows[i % 2].expected);
+    }
+    send_with_ticket(&re, false);
+    ipc_close(w.authd); /* with the question open */
+    w.authd = w.q_authd = NULL;
+    world_pump(&w);
+    cr_expect(re.verdict == VERDICT_TRY_LATER && re.reason == INTAKE_FAULT);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM message"), 0);
+    cr_expect_eq(intake_count(w.q), 0);
+    world_end(&w);
+}
+
+Test(intake, smtpd_may_go_while_authd_is_asked)
+{
+    struct msg_queue_open_re re;
+    world_begin(&w, "");
+    send_with_ticket(&re, true);
+    intake_channel_closed(w.q, w.q_smtpd);
+    cr_expect_eq(intake_count(w.q), 0);
+    world_ticket(&w, VERDICT_OK, TICKET_GOOD);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM message"), 0);
     world_end(&w);
 }
 
@@ -212,7 +304,7 @@ static enum intake_reason ask_room(struct span rcpt, uint64_t size)
 Test(intake, room_is_told_before_the_message_comes)
 {
     static const uint64_t both[] = {9, 7, 0};
-    char room[400];
+    char room[500];
     struct packer foreign = packer_on(room, sizeof room);
     world_begin(&w, "");
     size_t one = strlen(CONTENT "Return-Path: <>\r\n");
@@ -248,7 +340,7 @@ Test(intake, room_is_told_before_the_message_comes)
     cr_expect_eq(ask_room(rcpt_local(7, 1000), 0), INTAKE_FAULT);
     w.q->is_draining = false;
     struct span good = rcpt_local(7, 1000);
-    ((char *)(uintptr_t)good.p)[good.n - 1] ^= 1;
+    ((char *)(uintptr_t)good.p)[good.n - 6] ^= 1; /* the seal's last; NOTIFY and ORCPT follow */
     cr_expect_eq(ask_room(good, 0), INTAKE_STALE, "forged");
     world_rcpt(&foreign, "x@example.net", NULL, 0);
     cr_expect_eq(ask_room(packer_span(&foreign), 0), INTAKE_STALE, "not sealed");

@@ -26,7 +26,6 @@ static int relayed(const char *client, int fd)
                                .sender = SPAN("root@example.org"),
                                .client = span_of(client),
                                .helo = SPAN("h"),
-                               .login = SPAN(""),
                                .ticket = SPAN(""),
                                .rcpts = packer_span(&p),
                                .content = SPAN("Subject: x\r\n\r\n"),

@@ -67,13 +67,17 @@ static void got_job(void *owner, struct ipc *from, const union msg *m, int fd)
                             .tag = m->relay_job.tag,
                             .id = m->relay_job.id,
                             .size = m->relay_job.size,
+                            .ret = m->relay_job.ret,
                             .had_fd = fd >= 0};
+    span_copy(j->envid, sizeof j->envid, m->relay_job.envid);
     span_copy(j->sender, sizeof j->sender, m->relay_job.sender);
     span_copy(j->domain, sizeof j->domain, m->relay_job.domain);
     struct unpacker in = unpacker_on(m->relay_job.rcpts);
     while (in.left.n > 0 && j->n < RELAY_RCPTS_MAX) {
         j->numbers[j->n] = (uint32_t)unpack_uint(&in, 4);
-        span_copy(j->rcpts[j->n++], ADDRESS_MAX + 1, unpack_text(&in, ADDRESS_MAX));
+        span_copy(j->rcpts[j->n], ADDRESS_MAX + 1, unpack_text(&in, ADDRESS_MAX));
+        j->notify[j->n] = (uint8_t)unpack_uint(&in, 1);
+        span_copy(j->orcpt[j->n++], ORCPT_MAX + 1, unpack_text(&in, ORCPT_MAX));
     }
     cr_assert(!in.failed);
     j->content = malloc(j->size + 1);
@@ -94,6 +98,14 @@ static void got_resolve(void *owner, struct ipc *from, const union msg *m, int f
     struct world *w = owner;
     w->asked_tags[w->n_asked] = m->resolve.tag;
     span_copy(w->asked[w->n_asked++], ADDRESS_MAX + 1, m->resolve.address);
+}
+
+static void got_ticket(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)from, (void)fd;
+    struct world *w = owner;
+    cr_assert(span_eq(m->ticket.ticket, SPAN("0123456789abcdef")));
+    w->ticket = m->ticket;
 }
 
 static void __attribute__((format(printf, 2, 3))) print(struct world *w, const char *fmt, ...)
@@ -136,6 +148,7 @@ static void got_admin_re(void *owner, struct ipc *from, const union msg *m, int 
 static const struct ipc_handler our_handlers[] = {
     {MSG_RELAY_JOB, got_job},
     {MSG_RESOLVE, got_resolve},
+    {MSG_TICKET, got_ticket},
     {MSG_ADMIN_ROW, got_row},
 };
 
@@ -259,6 +272,20 @@ void world_rcpt(struct packer *p, const char *address, const uint64_t *boxes, ui
     rcpt_pack(p, &r);
 }
 
+void world_rcpt_asking(struct packer *p, const struct rcpt *asks, const uint64_t *boxes,
+                       const char *const *elsewhere)
+{
+    static struct sealer s;
+    struct rcpt r = *asks;
+    seal_begin(&s, r.address, clock_wall_s());
+    for (; *boxes != 0; boxes++)
+        seal_target(&s, &(struct target){true, *boxes, 0, r.address});
+    for (; *elsewhere != NULL; elsewhere++)
+        seal_target(&s, &(struct target){.address = span_of(*elsewhere)});
+    r.sealed = seal_end(&s, world_key);
+    rcpt_pack(p, &r);
+}
+
 static void answered(void *arg, const union msg *m, int fd)
 {
     (void)fd;
@@ -276,6 +303,8 @@ uint64_t world_send(struct world *w, const char *from, struct span rcpts, const 
                                .helo = SPAN("client.example"),
                                .rcpts = rcpts,
                                .content = span_of(content),
+                               .ret = w->ret,
+                               .envid = w->envid != NULL ? span_of(w->envid) : SPAN(""),
                                .is_last = 1};
     cr_assert_neq(ipc_ask_queue_open(w->smtpd, &m, -1, 60000, answered, w), 0);
     return m.id;
@@ -310,8 +339,21 @@ void world_reach(struct world *w, size_t job, enum verdict v, const char *reply,
     struct msg_relay_job_re re = {.tag = j->tag,
                                   .reach = (uint8_t)reach,
                                   .remote = SPAN("mx.example.net[192.0.2.1]:25"),
+                                  .told = w->told,
                                   .results = packer_span(&p)};
     cr_assert_eq(ipc_send_relay_job_re(w->relay, &re, -1), 0);
+    world_pump(w);
+}
+
+void world_ticket(struct world *w, enum verdict v, enum ticket_reason reason)
+{
+    struct msg_ticket_re re = {.tag = w->ticket.tag,
+                               .verdict = (uint8_t)v,
+                               .reason = (uint8_t)reason,
+                               .login = v == VERDICT_OK ? SPAN("alice@example.org") : SPAN("")};
+    cr_assert_neq(re.tag, 0);
+    w->ticket.tag = 0;
+    cr_assert_eq(ipc_send_ticket_re(w->authd, &re, -1), 0);
     world_pump(w);
 }
 

@@ -24,6 +24,8 @@ struct world_job {
     char sender[ADDRESS_MAX + 1], domain[DOMAIN_MAX + 1];
     char rcpts[RELAY_RCPTS_MAX][ADDRESS_MAX + 1];
     uint32_t numbers[RELAY_RCPTS_MAX];
+    uint8_t notify[RELAY_RCPTS_MAX], ret;
+    char orcpt[RELAY_RCPTS_MAX][ORCPT_MAX + 1], envid[ENVID_MAX + 1];
     size_t n;
     char *content;
     size_t content_n;
@@ -50,7 +52,11 @@ struct world {
     char asked[8][ADDRESS_MAX + 1]; /* RESOLVE */
     uint64_t asked_tags[8];
     size_t n_asked;
-    char rows[65536]; /* of ADMIN: "depth group name=value …\n" */
+    /* what the next message asks, and what the next answer of relay says */
+    uint8_t ret, told;
+    const char *envid;
+    struct msg_ticket ticket; /* the last one that authd was asked about, without its spans */
+    char rows[65536];         /* of ADMIN: "depth group name=value …\n" */
     size_t rows_n;
     struct msg_admin_re admin_re;
     char admin_error[401];
@@ -67,12 +73,17 @@ void world_pass(struct world *w, int64_t seconds); /* then pumps */
 
 /* One recipient record: to `boxes` (ended by 0) or, with NULL, foreign. */
 void world_rcpt(struct packer *p, const char *address, const uint64_t *boxes, uint64_t quota);
+/* The same for an alias of boxes and addresses elsewhere (ended by NULL), with NOTIFY and ORCPT. */
+void world_rcpt_asking(struct packer *p, const struct rcpt *asks, const uint64_t *boxes,
+                       const char *const *elsewhere);
 /* Sends a message in one part; its id. The answer is in w->answers after world_pump. */
 uint64_t world_send(struct world *w, const char *from, struct span rcpts, const char *content);
 uint64_t world_send_local(struct world *w, const char *from, uint64_t box, const char *content);
 uint64_t world_send_remote(struct world *w, const char *from, const char *to, const char *content);
 /* Answers a job: the same verdict and reply for all of its recipients. */
 void world_relay(struct world *w, size_t job, enum verdict v, const char *reply);
+/* Answers the last TICKET: alice@example.org, or a refusal. */
+void world_ticket(struct world *w, enum verdict v, enum ticket_reason reason);
 /* The same, and what it says about the destination. */
 void world_reach(struct world *w, size_t job, enum verdict v, const char *reply, enum reach reach);
 void world_resolve(struct world *w, size_t at, enum address_kind kind, uint64_t box);

@@ -493,7 +493,7 @@ static void set_hash(struct client_mail *m, struct span content)
 
 static void check(const struct row *row, size_t step, const struct client_times *times)
 {
-    static const struct span rcpts[] = {{"a@y", 3}, {"b@y", 3}};
+    static const struct client_rcpt rcpts[] = {{.address = {"a@y", 3}}, {.address = {"b@y", 3}}};
     struct side *s = calloc(1, sizeof *s);
     *s = (struct side){.row = row, .loop = loop_new(), .step = step};
     s->mail = (struct client_mail){.sender = SPAN("s@x"),
@@ -583,7 +583,7 @@ Test(client, large_content_from_a_descriptor)
         TEXT,
         0,
         NULL};
-    static const struct span rcpts[] = {{"a@y", 3}, {"b@y", 3}};
+    static const struct client_rcpt rcpts[] = {{.address = {"a@y", 3}}, {.address = {"b@y", 3}}};
     struct side *s = calloc(1, sizeof *s);
     *s = (struct side){.row = &row, .loop = loop_new(), .step = 1024};
     char path[] = "/tmp/barid-test-XXXXXX";

@@ -71,6 +71,51 @@ Test(handover, a_foreign_recipient_has_no_seal)
     world_end(&w);
 }
 
+Test(handover, what_the_sender_asks_to_be_told)
+{
+    struct world w;
+    world_begin(&w);
+    world_say(&w,
+              SPAN(HI "MAIL FROM:<> RET=FULL ENVID=Q+20Q\r\n"
+                      "RCPT TO:<ann@b.test> NOTIFY=SUCCESS ORCPT=rfc822;x@y.test\r\nDATA\r\n"),
+              1000);
+    world_say(&w, SPAN("x\r\n.\r\n"), 1000);
+    cr_expect(w.ret == RET_FULL && w.notify == NOTIFY_SUCCESS);
+    cr_expect_str_eq(w.envid, "Q+20Q");
+    cr_expect_str_eq(w.orcpt, "rfc822;x@y.test");
+    /* nothing of it is left for the next recipient */
+    world_say(&w, SPAN("MAIL FROM:<>\r\nRCPT TO:<ann@b.test>\r\nDATA\r\n"), 1000);
+    world_say(&w, SPAN("x\r\n.\r\n"), 1000);
+    cr_expect(w.ret == 0 && w.notify == 0 && w.envid[0] == '\0' && w.orcpt[0] == '\0');
+    world_end(&w);
+}
+
+/* [smtp] dsn: who is not offered it gets the answer for what does not exist. */
+Test(handover, dsn_is_for_whom_it_is_offered)
+{
+    static const struct {
+        enum offered dsn;
+        bool may_relay, is_offered;
+    } rows[] = {
+        {OFFERED_NO, true, false},
+        {OFFERED_TRUSTED, false, false},
+        {OFFERED_TRUSTED, true, true},
+        {OFFERED_YES, false, true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct world w;
+        world_begin(&w);
+        w.s->rules.dsn = rows[i].dsn;
+        w.s->rules.may_relay = rows[i].may_relay;
+        world_say(&w, SPAN(HI), 1000);
+        cr_expect_eq(strstr(w.out, "250-DSN\r\n") != NULL, rows[i].is_offered, "row %zu", i);
+        world_codes(&w);
+        world_say(&w, SPAN("MAIL FROM:<x@y> RET=FULL\r\n"), 1000);
+        cr_expect_str_eq(world_codes(&w), rows[i].is_offered ? "250/2.1.0 " : "555/5.5.4 ");
+        world_end(&w);
+    }
+}
+
 /* Around every border of a part, whole and in odd pieces: what arrives is what was sent. */
 Test(handover, content_arrives_as_it_was_sent)
 {

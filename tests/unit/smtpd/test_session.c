@@ -56,7 +56,19 @@ static const struct row {
      "220 250 250/2.1.0 250/2.1.5 250/2.1.5 250/2.1.5 250/2.1.5 ", false},
     {HI "MAIL FROM:<>\r\nRCPT TO:<>\r\nRCPT TO:ann@b.test\r\nRCPT TO:<ann>\r\n"
         "RCPT TO:<ann@b.test> NOTIFY=NEVER\r\n",
-     "220 250 250/2.1.0 501/5.1.3 501/5.1.3 501/5.1.3 555/5.5.4 ", false},
+     "220 250 250/2.1.0 501/5.1.3 501/5.1.3 501/5.1.3 250/2.1.5 ", false},
+    /* DSN (RFC 3461) */
+    {HI "MAIL FROM:<x@y> ret=hdrs ENVID=a+2Bb\r\nRSET\r\nMAIL FROM:<x@y> RET=FULL\r\n"
+        "RCPT TO:<ann@b.test> ORCPT=rfc822;Ann+2Bx@b.test notify=Success,failure,DELAY\r\n",
+     "220 250 250/2.1.0 250/2.0.0 250/2.1.0 250/2.1.5 ", false},
+    {HI "MAIL FROM:<x@y> RET=ALL\r\nMAIL FROM:<x@y> RET\r\nMAIL FROM:<x@y> ENVID=\r\n"
+        "MAIL FROM:<x@y> ENVID=a=b\r\nMAIL FROM:<x@y> RET=FULL RET=FULL\r\n"
+        "MAIL FROM:<x@y> NOTIFY=NEVER\r\n",
+     "220 250 501/5.5.4 501/5.5.4 501/5.5.4 501/5.5.4 501/5.5.4 555/5.5.4 ", false},
+    {HI "MAIL FROM:<x@y>\r\nRCPT TO:<ann@b.test> NOTIFY=NEVER,SUCCESS\r\n"
+        "RCPT TO:<ann@b.test> NOTIFY=\r\nRCPT TO:<ann@b.test> ORCPT=ann@b.test\r\n"
+        "RCPT TO:<ann@b.test> ORCPT=rfc822;a+0Ab\r\nRCPT TO:<ann@b.test> RET=FULL\r\n",
+     "220 250 250/2.1.0 501/5.5.4 501/5.5.4 501/5.5.4 501/5.5.4 555/5.5.4 ", false},
     {HI "MAIL FROM:<>\r\nRCPT TO:<a@foreign.test>\r\nRCPT TO:<later@b.test>\r\n"
         "RCPT TO:<fault@b.test>\r\nRCPT TO:<odd@b.test>\r\n",
      "220 250 250/2.1.0 550/5.7.1 451/4.3.0 451/4.3.0 451/4.3.0 ", false},
@@ -127,9 +139,10 @@ Test(session, extensions_are_listed)
     struct world w;
     world_begin(&w);
     world_say(&w, SPAN(HI), 100);
-    cr_expect_str_eq(w.out, "220 mx.test ESMTP barid\r\n250-mx.test\r\n250-PIPELINING\r\n"
-                            "250-SIZE 500000\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n"
-                            "250 HELP\r\n");
+    cr_expect_str_eq(w.out,
+                     "220 mx.test ESMTP barid\r\n250-mx.test\r\n250-PIPELINING\r\n"
+                     "250-SIZE 500000\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n"
+                     "250 HELP\r\n");
     world_end(&w);
 }
 

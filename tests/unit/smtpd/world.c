@@ -70,10 +70,42 @@ static uint64_t fake_room(void *client, struct msg_queue_room *m, ipc_answer_fn 
 static void fake_forget(void *client, enum role of, uint64_t tag)
 {
     struct world *w = client;
-    struct asked *a = of == ROLE_AUTHD ? &w->authd : &w->room;
-    cr_assert_eq(a->tag, tag);
+    struct asked *all[] = {&w->authd, &w->room, &w->login, &w->ticket}, *a = NULL;
+    for (size_t i = 0; i < 4 && a == NULL; i++)
+        if (all[i]->tag == tag && (of == ROLE_QUEUE) == (all[i] == &w->room))
+            a = all[i];
+    cr_assert_not_null(a);
     a->tag = 0;
     w->forgets++;
+}
+
+static uint64_t fake_login(void *client, struct msg_login *m, ipc_answer_fn *fn, void *arg)
+{
+    struct world *w = client;
+    if (w->authd_is_down)
+        return 0;
+    cr_assert(m->service == SERVICE_SUBMISSION && m->session == w->s->id);
+    cr_assert(span_eq(m->client, SPAN("192.0.2.1")));
+    snprintf(w->login.address, sizeof w->login.address, "%.*s/%.*s", (int)m->user.n, m->user.p,
+             (int)m->password.n, m->password.p);
+    return note(w, &w->login, fn, arg);
+}
+
+static uint64_t fake_ticket(void *client, struct msg_ticket *m, ipc_answer_fn *fn, void *arg)
+{
+    struct world *w = client;
+    if (w->authd_is_down)
+        return 0;
+    cr_assert(span_eq(m->ticket, SPAN("0123456789abcdef")) && m->session == w->s->id);
+    cr_assert_eq(span_copy(w->ticket.address, sizeof w->ticket.address, m->sender), 0);
+    return note(w, &w->ticket, fn, arg);
+}
+
+static void fake_logout(void *client, uint64_t session)
+{
+    struct world *w = client;
+    cr_assert_eq(session, w->s->id);
+    w->logouts++;
 }
 
 static void got(struct world *w, struct span rcpts, struct span content, bool is_last)
@@ -86,6 +118,8 @@ static void got(struct world *w, struct span rcpts, struct span content, bool is
     while (rcpt_next(&records, &r)) {
         int n = snprintf(w->rcpts + w->n_rcpts, sizeof w->rcpts - w->n_rcpts, "%.*s%s ",
                          (int)r.address.n, r.address.p, r.sealed.n > 0 ? "*" : "");
+        w->notify = r.notify;
+        span_copy(w->orcpt, sizeof w->orcpt, r.orcpt);
         w->n_rcpts += (size_t)n < sizeof w->rcpts - w->n_rcpts ? (size_t)n : 0;
     }
     cr_assert(unpack_done(&records), "recipients are cut between records");
@@ -105,6 +139,10 @@ static uint64_t fake_open(void *client, struct msg_queue_open *m, ipc_answer_fn 
     w->n_rcpts = w->n_content = 0;
     w->had_last = false;
     cr_assert_eq(span_copy(w->sender, sizeof w->sender, m->sender), 0);
+    cr_assert_eq(span_copy(w->envid, sizeof w->envid, m->envid), 0);
+    w->ret = m->ret;
+    w->had_ticket = m->ticket.n > 0;
+    cr_assert(!w->had_ticket || span_eq(m->ticket, SPAN("0123456789abcdef")));
     got(w, m->rcpts, m->content, m->is_last != 0);
     return note(w, &w->queue, fn, arg);
 }
@@ -141,6 +179,9 @@ static const struct session_ops ops = {
     .resume = fake_resume,
     .resolve = fake_resolve,
     .queue_room = fake_room,
+    .login = fake_login,
+    .ticket = fake_ticket,
+    .logout = fake_logout,
     .forget = fake_forget,
     .queue_open = fake_open,
     .queue_more = fake_more,
@@ -148,13 +189,14 @@ static const struct session_ops ops = {
     .queue_is_full = fake_is_full,
 };
 
-void world_begin(struct world *w)
+static void begin(struct world *w, bool is_submission)
 {
     *w = (struct world){0};
     w->content = malloc(CONTENT_MAX);
     cr_assert_not_null(w->content);
     buf_init(&w->in, 4U << 20);
     w->rules = (struct session_rules){
+        .dsn = OFFERED_YES,
         .ops = &ops,
         .client = w,
         .peer = {.octets = {192, 0, 2, 1}, .n = 4, .port = 4711},
@@ -166,9 +208,22 @@ void world_begin(struct world *w)
                    .session_timeout_ms = 3600000,
                    .minimum_rate = 500},
         .message_size_max = 500000,
+        .has_auth = is_submission,
+        .may_log_in_plain = true,
+        .login_failures_max = 3,
     };
     w->s = session_new(&w->rules, SPAN("mx.test"));
     session_greet(w->s, false);
+}
+
+void world_begin(struct world *w)
+{
+    begin(w, false);
+}
+
+void world_begin_submission(struct world *w)
+{
+    begin(w, true);
 }
 
 void world_end(struct world *w)
@@ -176,6 +231,8 @@ void world_end(struct world *w)
     session_free(w->s);
     cr_assert_eq(w->authd.tag, 0, "a question to authd is left open");
     cr_assert_eq(w->queue.tag, 0, "a question to queue is left open");
+    cr_assert_eq(w->login.tag, 0, "a question about a login is left open");
+    cr_assert_eq(w->ticket.tag, 0, "a question about a sender is left open");
     cr_assert_eq(w->room.tag, 0, "a question about room is left open");
     buf_free(&w->in);
     free(w->content);
@@ -202,6 +259,47 @@ static void answer_authd(struct world *w)
         m.resolve_re.sealed = SPAN("sealed");
     }
     a.fn(a.arg, span_istarts(address, SPAN("fault@")) ? NULL : &m, -1);
+}
+
+static void answer_login(struct world *w)
+{
+    static const struct {
+        const char *user;
+        enum verdict verdict;
+        enum login_reason reason;
+    } rows[] = {{"ann/secret", VERDICT_OK, LOGIN_OK},
+                {"busy/x", VERDICT_TRY_LATER, LOGIN_BUSY},
+                {"slow/x", VERDICT_TRY_LATER, LOGIN_THROTTLED},
+                {"off/x", VERDICT_NEVER, LOGIN_DISABLED},
+                {"mute/x", VERDICT_NEVER, LOGIN_RECEIVE_ONLY}};
+    struct asked a = w->login;
+    union msg m = {.login_re = {.tag = a.tag, .verdict = VERDICT_NEVER, .reason = LOGIN_WRONG}};
+    w->login.tag = 0;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (strcmp(rows[i].user, a.address) == 0) {
+            m.login_re.verdict = (uint8_t)rows[i].verdict;
+            m.login_re.reason = (uint8_t)rows[i].reason;
+        }
+    m.login_re.address = SPAN("ann@b.test");
+    if (m.login_re.verdict == VERDICT_OK)
+        m.login_re.ticket = SPAN("0123456789abcdef");
+    a.fn(a.arg, strcmp(a.address, "fault/x") == 0 ? NULL : &m, -1);
+}
+
+static void answer_ticket(struct world *w)
+{
+    struct asked a = w->ticket;
+    union msg m = {.ticket_re = {.tag = a.tag, .login = SPAN("ann@b.test")}};
+    struct span sender = span_of(a.address);
+    w->ticket.tag = 0;
+    if (span_istarts(sender, SPAN("gone@"))) {
+        m.ticket_re.verdict = VERDICT_TRY_LATER;
+        m.ticket_re.reason = TICKET_GONE;
+    } else if (sender.n > 0 && !span_istarts(sender, SPAN("ann"))) {
+        m.ticket_re.verdict = VERDICT_NEVER;
+        m.ticket_re.reason = TICKET_SENDER;
+    }
+    a.fn(a.arg, span_istarts(sender, SPAN("fault@")) ? NULL : &m, -1);
 }
 
 /* What queue knows by the tag of the address: full, or what it cannot tell. */
@@ -234,6 +332,10 @@ static void answer(struct world *w)
     for (;;) {
         if (w->authd.tag != 0 && !w->holds_authd)
             answer_authd(w);
+        else if (w->login.tag != 0 && !w->holds_authd)
+            answer_login(w);
+        else if (w->ticket.tag != 0 && !w->holds_authd)
+            answer_ticket(w);
         else if (w->room.tag != 0 && !w->holds_queue)
             answer_room(w);
         else if (w->queue.tag != 0 && w->had_last && !w->holds_queue)
@@ -265,9 +367,11 @@ const char *world_codes(struct world *w)
         cr_assert(line.n > 4 && line.p[line.n - 1] == '\r', "%.*s", (int)line.n, line.p);
         if (line.p[3] == '-')
             continue;
-        int has_enhanced = line.n > 9 && line.p[5] == '.' && line.p[7] == '.';
+        bool has_enhanced = line.n > 9 && line.p[5] == '.' && line.p[7] == '.';
+        struct span text = span_from(line, 4);
+        int n_enhanced = has_enhanced ? (int)span_cut(&text, ' ').n : 0;
         n += (size_t)snprintf(codes + n, sizeof codes - n, "%.3s%s%.*s ", line.p,
-                              has_enhanced ? "/" : "", has_enhanced ? 5 : 0, line.p + 4);
+                              has_enhanced ? "/" : "", n_enhanced, line.p + 4);
         cr_assert_lt(n, sizeof codes);
     }
     w->n_out = 0;

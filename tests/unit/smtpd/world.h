@@ -21,7 +21,7 @@ struct world {
     bool is_finished;
     struct buf in; /* offered, not yet taken */
 
-    struct asked authd, room, queue;
+    struct asked authd, room, queue, login, ticket;
     uint64_t room_size; /* that room was last asked for */
     bool authd_is_down, queue_is_down, queue_is_full;
     bool holds_authd, holds_queue; /* questions stay open until the test answers */
@@ -30,16 +30,22 @@ struct world {
     enum intake_reason reason;
 
     /* what the queue got */
-    unsigned opens, mores, aborts, forgets;
+    unsigned opens, mores, aborts, forgets, logouts;
+    bool had_ticket;
     bool had_last;
     char sender[ADDRESS_MAX];
     char rcpts[8192]; /* addresses, a space behind each */
     size_t n_rcpts;
+    uint8_t ret, notify; /* notify, orcpt: of the last recipient */
+    char envid[ENVID_MAX + 1], orcpt[ORCPT_MAX + 1];
     char *content;
     size_t n_content;
 };
 
 void world_begin(struct world *w);
+/* On a submission listener. ann logs in with "secret", and may send as ann…; busy, slow (too many
+ * failures), off (disabled), mute (receive-only) get that answer. */
+void world_begin_submission(struct world *w);
 /* Ends the session; fails the test if a question is left open. */
 void world_end(struct world *w);
 /* The client sends `in`, in pieces of `step` octets; questions are answered as they come. */

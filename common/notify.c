@@ -1,0 +1,184 @@
+#include "common/notify.h"
+
+static const struct {
+    struct span word;
+    uint8_t bit;
+} words[] = {
+    {{"SUCCESS", 7}, NOTIFY_SUCCESS},
+    {{"FAILURE", 7}, NOTIFY_FAILURE},
+    {{"DELAY", 5}, NOTIFY_DELAY},
+    {{"NEVER", 5}, NOTIFY_NEVER},
+};
+#define N_WORDS (sizeof words / sizeof words[0])
+
+static uint8_t bit_of(struct span word)
+{
+    for (size_t i = 0; i < N_WORDS; i++)
+        if (span_ieq(word, words[i].word))
+            return words[i].bit;
+    return 0;
+}
+
+bool notify_is_sane(uint64_t notify)
+{
+    return notify <= NOTIFY_NEVER;
+}
+
+int notify_parse(struct span value, uint8_t *out)
+{
+    uint8_t set = 0;
+    do {
+        uint8_t bit = bit_of(span_cut(&value, ','));
+        if (bit == 0 || (set & bit) != 0)
+            return -1;
+        set |= bit;
+    } while (value.p != NULL);
+    if (!notify_is_sane(set))
+        return -1;
+    *out = set;
+    return 0;
+}
+
+void notify_format(char out[NOTIFY_TEXT], uint8_t notify)
+{
+    size_t n = 0;
+    out[0] = '\0';
+    for (size_t i = 0; i < N_WORDS; i++) {
+        if ((notify & words[i].bit) == 0)
+            continue;
+        if (n > 0)
+            out[n++] = ',';
+        memcpy(out + n, words[i].word.p, words[i].word.n + 1);
+        n += words[i].word.n;
+    }
+}
+
+/* --- xtext --- */
+
+static bool is_graphic(char c)
+{
+    return c >= '!' && c <= '~';
+}
+
+static int hex_of(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+/* The octet that "+HH" at the start of `in` stands for, or -1. */
+static int hexchar(struct span in)
+{
+    int high = in.n >= 3 ? hex_of(in.p[1]) : -1, low = in.n >= 3 ? hex_of(in.p[2]) : -1;
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
+int xtext_decode(struct span in, char *out)
+{
+    int n = 0;
+    while (in.n > 0) {
+        bool is_hex = in.p[0] == '+';
+        int c = is_hex ? hexchar(in) : in.p[0];
+        bool is_shown = is_hex ? c >= ' ' && c <= '~' : is_graphic(in.p[0]) && c != '=';
+        if (!is_shown)
+            return -1;
+        out[n++] = (char)c;
+        in = span_from(in, is_hex ? 3 : 1);
+    }
+    return n;
+}
+
+int xtext_encode(struct span in, char *out, size_t cap)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    size_t n = 0;
+    for (size_t i = 0; i < in.n; i++) {
+        char c = in.p[i];
+        if ((!is_graphic(c) && c != ' ') || n + 4 > cap)
+            return -1;
+        if (is_graphic(c) && c != '+' && c != '=') {
+            out[n++] = c;
+            continue;
+        }
+        out[n++] = '+';
+        out[n++] = hex[c >> 4];
+        out[n++] = hex[c & 15];
+    }
+    if (n >= cap)
+        return -1;
+    out[n] = '\0';
+    return (int)n;
+}
+
+bool envid_is_valid(struct span value)
+{
+    char decoded[ENVID_MAX];
+    return value.n > 0 && value.n <= ENVID_MAX && xtext_decode(value, decoded) > 0;
+}
+
+/* --- ORCPT --- */
+
+/* RFC 3461 4.2: an atom. */
+static bool is_type(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (!is_graphic(s.p[i]) || strchr("()<>@,;:\\\".[]=+", s.p[i]) != NULL)
+            return false;
+    return s.n > 0;
+}
+
+/* The octets of "\x{HEX}" at the start of `in` (RFC 6533 3, EmbeddedUnicodeChar), or 0. */
+static size_t embedded(struct span in)
+{
+    uint32_t code = 0;
+    size_t n = 3;
+    if (!span_starts(in, SPAN("\\x{")))
+        return 0;
+    for (; n < in.n && n < 9 && hex_of(in.p[n]) >= 0; n++)
+        code = code * 16 + (uint32_t)hex_of(in.p[n]);
+    bool is_char =
+        code >= ' ' && code != 0x7f && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff);
+    return n > 4 && n < in.n && in.p[n] == '}' && is_char ? n + 1 : 0;
+}
+
+/* utf-8-addr-xtext: graphic ASCII without "\", "+" and "=", or embedded characters. */
+static bool is_utf8_xtext(struct span s)
+{
+    while (s.n > 0) {
+        size_t n = embedded(s);
+        if (n == 0 && (!is_graphic(s.p[0]) || strchr("\\+=", s.p[0]) != NULL))
+            return false;
+        s = span_from(s, n > 0 ? n : 1);
+    }
+    return true;
+}
+
+int orcpt_show(struct span value, char out[ORCPT_MAX + 2])
+{
+    if (value.n > ORCPT_MAX)
+        return -1;
+    struct span address = value, type = span_cut(&address, ';');
+    if (!is_type(type) || address.n == 0)
+        return -1;
+    memcpy(out, type.p, type.n);
+    memcpy(out + type.n, "; ", 2);
+    char *to = out + type.n + 2;
+    int n = (int)address.n;
+    if (!span_ieq(type, SPAN("utf-8")))
+        n = xtext_decode(address, to);
+    else if (is_utf8_xtext(address))
+        memcpy(to, address.p, address.n);
+    else
+        n = -1;
+    if (n < 0)
+        return -1;
+    to[n] = '\0';
+    return (int)type.n + 2 + n;
+}
+
+bool orcpt_is_valid(struct span value)
+{
+    char shown[ORCPT_MAX + 2];
+    return orcpt_show(value, shown) > 0;
+}

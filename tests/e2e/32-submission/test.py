@@ -1,0 +1,121 @@
+"""Submission (RFC 6409): a login, its senders, what the queue knows of it, and the clients that people use."""
+
+import os
+import shutil
+import smtplib
+import subprocess
+import unittest
+
+from dialogs import DialogTests
+from harness import PASSWORD, Suite, free_port, message, wait_until
+
+
+def run(*command, stdin=None):
+    done = subprocess.run([str(c) for c in command], input=stdin, capture_output=True, timeout=60)
+    said = (done.stdout + done.stderr).decode("utf-8", "replace")
+    assert done.returncode == 0, f"{command[0]}: exit {done.returncode}: {said}"
+    return said
+
+
+def needs(program):
+    return unittest.skipUnless(shutil.which(program), f"{program} is not installed")
+
+
+class Submission(DialogTests):
+    directory = __file__
+
+    @classmethod
+    def start_suite(cls):
+        suite = Suite()
+        cls.address = (suite.address, free_port(suite.address))
+        suite.write_config({
+            "listen submission": {"address": "%s:%d" % cls.address, "plaintext_without_tls": "loopback",
+                                  "failures_per_connection": 2},
+            "auth": {"failure_delay": "10ms", "failures_per_address": "none"},
+            # nobody there: what is sent on stays in the queue
+            "relay": {"smarthost": f"smtp://{suite.address}:1"}})
+        suite.start()
+        suite.cli("alias", "add", "info@example.org", "alice@example.org")
+        return suite
+
+    @classmethod
+    def target(cls):
+        return cls.address
+
+    def test_smtplib(self):
+        with smtplib.SMTP(*self.address, timeout=30) as client:
+            client.ehlo("client.example")
+            self.assertEqual(client.esmtp_features["auth"].split(), ["PLAIN", "LOGIN"])
+            with self.assertRaises(smtplib.SMTPSenderRefused) as refused:
+                client.sendmail("alice@example.org", ["bob@example.org"], message("no login"))
+            self.assertEqual(refused.exception.smtp_code, 530)
+            client.login("alice", PASSWORD)
+            client.sendmail("alice@example.org", ["bob@example.org", "x@elsewhere.example"],
+                            message(subject="logged in"))
+        octets = [m for m in self.suite.mail("bob") if b"Subject: logged in" in m][0]
+        self.assertRegex(octets, rb"\twith ESMTPA id |\r\n\tby [^\r]* with ESMTPA id ")
+        queued = [m for m in self.suite.cli("queue", "list", json=True)
+                  if m["recipients"][0]["address"] == "x@elsewhere.example"]
+        self.assertEqual([(m["login"], m["from"]) for m in queued],
+                         [("alice@example.org", "alice@example.org")])
+
+    def test_mail_that_came_without_a_login_has_none(self):
+        self.suite.send("alice@example.org", ["alice@example.org"], message(subject="forged"))
+        with self.assertRaises(smtplib.SMTPRecipientsRefused):
+            self.suite.send("alice@example.org", ["x@elsewhere.example"], message())
+
+    @needs("swaks")
+    def test_swaks(self):
+        for mechanism in ("PLAIN", "LOGIN"):
+            run("swaks", "--server", "%s:%d" % self.address, "--helo", "client.example",
+                "--from", "info@example.org", "--to", "bob@example.org", "--auth", mechanism,
+                "--auth-user", "alice@example.org", "--auth-password", PASSWORD,
+                "--header", f"Subject: swaks {mechanism}", "--suppress-data")
+            self.assertTrue([m for m in self.suite.mail("bob") if f"swaks {mechanism}".encode() in m])
+
+    @needs("curl")
+    def test_curl(self):
+        path = os.path.join(self.suite.dir, "curl.eml")
+        with open(path, "wb") as f:
+            f.write(message(subject="from curl"))
+        run("curl", "--silent", "--show-error", "smtp://%s:%d/client.example" % self.address,
+            "--user", f"alice@example.org:{PASSWORD}", "--login-options", "AUTH=PLAIN",
+            "--mail-from", "alice@example.org", "--mail-rcpt", "bob@example.org", "--upload-file", path)
+        self.assertTrue([m for m in self.suite.mail("bob") if b"from curl" in m])
+
+    @needs("msmtp")
+    def test_msmtp(self):
+        path = os.path.join(self.suite.dir, "msmtprc")
+        with open(path, "w") as f:
+            f.write(f"defaults\nhost {self.address[0]}\nport {self.address[1]}\ntls off\n"
+                    f"auth plain\nuser alice@example.org\npassword {PASSWORD}\n"
+                    "from alice@example.org\naccount default\n")
+        os.chmod(path, 0o600)
+        run("msmtp", "-C", path, "bob@example.org", stdin=b"Subject: from msmtp\n\nhi\n")
+        self.assertTrue([m for m in self.suite.mail("bob") if b"from msmtp" in m])
+
+    def test_a_changed_password_ends_what_a_login_may_do(self):
+        self.suite.add_user("carol")
+        with smtplib.SMTP(*self.address, timeout=30) as client:
+            client.login("carol", PASSWORD)
+            self.suite.cli("user", "passwd", "carol@example.org", "--password-stdin", stdin="another\n")
+            client.ehlo_or_helo_if_needed()
+            code, text = client.docmd("MAIL FROM:<carol@example.org>")
+            self.assertEqual((code, text[:5]), (421, b"4.7.0"))
+        with smtplib.SMTP(*self.address, timeout=30) as client:
+            client.login("carol", "another")
+
+    def test_a_restart_of_authd_is_no_refusal(self):
+        with smtplib.SMTP(*self.address, timeout=30) as client:
+            client.login("alice", PASSWORD)
+            self.suite.kill("authd")
+
+            def refused():
+                code, _ = client.docmd("MAIL FROM:<alice@example.org>")
+                self.assertIn(code, (421, 451))
+                return code == 421
+            wait_until(refused)
+
+
+if __name__ == "__main__":
+    unittest.main()
