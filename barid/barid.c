@@ -112,7 +112,7 @@ static int start(struct parent *p, struct error *e)
         return -1;
     if (listen_bind(p->config, NULL, BIND_PATIENCE_MS, &p->bound, e) < 0)
         return -1;
-    if (control_open(p, e) < 0)
+    if (files_open(p->config, &p->files, e) < 0 || control_open(p, e) < 0)
         return -1;
     return supervise_start(p, e);
 }

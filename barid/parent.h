@@ -15,6 +15,19 @@
 
 struct parent;
 
+/* A file that the configuration names, opened for who may read it. What is in force is kept open, so
+ * that a child that is started again gets what the others have. */
+struct opened {
+    enum file_kind kind;
+    uint16_t section;
+    int fd;        /* -1: could not be opened */
+    char why[256]; /* then */
+};
+struct opened_list {
+    struct opened *list;
+    size_t n;
+};
+
 struct child {
     struct parent *parent;
     const struct tree_process *kind;
@@ -40,6 +53,8 @@ struct parent {
     struct config *config;
     struct bound_list bound;
     int memory_fds[ROLES]; /* of services with workers: who is connected; else -1 */
+    struct opened_list files;
+    uint32_t generation; /* of the configuration */
     struct child *children[CHILDREN_MAX];
     size_t n_children;
     int socket; /* run_dir/parent.sock */
@@ -64,6 +79,14 @@ void supervise_tell_all(struct parent *p);
 /* Rank by rank; a second call ends everything at once. */
 void supervise_stop(struct parent *p);
 void supervise_kill(struct parent *p);
+
+/* files.c */
+/* Opens what the configuration names; parses nothing. 0, or -1 and e: no memory. A file that cannot
+ * be opened is no failure here: its users say what becomes of it. */
+int files_open(const struct config *c, struct opened_list *out, struct error *e);
+void files_close(struct opened_list *l);
+/* Gives a child those that its role may read. */
+void files_hand_over(const struct opened_list *l, enum role to, struct ipc *control);
 
 /* control.c */
 int control_open(struct parent *p, struct error *e);

@@ -52,13 +52,16 @@ void reload(struct parent *p)
     size_t n;
     struct config *fresh;
     struct bound_list bound;
+    struct opened_list files = {0};
     struct error e;
     if (reload_read(p->config_path, &text, &n, &fresh) < 0) {
         LOG(0, "reload-refused", LZ("because", "the configuration has errors; the old one stays"));
         return;
     }
-    if (listen_bind(fresh, &p->bound, NO_PATIENCE_MS, &bound, &e) < 0) {
+    if (files_open(fresh, &files, &e) < 0 ||
+        listen_bind(fresh, &p->bound, NO_PATIENCE_MS, &bound, &e) < 0) {
         LOG(0, "reload-refused", LZ("because", e.text));
+        files_close(&files);
         config_free(fresh);
         free(text);
         return;
@@ -67,6 +70,9 @@ void reload(struct parent *p)
     listen_close(&p->bound);
     config_free(p->config);
     free(p->text);
+    files_close(&p->files);
+    p->files = files;
+    p->generation++;
     p->bound = bound;
     p->config = fresh;
     p->text = text;

@@ -145,7 +145,8 @@ static void tell(struct parent *p, struct child *c)
     int memory_fd = p->memory_fds[c->kind->role];
     if (memory_fd >= 0)
         ipc_send_child_memory(c->control, &(struct msg_child_memory){}, memory_fd);
-    ipc_send_child_start(c->control, &(struct msg_child_start){}, -1);
+    files_hand_over(&p->files, c->kind->role, c->control);
+    ipc_send_child_start(c->control, &(struct msg_child_start){p->generation}, -1);
 }
 
 void supervise_tell_all(struct parent *p)

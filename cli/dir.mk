@@ -13,7 +13,7 @@ cli_libcli_a_SOURCES += cli/mailq.c cli/mailq.h cli/pump.c cli/pump.h cli/smtpou
 cli_libcli_a_SOURCES += cli/sendmail.c cli/sendmail.h cli/sendmail_args.c
 bin_PROGRAMS += bin/barid
 bin_barid_SOURCES = cli/main.c
-bin_barid_LDADD = cli/libcli.a $(LIBS_COMMON)
+bin_barid_LDADD = cli/libcli.a $(LIBS_TLS)
 
 # The names under which other programs know it.
 SENDMAIL_NAMES = bin/sendmail bin/mailq bin/newaliases
@@ -34,5 +34,5 @@ tests_unit_cli_test_SOURCES = tests/unit/cli/test_ask.c tests/unit/cli/test_outp
 tests_unit_cli_test_SOURCES += tests/unit/cli/test_text.c
 tests_unit_cli_test_SOURCES += tests/unit/cli/test_header.c tests/unit/cli/test_letter.c
 tests_unit_cli_test_SOURCES += tests/unit/cli/test_sendmail_args.c tests/unit/cli/test_textin.c
-tests_unit_cli_test_LDADD = cli/libcli.a $(LIBS_COMMON) $(CRITERION_LIBS)
+tests_unit_cli_test_LDADD = cli/libcli.a $(LIBS_TLS) $(CRITERION_LIBS)
 endif

@@ -24,6 +24,8 @@ enum listen_kind {
 const char *listen_kind_name(enum listen_kind k);
 
 enum plaintext { PLAINTEXT_NO, PLAINTEXT_LOOPBACK, PLAINTEXT_YES };
+enum client_certificates { CLIENT_CERTIFICATES_NO, CLIENT_CERTIFICATES_ASK };
+enum tls_minimum { TLS_MINIMUM_1_2, TLS_MINIMUM_1_3 };
 enum jail_layer { JAIL_ON, JAIL_OFF };
 enum switch_word { SWITCH_ON, SWITCH_OFF };
 /* Whom an extension or command is offered to. */
@@ -55,6 +57,7 @@ struct limits_config {
     uint64_t hops;          /* Received fields */
     int64_t command_timeout_ms; /* per line, in total */
     int64_t session_timeout_ms; /* whole session */
+    int64_t tls_timeout_ms;     /* a TLS handshake */
     uint64_t minimum_rate;      /* octets/s of content, after a minute */
 };
 
@@ -75,9 +78,14 @@ struct listen_config {
     size_t line;
 };
 
+#define TLS_SECTIONS_MAX 100
+
 struct tls_config {
     char *name; /* "" for [tls] */
     char *certificate, *key;
+    enum client_certificates client_certificates;
+    char *client_ca; /* NULL: none */
+    enum tls_minimum minimum;
     size_t line;
 };
 
@@ -166,6 +174,10 @@ struct config {
     struct pop3_config pop3;
     size_t *lines; /* private: where each setting was set, in the order of the table's walk */
 };
+
+#define CONFIG_MAKE_A_PAIR                                                                         \
+    "add a [tls] section with certificate and key; 'barid tls self-signed' makes a pair to begin " \
+    "with"
 
 struct config_problem {
     size_t line; /* 0: the file as a whole */

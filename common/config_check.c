@@ -1,22 +1,31 @@
 #include "common/config_table.h"
 
+/* A listener of a configuration without [tls]. */
+static void check_without_tls(const struct listen_config *l, struct config_problems *problems)
+{
+    const char *kind = listen_kind_name(l->kind);
+    if (l->kind == LISTEN_SUBMISSIONS || l->kind == LISTEN_POP3S)
+        config_problem_add(problems, l->line, false, "[listen %s] needs TLS: " CONFIG_MAKE_A_PAIR,
+                           kind);
+    else if (l->kind == LISTEN_SMTP || l->kind == LISTEN_SUBMIT)
+        return; /* `barid check` warns of the first */
+    else if (l->auth.plaintext_without_tls == PLAINTEXT_NO)
+        config_problem_add(problems, l->line, true,
+                           "nobody can log in here without TLS: " CONFIG_MAKE_A_PAIR
+                           "; or 'plaintext_without_tls = loopback' for this machine");
+}
+
 static void check_kinds(const struct config *c, struct config_problems *problems)
 {
     for (size_t i = 0; i < c->n_listens; i++) {
         const struct listen_config *l = &c->listens[i];
-        if (l->kind == LISTEN_SUBMISSIONS || l->kind == LISTEN_POP3S)
-            config_problem_add(problems, l->line, false,
-                               "[listen %s] needs TLS, which this version does not have yet: "
-                               "remove the section",
-                               listen_kind_name(l->kind));
-        if ((l->kind == LISTEN_POP3 || l->kind == LISTEN_SUBMISSION) &&
-            l->auth.plaintext_without_tls == PLAINTEXT_NO)
-            config_problem_add(problems, l->line, true,
-                               "nobody can log in here: this version has no TLS yet; "
-                               "'plaintext_without_tls = loopback' allows it from this machine");
+        if (c->n_tls == 0)
+            check_without_tls(l, problems);
     }
-    for (size_t i = 0; i < c->n_tls; i++)
-        config_problem_add(problems, c->tls[i].line, true, "[tls] is not used by this version yet");
+    if (c->n_tls > TLS_SECTIONS_MAX)
+        config_problem_add(problems, c->tls[TLS_SECTIONS_MAX].line, false,
+                           "more than %d [tls] sections: put more names into one certificate",
+                           TLS_SECTIONS_MAX);
     if (c->n_listens == 0)
         config_problem_add(problems, 0, false,
                            "no listen section, so nothing would be served: add for example a line "

@@ -115,7 +115,7 @@ int value_format(const struct place *at, struct buf *out)
     case VALUE_HOST:
     case VALUE_PATH: {
         const char *text = *(char *const *)at->value;
-        return buf_addf(out, "%s", text ? text : "");
+        return buf_addf(out, "%s", text != NULL ? text : s->or_none ? "none" : "");
     }
     case VALUE_SIZE:
     case VALUE_COUNT: {

@@ -23,7 +23,7 @@ const struct section_desc config_sections[SECTION_KINDS] = {
     [SECTION_RELAY] = {"relay", NAME_NONE, NULL},
     [SECTION_DNS] = {"dns", NAME_NONE, NULL},
     [SECTION_JAIL] = {"jail", NAME_NONE, NULL},
-    [SECTION_LISTEN] = {"listen", NAME_REQUIRED, "smtp or pop3"},
+    [SECTION_LISTEN] = {"listen", NAME_REQUIRED, "smtp, submission, submissions, pop3 or pop3s"},
     [SECTION_TLS] = {"tls", NAME_OPTIONAL, "a name for this certificate"},
     [SECTION_ROUTE] = {"route", NAME_REQUIRED,
                        "a domain, .domain for all below it, sender:address or sender:@domain"},
@@ -82,6 +82,8 @@ static void find_addresses(char out[DEFAULT_MAX], enum listen_kind kind)
 /* --- the table: to add a setting, a member in config.h and a row here --- */
 
 static const char *const plaintext_words[] = {"no", "loopback", "yes", NULL};
+static const char *const client_certificates_words[] = {"no", "ask", NULL};
+static const char *const tls_minimum_words[] = {"1.2", "1.3", NULL};
 static const char *const jail_words[] = {"on", "off", NULL};
 static const char *const switch_words[] = {"on", "off", NULL};
 static const char *const offered_words[] = {"no", "trusted", "yes", NULL};
@@ -170,6 +172,8 @@ const struct setting config_settings[] = {
      .min = SECOND, .max = HOUR, .fallback = "5m", .meaning = "The time for a whole command line."},
     {SECTION_LIMITS, "session_timeout", VALUE_DURATION, AT(limits_config, session_timeout_ms),
      .min = SECOND, .max = 7 * DAY, .fallback = "6h", .meaning = "The time for a whole session."},
+    {SECTION_LIMITS, "tls_timeout", VALUE_DURATION, AT(limits_config, tls_timeout_ms),
+     .min = SECOND, .max = HOUR, .fallback = "30s", .meaning = "The time for a TLS handshake."},
     {SECTION_LIMITS, "minimum_rate", VALUE_COUNT, .or_none = true, AT(limits_config, minimum_rate),
      .min = 1, .max = 1000000000, .fallback = "500",
      .meaning = "Octets in a second, on average, at which content must come after a minute."},
@@ -274,7 +278,19 @@ const struct setting config_settings[] = {
     {SECTION_TLS, "certificate", VALUE_PATH, AT(tls_config, certificate),
      .meaning = "File of the certificate and its chain (PEM)."},
     {SECTION_TLS, "key", VALUE_PATH, AT(tls_config, key),
-     .meaning = "File of the private key (PEM)."},
+     .meaning = "File of the private key (PEM, without a password)."},
+    {SECTION_TLS, "client_certificates", VALUE_CHOICE, AT(tls_config, client_certificates),
+     .words = client_certificates_words, .fallback = "no",
+     .meaning = "Whether clients are asked for a certificate. One is never required; who shows one "
+                "is named by it in the log."},
+    {SECTION_TLS, "client_ca", VALUE_PATH, .or_none = true, AT(tls_config, client_ca),
+     .fallback = "none",
+     .meaning = "File of the authorities (PEM) that sign client certificates. Without it their "
+                "certificates are only known by their fingerprints."},
+    {SECTION_TLS, "minimum_protocol", VALUE_CHOICE, AT(tls_config, minimum),
+     .words = tls_minimum_words, .fallback = "1.2",
+     .meaning = "The oldest version of TLS that is spoken. That of [tls] without a name counts, "
+                "for it is decided before the client has said which name it wants."},
     {SECTION_ROUTE, "to", VALUE_URLS, .or_word = true, LIST(route_config, to),
      .meaning = "The server that takes this mail, as smtp://host:port or lmtp://host:port, or "
                 "several, each tried when those before it cannot be reached; or hold: it waits "

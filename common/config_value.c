@@ -194,6 +194,8 @@ static int parse_host(const struct place *at, struct span text, struct error *e)
 
 static int parse_path(const struct place *at, struct span text, struct error *e)
 {
+    if (is_none(at, text))
+        return 0;
     if (text.n == 0 || text.p[0] != '/')
         return error_set(e, "'%.*s' must be an absolute path, starting with '/'", shown(text),
                          text.p);

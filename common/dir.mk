@@ -10,6 +10,7 @@ common_libcommon_a_SOURCES += common/config_problem.c common/config_read.h commo
 common_libcommon_a_SOURCES += common/config_table.c common/config_table.h common/config_value.c
 common_libcommon_a_SOURCES += common/content.c common/content.h
 common_libcommon_a_SOURCES += common/error.c common/error.h
+common_libcommon_a_SOURCES += common/handed.c common/handed.h
 common_libcommon_a_SOURCES += common/id.c common/id.h
 common_libcommon_a_SOURCES += common/line.c common/line.h
 common_libcommon_a_SOURCES += common/sasl.c common/sasl.h
@@ -25,7 +26,6 @@ common_libcommon_a_SOURCES += common/route.c common/route.h
 common_libcommon_a_SOURCES += common/seal.c common/seal.h
 common_libcommon_a_SOURCES += common/seccomp.c common/seccomp.h
 common_libcommon_a_SOURCES += common/str.c common/str.h
-common_libcommon_a_SOURCES += common/conn.c common/conn.h
 common_libcommon_a_SOURCES += common/ipc.c common/ipc.h
 common_libcommon_a_SOURCES += common/jail.c common/jail.h
 common_libcommon_a_SOURCES += common/landlock.c common/landlock.h
@@ -36,6 +36,14 @@ common_libcommon_a_SOURCES += common/sql_peek.c common/sql_peek.h common/userdb.
 common_libcommon_a_SOURCES += common/spawn.c common/spawn.h
 common_libcommon_a_SOURCES += common/unixsock.c common/unixsock.h
 common_libcommon_a_SOURCES += common/utf8.c common/utf8.h
+
+# Apart from the rest: only who has connections, certificates or keys links OpenSSL.
+noinst_LIBRARIES += common/libtls.a
+common_libtls_a_SOURCES = common/cert.c common/cert.h
+common_libtls_a_SOURCES += common/conn.c common/conn.h
+common_libtls_a_SOURCES += common/tls.c common/tls.h common/tls_context.c common/tls_context.h
+common_libtls_a_SOURCES += common/tls_key.c common/tls_key.h
+common_libtls_a_SOURCES += common/tls_service.c common/tls_service.h
 
 # Apart from the rest: only the owners and readers of stores link SQLite.
 noinst_LIBRARIES += common/libsql.a
@@ -52,7 +60,7 @@ tests_unit_common_test_SOURCES += tests/unit/common/test_route.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_sasl.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_conn.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_peers.c
-tests_unit_common_test_LDADD = $(LIBS_COMMON) $(CRITERION_LIBS)
+tests_unit_common_test_LDADD = $(LIBS_TLS) $(CRITERION_LIBS)
 
 check_PROGRAMS += tests/unit/common/test_sql
 tests_unit_common_test_sql_SOURCES = tests/unit/common/test_sql.c

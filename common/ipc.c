@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #define BACKLOG_MAX  (64U << 20)
@@ -502,6 +503,25 @@ static void ready(void *arg, bool readable, bool writable)
     for (int i = 0; readable && i < BATCH && ch->fd >= 0 && !ch->is_paused; i++)
         if (!receive_one(ch))
             break;
+    leave(ch);
+}
+
+void ipc_wait(struct ipc *ch, uint64_t tag, int64_t max_ms)
+{
+    int64_t until_ms = clock_mono_ms() + max_ms;
+    if (ch == NULL || tag == 0)
+        return;
+    enter(ch);
+    while (ch->fd >= 0 && *find(ch, tag) != NULL) {
+        int64_t left_ms = until_ms - clock_mono_ms();
+        struct pollfd p = {ch->fd, (short)(ch->first != NULL ? POLLIN | POLLOUT : POLLIN), 0};
+        if (left_ms <= 0 || (poll(&p, 1, (int)left_ms) < 0 && errno != EINTR))
+            break;
+        if ((p.revents & POLLOUT) != 0)
+            send_kept(ch);
+        if ((p.revents & ~POLLOUT) != 0 && ch->fd >= 0)
+            receive_one(ch);
+    }
     leave(ch);
 }
 

@@ -61,6 +61,10 @@ typedef void ipc_answer_fn(void *arg, const union msg *answer, int fd);
  * not be sent: then `fn` is not called. Use the typed ipc_ask_<name> below. */
 uint64_t ipc_ask(struct ipc *ch, enum msg_type type, void *fields, int fd, int64_t deadline_ms,
                  ipc_answer_fn *fn, void *arg);
+/* Returns when that question is answered (its callback was called) or the channel is gone, at the
+ * latest after max_ms: for what is asked in the middle of somebody else's code and cannot be left.
+ * Only for channels that carry little; not from inside a handler of a message. */
+void ipc_wait(struct ipc *ch, uint64_t tag, int64_t max_ms);
 /* Nobody waits for this tag any more; its answer will be dropped. ch may be NULL. */
 void ipc_cancel(struct ipc *ch, uint64_t tag);
 /* Counts the deadline anew, from now. */

@@ -31,8 +31,8 @@ struct peers;
 int peers_memory(unsigned workers);
 void peers_memory_clear(int memory_fd, unsigned worker); /* it is dead */
 
-/* For a worker. memory_fd: -1 if it is alone; not closed. NULL: without memory, or what it was given
- * is not that. */
+/* For a worker. memory_fd: -1 if it is alone; not closed. NULL: without memory, or what it was
+ * given is not that. */
 struct peers *peers_new(int memory_fd, unsigned worker);
 void peers_free(struct peers *p);
 /* is_trusted: only the limit of all counts (loopback, [relay] allow_from). */

@@ -21,6 +21,8 @@
 
 #pragma GCC poison strcpy strcat strncpy strncat stpcpy sprintf vsprintf gets strtok
 #pragma GCC poison atoi atol atoll atof system popen tmpnam tempnam mktemp
-#pragma GCC poison asctime ctime gmtime localtime rand srand
+#pragma GCC poison asctime ctime gmtime localtime srand
+/* OpenSSL's headers have parameters of this name, so only the call is forbidden. */
+#define rand() use_randombytes_of_libsodium
 
 #endif

@@ -1,6 +1,7 @@
 #include "common/proc.h"
 
 #include "common/buf.h"
+#include "common/handed.h"
 #include "common/id.h"
 #include "common/jail.h"
 #include "common/log.h"
@@ -48,6 +49,8 @@ struct proc {
     struct buf config_text;
     bool config_is_whole;
     struct config *config;
+    struct handed files;
+    uint32_t generation;
     struct socket_in_use *listeners[LISTENERS_MAX];
     size_t n_listeners;
     struct peer peers[ROLES][INSTANCES_MAX];
@@ -94,6 +97,17 @@ int proc_memory_fd(const struct proc *p)
 struct ipc *proc_peer(struct proc *p, enum role role)
 {
     return p->peers[role][0].ch;
+}
+
+uint32_t proc_generation(const struct proc *p)
+{
+    return p->generation;
+}
+
+char *proc_read_file(struct proc *p, enum file_kind kind, size_t section, size_t *n,
+                     struct error *e)
+{
+    return handed_read(&p->files, kind, section, n, e);
 }
 
 bool proc_is_draining(const struct proc *p)
@@ -395,6 +409,13 @@ static void on_config(void *owner, struct ipc *from, const union msg *m, int fd)
     p->config_is_whole = m->child_config.is_last != 0;
 }
 
+static void on_file(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)from;
+    struct proc *p = owner;
+    handed_add(&p->files, &m->child_file, fd);
+}
+
 static struct config *parse_config(struct proc *p)
 {
     struct config_problems problems = {0};
@@ -409,20 +430,24 @@ static struct config *parse_config(struct proc *p)
 static void apply_config(struct proc *p)
 {
     struct config *fresh = parse_config(p);
-    if (fresh == NULL)
+    if (fresh == NULL) {
+        handed_clear(&p->files);
         return;
+    }
     struct config *old = p->config;
     p->config = fresh;
     settle_listeners(p);
     if (p->spec->reloaded != NULL)
         p->spec->reloaded(p);
+    handed_clear(&p->files);
     config_free(old);
 }
 
 static void on_start(void *owner, struct ipc *from, const union msg *m, int fd)
 {
-    (void)from, (void)m, (void)fd;
+    (void)from, (void)fd;
     struct proc *p = owner;
+    p->generation = m->child_start.generation;
     p->is_started = true;
     if (p->is_serving)
         apply_config(p);
@@ -473,8 +498,9 @@ static void parent_gone(void *owner, struct ipc *ch)
 }
 
 static const struct ipc_handler control_handlers[] = {
-    {MSG_CHILD_MEMORY, on_memory}, {MSG_CHILD_CONFIG, on_config}, {MSG_CHILD_LISTEN, on_listen},
-    {MSG_CHILD_PEER, on_peer},     {MSG_CHILD_START, on_start},   {MSG_CHILD_STOP, on_stop},
+    {MSG_CHILD_MEMORY, on_memory}, {MSG_CHILD_CONFIG, on_config}, {MSG_CHILD_FILE, on_file},
+    {MSG_CHILD_LISTEN, on_listen}, {MSG_CHILD_PEER, on_peer},     {MSG_CHILD_START, on_start},
+    {MSG_CHILD_STOP, on_stop},
 };
 
 static const struct ipc_ops control_ops = {
@@ -544,6 +570,7 @@ static int start(struct proc *p, struct error *e)
         return -1;
     if (p->spec->open != NULL && p->spec->open(p, e) < 0)
         return -1;
+    handed_clear(&p->files);
     p->is_serving = true;
     open_peers(p);
     settle_listeners(p);

@@ -53,6 +53,15 @@ struct proc_spec {
     const char *root;       /* under state_dir: "queue"; NULL: an empty directory */
 };
 
+/* What a file of the configuration holds: `*n` octets to be freed, a zero behind them. NULL and e:
+ * the parent could not open it, it is no longer there to be read (it can be had once after each
+ * start or reload), or it is larger than a file of its kind can sensibly be. In `open` and
+ * `reloaded` only. */
+char *proc_read_file(struct proc *p, enum file_kind kind, size_t section, size_t *n,
+                     struct error *e);
+/* Counts the configurations: the same number in two processes means the same configuration. */
+uint32_t proc_generation(const struct proc *p);
+
 int proc_main(int argc, char **argv, const struct proc_spec *spec);
 
 struct loop *proc_loop(struct proc *p);

@@ -25,6 +25,7 @@ enum role {
     ROLE_MAILBOX,
     ROLE_POP3D,
     ROLE_RESOLVER,
+    ROLE_KEYD,
     ROLE_CLI,
     ROLES
 };
@@ -40,9 +41,11 @@ int role_parse(struct span name, enum role *out);
 #define P_MAILBOX  (1U << ROLE_MAILBOX)
 #define P_POP3D    (1U << ROLE_POP3D)
 #define P_RESOLVER (1U << ROLE_RESOLVER)
+#define P_KEYD     (1U << ROLE_KEYD)
 #define P_CLI      (1U << ROLE_CLI)
-#define P_CHILDREN (P_SMTPD | P_AUTHD | P_QUEUE | P_RELAY | P_MAILBOX | P_POP3D | P_RESOLVER)
-#define P_ANY      (P_CHILDREN | P_PARENT | P_CLI)
+#define P_CHILDREN                                                                                 \
+    (P_SMTPD | P_AUTHD | P_QUEUE | P_RELAY | P_MAILBOX | P_POP3D | P_RESOLVER | P_KEYD)
+#define P_ANY (P_CHILDREN | P_PARENT | P_CLI)
 
 /* Bounds of fields, in octets. */
 #define ADDRESS_MAX 512   /* RFC 5321 4.5.3.1: path 256; room for what users of UTF-8 write */
@@ -57,6 +60,7 @@ int role_parse(struct span name, enum role *out);
 #define CHUNK_MAX   65536 /* content in one message */
 #define SEALED_MAX  8192  /* what seal.h makes */
 #define IPC_MAX     98304 /* a whole message; every row of the table fits */
+#define KEY_ID      32    /* SHA-256 of the public half (SubjectPublicKeyInfo) */
 
 /* Why the queue did not take a message, so that the reply text stays with the SMTP server. */
 enum intake_reason {
@@ -78,6 +82,29 @@ enum address_kind {
     ADDRESS_LOCAL = 0,   /* `sealed` holds where it goes */
     ADDRESS_FOREIGN = 1, /* not our domain */
     ADDRESS_UNKNOWN = 2, /* our domain, nobody there: 550 5.1.1 */
+};
+
+/* What the parent opens for a child. */
+enum file_kind {
+    FILE_CERTIFICATE, /* of a [tls] section, with its chain */
+    FILE_KEY,
+    FILE_CLIENT_CA,
+    FILE_TRUST, /* of the machine: who signs the certificates of other servers */
+    FILE_KINDS
+};
+
+/* How to sign: SignatureScheme of RFC 8446 4.2.3. */
+enum key_scheme {
+    KEY_RSA_PKCS1_SHA256 = 0x0401,
+    KEY_RSA_PKCS1_SHA384 = 0x0501,
+    KEY_RSA_PKCS1_SHA512 = 0x0601,
+    KEY_ECDSA_SHA256 = 0x0403,
+    KEY_ECDSA_SHA384 = 0x0503,
+    KEY_ECDSA_SHA512 = 0x0603,
+    KEY_RSA_PSS_SHA256 = 0x0804,
+    KEY_RSA_PSS_SHA384 = 0x0805,
+    KEY_RSA_PSS_SHA512 = 0x0806,
+    KEY_ED25519 = 0x0807,
 };
 
 enum content_flag {
@@ -118,6 +145,8 @@ enum ticket_reason {
     M(CHILD_PEER, child_peer, P_PARENT, P_CHILDREN, NONE, 1, "a channel to another process")       \
     M(CHILD_MEMORY, child_memory, P_PARENT, P_CHILDREN, NONE, 1,                                   \
       "memory that the workers of a service share: who is connected, see common/peers.h")          \
+    M(CHILD_FILE, child_file, P_PARENT, P_CHILDREN, NONE, 1,                                       \
+      "a file that the configuration names, read-only; or why it could not be opened")             \
     M(CHILD_START, child_start, P_PARENT, P_CHILDREN, NONE, 0,                                     \
       "everything was sent: begin, or (after a reload) apply; sockets not sent again are closed")  \
     M(CHILD_STOP, child_stop, P_PARENT, P_CHILDREN, NONE, 0, "drain and exit")                     \
@@ -155,6 +184,11 @@ enum ticket_reason {
       "would the mailboxes of this recipient take a message of this size? Keeps nothing")          \
     M(QUEUE_ROOM_RE, queue_room_re, P_QUEUE, P_SMTPD, NONE, 0,                                     \
       "VERDICT_OK is no promise: QUEUE_OPEN decides")                                              \
+    M(KEY_HELD, key_held, P_KEYD, P_SMTPD | P_POP3D, NONE, 0,                                      \
+      "the private keys that are in the files, each time they were read")                          \
+    M(KEY_SIGN, key_sign, P_SMTPD | P_POP3D, P_KEYD, KEY_SIGN_RE, 0,                               \
+      "sign this part of a TLS handshake; nothing else is signed")                                 \
+    M(KEY_SIGN_RE, key_sign_re, P_KEYD, P_SMTPD | P_POP3D, NONE, 0, "")                            \
     M(RELAY_JOB, relay_job, P_QUEUE, P_RELAY, RELAY_JOB_RE, 1,                                     \
       "deliver one message to recipients that share a next hop; large content as descriptor")      \
     M(RELAY_JOB_RE, relay_job_re, P_RELAY, P_QUEUE, NONE, 0, "what became of each recipient")      \
@@ -191,7 +225,12 @@ enum ticket_reason {
     F(X, U8, kind, 0) F(X, TEXT, address, SOCKET_MAX) F(X, U16, section, 0)
 #define PROTO_FIELDS_child_peer(F, X) F(X, U8, role, 0) F(X, U16, instance, 0)
 #define PROTO_FIELDS_child_memory(F, X)
-#define PROTO_FIELDS_child_start(F, X)
+/* kind: enum file_kind; section: index in the sorted list of [tls] sections. why: without a
+ * descriptor. */
+#define PROTO_FIELDS_child_file(F, X)                                                              \
+    F(X, U8, kind, 0) F(X, U16, section, 0) F(X, TEXT, why, 256)
+/* generation: counts the configurations that were put in force. */
+#define PROTO_FIELDS_child_start(F, X) F(X, U32, generation, 0)
 #define PROTO_FIELDS_child_stop(F, X) F(X, U32, grace_ms, 0)
 #define PROTO_FIELDS_child_ready(F, X)
 #define PROTO_FIELDS_child_failed(F, X) F(X, TEXT, why, 512)
@@ -242,6 +281,13 @@ enum ticket_reason {
     F(X, U64, tag, 0) F(X, TEXT, address, ADDRESS_MAX) F(X, BYTES, sealed, SEALED_MAX)             \
     F(X, U64, size, 0)
 #define PROTO_FIELDS_queue_room_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0)
+/* generation: of the configuration that the keys are of. keys: octets, KEY_ID of them each. */
+#define PROTO_FIELDS_key_held(F, X) F(X, U32, generation, 0) F(X, BYTES, keys, LIST_MAX)
+/* key: KEY_ID octets. scheme: enum key_scheme. input: what is to be signed, whole, not its hash. */
+#define PROTO_FIELDS_key_sign(F, X)                                                                \
+    F(X, U64, tag, 0) F(X, BYTES, key, KEY_ID) F(X, U16, scheme, 0) F(X, BYTES, input, 512)
+#define PROTO_FIELDS_key_sign_re(F, X)                                                             \
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, BYTES, signature, 1024)
 /* rcpts: records {u32 number, bytes address, u8 notify, bytes orcpt}, ret, envid: as in notify.h.
  * flags: enum content_flag. domain: of the recipients.
  * content: all of it, or empty and the descriptor holds it; hash: what it must have. At most

@@ -71,7 +71,7 @@ static const struct {
     {"bind", P_RESOLVER},
     {"socketpair", P_AUTHD}, /* channels to one mailbox */
     {"wait4", P_AUTHD},
-    {"pread64", STORES | P_RELAY | P_POP3D},
+    {"pread64", STORES | P_RELAY | SERVERS | P_KEYD},
     {"sendfile", P_POP3D | P_RELAY},
     /* stores */
     {"openat", STORES},

@@ -8,6 +8,7 @@
 /* cmd_auth.c: before there is a maildrop, and the end */
 void cmd_user(struct session *s, struct span arg);
 void cmd_pass(struct session *s, struct span arg);
+void cmd_stls(struct session *s, struct span arg);
 void cmd_quit(struct session *s, struct span arg);
 void cmd_foreign(struct session *s, struct span arg);
 void box_silent(void *session); /* the mailbox did not say whether it is open */

@@ -1,4 +1,4 @@
-/* USER PASS QUIT: the way into a maildrop and out of it. */
+/* STLS USER PASS QUIT: the way into a maildrop and out of it. */
 #include "pop3d/cmd.h"
 
 #include "common/id.h"
@@ -6,6 +6,20 @@
 #include "common/pack.h"
 #include "common/utf8.h"
 #include "common/verdict.h"
+
+/* RFC 2595 4. The session goes on with it when it has taken this line: see session_go_on. */
+void cmd_stls(struct session *s, struct span arg)
+{
+    (void)arg;
+    if (conn_is_tls(s->conn)) {
+        session_error(s, REPLY_TLS_ALREADY);
+    } else if (!session_offers_tls(s)) {
+        session_error(s, REPLY_NO_TLS);
+    } else {
+        s->wants_tls = true;
+        s->is_waiting = true;
+    }
+}
 
 void cmd_foreign(struct session *s, struct span arg)
 {

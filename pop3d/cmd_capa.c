@@ -26,6 +26,8 @@ void cmd_capa(struct session *s, struct span arg)
         session_say(s, REPLY_CAPA_IMPLEMENTATION);
     if (s->set.may_log_in)
         session_say(s, REPLY_CAPA_USER);
+    if (session_offers_tls(s))
+        session_say(s, REPLY_CAPA_STLS);
     session_send(s, SPAN(".\r\n"));
 }
 

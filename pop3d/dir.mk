@@ -9,7 +9,7 @@ pop3d_libpop3d_a_SOURCES += pop3d/server.c pop3d/server.h
 pop3d_libpop3d_a_SOURCES += pop3d/session.c pop3d/session.h
 pkglibexec_PROGRAMS += libexec/barid/pop3d
 libexec_barid_pop3d_SOURCES = pop3d/main.c
-libexec_barid_pop3d_LDADD = pop3d/libpop3d.a $(LIBS_COMMON)
+libexec_barid_pop3d_LDADD = pop3d/libpop3d.a $(LIBS_TLS)
 
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/pop3d/test
@@ -17,5 +17,5 @@ tests_unit_pop3d_test_SOURCES = tests/unit/pop3d/test_drop.c
 tests_unit_pop3d_test_SOURCES += tests/unit/pop3d/test_multiline.c
 tests_unit_pop3d_test_SOURCES += tests/unit/pop3d/stage.c tests/unit/pop3d/stage.h
 tests_unit_pop3d_test_SOURCES += tests/unit/pop3d/test_session.c
-tests_unit_pop3d_test_LDADD = pop3d/libpop3d.a $(LIBS_COMMON) $(CRITERION_LIBS)
+tests_unit_pop3d_test_LDADD = pop3d/libpop3d.a $(LIBS_TLS) $(CRITERION_LIBS)
 endif

@@ -21,7 +21,13 @@
 #define REPLY_TOO_LONG   "-ERR line too long"
 #define REPLY_NOT_A_LINE "-ERR lines end with CRLF and hold no NUL; closing"
 #define REPLY_NOT_POP3   "-ERR this is a POP3 server; closing"
+#define REPLY_EARLY      "-ERR you spoke before it was your turn; closing"
 #define REPLY_ERRORS     "-ERR too many errors; closing"
+
+/* STLS (RFC 2595 4). */
+#define REPLY_STLS        "+OK begin TLS now"
+#define REPLY_NO_TLS      "-ERR TLS is not possible on this server"
+#define REPLY_TLS_ALREADY "-ERR TLS is active already"
 
 /* Login. */
 #define REPLY_USER       "+OK now PASS"
@@ -44,6 +50,7 @@
 #define REPLY_CAPA_LINES                                                                           \
     "TOP\r\nUIDL\r\nPIPELINING\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nUTF8 USER\r\nLANG"
 #define REPLY_CAPA_USER           "USER"
+#define REPLY_CAPA_STLS           "STLS"
 #define REPLY_CAPA_DELAY          "LOGIN-DELAY %llu"
 #define REPLY_CAPA_EXPIRE         "EXPIRE %llu%s"
 #define REPLY_CAPA_NEVER          "EXPIRE NEVER"

@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/peers.h"
+#include "common/tls_service.h"
 #include "pop3d/session.h"
 
 #include <sys/socket.h>
@@ -14,6 +15,7 @@ struct server {
     struct proc *proc;
     struct session_host host;
     struct peers *peers;
+    struct tls_service *tls;
     struct session *first;
     uint64_t refused; /* since the last line about it */
     int64_t refused_logged_ms;
@@ -23,6 +25,20 @@ static struct ipc *authd(void *owner)
 {
     struct server *v = owner;
     return proc_peer(v->proc, ROLE_AUTHD);
+}
+
+static struct tls_server *tls(void *owner)
+{
+    struct server *v = owner;
+    return tls_service_server(v->tls);
+}
+
+static void tls_failed(void *owner, const struct session *s, const char *why)
+{
+    struct server *v = owner;
+    char client[NETADDR_TEXT];
+    netaddr_format(client, &s->client);
+    tls_service_log_failure(v->tls, s->id, client, why);
 }
 
 static void closed(void *owner, struct session *s)
@@ -49,10 +65,15 @@ int server_open(struct proc *p, struct error *e)
         return error_set(e, "out of memory");
     }
     *v = (struct server){.proc = p, .peers = peers, .refused_logged_ms = -REFUSALS_LOG_MS};
-    v->host =
-        (struct session_host){.loop = proc_loop(p), .authd = authd, .closed = closed, .owner = v};
+    v->host = (struct session_host){.loop = proc_loop(p),
+                                    .authd = authd,
+                                    .tls = tls,
+                                    .tls_failed = tls_failed,
+                                    .closed = closed,
+                                    .owner = v};
     proc_set_state(p, v);
-    return 0;
+    v->tls = tls_service_new(p, e);
+    return v->tls != NULL ? 0 : -1;
 }
 
 /* One line a second at most, however many come. */
@@ -77,11 +98,13 @@ static const struct {
     [PEERS_TOO_FAST] = {REPLY_TOO_FAST, "too many new ones of this address"},
 };
 
-static void refuse(struct server *v, int fd, const struct netaddr *peer, enum peers_answer answer)
+/* A port that promises TLS says nothing without it. */
+static void refuse(struct server *v, int fd, const struct netaddr *peer, bool is_implicit,
+                   enum peers_answer answer)
 {
     const char *reply = refusals[answer].reply;
     log_refused(v, peer, refusals[answer].why);
-    if (send(fd, reply, strlen(reply), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
+    if (!is_implicit && send(fd, reply, strlen(reply), MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
         /* The client learns it from the end of the connection. */
     }
     close(fd);
@@ -104,6 +127,8 @@ static struct session_settings settings_for(struct server *v, const struct liste
     int64_t delay = c->pop3.login_delay_ms;
     return (struct session_settings){
         .may_log_in = config_may_log_in_plain(auth, peer),
+        .is_implicit = on->kind == LISTEN_POP3S,
+        .tls_timeout_ms = on->config->limits.tls_timeout_ms,
         .failures_max = auth->failures_per_connection,
         .errors_max = on->config->limits.errors,
         .login_delay_s = delay == DURATION_NONE ? 0 : (uint64_t)(delay + 999) / 1000,
@@ -117,15 +142,11 @@ void server_accepted(struct proc *p, const struct listener *on, int fd, const st
 {
     struct server *v = proc_state(p);
     const struct relay_config *relay = &proc_config(p)->relay;
-    if (on->kind != LISTEN_POP3) { /* a port that promises TLS never speaks without it */
-        close(fd);
-        return;
-    }
     bool is_trusted =
         netaddr_is_loopback(peer) || networks_have(relay->allow_from, relay->n_allow_from, peer);
     enum peers_answer answer = peers_enter(v->peers, peer, &on->config->limits, is_trusted);
     if (answer != PEERS_WELCOME) {
-        refuse(v, fd, peer, answer);
+        refuse(v, fd, peer, on->kind == LISTEN_POP3S, answer);
         return;
     }
     struct session_settings set = settings_for(v, on, peer);
@@ -138,6 +159,19 @@ void server_accepted(struct proc *p, const struct listener *on, int fd, const st
     if (v->first != NULL)
         v->first->previous = s;
     v->first = s;
+}
+
+void server_reloaded(struct proc *p)
+{
+    struct server *v = proc_state(p);
+    tls_service_reload(v->tls);
+}
+
+void server_key_held(void *proc, struct ipc *from, const union msg *m, int fd)
+{
+    (void)from, (void)fd;
+    struct server *v = proc_state(proc);
+    tls_service_held(v->tls, &m->key_held);
 }
 
 void server_drain(struct proc *p)

@@ -4,6 +4,7 @@
 #include "common/id.h"
 #include "common/line.h"
 #include "common/log.h"
+#include "common/tls_service.h"
 #include "pop3d/cmd.h"
 
 #include <stdarg.h>
@@ -31,6 +32,7 @@ static const struct verb verbs[] = {
     {SPAN("RSET"), STATE_TRANSACTION, VERB_NO_ARG, cmd_rset},
     {SPAN("USER"), STATE_AUTHORIZATION, VERB_ARG, cmd_user},
     {SPAN("PASS"), STATE_AUTHORIZATION, 0, cmd_pass},
+    {SPAN("STLS"), STATE_AUTHORIZATION, VERB_NO_ARG, cmd_stls},
     {SPAN("CAPA"), STATE_ANY, VERB_NO_ARG, cmd_capa},
     {SPAN("UTF8"), STATE_AUTHORIZATION, VERB_NO_ARG, cmd_utf8},
     {SPAN("LANG"), STATE_ANY, 0, cmd_lang},
@@ -195,11 +197,41 @@ static void one_thing(struct session *s, bool *is_idle)
         *is_idle = !take_command(s);
 }
 
+bool session_offers_tls(const struct session *s)
+{
+    return !conn_is_tls(s->conn) && s->host->tls(s->host->owner) != NULL;
+}
+
+static void begin_tls(struct session *s)
+{
+    struct tls_server *tls = s->host->tls(s->host->owner);
+    s->wants_tls = false;
+    if (tls != NULL && conn_start_tls(s->conn, tls, s->set.tls_timeout_ms) == 0)
+        return;
+    s->ended = tls == NULL ? "no usable certificate" : "no memory";
+    s->is_finishing = true;
+    conn_finish(s->conn);
+}
+
+/* What came in the same flight came in the clear, from whomever. */
+static void answer_stls(struct session *s)
+{
+    if (conn_input(s->conn).n > 0) {
+        s->wants_tls = false;
+        session_finish(s, REPLY_EARLY, "input ahead of TLS");
+        return;
+    }
+    session_say(s, REPLY_STLS);
+    begin_tls(s);
+}
+
 void session_go_on(struct session *s)
 {
     bool is_idle = false;
     while (!is_idle && is_free(s) && conn_unsent(s->conn) <= OUT_BUSY)
         one_thing(s, &is_idle);
+    if (s->wants_tls && !s->is_dead)
+        answer_stls(s);
     if (s->is_dead) {
         session_free(s);
         return;
@@ -241,11 +273,12 @@ static void on_ended(void *owner, enum conn_end why)
 {
     struct session *s = owner;
     static const char *const texts[] = {
-        [CONN_EOF] = "connection closed",
-        [CONN_ERROR] = "connection lost",
-        [CONN_TIMEOUT] = "timeout",
-        [CONN_FLUSHED] = "finished",
+        [CONN_EOF] = "connection closed", [CONN_ERROR] = "connection lost",
+        [CONN_TIMEOUT] = "timeout",       [CONN_FLUSHED] = "finished",
+        [CONN_TLS] = "TLS failed",
     };
+    if (why == CONN_TLS)
+        s->host->tls_failed(s->host->owner, s, conn_tls_why(s->conn));
     if (s->ended == NULL)
         s->ended = texts[why];
     session_free(s);
@@ -253,8 +286,23 @@ static void on_ended(void *owner, enum conn_end why)
 
 /* --- beginning and end --- */
 
+/* The session begins anew: nothing that was said in the clear is left (RFC 2595 4). */
+static void on_secured(void *owner)
+{
+    struct session *s = owner;
+    tls_service_log(s->id, conn_tls(s->conn));
+    free(s->user);
+    s->user = NULL;
+    s->state = STATE_AUTHORIZATION;
+    s->is_skipping = false;
+    s->set.may_log_in = true;
+    if (s->set.is_implicit)
+        session_say(s, REPLY_GREETING);
+    session_resume(s);
+}
+
 static const struct conn_ops conn_ops = {
-    .input = on_input, .drained = on_drained, .ended = on_ended};
+    .input = on_input, .drained = on_drained, .secured = on_secured, .ended = on_ended};
 
 struct session *session_new(const struct session_host *host, const struct session_settings *set,
                             int fd, const struct netaddr *client)
@@ -279,7 +327,12 @@ struct session *session_new(const struct session_host *host, const struct sessio
         return NULL;
     }
     rearm(s);
-    session_say(s, REPLY_GREETING);
+    if (set->is_implicit) {
+        s->is_waiting = true;
+        begin_tls(s);
+    } else {
+        session_say(s, REPLY_GREETING);
+    }
     return s;
 }
 

@@ -42,13 +42,17 @@ enum session_state {
 struct session;
 struct session_host {
     struct loop *loop;
-    struct ipc *(*authd)(void *owner);              /* NULL while it is down */
+    struct ipc *(*authd)(void *owner);      /* NULL while it is down */
+    struct tls_server *(*tls)(void *owner); /* NULL: there is no certificate */
+    void (*tls_failed)(void *owner, const struct session *s, const char *why);
     void (*closed)(void *owner, struct session *s); /* s is freed after this call */
     void *owner;
 };
 
 struct session_settings {
-    bool may_log_in; /* without TLS, from this client */
+    bool may_log_in;  /* without TLS, from this client */
+    bool is_implicit; /* TLS from the first octet; the greeting comes after the handshake */
+    int64_t tls_timeout_ms;
     uint64_t failures_max;
     uint64_t errors_max;    /* lines that are no commands */
     uint64_t login_delay_s; /* announced; 0: none */
@@ -95,6 +99,7 @@ struct session {
     struct session_totals totals;
     const char *ended; /* why, for the log */
     bool is_top;
+    bool wants_tls;  /* STLS was said, or the listener begins with TLS */
     bool is_waiting; /* for an answer: no command is taken */
     bool wants_input;
     bool is_opening;  /* the maildrop was granted and is not complete */
@@ -125,6 +130,7 @@ void session_error(struct session *s, const char *reply);
 /* A message number: decimal, no sign, no leading zeros (LIST 01 is a mistake of somebody). Spaces
  * around it are forgiven. 0, or -1. */
 int session_number(struct span arg, uint64_t *number);
+bool session_offers_tls(const struct session *s);
 /* The answer came: takes commands again. */
 void session_resume(struct session *s);
 /* Whatever can be done now; every callback ends with it. May free the session. */

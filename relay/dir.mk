@@ -11,7 +11,7 @@ relay_librelay_a_SOURCES += relay/source.c relay/source.h
 relay_librelay_a_SOURCES += relay/stuff.c relay/stuff.h
 pkglibexec_PROGRAMS += libexec/barid/relay
 libexec_barid_relay_SOURCES = relay/main.c
-libexec_barid_relay_LDADD = relay/librelay.a $(LIBS_COMMON)
+libexec_barid_relay_LDADD = relay/librelay.a $(LIBS_TLS)
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/relay/test
 tests_unit_relay_test_SOURCES = tests/unit/relay/test_client.c
@@ -20,5 +20,5 @@ tests_unit_relay_test_SOURCES += tests/unit/relay/test_plan.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_pool.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_reply.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_stuff.c
-tests_unit_relay_test_LDADD = relay/librelay.a $(LIBS_COMMON) $(CRITERION_LIBS)
+tests_unit_relay_test_LDADD = relay/librelay.a $(LIBS_TLS) $(CRITERION_LIBS)
 endif

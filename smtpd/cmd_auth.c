@@ -7,7 +7,8 @@
 
 unsigned auth_offered(const struct session *s)
 {
-    bool may = s->rules.has_auth && s->login == NULL && s->rules.may_log_in_plain;
+    bool may =
+        s->rules.has_auth && s->login == NULL && (s->tls != NULL || s->rules.may_log_in_plain);
     return may ? SASL_BIT(SASL_PLAIN) | SASL_BIT(SASL_LOGIN) : 0;
 }
 

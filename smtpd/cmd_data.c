@@ -14,13 +14,15 @@
 
 _Static_assert(TXN_STREAM_AT + 2 * PIECE_MAX + 2 <= CHUNK_MAX, "a part must fit into a message");
 
-/* RFC 3848. */
+/* RFC 3848; who greets with HELO speaks SMTP, whatever is around it. */
 static struct span protocol_of(const struct session *s)
 {
     if (s->rules.peer.n == NETADDR_LOCAL)
         return SPAN("local");
     if (!s->is_esmtp)
         return SPAN("SMTP");
+    if (s->tls != NULL)
+        return s->login != NULL ? SPAN("ESMTPSA") : SPAN("ESMTPS");
     return s->login != NULL ? SPAN("ESMTPA") : SPAN("ESMTP");
 }
 
@@ -34,6 +36,7 @@ static int add_trace(struct session *s, struct txn *t)
         .client = s->rules.peer,
         .hostname = s->hostname,
         .protocol = protocol_of(s),
+        .tls = s->tls,
         .id = t->id,
         .rcpt = t->n_rcpts == 1 ? span_of(t->only_rcpt) : SPAN(""),
         .wall_s = clock_wall_s(),

@@ -1,4 +1,4 @@
-/* EHLO and HELO (RFC 5321 4.1.1.1). */
+/* EHLO and HELO (RFC 5321 4.1.1.1), STARTTLS (RFC 3207). */
 #include "smtpd/verbs.h"
 
 #define HELO_NAME_MAX 255
@@ -16,6 +16,17 @@ static bool size_tail(const struct session *s, char out[TAIL_MAX])
 {
     snprintf(out, TAIL_MAX, " %llu", (unsigned long long)s->rules.message_size_max);
     return true;
+}
+
+static bool offers_tls(const struct session *s)
+{
+    return s->tls == NULL && s->rules.ops->offers_tls(s->rules.client);
+}
+
+static bool tls_tail(const struct session *s, char out[TAIL_MAX])
+{
+    (void)out;
+    return offers_tls(s);
 }
 
 static bool auth_tail(const struct session *s, char out[TAIL_MAX])
@@ -38,6 +49,7 @@ static const struct keyword keywords[] = {
     {{"SIZE", 4}, size_tail},            /* RFC 1870 */
     {{"8BITMIME", 8}, NULL},             /* RFC 6152 */
     {{"ENHANCEDSTATUSCODES", 19}, NULL}, /* RFC 2034 */
+    {{"STARTTLS", 8}, tls_tail},         /* RFC 3207 */
     {{"AUTH", 4}, auth_tail},            /* RFC 4954 */
     {{"DSN", 3}, dsn_tail},              /* RFC 3461 */
     {{"HELP", 4}, NULL},                 /* last: it is always there */
@@ -97,4 +109,20 @@ void cmd_ehlo(struct session *s, struct span argument)
     }
     if (rc < 0)
         session_reply(s, R_NO_MEMORY);
+}
+
+/* RFC 3207 4. The server begins the handshake when the reply is on its way; what stood behind the
+ * command in the same flight has closed the session before this (VERB_LAST). */
+void cmd_starttls(struct session *s, struct span argument)
+{
+    if (argument.n > 0) {
+        session_reply(s, R_BAD_ARGUMENT);
+    } else if (s->tls != NULL) {
+        session_reply(s, R_TLS_ALREADY);
+    } else if (!offers_tls(s)) {
+        session_reply(s, R_NOT_IMPLEMENTED);
+    } else {
+        session_reply(s, R_TLS_GO_AHEAD);
+        s->wait = WAIT_TLS;
+    }
 }

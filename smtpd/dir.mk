@@ -16,7 +16,7 @@ smtpd_libsmtpd_a_SOURCES += smtpd/trace.c smtpd/trace.h
 smtpd_libsmtpd_a_SOURCES += smtpd/txn.c smtpd/txn.h
 pkglibexec_PROGRAMS += libexec/barid/smtpd
 libexec_barid_smtpd_SOURCES = smtpd/main.c
-libexec_barid_smtpd_LDADD = smtpd/libsmtpd.a $(LIBS_COMMON)
+libexec_barid_smtpd_LDADD = smtpd/libsmtpd.a $(LIBS_TLS)
 
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/smtpd/test
@@ -27,5 +27,5 @@ tests_unit_smtpd_test_SOURCES += tests/unit/smtpd/test_handover.c
 tests_unit_smtpd_test_SOURCES += tests/unit/smtpd/test_reply.c
 tests_unit_smtpd_test_SOURCES += tests/unit/smtpd/test_session.c
 tests_unit_smtpd_test_SOURCES += tests/unit/smtpd/test_trace.c
-tests_unit_smtpd_test_LDADD = smtpd/libsmtpd.a $(LIBS_COMMON) $(CRITERION_LIBS)
+tests_unit_smtpd_test_LDADD = smtpd/libsmtpd.a $(LIBS_TLS) $(CRITERION_LIBS)
 endif

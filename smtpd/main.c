@@ -4,8 +4,11 @@
 
 int main(int argc, char **argv)
 {
+    static const struct ipc_handler handlers[] = {{MSG_KEY_HELD, server_key_held}};
     static const struct proc_spec spec = {
         .role = ROLE_SMTPD,
+        .handlers = handlers,
+        .n_handlers = sizeof handlers / sizeof handlers[0],
         .open = server_open,
         .accepted = server_accept,
         .peer_down = server_peer_down,

@@ -13,8 +13,9 @@ enum reply_flag {
 /* R(NAME, code, enhanced, flags, text). One with an argument ends with it. */
 #define REPLIES(R)                                                                                 \
     R(HELP, "214", "2.0.0", 0,                                                                     \
-      "EHLO HELO AUTH MAIL RCPT DATA RSET NOOP QUIT VRFY HELP; see RFC 5321")                      \
+      "EHLO HELO STARTTLS AUTH MAIL RCPT DATA RSET NOOP QUIT VRFY HELP; see RFC 5321")             \
     R(BANNER, "220", "", 0, "")                                                                    \
+    R(TLS_GO_AHEAD, "220", "2.0.0", 0, "Ready to start TLS")                                       \
     R(BYE, "221", "2.0.0", REPLY_CLOSES, "Bye")                                                    \
     R(LOGGED_IN, "235", "2.7.0", 0, "Logged in")                                                   \
     R(HELLO, "250", "", 0, "")                                                                     \
@@ -60,6 +61,7 @@ enum reply_flag {
     R(BAD_RCPT, "501", "5.1.3", REPLY_FAULT, "Syntax: RCPT TO:<address>")                          \
     R(NOT_IMPLEMENTED, "502", "5.5.1", REPLY_FAULT, "Command not implemented")                     \
     R(HELO_FIRST, "503", "5.5.1", REPLY_FAULT, "Send EHLO or HELO first")                          \
+    R(TLS_ALREADY, "503", "5.5.1", REPLY_FAULT, "TLS is active already")                           \
     R(NESTED_MAIL, "503", "5.5.1", REPLY_FAULT, "Sender already given")                            \
     R(MAIL_FIRST, "503", "5.5.1", REPLY_FAULT, "Send MAIL first")                                  \
     R(LOGIN_TWICE, "503", "5.5.1", REPLY_FAULT, "Already logged in")                               \

@@ -4,6 +4,7 @@
 #include "common/conn.h"
 #include "common/log.h"
 #include "common/peers.h"
+#include "common/tls_service.h"
 #include "smtpd/session.h"
 
 #include <sys/socket.h>
@@ -20,6 +21,7 @@
 struct server {
     struct proc *proc;
     struct peers *peers;
+    struct tls_service *tls;
     struct client *first;
     bool was_full; /* some session waits for the queue to take more */
     int64_t tell_again_ms;
@@ -34,6 +36,8 @@ struct client {
     struct netaddr peer;
     struct timer timer;
     int64_t timer_ms; /* when it fires, if it is set */
+    bool is_implicit; /* TLS from the first octet; the banner comes after the handshake */
+    bool is_securing; /* the handshake was begun */
     bool is_taking;   /* take_input is on the stack */
     bool wants_input; /* what conn was told */
 };
@@ -61,6 +65,22 @@ static void timer_fired(void *arg)
         settle_timer(c);
 }
 
+/* --- TLS --- */
+
+/* The one way into TLS, for STARTTLS and for listeners that begin with it. */
+static void start_tls(struct client *c)
+{
+    struct server *v = c->server;
+    struct tls_server *tls = tls_service_server(v->tls);
+    c->is_securing = true;
+    if (tls != NULL && conn_start_tls(c->conn, tls, c->session->rules.limits.tls_timeout_ms) == 0)
+        return;
+    LOG(c->session->id, "tls-failed",
+        LZ("because", tls == NULL ? "there is no usable certificate" : "out of memory"));
+    conn_deadline(c->conn, FINISH_MS);
+    conn_finish(c->conn);
+}
+
 /* --- input --- */
 
 /* Gives the session what it takes. It stops when it waits, when the client does not read, or when
@@ -82,6 +102,8 @@ static void take_input(struct client *c)
     c->is_taking = false;
     if (s->state == STATE_OVER)
         return;
+    if (s->wait == WAIT_TLS && !c->is_securing)
+        start_tls(c);
     bool wants = s->wait == WAIT_NOTHING && conn_unsent(c->conn) <= OUTPUT_HIGH;
     if (wants != c->wants_input)
         conn_want_input(c->conn, wants);
@@ -184,6 +206,13 @@ static bool is_queue_full(void *client)
     return is_full;
 }
 
+/* The users of this machine come through a socket that nobody else sees. */
+static bool offers_tls(void *client)
+{
+    struct client *c = client;
+    return c->peer.n != NETADDR_LOCAL && tls_service_server(c->server->tls) != NULL;
+}
+
 static const struct session_ops ops = {
     .write = client_write,
     .finish = client_finish,
@@ -198,6 +227,7 @@ static const struct session_ops ops = {
     .queue_more = more_queue,
     .queue_abort = abort_queue,
     .queue_is_full = is_queue_full,
+    .offers_tls = offers_tls,
 };
 
 /* --- connections --- */
@@ -232,25 +262,46 @@ static void on_drained(void *owner)
 static void on_ended(void *owner, enum conn_end why)
 {
     static const char *const words[] = {
-        [CONN_EOF] = "closed by the client",
-        [CONN_ERROR] = "connection lost",
-        [CONN_TIMEOUT] = "took no replies",
-        [CONN_FLUSHED] = "closed",
+        [CONN_EOF] = "closed by the client", [CONN_ERROR] = "connection lost",
+        [CONN_TIMEOUT] = "took no replies",  [CONN_FLUSHED] = "closed",
+        [CONN_TLS] = "TLS failed",
     };
     struct client *c = owner;
+    char client[NETADDR_TEXT];
+    netaddr_format(client, &c->peer);
+    if (why == CONN_TLS)
+        tls_service_log_failure(c->server->tls, c->session->id, client, conn_tls_why(c->conn));
     session_log_end(c->session, words[why]);
     client_free(c);
 }
 
-static const struct conn_ops conn_ops = {
-    .input = on_input, .drained = on_drained, .ended = on_ended};
+/* Only one who does not speak SMTP, or cannot wait, has sent something by now. */
+static bool talks_early(const struct client *c)
+{
+    char octet;
+    return recv(conn_fd(c->conn), &octet, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
 
-/* A refusal at the door: one write, no session. */
-static void turn_away(int fd, enum reply r)
+static void on_secured(void *owner)
+{
+    struct client *c = owner;
+    tls_service_log(c->session->id, conn_tls(c->conn));
+    session_secured(c->session, conn_tls(c->conn));
+    if (c->is_implicit && c->session->state != STATE_OVER)
+        session_greet(c->session, talks_early(c));
+    take_input(c);
+}
+
+static const struct conn_ops conn_ops = {
+    .input = on_input, .drained = on_drained, .secured = on_secured, .ended = on_ended};
+
+/* A refusal at the door: one write, no session. A port that promises TLS says nothing without it.
+ */
+static void turn_away(int fd, enum listen_kind kind, enum reply r)
 {
     struct buf out;
     buf_init(&out, 512);
-    if (reply_add(&out, r, SPAN("")) == 0) {
+    if (kind != LISTEN_SUBMISSIONS && reply_add(&out, r, SPAN("")) == 0) {
         struct span s = buf_span(&out);
         if (send(fd, s.p, s.n, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
             shutdown(fd, SHUT_WR);
@@ -344,20 +395,13 @@ static struct client *client_new(struct server *v, const struct listener *on, in
     return c;
 }
 
-/* Only one who does not speak SMTP, or cannot wait, has sent something by now. */
-static bool talks_early(int fd)
-{
-    char octet;
-    return recv(fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
-}
-
 void server_accept(struct proc *p, const struct listener *on, int fd, const struct netaddr *peer)
 {
     struct server *v = proc_state(p);
     enum reply r = judge(v, on, peer);
     if (r != R_BANNER) {
         log_turned_away(v, peer, r);
-        turn_away(fd, r);
+        turn_away(fd, on->kind, r);
         return;
     }
     struct client *c = client_new(v, on, fd, peer);
@@ -368,7 +412,13 @@ void server_accept(struct proc *p, const struct listener *on, int fd, const stru
     netaddr_format_port(local, &on->local);
     LOG(c->session->id, "connect", LZ("client", client),
         LZ("on", on->path != NULL ? on->path : local));
-    session_greet(c->session, talks_early(fd));
+    c->is_implicit = on->kind == LISTEN_SUBMISSIONS;
+    if (c->is_implicit) {
+        c->session->wait = WAIT_TLS;
+        start_tls(c);
+        return;
+    }
+    session_greet(c->session, talks_early(c));
     settle_timer(c);
 }
 
@@ -386,7 +436,8 @@ int server_open(struct proc *p, struct error *e)
     v->proc = p;
     v->peers = peers;
     proc_set_state(p, v);
-    return 0;
+    v->tls = tls_service_new(p, e);
+    return v->tls != NULL ? 0 : -1;
 }
 
 static void go_on(struct server *v)
@@ -420,6 +471,14 @@ void server_reloaded(struct proc *p)
     struct server *v = proc_state(p);
     for (struct client *c = v->first; c != NULL; c = c->next)
         c->session->hostname = our_name(p);
+    tls_service_reload(v->tls);
+}
+
+void server_key_held(void *proc, struct ipc *from, const union msg *m, int fd)
+{
+    (void)from, (void)fd;
+    struct server *v = proc_state(proc);
+    tls_service_held(v->tls, &m->key_held);
 }
 
 /* Stopping: when everyone has our last words, their leaving need not be waited for. */

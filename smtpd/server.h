@@ -11,6 +11,8 @@ void server_accept(struct proc *p, const struct listener *on, int fd, const stru
 void server_drained(void *proc, struct ipc *ch);
 void server_peer_down(struct proc *p, enum role role, unsigned instance, struct ipc *ch);
 void server_reloaded(struct proc *p);
+/* MSG_KEY_HELD */
+void server_key_held(void *proc, struct ipc *from, const union msg *m, int fd);
 void server_turn(struct proc *p);
 void server_drain(struct proc *p);
 

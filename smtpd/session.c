@@ -19,6 +19,7 @@ static const struct verb verbs[] = {
     {{"EHLO", 4}, IN_ANY, VERB_JUNK | VERB_OPEN, cmd_ehlo},
     {{"HELO", 4}, IN_ANY, VERB_JUNK | VERB_OPEN, cmd_helo},
     {{"AUTH", 4}, IN(READY), VERB_PARAMS | VERB_LAST | VERB_OPEN, cmd_auth},
+    {{"STARTTLS", 8}, IN_GREETED, VERB_LAST | VERB_OPEN, cmd_starttls},
     {{"MAIL", 4}, IN(READY), VERB_PARAMS, cmd_mail},
     {{"RCPT", 4}, IN(MAIL) | IN(RCPT), VERB_PARAMS, cmd_rcpt},
     {{"DATA", 4}, IN(RCPT), VERB_LAST, cmd_data},
@@ -164,6 +165,22 @@ void session_greet(struct session *s, bool talked_early)
     snprintf(text, sizeof text, "%.*s ESMTP barid", (int)s->hostname.n, s->hostname.p);
     session_reply_with(s, R_BANNER, span_of(text));
     write_replies(s);
+}
+
+void session_secured(struct session *s, const struct tls_info *tls)
+{
+    txn_reset(s);
+    auth_forget(s);
+    free(s->helo);
+    s->helo = NULL;
+    s->is_esmtp = false;
+    s->verb = NULL;
+    s->state = STATE_START;
+    s->wait = WAIT_NOTHING;
+    s->tls = tls;
+    s->due_ms = clock_mono_ms() + s->rules.limits.command_timeout_ms;
+    if (s->is_draining)
+        session_drain(s);
 }
 
 /* --- commands --- */

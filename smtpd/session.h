@@ -12,6 +12,7 @@
 #include "common/config.h"
 #include "common/ipc.h"
 #include "common/sasl.h"
+#include "common/tls.h"
 #include "common/verdict.h"
 #include "smtpd/reply.h"
 #include "smtpd/txn.h"
@@ -34,6 +35,7 @@ struct session_ops {
     int (*queue_more)(void *client, const struct msg_queue_more *m);
     void (*queue_abort)(void *client, uint64_t tag);
     bool (*queue_is_full)(void *client); /* send it no more before session_go_on */
+    bool (*offers_tls)(void *client);
 };
 
 /* What holds for a session from its start to its end, whatever a reload changes meanwhile. */
@@ -68,6 +70,7 @@ enum session_wait {
     WAIT_LOGIN, /* for what authd says about a login */
     WAIT_QUEUE, /* for the answer that decides about a message */
     WAIT_ROOM,  /* for the queue to take more content */
+    WAIT_TLS,   /* for the handshake, which the server begins when the replies are written */
 };
 
 struct verb;
@@ -79,6 +82,7 @@ struct session {
     uint64_t id;
     enum session_state state;
     enum session_wait wait;
+    const struct tls_info *tls; /* NULL: in the clear */
     bool is_esmtp;
     bool is_draining;
     bool has_more_input; /* behind the command that is being handled */
@@ -106,6 +110,9 @@ struct session *session_new(const struct session_rules *rules, struct span hostn
 void session_free(struct session *s);
 /* The banner; or a refusal if the client did not wait for it. */
 void session_greet(struct session *s, bool talked_early);
+/* The TLS handshake is done: the session begins anew, and of what was said in the clear nothing is
+ * left (RFC 3207 4.2). */
+void session_secured(struct session *s, const struct tls_info *tls);
 /* Octets taken of what the client sent. */
 size_t session_input(struct session *s, struct span in);
 /* The queue takes more again. */

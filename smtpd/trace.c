@@ -5,6 +5,7 @@
 #include "common/id.h"
 
 #define HELO_SHOWN 255
+#define TLS_SHOWN  100
 #define LEN(s)     (int)(s).n, (s).p
 
 /* What a client says of itself may be no domain, but still has to be shown: as a comment, with
@@ -38,16 +39,18 @@ static size_t add_from(char *out, size_t cap, const struct trace *t)
 
 static size_t add_by(char *out, size_t cap, const struct trace *t)
 {
-    char id[ID_TEXT], date[CLOCK_TEXT_MAX];
+    char id[ID_TEXT], date[CLOCK_TEXT_MAX], tls[TLS_SHOWN] = "";
     id_format(id, t->id);
     clock_rfc5322(date, t->wall_s);
     /* RFC 5321 wants a mailbox with a domain; <postmaster> has none. */
     bool has_for = t->rcpt.n > 0 && memchr(t->rcpt.p, '@', t->rcpt.n) != NULL;
+    if (t->tls != NULL)
+        snprintf(tls, sizeof tls, " (%s %s)", t->tls->version, t->tls->cipher);
     bool has_by = t->client.n != NETADDR_LOCAL; /* else add_from said it */
     int n =
-        snprintf(out, cap, "\r\n\t%s%.*s%swith %.*s id %s%s%.*s%s;\r\n\t%s\r\n",
+        snprintf(out, cap, "\r\n\t%s%.*s%swith %.*s%s id %s%s%.*s%s;\r\n\t%s\r\n",
                  has_by ? "by " : "", has_by ? (int)t->hostname.n : 0, t->hostname.p,
-                 has_by ? " " : "", LEN(t->protocol), id, has_for ? "\r\n\tfor <" : "",
+                 has_by ? " " : "", LEN(t->protocol), tls, id, has_for ? "\r\n\tfor <" : "",
                  has_for ? (int)t->rcpt.n : 0, has_for ? t->rcpt.p : "", has_for ? ">" : "", date);
     return n > 0 && (size_t)n < cap ? (size_t)n : 0;
 }

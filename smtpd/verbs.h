@@ -22,6 +22,7 @@ struct verb {
 void cmd_ehlo(struct session *s, struct span argument);
 void cmd_helo(struct session *s, struct span argument);
 void cmd_auth(struct session *s, struct span argument);
+void cmd_starttls(struct session *s, struct span argument);
 void cmd_mail(struct session *s, struct span argument);
 void cmd_rcpt(struct session *s, struct span argument);
 void cmd_data(struct session *s, struct span argument);

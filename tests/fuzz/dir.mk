@@ -4,14 +4,14 @@ tests_fuzz_libtargets_a_SOURCES = tests/fuzz/common_targets.c tests/fuzz/fuzz.h 
   tests/fuzz/pop3d_targets.c tests/fuzz/queue_targets.c tests/fuzz/relay_targets.c \
   tests/fuzz/resolver_targets.c tests/fuzz/smtpd_targets.c tests/fuzz/targets.c
 LIBS_FUZZ = tests/fuzz/libtargets.a smtpd/libsmtpd.a pop3d/libpop3d.a relay/librelay.a \
-  resolver/libresolver.a queue/libqueue.a common/libsql.a $(LIBS_COMMON) $(UNBOUND_LIBS) \
+  resolver/libresolver.a queue/libqueue.a common/libsql.a $(LIBS_TLS) $(UNBOUND_LIBS) \
   $(SQLITE_LIBS)
 noinst_LIBRARIES += tests/fuzz/libslow.a
 tests_fuzz_libslow_a_SOURCES = tests/fuzz/fuzz.h tests/fuzz/pop3_targets.c \
   tests/fuzz/rows_targets.c tests/fuzz/targets.c
 tests_fuzz_libslow_a_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_SLOW
 LIBS_FUZZ_SLOW = tests/fuzz/libslow.a pop3d/libpop3d.a queue/libqueue.a common/libsql.a \
-  $(LIBS_COMMON) $(SQLITE_LIBS)
+  $(LIBS_TLS) $(SQLITE_LIBS)
 noinst_PROGRAMS += tests/fuzz/replay-slow
 tests_fuzz_replay_slow_SOURCES = tests/fuzz/replay.c
 tests_fuzz_replay_slow_LDADD = $(LIBS_FUZZ_SLOW)

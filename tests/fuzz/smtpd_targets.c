@@ -181,6 +181,12 @@ static bool world_queue_is_full(void *client)
     return false;
 }
 
+static bool world_offers_tls(void *client)
+{
+    (void)client;
+    return true;
+}
+
 static const struct session_ops world_ops = {
     .write = world_write,
     .finish = world_finish,
@@ -195,6 +201,7 @@ static const struct session_ops world_ops = {
     .queue_more = world_queue_more,
     .queue_abort = world_queue_abort,
     .queue_is_full = world_queue_is_full,
+    .offers_tls = world_offers_tls,
 };
 
 static void answer(struct world *w)

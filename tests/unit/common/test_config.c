@@ -35,7 +35,8 @@ static const struct {
     {HOST LISTEN "zzzzzzzz = 1\n", "3 unknown setting 'zzzzzzzz': see barid.conf(5)\n"},
     {HOST LISTEN "[relais]\nfoo = 1\n", "3 unknown section [relais]: did you mean [relay]?\n"},
     {HOST LISTEN "[listen smpt]\n", "3 unknown kind of listener 'smpt': did you mean 'smtp'?\n"},
-    {HOST LISTEN "[listen]\n", "3 [listen] needs a name: smtp or pop3\n"},
+    {HOST LISTEN "[listen]\n",
+     "3 [listen] needs a name: smtp, submission, submissions, pop3 or pop3s\n"},
     {HOST LISTEN "[auth x]\n", "3 [auth] takes no name: remove 'x'\n"},
     {HOST LISTEN "[auth\n", "3 a section must stand alone on its line and end with ']'\n"},
     {HOST LISTEN "[]\n", "3 unknown section []: see barid.conf(5)\n"},
@@ -104,20 +105,23 @@ static const struct {
      "5 [route A.B] stands twice (first on line 3)\n"},
     {HOST LISTEN "[route -]\nto = smtp://x.y\n",
      "3 '-' is not a domain, .domain, sender:address or sender:@domain\n"},
-    {HOST LISTEN "[tls]\ncertificate = /a\nkey = /b\n",
-     "3 warning: [tls] is not used by this version yet\n"},
+    {HOST LISTEN "[tls]\ncertificate = /a\nkey = /b\n", ""},
+    {HOST LISTEN "[tls]\ncertificate = /a\nkey = /b\nclient_certificates = maybe\n",
+     "6 client_certificates: 'maybe' is not one of no, ask\n"},
+    {HOST "[listen submissions]\n[tls]\ncertificate = /a\nkey = /b\n", ""},
+    {HOST "[listen submissions]\n", "2 [listen submissions] needs TLS: " CONFIG_MAKE_A_PAIR "\n"},
+    {HOST "[listen pop3s]\n", "2 [listen pop3s] needs TLS: " CONFIG_MAKE_A_PAIR "\n"},
     {HOST LISTEN "[dns]\nserver = 127.0.0.1:53\n",
      "4 server: '127.0.0.1:53' is not the address of a DNS server, like 127.0.0.1 or "
      "127.0.0.1@5353\n"},
     {HOST "[listen submissions]\n", "2 [listen submissions] needs TLS, which this version does not "
                                     "have yet: remove the section\n"},
     {HOST "[listen submission]\n",
-     "2 warning: nobody can log in here: this version has no TLS yet; 'plaintext_without_tls = "
-     "loopback' allows it from this machine\n"},
+     "2 warning: nobody can log in here without TLS: " CONFIG_MAKE_A_PAIR
+     "; or 'plaintext_without_tls = loopback' for this machine\n"},
     {HOST "[listen submission]\nplaintext_without_tls = loopback\n", ""},
-    {HOST "[listen pop3]\n",
-     "2 warning: nobody can log in here: this version has no TLS yet; 'plaintext_without_tls = "
-     "loopback' allows it from this machine\n"},
+    {HOST "[listen pop3]\n", "2 warning: nobody can log in here without TLS: " CONFIG_MAKE_A_PAIR
+                             "; or 'plaintext_without_tls = loopback' for this machine\n"},
     {HOST "[listen pop3]\nplaintext_without_tls = loopback\n", ""},
     {HOST
      "[listen smtp]\naddress = 127.0.0.1:25, [::1]:25\n[listen smtp]\naddress = 127.0.0.1:25\n",

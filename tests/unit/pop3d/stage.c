@@ -158,14 +158,20 @@ static void closed(void *owner, struct session *s)
     st->session = NULL;
 }
 
+static struct tls_server *no_tls(void *owner)
+{
+    (void)owner;
+    return NULL;
+}
+
 struct stage *stage_begin(void)
 {
     struct stage *st = calloc(1, sizeof *st);
     int fds[2];
     cr_assert(st != NULL);
     st->loop = loop_new();
-    st->host =
-        (struct session_host){.loop = st->loop, .authd = give_authd, .closed = closed, .owner = st};
+    st->host = (struct session_host){
+        .loop = st->loop, .authd = give_authd, .tls = no_tls, .closed = closed, .owner = st};
     st->set = (struct session_settings){.may_log_in = true, .failures_max = 3, .errors_max = 4};
     st->client = -1;
     st->letters = stage_letters;

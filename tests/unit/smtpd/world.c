@@ -173,6 +173,12 @@ static bool fake_is_full(void *client)
     return w->queue_is_full;
 }
 
+static bool fake_offers_tls(void *client)
+{
+    struct world *w = client;
+    return w->has_tls;
+}
+
 static const struct session_ops ops = {
     .write = fake_write,
     .finish = fake_finish,
@@ -187,6 +193,7 @@ static const struct session_ops ops = {
     .queue_more = fake_more,
     .queue_abort = fake_abort,
     .queue_is_full = fake_is_full,
+    .offers_tls = fake_offers_tls,
 };
 
 static void begin(struct world *w, bool is_submission)

@@ -1,0 +1,288 @@
+#include "common/tls.h"
+
+#include "common/net.h"
+#include "common/tls_context.h"
+
+#include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509v3.h>
+
+#define NAME_MAX_OCTETS 255
+#define EXPORTER_LABEL  "EXPORTER-Channel-Binding"
+#define EXPORTER_OCTETS 32
+
+struct tls {
+    SSL *ssl;
+    struct tls_server *server; /* NULL: we connected */
+    bool is_done;              /* the handshake */
+    bool is_broken;            /* nothing more may be sent */
+    const char *why;
+    char *name;
+    struct tls_info info;
+};
+
+int tls_init(void)
+{
+    return OPENSSL_init_ssl(OPENSSL_INIT_NO_LOAD_CONFIG, NULL) == 1 ? 0 : -1;
+}
+
+static struct tls *session_new(SSL_CTX *ctx, int fd)
+{
+    struct tls *t = calloc(1, sizeof *t);
+    if (t == NULL)
+        return NULL;
+    ERR_clear_error();
+    t->why = "no reason given";
+    t->ssl = SSL_new(ctx);
+    if (t->ssl == NULL || SSL_set_fd(t->ssl, fd) != 1) {
+        tls_free(t);
+        return NULL;
+    }
+    SSL_set_app_data(t->ssl, t);
+    return t;
+}
+
+struct tls *tls_accept(struct tls_server *s, int fd)
+{
+    struct tls *t = session_new(tls_server_first(s), fd);
+    if (t == NULL)
+        return NULL;
+    t->server = tls_server_use(s);
+    SSL_set_accept_state(t->ssl);
+    return t;
+}
+
+/* Verified in any case; what a failure means is for the caller to decide. */
+static int expect_host(struct tls *t, struct span host)
+{
+    char text[NAME_MAX_OCTETS + 1];
+    struct netaddr address;
+    if (span_copy(text, sizeof text, host) < 0)
+        return -1;
+    if (netaddr_parse(host, &address) == 0)
+        return X509_VERIFY_PARAM_set1_ip(SSL_get0_param(t->ssl), address.octets, address.n) == 1
+                   ? 0
+                   : -1;
+    SSL_set_hostflags(t->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    return SSL_set1_host(t->ssl, text) == 1 && SSL_set_tlsext_host_name(t->ssl, text) == 1 ? 0 : -1;
+}
+
+struct tls *tls_connect(struct tls_client *c, int fd, struct span host, bool is_lenient)
+{
+    struct tls *t = session_new(tls_client_context(c), fd);
+    if (t == NULL)
+        return NULL;
+    SSL_set_connect_state(t->ssl);
+    if (expect_host(t, host) < 0 ||
+        (is_lenient && SSL_set_cipher_list(t->ssl, TLS_LENIENT_CIPHERS) != 1)) {
+        tls_free(t);
+        return NULL;
+    }
+    return t;
+}
+
+void tls_free(struct tls *t)
+{
+    if (t == NULL)
+        return;
+    SSL_free(t->ssl);
+    tls_server_release(t->server);
+    free(t->info.subject);
+    free(t->name);
+    free(t);
+}
+
+void tls_wanted(struct tls *t, const char *name)
+{
+    free(t->name);
+    t->name = strlen(name) <= NAME_MAX_OCTETS ? span_dup(span_of(name)) : NULL;
+}
+
+/* --- what became of a call --- */
+
+/* Of several mistakes the first is the cause; what our own provider said comes before all. */
+static const char *read_errors(void)
+{
+    const char *why = NULL, *data;
+    int flags;
+    unsigned long code;
+    while ((code = ERR_get_error_all(NULL, NULL, NULL, &data, &flags)) != 0) {
+        if (ERR_GET_LIB(code) == ERR_LIB_USER)
+            why = TLS_NOT_SIGNED;
+        else if (why == NULL)
+            why = ERR_reason_error_string(code);
+    }
+    return why != NULL ? why : "no reason given";
+}
+
+static enum tls_result result_of(struct tls *t, int rc)
+{
+    int saved = errno;
+    switch (SSL_get_error(t->ssl, rc)) {
+    case SSL_ERROR_NONE:
+        return TLS_DONE;
+    case SSL_ERROR_WANT_READ:
+        return TLS_WANTS_READ;
+    case SSL_ERROR_WANT_WRITE:
+        return TLS_WANTS_WRITE;
+    case SSL_ERROR_ZERO_RETURN:
+        return TLS_ENDED;
+    case SSL_ERROR_SYSCALL:
+        t->is_broken = true;
+        t->why = saved != 0 ? "connection lost" : "connection closed";
+        ERR_clear_error();
+        return saved != 0 && saved != ECONNRESET && saved != EPIPE ? TLS_FAILED : TLS_ENDED;
+    default:
+        t->is_broken = true;
+        /* The end of the connection without a close_notify: mail protocols have ends of their own.
+         */
+        if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_UNEXPECTED_EOF_WHILE_READING) {
+            t->why = "connection closed";
+            ERR_clear_error();
+            return TLS_ENDED;
+        }
+        t->why = read_errors();
+        return TLS_FAILED;
+    }
+}
+
+/* --- the handshake --- */
+
+static void know_peer(struct tls *t)
+{
+    X509 *peer = SSL_get0_peer_certificate(t->ssl);
+    char subject[NAME_MAX_OCTETS + 1];
+    if (peer == NULL)
+        return;
+    cert_print(t->info.fingerprint, peer);
+    BIO *bio = BIO_new(BIO_s_mem());
+    int n = -1;
+    if (bio != NULL && X509_NAME_print_ex(bio, X509_get_subject_name(peer), 0,
+                                          XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB) >= 0)
+        n = BIO_read(bio, subject, NAME_MAX_OCTETS);
+    BIO_free(bio);
+    t->info.subject = span_dup((struct span){subject, n > 0 ? (size_t)n : 0});
+    long verdict = SSL_get_verify_result(t->ssl);
+    t->info.is_verified = verdict == X509_V_OK;
+    if (!t->info.is_verified)
+        t->info.unverified_because = X509_verify_cert_error_string(verdict);
+}
+
+enum tls_result tls_handshake(struct tls *t)
+{
+    ERR_clear_error();
+    errno = 0;
+    enum tls_result r = result_of(t, SSL_do_handshake(t->ssl));
+    if (r != TLS_DONE)
+        return r;
+    t->is_done = true;
+    t->info.version = SSL_get_version(t->ssl);
+    t->info.cipher = SSL_get_cipher_name(t->ssl);
+    t->info.bits = SSL_get_cipher_bits(t->ssl, NULL);
+    t->info.name = t->name;
+    t->info.unverified_because = "no certificate";
+    know_peer(t);
+    if (t->info.is_verified)
+        t->info.unverified_because = NULL;
+    return TLS_DONE;
+}
+
+/* --- octets --- */
+
+enum tls_result tls_read(struct tls *t, char *out, size_t cap, size_t *n)
+{
+    ERR_clear_error();
+    errno = 0;
+    *n = 0;
+    return result_of(t, SSL_read_ex(t->ssl, out, cap, n));
+}
+
+enum tls_result tls_write(struct tls *t, struct span s, size_t *n)
+{
+    ERR_clear_error();
+    errno = 0;
+    *n = 0;
+    return result_of(t, SSL_write_ex(t->ssl, s.p, s.n, n));
+}
+
+bool tls_has_pending(const struct tls *t)
+{
+    return SSL_pending(t->ssl) > 0;
+}
+
+void tls_close(struct tls *t)
+{
+    ERR_clear_error();
+    if (t->is_done && !t->is_broken)
+        SSL_shutdown(t->ssl);
+    ERR_clear_error();
+}
+
+const char *tls_why(const struct tls *t)
+{
+    return t->why;
+}
+
+const struct tls_info *tls_info(const struct tls *t)
+{
+    return &t->info;
+}
+
+/* --- channel bindings --- */
+
+/* The hash is that of the certificate's signature, and SHA-256 for those that are broken or have
+ * none of their own (RFC 5929 4.1). */
+static int end_point(const struct tls *t, unsigned char *out, size_t *n)
+{
+    X509 *x = t->server != NULL ? SSL_get_certificate(t->ssl) : SSL_get0_peer_certificate(t->ssl);
+    int digest = NID_undef;
+    unsigned octets = 0;
+    if (x == NULL || X509_get_signature_info(x, &digest, NULL, NULL, NULL) != 1 ||
+        digest == NID_undef || digest == NID_md5 || digest == NID_sha1)
+        digest = NID_sha256;
+    const EVP_MD *md = EVP_get_digestbynid(digest);
+    if (x == NULL || md == NULL || X509_digest(x, md, out, &octets) != 1)
+        return -1;
+    *n = octets;
+    return 0;
+}
+
+/* The first Finished message: the client's, since nothing is resumed. */
+static int unique(const struct tls *t, unsigned char *out, size_t *n)
+{
+    if (SSL_version(t->ssl) != TLS1_2_VERSION || SSL_get_extms_support(t->ssl) != 1)
+        return -1;
+    *n = t->server != NULL ? SSL_get_peer_finished(t->ssl, out, TLS_BINDING_MAX)
+                           : SSL_get_finished(t->ssl, out, TLS_BINDING_MAX);
+    return *n > 0 && *n <= TLS_BINDING_MAX ? 0 : -1;
+}
+
+/* RFC 9266 2 and 4.2: in TLS 1.2 only with the extended master secret. */
+static int exporter(const struct tls *t, unsigned char *out, size_t *n)
+{
+    static const unsigned char no_context[1] = {0};
+    if (SSL_version(t->ssl) != TLS1_3_VERSION && SSL_get_extms_support(t->ssl) != 1)
+        return -1;
+    *n = EXPORTER_OCTETS;
+    return SSL_export_keying_material(t->ssl, out, *n, EXPORTER_LABEL, sizeof EXPORTER_LABEL - 1,
+                                      no_context, 0, 1) == 1
+               ? 0
+               : -1;
+}
+
+int tls_binding(const struct tls *t, enum tls_binding kind, unsigned char out[TLS_BINDING_MAX],
+                size_t *n)
+{
+    static int (*const rows[])(const struct tls *, unsigned char *, size_t *) = {
+        [TLS_BINDING_EXPORTER] = exporter,
+        [TLS_BINDING_END_POINT] = end_point,
+        [TLS_BINDING_UNIQUE] = unique,
+    };
+    *n = 0;
+    if (!t->is_done || (unsigned)kind >= sizeof rows / sizeof rows[0])
+        return -1;
+    int rc = rows[kind](t, out, n);
+    ERR_clear_error();
+    return rc;
+}

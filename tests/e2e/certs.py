@@ -1,0 +1,56 @@
+"""Certificates for tests, made by the openssl command."""
+
+import os
+import ssl
+import subprocess
+
+KINDS = {
+    "ec": ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"],
+    "ec384": ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-384"],
+    "rsa": ["-newkey", "rsa:2048"],
+    "ed25519": ["-newkey", "ed25519"],
+}
+
+
+def openssl(*args, **kwargs):
+    return subprocess.run(["openssl", *args], check=True, capture_output=True, timeout=60, **kwargs)
+
+
+class Pair:
+    """A self-signed certificate and its key, as files."""
+
+    def __init__(self, directory, label, names, kind="ec", days=30):
+        self.certificate = os.path.join(directory, f"{label}.cert.pem")
+        self.key = os.path.join(directory, f"{label}.key.pem")
+        san = ",".join(f"DNS:{name}" for name in names)
+        old = os.umask(0o077)
+        try:
+            openssl("req", "-x509", *KINDS[kind], "-nodes", "-keyout", self.key, "-out", self.certificate,
+                    "-days", str(days), "-subj", f"/CN={names[0]}", "-addext", f"subjectAltName={san}")
+        finally:
+            os.umask(old)
+
+    def config(self, **more):
+        return {"certificate": self.certificate, "key": self.key, **more}
+
+    def replace_by(self, other):
+        """As programs that renew certificates do: under the same name, at once."""
+        os.replace(other.certificate, self.certificate)
+        os.replace(other.key, self.key)
+
+    def fingerprint(self):
+        with open(self.certificate) as f:
+            return ssl.PEM_cert_to_DER_cert(f.read())
+
+
+def context(trust=None, version=None):
+    """A client's: trusts one pair, or everybody."""
+    c = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if trust is None:
+        c.check_hostname = False
+        c.verify_mode = ssl.CERT_NONE
+    else:
+        c.load_verify_locations(trust.certificate)
+    if version is not None:
+        c.minimum_version = c.maximum_version = version
+    return c
