@@ -2,17 +2,20 @@
 #include "cli/tables.h"
 
 #define IDS_MAX 50
-#define FILTER  "[ID...] [--from A] [--to A] [--domain D] [--state S] [--older TIME]"
+#define FILTER                                                                                     \
+    "[ID...] [--from A] [--to A] [--domain D] [--state S] [--older TIME] [--larger SIZE] "         \
+    "[--dry-run]"
 #define FILTER_OPTIONS                                                                             \
     {                                                                                              \
-        "from=", "to=", "domain=", "state=", "older=", NULL                                        \
+        "from=", "to=", "domain=", "state=", "older=", "larger=", "dry-run", NULL                  \
     }
 
 static const struct command list[] = {
     {.words = "queue list",
-     .usage = "[--from A] [--to A] [--domain D] [--state S] [--older TIME] [--limit N]",
+     .usage =
+         "[--from A] [--to A] [--domain D] [--state S] [--older TIME] [--larger SIZE] [--limit N]",
      .summary = "messages on their way to other servers; \"<>\" is the null sender, @D a domain",
-     .options = {"from=", "to=", "domain=", "state=", "older=", "limit=", NULL},
+     .options = {"from=", "to=", "domain=", "state=", "older=", "larger=", "limit=", NULL},
      .process = ROLE_QUEUE,
      .shape = SHAPE_LIST,
      .groups = {"recipients", NULL}},
@@ -33,7 +36,7 @@ static const struct command list[] = {
      .shape = SHAPE_LIST},
     {.words = "queue hold",
      .usage = FILTER,
-     .summary = "do not try it until it is released; it does not expire meanwhile",
+     .summary = "do not try it until it is released or expires",
      .options = FILTER_OPTIONS,
      .args_max = IDS_MAX,
      .process = ROLE_QUEUE,

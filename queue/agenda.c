@@ -37,7 +37,7 @@ struct lane {
 };
 
 struct item {
-    struct item *next_same; /* in its bucket: of the same message, mostly */
+    struct item *next_same; /* in its bucket */
     struct item *next;      /* waiting in its flow */
     struct flow *flow;
     uint64_t message;
@@ -105,9 +105,14 @@ static size_t bucket(uint64_t number, size_t n)
     return (size_t)(number * 0x9e3779b97f4a7c15U >> 40) % n;
 }
 
+static size_t item_bucket(uint64_t message, uint32_t number)
+{
+    return bucket(message + number * 0xd1342543de82ef95U, ITEM_BUCKETS);
+}
+
 static struct item **find_item(struct agenda *a, uint64_t message, uint32_t number)
 {
-    struct item **at = &a->items[bucket(message, ITEM_BUCKETS)];
+    struct item **at = &a->items[item_bucket(message, number)];
     while (*at != NULL && ((*at)->message != message || (*at)->number != number))
         at = &(*at)->next_same;
     return at;
@@ -584,17 +589,8 @@ void agenda_put_back(struct agenda *a, const struct agenda_job *job)
 
 bool agenda_is_active(const struct agenda *a, uint64_t message, uint32_t number)
 {
-    const struct item *it = a->items[bucket(message, ITEM_BUCKETS)];
+    const struct item *it = a->items[item_bucket(message, number)];
     while (it != NULL && (it->message != message || it->number != number))
         it = it->next_same;
     return it != NULL && it->is_active;
-}
-
-bool agenda_has_active(const struct agenda *a, uint64_t message)
-{
-    for (const struct item *it = a->items[bucket(message, ITEM_BUCKETS)]; it != NULL;
-         it = it->next_same)
-        if (it->message == message && it->is_active)
-            return true;
-    return false;
 }

@@ -75,6 +75,5 @@ void agenda_wake_all(struct agenda *a);
 void agenda_reload(struct agenda *a);
 /* Is it being tried at this moment? */
 bool agenda_is_active(const struct agenda *a, uint64_t message, uint32_t number);
-bool agenda_has_active(const struct agenda *a, uint64_t message); /* any of its recipients */
 
 #endif

@@ -27,6 +27,10 @@ struct walk {
     const struct action *action; /* NULL: list */
     uint64_t n_matched;          /* messages */
     int64_t expires;             /* of the message being changed */
+    struct changed {
+        uint64_t id;
+        size_t n;
+    } * changed; /* for the log, after the commit; n_matched of them */
     size_t n_rows;
 };
 
@@ -272,20 +276,28 @@ static int change_one(struct walk *w, const struct message *m)
     w->expires = m->expires;
     if (choose(w, id, &c) < 0)
         return -1;
-    for (size_t i = 0; i < c.n; i++)
+    for (size_t i = 0; i < c.n && !w->filter.is_dry_run; i++)
         if (w->action->apply(w, id, c.numbers[i]) < 0)
             return -1;
     if (c.n == 0)
         return 0;
-    w->n_matched++;
+    w->changed[w->n_matched++] = (struct changed){id, c.n};
     send_changed(w, id, c.n);
-    LOG(id, w->action->event, LN("recipients", (int64_t)c.n), LZ("by", "administrator"));
+    if (w->filter.is_dry_run)
+        return 0;
     store_message_end(w->q->store); /* it may go now */
     if (store_message_settle(w->q->store, id, &freed_file) < 0)
         return -1;
     if (freed_file)
         batch_remove_file(&w->q->batch, id);
     return 0;
+}
+
+static void log_changed(const struct walk *w)
+{
+    for (uint64_t i = 0; i < w->n_matched && !w->filter.is_dry_run; i++)
+        LOG(w->changed[i].id, w->action->event, LN("recipients", (int64_t)w->changed[i].n),
+            LZ("by", "administrator"));
 }
 
 /* The rest of a change, once its page is walked: commit, then say so. */
@@ -295,13 +307,16 @@ static void finish_change(struct walk *w, uint64_t cursor)
     bool has_matched = w->n_matched > 0 || (w->call->cursor & MATCHED) != 0;
     batch_keep(&q->batch, NULL);
     batch_commit(&q->batch);
-    if (w->action->apply == make_due)
+    if (w->action->apply == make_due && !w->filter.is_dry_run)
         dispatch_wake(q);
     schedule_rewind(q);
     bounce_kick(q);
-    if (q->batch.is_broken || store_fault(q->store) != STORE_FAULT_NONE)
+    if (q->batch.is_broken || store_fault(q->store) != STORE_FAULT_NONE) {
         admin_fail(w->call, VERDICT_TRY_LATER, "nothing was changed: the store cannot be written");
-    else if (cursor == 0 && !has_matched)
+        return;
+    }
+    log_changed(w);
+    if (cursor == 0 && !has_matched)
         admin_fail(w->call, VERDICT_NEVER, "nothing in the queue matches");
     else
         admin_done(w->call, cursor == 0 ? 0 : cursor | (has_matched ? MATCHED : 0));
@@ -309,7 +324,8 @@ static void finish_change(struct walk *w, uint64_t cursor)
 
 static void change(struct queue *q, struct admin_call *call, const struct action *action)
 {
-    struct walk w = {.q = q, .call = call, .action = action};
+    static struct changed changed[LOOKED_AT_MAX];
+    struct walk w = {.q = q, .call = call, .action = action, .changed = changed};
     struct error e;
     uint64_t cursor = call->cursor;
     if (filter_read(&w.filter, call, &e) < 0) {
@@ -317,7 +333,7 @@ static void change(struct queue *q, struct admin_call *call, const struct action
     } else if (w.filter.is_empty) {
         admin_fail(call, VERDICT_NEVER,
                    "which messages? Name an id, or a filter like --from, --to, --domain, --state, "
-                   "--older");
+                   "--older, --larger");
     } else if (batch_begin(&q->batch) < 0) {
         admin_fail(call, VERDICT_TRY_LATER, "the store cannot be written: see the log");
     } else if (walk_page(&w, change_one, &cursor) < 0) {

@@ -202,7 +202,10 @@ bool dispatch_is_active(const struct queue *q, uint64_t message, uint32_t number
 
 bool dispatch_has_active(const struct queue *q, uint64_t message)
 {
-    return agenda_has_active(q->dispatch->agenda, message);
+    for (const struct job *j = q->dispatch->jobs; j != NULL; j = j->next)
+        if (j->what.message == message)
+            return true;
+    return false;
 }
 
 size_t dispatch_count(const struct queue *q)

@@ -79,6 +79,20 @@ static int read_age(struct span text, int64_t *out_s, struct error *e)
     return 0;
 }
 
+/* "1000", "100K", "5M", "1G". */
+static int read_octets(struct span text, uint64_t *out, struct error *e)
+{
+    static const char units[] = "KMG";
+    const char *unit = text.n > 1 ? strchr(units, text.p[text.n - 1]) : NULL;
+    unsigned shift = unit != NULL && *unit != '\0' ? 10U * (unsigned)(unit - units + 1) : 0;
+    if (shift > 0)
+        text.n--;
+    if (span_u64(text, out) < 0 || *out == 0 || *out > UINT64_C(1) << 32)
+        return error_set(e, "larger is a size like 1000, 100K, 5M or 1G");
+    *out <<= shift;
+    return 0;
+}
+
 static int compare_ids(const void *a, const void *b)
 {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -108,13 +122,16 @@ int filter_read(struct filter *f, const struct admin_call *call, struct error *e
     f->from = admin_option(call, "from");
     f->to = admin_option(call, "to");
     f->domain = admin_option(call, "domain");
+    f->is_dry_run = admin_option(call, "dry-run").p != NULL;
+    struct span larger = admin_option(call, "larger");
     struct span state = admin_option(call, "state"), older = admin_option(call, "older");
     if (read_ids(f, call, e) < 0 || (state.p != NULL && read_state(f, state, e) < 0) ||
         (older.p != NULL && read_age(older, &f->older_s, e) < 0) ||
+        (larger.p != NULL && read_octets(larger, &f->larger, e) < 0) ||
         read_number(admin_option(call, "limit"), "limit", INT64_MAX, &f->limit, e) < 0)
         return -1;
     f->is_empty = f->n_ids == 0 && f->from.p == NULL && f->to.p == NULL && f->domain.p == NULL &&
-                  !f->has_state && f->older_s == 0;
+                  !f->has_state && f->older_s == 0 && f->larger == 0;
     return 0;
 }
 
@@ -143,7 +160,8 @@ uint64_t filter_skip(const struct filter *f, uint64_t id)
 bool filter_has_message(const struct filter *f, const struct message *m)
 {
     return (f->n_ids == 0 || filter_skip(f, m->id - 1) == m->id - 1) &&
-           matches(f->from, m->sender) && (f->older_s == 0 || f->now_s - m->arrived >= f->older_s);
+           matches(f->from, m->sender) && m->size > f->larger &&
+           (f->older_s == 0 || f->now_s - m->arrived >= f->older_s);
 }
 
 bool filter_has_rcpt(const struct filter *f, const struct queue *q, const struct recipient *r)

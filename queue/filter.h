@@ -1,5 +1,5 @@
 /* Which messages and recipients a queue command is about: ids, or any of from= to= domain= state=
- * older=. What the options say is bounded text; comparisons are without regard to case. */
+ * older= larger=. What the options say is bounded text; comparisons are without regard to case. */
 #ifndef BARID_QUEUE_FILTER_H
 #define BARID_QUEUE_FILTER_H
 
@@ -26,6 +26,8 @@ struct filter {
     struct span from, to, domain; /* NULL pointer: any */
     bool has_state;
     enum shown_state state;
+    uint64_t larger; /* more octets than that; 0: any */
+    bool is_dry_run; /* only say what is meant */
     int64_t older_s; /* arrived at least so long ago; 0: any */
     uint64_t limit;  /* messages */
     int64_t now_s;

@@ -140,6 +140,8 @@ static bool on_reply(struct client *c)
         client_end_by_reply(c, VERDICT_TRY_LATER);
     else if (c->state == ENVELOPE)
         return client_on_envelope(c);
+    else if (c->state == FINAL && c->is_lmtp)
+        return client_on_lmtp_final(c);
     else
         handlers[c->state](c);
     return false;
@@ -257,6 +259,7 @@ struct client *client_connect(const struct client_params *params, const struct c
         return NULL;
     }
     c->times = params->times;
+    c->is_lmtp = params->is_lmtp;
     client_own(c, ops, owner);
     client_format_remote(c->remote, params->host, params->to);
     timer_init(&c->soon, params->loop, call_back, c);

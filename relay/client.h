@@ -34,6 +34,7 @@ struct client_params {
     const struct netaddr *to;
     struct span host;                 /* its name, for people; empty: known by address only */
     struct span hostname;             /* ours, for EHLO */
+    bool is_lmtp;                     /* RFC 2033: one reply for each recipient at the end */
     const struct client_times *times; /* outlives the client */
 };
 

@@ -179,6 +179,27 @@ void client_on_final(struct client *c)
     client_is_ready(c);
 }
 
+/* RFC 2033 4.2: in the order of the recipients that were accepted. */
+bool client_on_lmtp_final(struct client *c)
+{
+    char room[REPLY_MAX];
+    size_t i = 0;
+    if (c->reply.code / 100 == 3) {
+        client_out_of_step(c);
+        return false;
+    }
+    while (!c->is_accepted[i])
+        i++;
+    result(c, i, reply_verdict(&c->reply), client_reply_with_step(c, 0, room));
+    if (--c->n_accepted == 0) {
+        client_is_ready(c);
+        return false;
+    }
+    reply_begin(&c->reply);
+    conn_deadline(c->conn, c->times->final_ms);
+    return true;
+}
+
 void client_on_reset(struct client *c)
 {
     if (c->reply.code / 100 == 2)

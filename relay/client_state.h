@@ -37,6 +37,7 @@ struct client {
     char remote[CLIENT_REMOTE];
     char hostname[DOMAIN_MAX + 1];
     unsigned n_mails;
+    bool is_lmtp;
     struct offer offer;
     /* the mail being sent */
     const struct client_mail *mail;
@@ -78,6 +79,8 @@ void client_send_content(struct client *c);
 void client_too_large(struct client *c);
 bool client_on_envelope(struct client *c);
 void client_on_final(struct client *c);
+/* The next of several final replies. True: more are due. */
+bool client_on_lmtp_final(struct client *c);
 void client_on_early(struct client *c);
 void client_on_reset(struct client *c);
 void client_reset(struct client *c);

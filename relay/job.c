@@ -234,6 +234,7 @@ static bool connect_to(struct job *j)
         .to = &j->plan.to,
         .host = span_of(j->plan.host),
         .hostname = span_of(proc_config(j->relay->proc)->hostname),
+        .is_lmtp = j->plan.is_lmtp,
         .times = &client_times_default,
     };
     client_format_remote(j->remote, params.host, params.to);

@@ -82,6 +82,8 @@ Test(control, filters_choose)
         {{"older=61s"}, 0},
         {{"older=1h"}, 0},
         {{"limit=2"}, 2},
+        {{"larger=1"}, 3},
+        {{"larger=1K"}, 0},
         {{"domain=two.example", "state=held"}, 1},
         {{"domain=one.example", "state=held"}, 0},
     };
@@ -91,6 +93,20 @@ Test(control, filters_choose)
         cr_expect_eq(w.admin_re.verdict, VERDICT_OK, "%s: %s", rows[i].args[0], w.admin_error);
         cr_expect_eq(count("0 id="), rows[i].n, "%s:\n%s", rows[i].args[0], w.rows);
     }
+    world_end(&w);
+}
+
+Test(control, a_dry_run_changes_nothing)
+{
+    begin();
+    int64_t before = world_count(&w, "SELECT count(*) FROM recipient");
+    world_admin(&w, "queue remove", (const char *[]){"domain=two.example", "dry-run=yes", NULL});
+    cr_expect_eq(w.admin_re.verdict, VERDICT_OK, "%s", w.admin_error);
+    cr_expect_eq(count("0 id="), 2, "%s", w.rows);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM recipient"), before);
+    world_admin(&w, "queue remove", (const char *[]){"domain=two.example", NULL});
+    cr_expect_eq(count("0 id="), 2, "%s", w.rows);
+    cr_expect_lt(world_count(&w, "SELECT count(*) FROM recipient"), before);
     world_end(&w);
 }
 
@@ -121,6 +137,9 @@ Test(control, nonsense_is_refused_with_a_reason)
         {"queue list", {"older=soon"}},
         {"queue list", {"older=-1"}},
         {"queue list", {"limit=0"}},
+        {"queue list", {"larger=big"}},
+        {"queue list", {"larger=0"}},
+        {"queue remove", {"dry-run=yes"}},
         {"queue show", {NULL}},
         {"queue show", {"notanid"}},
         {"queue show", {"0123456789abc"}},

@@ -62,6 +62,26 @@ static const struct row rows[] = {
      "ready|0:ok 250 2.0.0 kept (in reply to end of DATA)|1:ok 250 2.0.0 kept (in reply to end of "
      "DATA)|"
      "ready|ended"},
+    {"LMTP: each recipient hears for itself (RFC 2033)",
+     {{"", "220 mx LMTP\r\n"},
+      {"LHLO us\r\n", "250-mx\r\n250 PIPELINING\r\n"},
+      {ENVELOPE, "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n"},
+      {TEXT ".\r\n", "250 kept\r\n452 4.2.2 full\r\n"},
+      QUIT},
+     TEXT,
+     0,
+     "ready|0:ok 250 kept (in reply to end of DATA)|1:later 452 4.2.2 full (in reply to end of "
+     "DATA)|ready|ended"},
+    {"LMTP: who was refused at RCPT has no second reply",
+     {{"", "220 mx LMTP\r\n"},
+      {"LHLO us\r\n", "250-mx\r\n250 PIPELINING\r\n"},
+      {ENVELOPE, "250 ok\r\n550 no\r\n250 ok\r\n354 go\r\n"},
+      {TEXT ".\r\n", "250 kept\r\n"},
+      QUIT},
+     TEXT,
+     0,
+     "ready|0:never 550 no (in reply to RCPT TO)|1:ok 250 kept (in reply to end of "
+     "DATA)|ready|ended"},
     {"pipelined",
      {PIPED,
       {ENVELOPE, "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n"},
@@ -447,7 +467,13 @@ static const char *play(struct side *s, const struct client_times *times)
 {
     static char out[4096];
     struct netaddr to = {.octets = {127, 0, 0, 1}, .n = 4, .port = s->port};
-    struct client_params params = {s->loop, &to, SPAN("mx"), SPAN("us"), times};
+    const char *hello = s->row->dialog[1].hears;
+    struct client_params params = {.loop = s->loop,
+                                   .to = &to,
+                                   .host = SPAN("mx"),
+                                   .hostname = SPAN("us"),
+                                   .is_lmtp = hello != NULL && strncmp(hello, "LHLO", 4) == 0,
+                                   .times = times};
     char here[CLIENT_REMOTE];
     client_format_remote(here, params.host, &to);
     s->client = client_connect(&params, &ops, s);
@@ -606,7 +632,11 @@ Test(client, large_content_from_a_descriptor)
     memcpy(s->mail.hash, scan.hash, sizeof s->mail.hash);
     listen_somewhere(s);
     struct netaddr to = {.octets = {127, 0, 0, 1}, .n = 4, .port = s->port};
-    struct client_params params = {s->loop, &to, SPAN("mx"), SPAN("us"), &client_times_default};
+    struct client_params params = {.loop = s->loop,
+                                   .to = &to,
+                                   .host = SPAN("mx"),
+                                   .hostname = SPAN("us"),
+                                   .times = &client_times_default};
     s->client = client_connect(&params, &ops, s);
     accept_client(s);
     for (int turn = 0; turn < 20000 && s->n_heard < stuffed + 3; turn++) {
