@@ -1,6 +1,7 @@
 /* `barid check`: everything that can be known to be wrong before the start, all at once. */
 #include "cli/cli.h"
 
+#include "cli/check_tls.h"
 #include "cli/output.h"
 #include "cli/text.h"
 #include "common/admin.h"
@@ -160,6 +161,7 @@ static void check_machine(struct checking *c)
                            "trust_anchor: cannot read %.150s: %s: install dns-root-data, or DNSSEC "
                            "cannot be checked",
                            config->dns.trust_anchor, strerror(errno));
+    check_tls(config, &c->problems);
     check_database(c, "users.db", USERDB_APPLICATION_ID, USERDB_VERSION);
     check_database(c, "mail.db", MAILDB_APPLICATION_ID, MAILDB_VERSION);
     if (c->problems.n_errors == 0)

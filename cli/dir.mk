@@ -8,6 +8,7 @@ cli_libcli_a_SOURCES += cli/queue.c
 cli_libcli_a_SOURCES += cli/check.c cli/config.c cli/doc.c cli/run.c cli/status.c
 cli_libcli_a_SOURCES += cli/mailbox.c cli/when.c cli/when.h
 cli_libcli_a_SOURCES += cli/probe.c
+cli_libcli_a_SOURCES += cli/check_tls.c cli/check_tls.h cli/tls.c
 cli_libcli_a_SOURCES += cli/header.c cli/header.h cli/letter.c cli/letter.h cli/textin.c cli/textin.h
 cli_libcli_a_SOURCES += cli/mailq.c cli/mailq.h cli/pump.c cli/pump.h cli/smtpout.c cli/smtpout.h
 cli_libcli_a_SOURCES += cli/sendmail.c cli/sendmail.h cli/sendmail_args.c

@@ -222,7 +222,8 @@ int probe_main(struct cli *cli)
     enum role role;
     struct error e;
     if (role_parse(cli->args[0], &role) < 0 || (P_CHILDREN & 1U << role) == 0)
-        return cli_fail(cli, "no such process: smtpd authd queue relay mailbox pop3d resolver keyd");
+        return cli_fail(cli,
+                        "no such process: smtpd authd queue relay mailbox pop3d resolver keyd");
     if (cli_load(cli, &e) < 0 || layout_state(cli->config, &e) < 0)
         return cli_fail(cli, "%s", e.text);
     return probe(cli, role);

@@ -2,6 +2,7 @@
  * place of this process, so that signals and the exit status are its own. */
 #include "cli/cli.h"
 
+#include "cli/check_tls.h"
 #include "common/spawn.h"
 
 #include <errno.h>
@@ -39,8 +40,10 @@ int run_main(struct cli *cli)
     if (cli->text == NULL)
         return cli_fail(cli, "%s", e.text);
     cli->config = config_parse((struct span){cli->text, cli->text_n}, cli->config_file, &problems);
+    if (cli->config != NULL)
+        check_tls_usable(cli->config, &problems);
     /* Warnings are the parent's to say, or they would come twice. */
-    int status = cli->config == NULL ? refuse(cli, &problems) : EXIT_DONE;
+    int status = cli->config == NULL || problems.n_errors > 0 ? refuse(cli, &problems) : EXIT_DONE;
     config_problems_free(&problems);
     return status == EXIT_DONE ? become_parent(cli) : status;
 }

@@ -12,6 +12,19 @@ KINDS = {
 }
 
 
+OLD_CA = """[ca]
+default_ca = old
+[old]
+database = {directory}/index
+serial = {directory}/serial
+new_certs_dir = {directory}
+default_md = sha256
+policy = any
+[any]
+commonName = supplied
+"""
+
+
 def openssl(*args, **kwargs):
     return subprocess.run(["openssl", *args], check=True, capture_output=True, timeout=60, **kwargs)
 
@@ -37,6 +50,17 @@ class Pair:
         """As programs that renew certificates do: under the same name, at once."""
         os.replace(other.certificate, self.certificate)
         os.replace(other.key, self.key)
+
+    def expire(self):
+        """The same key and names, in a certificate of long ago."""
+        directory = os.path.dirname(self.certificate)
+        request, config = (os.path.join(directory, name) for name in ("request.pem", "ca.conf"))
+        openssl("x509", "-x509toreq", "-in", self.certificate, "-signkey", self.key, "-out", request)
+        for name, text in (("index", ""), ("serial", "01\n"), ("ca.conf", OLD_CA.format(directory=directory))):
+            with open(os.path.join(directory, name), "w") as f:
+                f.write(text)
+        openssl("ca", "-batch", "-selfsign", "-config", config, "-keyfile", self.key, "-in", request, "-notext", "-out",
+                self.certificate, "-startdate", "20200101000000Z", "-enddate", "20210101000000Z")
 
     def fingerprint(self):
         with open(self.certificate) as f:

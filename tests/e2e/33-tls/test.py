@@ -1,5 +1,6 @@
 """TLS: STARTTLS, STLS, ports that begin with it, certificates by name, reloads, hostile clients."""
 
+import json
 import os
 import poplib
 import re
@@ -439,6 +440,94 @@ class ClientCertificate(TlsTest):
         line = "certificate=.*relay.client.example.* verified=yes"
         wait_until(lambda: re.search(line, suite.log()), 5, line)
         self.implicit(suite, tls=context()).quit()
+
+
+class Commands(unittest.TestCase):
+    """`barid tls`, and what `barid check` says of certificates."""
+
+    def suite(self, sections=None):
+        suite = Suite(users=())
+        self.addCleanup(suite.close)
+        suite.pair = Pair(suite.dir, "mx", ["mx.example.org"])
+        suite.write_config({"tls": suite.pair.config(), **(sections or {})})
+        return suite
+
+    def check(self, suite):
+        status, stdout, _ = suite.run("check", "--json")
+        return status, [(f["severity"], f["message"]) for f in json.loads(stdout) if "trust_anchor" not in f["message"]]
+
+    def finds(self, suite, severity, text):
+        status, found = self.check(suite)
+        self.assertTrue(any(s == severity and text in m for s, m in found), f"{severity} {text!r} is not in {found}")
+        self.assertEqual(status, 1 if severity == "error" else 0, found)
+
+    def test_good(self):
+        suite = self.suite()
+        status, found = self.check(suite)
+        self.assertEqual(status, 0, found)
+        self.assertFalse([m for _, m in found if "tls" in m or "certificate" in m], found)
+
+    def test_findings(self):
+        suite = self.suite()
+        other = Pair(suite.dir, "other", ["other.example"])
+        soon = Pair(suite.dir, "soon", ["mx.example.org"], days=5)
+        rows = [("error", "does not belong to the certificate", suite.pair.config(key=other.key)),
+                ("error", "cannot read /nowhere/cert.pem", suite.pair.config(certificate="/nowhere/cert.pem")),
+                ("error", "no certificate in PEM form", suite.pair.config(certificate=suite.config_file)),
+                ("error", "no private key in PEM form", suite.pair.config(key=suite.pair.certificate)),
+                ("warning", "no certificate has the name of this host", other.config()),
+                ("warning", "expires in", soon.config())]
+        for severity, text, tls in rows:
+            with self.subTest(text=text):
+                suite.write_config({"tls": tls})
+                self.finds(suite, severity, text)
+
+    def test_expired(self):
+        suite = self.suite()
+        suite.pair.expire()
+        self.finds(suite, "error", "expired")
+
+    def test_open_key(self):
+        suite = self.suite()
+        os.chmod(suite.pair.key, 0o644)
+        self.finds(suite, "warning", "every user of this machine can read")
+
+    def test_no_tls(self):
+        self.finds(self.suite({"tls": None}), "warning", "STARTTLS is not offered")
+
+    def test_does_not_start_with_a_broken_pair(self):
+        suite = self.suite()
+        with open(suite.pair.key, "w") as f:
+            f.write("garbage")
+        suite.spawn()
+        self.assertEqual(suite.process.wait(20), 1)
+        self.assertIn("no private key", suite.log())
+
+    def test_self_signed(self):
+        suite = self.suite()
+        certificate, key = (os.path.join(suite.dir, "new", name) for name in ("cert.pem", "key.pem"))
+        suite.write_config({"tls": {"certificate": certificate, "key": key}, "listen pop3s": {"address": f"{suite.address}:0"}})
+        suite.cli("tls", "self-signed", "--name", "mx.example.org", "mail.example.org")
+        self.assertEqual(os.stat(key).st_mode & 0o777, 0o600)
+        self.assertEqual(self.check(suite)[0], 0)
+        shown = suite.cli("tls", "show", json=True)
+        self.assertEqual(shown[0]["names"], "mx.example.org mail.example.org")
+        self.assertGreater(shown[0]["days_left"], 800)
+        status, _, stderr = suite.run("tls", "self-signed")
+        self.assertEqual(status, 1)
+        self.assertIn("--force", stderr)
+        before = open(key).read()
+        suite.cli("tls", "self-signed", "--force")
+        self.assertNotEqual(open(key).read(), before)
+        suite.start()
+        with socket.create_connection(suite.smtp_address, 15) as raw:
+            client = smtplib.SMTP()
+            client.sock, client.file = raw, None
+            client.getreply()
+            client._host = "mx.example.org"
+            client.local_hostname = CLIENT
+            client.starttls(context=context())
+            self.assertEqual(client.quit()[0], 221)
 
 
 class Slow(TlsTest):

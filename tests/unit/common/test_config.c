@@ -114,8 +114,6 @@ static const struct {
     {HOST LISTEN "[dns]\nserver = 127.0.0.1:53\n",
      "4 server: '127.0.0.1:53' is not the address of a DNS server, like 127.0.0.1 or "
      "127.0.0.1@5353\n"},
-    {HOST "[listen submissions]\n", "2 [listen submissions] needs TLS, which this version does not "
-                                    "have yet: remove the section\n"},
     {HOST "[listen submission]\n",
      "2 warning: nobody can log in here without TLS: " CONFIG_MAKE_A_PAIR
      "; or 'plaintext_without_tls = loopback' for this machine\n"},
