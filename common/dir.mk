@@ -14,6 +14,7 @@ common_libcommon_a_SOURCES += common/handed.c common/handed.h
 common_libcommon_a_SOURCES += common/id.c common/id.h
 common_libcommon_a_SOURCES += common/line.c common/line.h
 common_libcommon_a_SOURCES += common/sasl.c common/sasl.h
+common_libcommon_a_SOURCES += common/listing.c common/listing.h
 common_libcommon_a_SOURCES += common/log.c common/log.h
 common_libcommon_a_SOURCES += common/loop.c common/loop.h
 common_libcommon_a_SOURCES += common/net.c common/net.h

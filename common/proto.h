@@ -198,8 +198,9 @@ enum ticket_reason {
     M(DNS_ADDR_RE, dns_addr_re, P_RESOLVER, P_RELAY | P_SMTPD, NONE, 0, "")                        \
     M(BOX_OPENED, box_opened, P_MAILBOX, P_POP3D, NONE, 0,                                         \
       "first on a granted channel: the mailbox is locked for you, or why not")                     \
-    M(BOX_LIST, box_list, P_POP3D, P_MAILBOX, BOX_LIST_RE, 0, "messages after a sequence number")  \
-    M(BOX_LIST_RE, box_list_re, P_MAILBOX, P_POP3D, NONE, 0, "")                                   \
+    M(BOX_LIST, box_list, P_POP3D, P_MAILBOX, BOX_LIST_RE, 0, "its messages, once")                 \
+    M(BOX_LIST_RE, box_list_re, P_MAILBOX, P_POP3D, NONE, 1,                                       \
+      "as a sealed memory file, see common/listing.h; none if there are no messages")              \
     M(BOX_READ, box_read, P_POP3D, P_MAILBOX, BOX_READ_RE, 0, "content of one message")            \
     M(BOX_READ_RE, box_read_re, P_MAILBOX, P_POP3D, NONE, 1,                                       \
       "prefix, then content: in the message, or as a read-only descriptor if larger")              \
@@ -328,10 +329,10 @@ static inline int64_t relay_job_ms(uint64_t size)
 /* reason: enum box_reason. expire_days: how long mail stays in it, 0: for ever. */
 #define PROTO_FIELDS_box_opened(F, X)                                                              \
     F(X, U8, verdict, 0) F(X, U8, reason, 0) F(X, U64, expire_days, 0)
-#define PROTO_FIELDS_box_list(F, X) F(X, U64, tag, 0) F(X, U64, after, 0)
-/* entries: records {u64 sequence, u64 id, u64 octets as RETR will send them, prefix included}. */
+#define PROTO_FIELDS_box_list(F, X) F(X, U64, tag, 0)
+/* n: messages. text: octets of UIDLs behind their entries. */
 #define PROTO_FIELDS_box_list_re(F, X)                                                             \
-    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, BYTES, entries, LIST_MAX) F(X, U8, is_last, 0)
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U64, n, 0) F(X, U64, text, 0)
 #define PROTO_FIELDS_box_read(F, X) F(X, U64, tag, 0) F(X, U64, sequence, 0)
 /* header: octets of the content's header section with its empty line. flags: enum content_flag. */
 #define PROTO_FIELDS_box_read_re(F, X)                                                             \

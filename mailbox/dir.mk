@@ -2,6 +2,7 @@
 noinst_LIBRARIES += mailbox/libmailbox.a
 mailbox_libmailbox_a_SOURCES = mailbox/delay.c mailbox/delay.h
 mailbox_libmailbox_a_SOURCES += mailbox/serve.c mailbox/serve.h
+mailbox_libmailbox_a_SOURCES += mailbox/shelf.c mailbox/shelf.h
 mailbox_libmailbox_a_SOURCES += mailbox/spool.c mailbox/spool.h
 mailbox_libmailbox_a_SOURCES += mailbox/store.c mailbox/store.h
 mailbox_libmailbox_a_SOURCES += mailbox/verify.c mailbox/verify.h

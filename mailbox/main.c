@@ -52,6 +52,7 @@ static const struct proc_spec spec = {
     .turn = leave_if_idle,
     .drain = leave_if_idle,
     .files_max = 8192,
+    .file_size_max = 1ULL << 28, /* listings in memory */
     .root = "queue",
 };
 

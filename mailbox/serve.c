@@ -6,13 +6,12 @@
 #include "common/pack.h"
 #include "common/verdict.h"
 #include "mailbox/delay.h"
+#include "mailbox/shelf.h"
 #include "mailbox/spool.h"
 #include "mailbox/verify.h"
 
-#define ENTRY_OCTETS 24
-#define PAGE         (LIST_MAX / ENTRY_OCTETS)
-#define DAY_MS       (24 * 60 * 60 * 1000)
-#define PREFIX_MAX   (ADDRESS_MAX + 32)
+#define DAY_MS     (24 * 60 * 60 * 1000)
+#define PREFIX_MAX (ADDRESS_MAX + 32)
 
 /* Messages to be removed, collected until the last part came. */
 struct update {
@@ -39,9 +38,12 @@ struct access {
     struct serve *serve;
     struct ipc *ch; /* NULL: closed, but its removal is under way */
     uint64_t box, session;
-    uint64_t limit; /* sequence numbers from here on came later */
-    uint64_t retention_s;
+    struct store_box look; /* what was in it when it was opened */
     struct store_hidden hidden;
+    struct shelf_work work; /* while is_listing */
+    struct timer step;      /* of it */
+    uint64_t list_tag;
+    bool has_listed, is_listing;
     uint64_t listed_to; /* the last sequence number given out */
     uint64_t n_listed;
     bool holds_lock;
@@ -57,6 +59,7 @@ struct serve {
     void *owner;
     struct serve_settings set;
     struct delay *delay;
+    struct shelf *shelf;
     struct access *first; /* in the order in which they came */
 };
 
@@ -80,12 +83,21 @@ static void unlink_access(struct access *a)
 
 static void reading_end(struct reading *r);
 
+static void end_work(struct access *a)
+{
+    timer_stop(&a->step);
+    if (a->is_listing)
+        shelf_work_end(&a->work);
+    a->is_listing = false;
+}
+
 static void access_free(struct access *a)
 {
     unlink_access(a);
     timer_stop(&a->wait);
     reading_end(&a->reading);
     ipc_close(a->ch);
+    end_work(a);
     store_hidden_free(&a->hidden);
     free(a->update.list);
     free(a);
@@ -94,10 +106,11 @@ static void access_free(struct access *a)
 static uint64_t expire_days(const struct access *a)
 {
     int64_t all = a->serve->set.retention_ms;
-    if (a->retention_s >= MAILDB_RETENTION_NONE)
+    uint64_t own = a->look.retention_s;
+    if (own >= MAILDB_RETENTION_NONE)
         return 0;
-    if (a->retention_s > 0)
-        return a->retention_s / (DAY_MS / 1000);
+    if (own > 0)
+        return own / (DAY_MS / 1000);
     return all == DURATION_NONE ? 0 : (uint64_t)all / DAY_MS;
 }
 
@@ -112,14 +125,12 @@ static void say_opened(struct access *a, enum verdict verdict, enum box_reason r
 static enum box_reason open_box(struct access *a)
 {
     struct serve *v = a->serve;
-    struct store_box box;
     int64_t now = clock_mono_ms(), delay = v->set.login_delay_ms;
     if (delay != DURATION_NONE && !delay_is_over(v->delay, a->box, now, delay))
         return BOX_TOO_SOON;
-    if (store_look(v->store, a->box, &box) < 0 || store_hidden(v->store, a->box, &a->hidden) < 0)
+    if (store_look(v->store, a->box, &a->look) < 0 ||
+        store_hidden(v->store, a->box, &a->hidden) < 0)
         return BOX_FAULT;
-    a->limit = box.limit;
-    a->retention_s = box.retention_s;
     delay_opened(v->delay, a->box, now);
     return BOX_OK;
 }
@@ -180,45 +191,52 @@ static void keep_pace(struct ipc *ch)
 
 /* --- list --- */
 
-static void add_entry(struct access *a, const struct store_entry *e, struct packer *w)
+static void send_listing(struct access *a, const struct shelf_item *item)
 {
-    if (store_is_hidden(&a->hidden, e->sequence))
+    struct msg_box_list_re re = {
+        .tag = a->list_tag, .verdict = VERDICT_OK, .n = item->n, .text = item->text_n};
+    a->listed_to = item->last;
+    a->n_listed = item->n;
+    ipc_send_box_list_re(a->ch, &re, item->fd);
+    keep_pace(a->ch);
+}
+
+static void step_listing(void *arg)
+{
+    struct access *a = arg;
+    int rc = shelf_work_step(&a->work, a->serve->store);
+    if (rc > 0) {
+        timer_set(&a->step, 0);
         return;
-    pack_uint(w, e->sequence, 8);
-    pack_uint(w, e->id, 8);
-    pack_uint(w, e->octets, 8);
-    if (e->sequence <= a->listed_to)
-        return;
-    a->listed_to = e->sequence;
-    a->n_listed++;
+    }
+    if (rc == 0) {
+        shelf_keep(a->serve->shelf, &a->work.item);
+        send_listing(a, &a->work.item);
+    } else {
+        struct msg_box_list_re re = {.tag = a->list_tag, .verdict = VERDICT_TRY_LATER};
+        ipc_send_box_list_re(a->ch, &re, -1);
+    }
+    end_work(a);
 }
 
 static void on_list(void *owner, struct ipc *from, const union msg *m, int fd)
 {
-    static struct store_entry page[PAGE];
-    char octets[LIST_MAX];
     struct access *a = owner;
-    (void)fd;
-    if (!a->holds_lock || m->box_list.after > a->listed_to) {
+    (void)from, (void)fd;
+    if (!a->holds_lock || a->has_listed) {
         misbehaved(a, "list out of order");
         return;
     }
-    struct msg_box_list_re re = {.tag = m->box_list.tag, .verdict = VERDICT_TRY_LATER};
-    struct packer w = packer_on(octets, sizeof octets);
-    uint64_t after = m->box_list.after;
-    long n;
-    do { /* a page of what is hidden alone would look like the end */
-        n = store_list(a->serve->store, a->box, after, a->limit, page, PAGE);
-        for (long i = 0; i < n; i++)
-            add_entry(a, &page[i], &w);
-        after = n > 0 ? page[n - 1].sequence : after;
-    } while (n == PAGE && w.n == 0);
-    if (n >= 0)
-        re.verdict = VERDICT_OK;
-    re.entries = packer_span(&w);
-    re.is_last = n < PAGE;
-    ipc_send_box_list_re(from, &re, -1);
-    keep_pace(from);
+    a->has_listed = true;
+    a->list_tag = m->box_list.tag;
+    const struct shelf_item *known = shelf_find(a->serve->shelf, a->box, &a->look);
+    if (known != NULL && known->look.limit == a->look.limit) {
+        send_listing(a, known);
+        return;
+    }
+    a->is_listing = true;
+    a->work.failed = shelf_work_begin(&a->work, a->box, &a->look, &a->hidden, known) < 0;
+    step_listing(a);
 }
 
 /* --- read --- */
@@ -452,6 +470,7 @@ void serve_grant(struct serve *v, const struct msg_box_grant *m, int fd)
     }
     *a = (struct access){.serve = v, .box = m->box, .session = m->session, .reading = {.fd = -1}};
     timer_init(&a->wait, v->loop, waited_long_enough, a);
+    timer_init(&a->step, v->loop, step_listing, a);
     a->ch = ipc_open(v->loop, fd, ROLE_MAILBOX, ROLE_POP3D, &ops, a);
     if (a->ch == NULL) {
         free(a);
@@ -480,9 +499,11 @@ struct serve *serve_new(struct loop *loop, struct store *store, struct ipc *(*qu
 {
     struct serve *v = calloc(1, sizeof *v);
     struct delay *delay = delay_new();
-    if (v == NULL || delay == NULL) {
+    struct shelf *shelf = shelf_new();
+    if (v == NULL || delay == NULL || shelf == NULL) {
         free(v);
         delay_free(delay);
+        shelf_free(shelf);
         return NULL;
     }
     *v = (struct serve){
@@ -492,6 +513,7 @@ struct serve *serve_new(struct loop *loop, struct store *store, struct ipc *(*qu
         .owner = owner,
         .set = {.retention_ms = DURATION_NONE, .login_delay_ms = DURATION_NONE},
         .delay = delay,
+        .shelf = shelf,
     };
     return v;
 }
@@ -511,5 +533,6 @@ void serve_free(struct serve *v)
         access_free(v->first);
     }
     delay_free(v->delay);
+    shelf_free(v->shelf);
     free(v);
 }

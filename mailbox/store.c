@@ -1,6 +1,7 @@
 #include "mailbox/store.h"
 
 #include "common/clock.h"
+#include "common/listing.h"
 #include "common/log.h"
 #include "common/maildb.h"
 #include "common/pack.h"
@@ -14,7 +15,7 @@ enum statement { LOOK, LIST, READ, HIDDEN, STATEMENTS };
 static const char *const statements[STATEMENTS] = {
     [LOOK] = "SELECT next_seq, forgotten, epoch, retention FROM box WHERE id = ?1",
     [HIDDEN] = "SELECT sequences FROM removal WHERE box = ?1",
-    [LIST] = "SELECT seq, message, octets FROM entry WHERE box = ?1 AND seq > ?2 AND seq < ?3"
+    [LIST] = "SELECT seq, message, octets, uidl FROM entry WHERE box = ?1 AND seq > ?2 AND seq < ?3"
              " ORDER BY seq LIMIT ?4",
     [READ] = "SELECT m.id, m.sender, m.size, m.header, m.flags, m.spooled, m.content, e.octets,"
              " m.hash FROM entry AS e JOIN message AS m ON m.id = e.message"
@@ -160,38 +161,50 @@ void store_hidden_free(struct store_hidden *h)
     *h = (struct store_hidden){0};
 }
 
-long store_list(struct store *st, uint64_t box, uint64_t after, uint64_t limit,
-                struct store_entry *out, size_t cap)
+/* The row, or false: it is damaged. */
+static bool take_entry(sqlite3_stmt *s, const struct store_range *r, struct store_entry *e)
 {
+    *e = (struct store_entry){
+        .sequence = sql_column_u64(s, 0),
+        .id = sql_column_u64(s, 1),
+        .octets = sql_column_u64(s, 2),
+    };
+    if (sqlite3_column_type(s, 3) != SQLITE_NULL)
+        e->uidl = sql_column(s, 3);
+    return e->sequence > r->after && e->sequence < r->limit && e->id != 0 && e->octets != 0 &&
+           (e->uidl.n == 0 || listing_is_uidl(e->uidl));
+}
+
+long store_list(struct store *st, uint64_t box, const struct store_range *range, store_list_fn *fn,
+                void *arg)
+{
+    struct store_range r = *range;
     sqlite3_stmt *s = get(st, LIST);
     if (s == NULL)
         return -1;
     sql_bind_u64(s, 1, box);
-    sql_bind_u64(s, 2, after);
-    sql_bind_u64(s, 3, limit);
-    sql_bind_u64(s, 4, cap);
-    size_t n = 0;
-    int rc = 1;
-    while (n < cap && (rc = sql_step(s)) == 1) {
-        struct store_entry e = {
-            .sequence = sql_column_u64(s, 0),
-            .id = sql_column_u64(s, 1),
-            .octets = sql_column_u64(s, 2),
-        };
-        if (e.sequence <= after || e.sequence >= limit || e.id == 0 || e.octets == 0) {
+    sql_bind_u64(s, 2, r.after);
+    sql_bind_u64(s, 3, r.limit);
+    sql_bind_u64(s, 4, r.most);
+    long n = 0;
+    int rc;
+    while ((rc = sql_step(s)) == 1) {
+        struct store_entry e;
+        bool is_right = take_entry(s, &r, &e);
+        if (!is_right)
             LOG(e.id, "damaged", LZ("row", "entry"), LN("box", (int64_t)box));
+        if (!is_right || fn(arg, &e) < 0) {
             rc = -1;
             break;
         }
-        after = e.sequence;
-        out[n++] = e;
+        r.after = e.sequence;
+        n++;
     }
     if (rc < 0) {
         shut(st);
         return -1;
     }
-    sql_reset(s);
-    return (long)n;
+    return n;
 }
 
 /* What stands in the row must agree with itself before any of it is believed. */

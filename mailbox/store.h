@@ -13,7 +13,8 @@ struct store;
 
 struct store_entry {
     uint64_t sequence, id;
-    uint64_t octets; /* with the Return-Path field in front */
+    uint64_t octets;  /* with the Return-Path field in front */
+    struct span uidl; /* empty: the id */
 };
 
 struct store_message {
@@ -50,10 +51,15 @@ int store_hidden(struct store *st, uint64_t box, struct store_hidden *out);
 bool store_is_hidden(const struct store_hidden *h, uint64_t sequence);
 void store_hidden_free(struct store_hidden *h); /* empties it */
 
-/* At most `cap` entries of a mailbox with after < sequence < limit, in order. Their number, or -1.
- */
-long store_list(struct store *st, uint64_t box, uint64_t after, uint64_t limit,
-                struct store_entry *out, size_t cap);
+struct store_range {
+    uint64_t after, limit; /* sequence numbers between these */
+    size_t most;           /* so many of them */
+};
+/* The spans in e are gone when it returns. -1 ends the listing. */
+typedef int store_list_fn(void *arg, const struct store_entry *e);
+/* Calls fn for the entries of a mailbox in order. Their number, or -1. */
+long store_list(struct store *st, uint64_t box, const struct store_range *range, store_list_fn *fn,
+                void *arg);
 
 enum store_found {
     STORE_FOUND, /* its spans are valid until store_done */

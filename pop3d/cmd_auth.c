@@ -98,38 +98,23 @@ static void enter_transaction(struct session *s)
     session_resume(s);
 }
 
-static int add_page(struct session *s, struct span entries)
-{
-    struct unpacker r = unpacker_on(entries);
-    while (r.left.n > 0 && s->drop.n < DROP_MESSAGES_MAX) {
-        uint64_t sequence = unpack_uint(&r, 8), id = unpack_uint(&r, 8);
-        uint64_t octets = unpack_uint(&r, 8);
-        if (r.failed || drop_add(&s->drop, sequence, id, octets) < 0)
-            return -1;
-    }
-    return 0;
-}
-
-static void ask_page(struct session *s);
-
 static void listed(void *arg, const union msg *answer, int fd)
 {
     struct session *s = arg;
-    (void)fd;
     const struct msg_box_list_re *r = answer != NULL ? &answer->box_list_re : NULL;
-    bool is_sane = r != NULL && r->verdict == VERDICT_OK && (r->entries.n > 0 || r->is_last) &&
-                   add_page(s, r->entries) == 0;
-    if (!is_sane)
-        not_now(s, REPLY_NO_BOX);
-    else if (r->is_last || s->drop.n >= DROP_MESSAGES_MAX)
+    bool is_sane =
+        r != NULL && r->verdict == VERDICT_OK && drop_open(&s->drop, fd, r->n, r->text) == 0;
+    if (fd >= 0)
+        close(fd);
+    if (is_sane)
         enter_transaction(s);
     else
-        ask_page(s);
+        not_now(s, REPLY_NO_BOX);
 }
 
-static void ask_page(struct session *s)
+static void ask_listing(struct session *s)
 {
-    struct msg_box_list m = {.after = drop_last_sequence(&s->drop)};
+    struct msg_box_list m = {0};
     if (ipc_ask_box_list(s->box, &m, -1, ANSWER_MS, listed, s) == 0)
         not_now(s, REPLY_NO_BOX);
 }
@@ -147,7 +132,7 @@ static void box_opened(void *owner, struct ipc *from, const union msg *m, int fd
     timer_stop(&s->opening);
     s->expire_days = m->box_opened.expire_days;
     if (m->box_opened.verdict == VERDICT_OK)
-        ask_page(s);
+        ask_listing(s);
     else if (m->box_opened.reason == BOX_IN_USE)
         not_now(s, REPLY_IN_USE);
     else
@@ -251,9 +236,9 @@ static void removed(void *arg, const union msg *answer, int fd)
         session_resume(s);
         return;
     }
-    for (size_t i = 0; i < s->drop.n; i++)
-        if (s->drop.list[i].is_deleted)
-            LOG(s->drop.list[i].id, "deleted", LZ("session", session), LZ("user", s->user));
+    for (size_t i = 0; s->drop.n_deleted > 0 && i < s->drop.n; i++)
+        if (drop_has_deleted(&s->drop, i + 1))
+            LOG(s->drop.listing.list[i].id, "deleted", LZ("session", session), LZ("user", s->user));
     s->totals.removed = s->drop.n_deleted;
     s->totals.removed_octets = s->totals.octets - s->drop.octets;
     session_finish(s, REPLY_BYE, "quit");
@@ -275,9 +260,9 @@ static int send_update(struct session *s)
     struct msg_box_update m = {0};
     size_t left = s->drop.n_deleted;
     for (size_t i = 0; i < s->drop.n && left > 0; i++) {
-        if (!s->drop.list[i].is_deleted)
+        if (!drop_has_deleted(&s->drop, i + 1))
             continue;
-        pack_uint(&w, s->drop.list[i].sequence, 8);
+        pack_uint(&w, s->drop.listing.list[i].sequence, 8);
         if (--left > 0 && w.n + 8 <= w.cap)
             continue;
         m.sequences = packer_span(&w);

@@ -1,16 +1,14 @@
 /* STAT LIST UIDL DELE RSET NOOP: what needs nobody else, the maildrop is in memory. */
 #include "pop3d/cmd.h"
 
-#include "common/id.h"
-
 /* The message that the argument names, or NULL, and that was said. */
-static struct drop_entry *message(struct session *s, struct span arg, uint64_t *number)
+static const struct listing_entry *message(struct session *s, struct span arg, uint64_t *number)
 {
     if (session_number(arg, number) < 0) {
         session_error(s, REPLY_ARGUMENT);
         return NULL;
     }
-    struct drop_entry *e = drop_find(&s->drop, *number);
+    const struct listing_entry *e = drop_find(&s->drop, *number);
     if (e == NULL)
         session_say(s, drop_has_deleted(&s->drop, *number) ? REPLY_WAS_DELETED : REPLY_NO_MESSAGE);
     return e;
@@ -31,7 +29,7 @@ void cmd_list(struct session *s, struct span arg)
         job_begin_listing(s, JOB_LIST);
         return;
     }
-    const struct drop_entry *e = message(s, arg, &number);
+    const struct listing_entry *e = message(s, arg, &number);
     if (e != NULL)
         session_sayf(s, REPLY_LIST_ONE, (unsigned long long)number, (unsigned long long)e->octets);
 }
@@ -44,22 +42,19 @@ void cmd_uidl(struct session *s, struct span arg)
         job_begin_listing(s, JOB_UIDL);
         return;
     }
-    const struct drop_entry *e = message(s, arg, &number);
+    const struct listing_entry *e = message(s, arg, &number);
     if (e == NULL)
         return;
-    char id[ID_TEXT];
-    id_format(id, e->id);
-    session_sayf(s, REPLY_UIDL_ONE, (unsigned long long)number, id);
+    char room[ID_TEXT];
+    struct span uidl = listing_uidl(&s->drop.listing, e, room);
+    session_sayf(s, REPLY_UIDL_ONE, (unsigned long long)number, (int)uidl.n, uidl.p);
 }
 
 void cmd_dele(struct session *s, struct span arg)
 {
     uint64_t number;
-    struct drop_entry *e = message(s, arg, &number);
-    if (e == NULL)
-        return;
-    drop_delete(&s->drop, e);
-    session_say(s, REPLY_DELETED);
+    if (message(s, arg, &number) != NULL)
+        session_say(s, drop_delete(&s->drop, number) == 0 ? REPLY_DELETED : REPLY_NOT_MARKED);
 }
 
 void cmd_rset(struct session *s, struct span arg)

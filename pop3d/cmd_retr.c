@@ -46,7 +46,7 @@ static void was_read(void *arg, const union msg *answer, int fd)
 
 static void read_message(struct session *s, struct span number)
 {
-    const struct drop_entry *e;
+    const struct listing_entry *e;
     if (session_number(number, &s->reading) < 0) {
         session_error(s, REPLY_ARGUMENT);
         return;

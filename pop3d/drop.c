@@ -1,57 +1,59 @@
 #include "pop3d/drop.h"
 
+#include <stdlib.h>
+
 void drop_free(struct drop *d)
 {
-    free(d->list);
+    listing_unmap(&d->listing);
+    free(d->deleted);
     *d = (struct drop){0};
 }
 
-int drop_add(struct drop *d, uint64_t sequence, uint64_t id, uint64_t octets)
+int drop_open(struct drop *d, int fd, uint64_t n, uint64_t text_n)
 {
-    if (sequence <= drop_last_sequence(d) || d->n >= DROP_MESSAGES_MAX)
+    drop_free(d);
+    if (listing_map(&d->listing, fd, n, text_n) < 0)
         return -1;
-    if (octets > INT64_MAX - d->octets)
-        return -1;
-    if (array_reserve((void **)&d->list, &d->cap, d->n + 1, sizeof *d->list) < 0)
-        return -1;
-    d->list[d->n] = (struct drop_entry){.sequence = sequence, .id = id};
-    d->list[d->n++].octets = octets & INT64_MAX;
-    d->octets += octets;
+    d->n = d->listing.n;
+    d->octets = d->listing.octets;
     return 0;
 }
 
-uint64_t drop_last_sequence(const struct drop *d)
+static unsigned char bit_of(uint64_t number)
 {
-    return d->n == 0 ? 0 : d->list[d->n - 1].sequence;
-}
-
-struct drop_entry *drop_find(const struct drop *d, uint64_t number)
-{
-    if (number == 0 || number > d->n || d->list[number - 1].is_deleted)
-        return NULL;
-    return &d->list[number - 1];
+    return (unsigned char)(1U << ((number - 1) & 7));
 }
 
 bool drop_has_deleted(const struct drop *d, uint64_t number)
 {
-    return number > 0 && number <= d->n && d->list[number - 1].is_deleted;
+    return d->deleted != NULL && number > 0 && number <= d->n &&
+           (d->deleted[(number - 1) >> 3] & bit_of(number)) != 0;
 }
 
-void drop_delete(struct drop *d, struct drop_entry *e)
+const struct listing_entry *drop_find(const struct drop *d, uint64_t number)
 {
-    if (e->is_deleted)
-        return;
-    e->is_deleted = 1;
+    if (number == 0 || number > d->n || drop_has_deleted(d, number))
+        return NULL;
+    return &d->listing.list[number - 1];
+}
+
+int drop_delete(struct drop *d, uint64_t number)
+{
+    const struct listing_entry *e = drop_find(d, number);
+    if (e == NULL)
+        return 0;
+    if (d->deleted == NULL && (d->deleted = calloc(1, (d->n + 7) / 8)) == NULL)
+        return -1;
+    d->deleted[(number - 1) >> 3] |= bit_of(number);
     d->n_deleted++;
     d->octets -= e->octets;
+    return 0;
 }
 
 void drop_reset(struct drop *d)
 {
-    for (size_t i = 0; i < d->n; i++)
-        if (d->list[i].is_deleted) {
-            d->list[i].is_deleted = 0;
-            d->octets += d->list[i].octets;
-        }
+    free(d->deleted);
+    d->deleted = NULL;
     d->n_deleted = 0;
+    d->octets = d->listing.octets;
 }

@@ -2,7 +2,7 @@
  * connection, asks authd to log in, and holds the channel to the one mailbox it was granted; it can
  * name nothing else.
  *
- * Bounds: a line of LINE_OCTETS, output of OUT_MAX, 24 octets per message while it is logged in.
+ * Bounds: a line of LINE_OCTETS, output of OUT_MAX, from the first DELE on a bit per message.
  * While an answer is awaited or output waits for the client, no command is taken and nothing is
  * read, so pipelining of any depth costs no memory.
  *

@@ -1,5 +1,6 @@
 /* A whole POP3 session over real sockets, with an authd and a mailbox that answer by the first
  * octet of the input. */
+#include "common/listing.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/pack.h"
@@ -30,17 +31,15 @@ static struct world w;
 static void on_list(void *owner, struct ipc *from, const union msg *m, int fd)
 {
     (void)owner, (void)fd;
-    char octets[256];
-    struct packer p = packer_on(octets, sizeof octets);
-    for (uint64_t i = m->box_list.after; i < LETTERS; i++) {
-        pack_uint(&p, i + 1, 8);
-        pack_uint(&p, 100 + i, 8);
-        pack_uint(&p, sizeof CONTENT - 1, 8);
+    int file = listing_create();
+    for (uint64_t i = 0; i < LETTERS; i++) {
+        struct listing_entry e = {i + 1, 100 + i, sizeof CONTENT - 1, 0, 0};
+        fuzz_check(write(file, &e, sizeof e) == (ssize_t)sizeof e, "pop3: no memory file");
     }
-    ipc_send_box_list_re(
-        from,
-        &(struct msg_box_list_re){.tag = m->box_list.tag, .entries = packer_span(&p), .is_last = 1},
-        -1);
+    listing_seal(file);
+    ipc_send_box_list_re(from, &(struct msg_box_list_re){.tag = m->box_list.tag, .n = LETTERS},
+                         file);
+    close(file);
 }
 
 static void on_read(void *owner, struct ipc *from, const union msg *m, int fd)

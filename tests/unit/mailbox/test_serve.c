@@ -1,6 +1,7 @@
 #include "mailbox/serve.h"
 
 #include "common/clock.h"
+#include "common/listing.h"
 #include "common/pack.h"
 #include "common/unixsock.h"
 #include "common/verdict.h"
@@ -10,8 +11,6 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-
-#define PAGE 1024
 
 /* serve between real channels: a pop3d that asks, and a queue that keeps what it was told. */
 struct stage {
@@ -32,6 +31,7 @@ struct client {
     struct ipc *ch;
     int opened, reason; /* -1: not yet */
     uint64_t expire_days;
+    struct listing listing;
     bool is_closed, is_answered;
     union msg answer;
     char octets[IPC_MAX];
@@ -161,9 +161,14 @@ static void on_answer(void *arg, const union msg *answer, int fd)
 
 static void on_list_answer(void *arg, const union msg *answer, int fd)
 {
-    on_answer(arg, answer, fd);
-    if (answer != NULL)
-        keep(arg, answer->box_list_re.entries);
+    struct client *c = arg;
+    on_answer(arg, answer, -1);
+    listing_unmap(&c->listing);
+    if (answer != NULL && answer->box_list_re.verdict == VERDICT_OK)
+        cr_assert_eq(listing_map(&c->listing, fd, answer->box_list_re.n, answer->box_list_re.text),
+                     0);
+    if (fd >= 0)
+        close(fd);
 }
 
 static void on_read_answer(void *arg, const union msg *answer, int fd)
@@ -177,13 +182,13 @@ static void on_read_answer(void *arg, const union msg *answer, int fd)
     memcpy(c->prefix, answer->box_read_re.prefix.p, c->n_prefix);
 }
 
-static size_t list(struct client *c, uint64_t after)
+static size_t list(struct client *c)
 {
-    struct msg_box_list m = {.after = after};
+    struct msg_box_list m = {0};
     c->is_answered = false;
     ipc_ask_box_list(c->ch, &m, -1, 1000, on_list_answer, c);
-    turns(c->st, 4);
-    return c->is_answered ? c->n_octets / 24 : SIZE_MAX;
+    turns(c->st, 6);
+    return c->is_answered ? c->listing.n : SIZE_MAX;
 }
 
 static void read_message(struct client *c, uint64_t sequence)
@@ -222,8 +227,8 @@ Test(serve, lists_and_reads)
     fixture_add(st->db, 17, 5, 105, SPAN("A: b\r\n"));
     grant(&c, st, 17);
     cr_assert_eq(c.opened, VERDICT_OK);
-    cr_assert_eq(list(&c, 0), 2);
-    cr_expect(c.answer.box_list_re.is_last);
+    cr_assert_eq(list(&c), 2);
+    cr_expect_eq(c.listing.list[1].id, 105);
     read_message(&c, 2);
     cr_assert(c.is_answered);
     cr_expect_eq(c.answer.box_read_re.verdict, VERDICT_OK);
@@ -239,24 +244,101 @@ Test(serve, lists_and_reads)
     end(st);
 }
 
-/* More than a page, and what comes while the session is open stays out of it. */
-Test(serve, pages_and_snapshot)
+/* What comes while the session is open stays out of it. */
+Test(serve, snapshot)
 {
     struct stage *st = begin(true);
     struct client c;
     fixture_run(st->db, "BEGIN");
-    for (uint64_t i = 1; i <= 2 * PAGE; i++)
+    for (uint64_t i = 1; i <= 2048; i++)
         fixture_add(st->db, 18, i, 1000 + i, SPAN("A: b\r\n"));
     fixture_run(st->db, "COMMIT; UPDATE box SET next_seq = 2049 WHERE id = 18");
     grant(&c, st, 18);
-    cr_expect_eq(list(&c, 0), PAGE);
-    cr_expect(!c.answer.box_list_re.is_last);
     fixture_add(st->db, 18, 2049, 9000, SPAN("A: b\r\n"));
-    cr_expect_eq(list(&c, PAGE), PAGE);
-    cr_expect_eq(list(&c, 2 * PAGE), 0);
-    cr_expect(c.answer.box_list_re.is_last);
+    cr_expect_eq(list(&c), 2048);
     read_message(&c, 2049);
     cr_expect(c.is_closed, "what was not listed cannot be read");
+    end(st);
+}
+
+static size_t list_anew(struct client *c, struct stage *st)
+{
+    grant(c, st, 18);
+    size_t n = list(c);
+    ipc_close(c->ch);
+    turns(st, 2);
+    return n;
+}
+
+/* A listing is kept: what was added is read, and all of it when something was taken out. */
+Test(serve, kept_listings)
+{
+    struct stage *st = begin(true);
+    struct client c;
+    fixture_run(st->db, "BEGIN");
+    for (uint64_t i = 1; i <= 300; i++)
+        fixture_add(st->db, 18, i, 1000 + i, SPAN("A: b\r\n"));
+    fixture_run(st->db, "COMMIT; UPDATE entry SET uidl = 'first' WHERE seq = 1;"
+                        "UPDATE box SET next_seq = 301 WHERE id = 18");
+    cr_expect_eq(list_anew(&c, st), 300);
+    cr_expect_eq(list_anew(&c, st), 300);
+    fixture_add(st->db, 18, 301, 9000, SPAN("A: b\r\n"));
+    fixture_run(st->db, "UPDATE entry SET uidl = 'last' WHERE seq = 301;"
+                        "UPDATE box SET next_seq = 302 WHERE id = 18");
+    cr_assert_eq(list_anew(&c, st), 301);
+    char room[ID_TEXT];
+    cr_expect_eq(c.listing.list[300].id, 9000);
+    cr_expect(span_eq(listing_uidl(&c.listing, &c.listing.list[300], room), SPAN("last")));
+    cr_expect(span_eq(listing_uidl(&c.listing, &c.listing.list[0], room), SPAN("first")));
+    fixture_run(st->db, "DELETE FROM entry WHERE box = 18 AND seq = 7;"
+                        "UPDATE box SET epoch = epoch + 1 WHERE id = 18");
+    cr_assert_eq(list_anew(&c, st), 300);
+    cr_expect_eq(c.listing.list[6].sequence, 8);
+    fixture_run(st->db,
+                "INSERT INTO removal (box, at, sequences) VALUES (18, 5, x'0a00000000000000');"
+                "UPDATE box SET epoch = epoch + 1 WHERE id = 18");
+    cr_assert_eq(list_anew(&c, st), 299);
+    cr_expect_eq(c.listing.list[8].sequence, 11);
+    listing_unmap(&c.listing);
+    end(st);
+}
+
+/* Larger than a step: others have their turn in between. */
+Test(serve, a_long_listing)
+{
+    struct stage *st = begin(true);
+    struct client c;
+    fixture_run(st->db, "BEGIN");
+    for (uint64_t i = 1; i <= 40000; i++)
+        fixture_add(st->db, 18, i, 1000 + i, SPAN("A: b\r\n"));
+    fixture_run(st->db, "COMMIT; UPDATE box SET next_seq = 40001 WHERE id = 18");
+    grant(&c, st, 18);
+    struct msg_box_list m = {0};
+    ipc_ask_box_list(c.ch, &m, -1, 60000, on_list_answer, &c);
+    for (int i = 0; i < 1000 && !c.is_answered; i++)
+        turns(st, 1);
+    cr_expect_eq(c.listing.n, 40000);
+    ipc_close(c.ch);
+    grant(&c, st, 18); /* the shelf has it now; a client that goes away while one is made */
+    fixture_run(st->db, "UPDATE box SET epoch = 1 WHERE id = 18");
+    ipc_close(c.ch);
+    turns(st, 2);
+    grant(&c, st, 18);
+    ipc_ask_box_list(c.ch, &m, -1, 60000, on_list_answer, &c);
+    loop_turn(st->loop, 0);
+    ipc_close(c.ch);
+    turns(st, 6);
+    end(st);
+}
+
+Test(serve, one_listing_per_session)
+{
+    struct stage *st = begin(true);
+    struct client c;
+    grant(&c, st, 17);
+    cr_expect_eq(list(&c), 0);
+    list(&c);
+    cr_expect(c.is_closed);
     end(st);
 }
 
@@ -321,11 +403,7 @@ Test(serve, removes_through_queue)
         fixture_add(st->db, 18, i, 1000 + i, SPAN("A: b\r\n"));
     fixture_run(st->db, "COMMIT");
     grant(&c, st, 18);
-    for (uint64_t after = 0; after < 4000;) {
-        size_t n = list(&c, after);
-        cr_assert(n <= PAGE);
-        after += n;
-    }
+    cr_assert_eq(list(&c), 4000);
     update(&c, 1, 3990, 700);
     cr_expect(c.is_answered);
     cr_expect_eq(c.answer.box_update_re.verdict, VERDICT_OK);
@@ -352,7 +430,7 @@ Test(serve, queue_dies)
     struct client c, next;
     fixture_add(st->db, 17, 1, 101, SPAN("A: b\r\n"));
     grant(&c, st, 17);
-    list(&c, 0);
+    list(&c);
     st->verdict = 99;
     update(&c, 1, 1, 10);
     cr_expect(!c.is_answered);
@@ -390,7 +468,7 @@ Test(serve, forbidden_removals)
         fixture_add(st->db, 17, 3, 103, SPAN("A: b\r\n"));
         grant(&c, st, 17);
         if (forbidden[i].is_listed)
-            list(&c, 0);
+            list(&c);
         struct packer w = packer_on(octets, sizeof octets);
         for (size_t k = 0; k < forbidden[i].n; k++)
             pack_uint(&w, forbidden[i].first[k], 8);
@@ -410,7 +488,7 @@ Test(serve, misbehaves_while_removing)
     struct client c;
     fixture_add(st->db, 17, 1, 101, SPAN("A: b\r\n"));
     grant(&c, st, 17);
-    list(&c, 0);
+    list(&c);
     st->verdict = 99;
     update(&c, 1, 1, 10);
     struct msg_box_update again = {.is_last = 1};
@@ -451,7 +529,7 @@ Test(serve, large_content_is_a_descriptor)
     char octet;
     add_spooled(st, 200000);
     grant(&c, st, 17);
-    list(&c, 0);
+    list(&c);
     read_message(&c, 4);
     cr_expect_eq(c.answer.box_read_re.verdict, VERDICT_OK);
     cr_expect_eq(c.answer.box_read_re.octets, 200000);
@@ -479,7 +557,7 @@ Test(serve, answers_that_are_not_taken)
     struct client c;
     add_spooled(st, 200000);
     grant(&c, st, 17);
-    list(&c, 0);
+    list(&c);
     size_t before = n_descriptors();
     ipc_pause(c.ch, true);
     for (int i = 0; i < 3000; i++) {
@@ -519,7 +597,7 @@ Test(serve, damaged_files_are_could_not)
         if (damage == 3)
             cr_assert_eq(mkfifo(name, 0600), 0);
         grant(&c, st, 17);
-        list(&c, 0);
+        list(&c);
         read_message(&c, 4);
         cr_assert(c.is_answered);
         cr_expect_eq(c.answer.box_read_re.verdict, VERDICT_TRY_LATER, "damage %d", damage);
@@ -540,7 +618,7 @@ Test(serve, no_store_yet)
     st->db = fixture_open_writer();
     grant(&c, st, 17);
     cr_expect_eq(c.opened, VERDICT_OK);
-    cr_expect_eq(list(&c, 0), 0);
+    cr_expect_eq(list(&c), 0);
     ipc_close(c.ch);
     end(st);
 }

@@ -1,5 +1,6 @@
 #include "mailbox/store.h"
 
+#include "common/listing.h"
 #include "common/proto.h"
 #include "fixture.h"
 
@@ -10,6 +11,26 @@
 static const char two_boxes[] = "INSERT INTO box (id, messages, octets, next_seq, forgotten) "
                                 "VALUES (17, 2, 2, 4, 0), (18, 1, 1, 2, 0)";
 
+struct listed {
+    struct store_entry list[8];
+    char uidl[8][LISTING_UIDL_MAX + 1];
+    size_t n;
+};
+
+static int keep(void *arg, const struct store_entry *e)
+{
+    struct listed *l = arg;
+    l->list[l->n] = *e;
+    return span_copy(l->uidl[l->n++], sizeof l->uidl[0], e->uidl);
+}
+
+static long list(struct store *st, uint64_t after, uint64_t limit, size_t most, struct listed *l)
+{
+    struct store_range r = {after, limit, most};
+    *l = (struct listed){.n = 0};
+    return store_list(st, 17, &r, keep, l);
+}
+
 Test(store, lists_one_mailbox_up_to_the_limit)
 {
     sqlite3 *db = fixture_begin(true);
@@ -17,22 +38,47 @@ Test(store, lists_one_mailbox_up_to_the_limit)
     fixture_add(db, 17, 1, 101, CONTENT);
     fixture_add(db, 17, 3, 103, CONTENT);
     fixture_add(db, 18, 1, 201, CONTENT);
+    fixture_run(db, "UPDATE entry SET uidl = 'AB12.x' WHERE seq = 3");
+    fixture_run(db, "UPDATE box SET epoch = 9, retention = 60 WHERE id = 17");
     struct store *st = store_new(MAILDB_PATH);
     struct store_box box;
-    struct store_entry e[4];
+    struct listed l;
     cr_expect_eq(store_look(st, 17, &box), 0);
-    uint64_t limit = box.limit;
-    cr_expect_eq(limit, 4);
-    cr_expect_eq(store_list(st, 17, 0, limit, e, 4), 2);
-    cr_expect_eq(e[1].sequence, 3);
-    cr_expect_eq(e[1].id, 103);
-    cr_expect_eq(e[1].octets, CONTENT.n + strlen("Return-Path: <a@b.example>\r\n"));
-    cr_expect_eq(store_list(st, 17, 0, 3, e, 4), 1, "what came later is not listed");
-    cr_expect_eq(store_list(st, 17, 1, limit, e, 4), 1);
-    cr_expect_eq(store_list(st, 17, 0, limit, e, 1), 1);
-    cr_expect_eq(store_list(st, 17, 3, limit, e, 4), 0);
+    cr_expect_eq(box.limit, 4);
+    cr_expect_eq(box.epoch, 9);
+    cr_expect_eq(box.retention_s, 60);
+    cr_expect_eq(list(st, 0, 4, 4, &l), 2);
+    cr_expect_eq(l.list[1].sequence, 3);
+    cr_expect_eq(l.list[1].id, 103);
+    cr_expect_eq(l.list[1].octets, CONTENT.n + strlen("Return-Path: <a@b.example>\r\n"));
+    cr_expect_str_eq(l.uidl[0], "");
+    cr_expect_str_eq(l.uidl[1], "AB12.x");
+    cr_expect_eq(list(st, 0, 3, 4, &l), 1, "what came later is not listed");
+    cr_expect_eq(list(st, 1, 4, 4, &l), 1);
+    cr_expect_eq(list(st, 0, 4, 1, &l), 1);
+    cr_expect_eq(list(st, 3, 4, 4, &l), 0);
+    fixture_run(db, "UPDATE entry SET uidl = 'A B' WHERE seq = 3");
+    cr_expect_eq(list(st, 0, 4, 4, &l), -1, "damaged");
     cr_expect_eq(store_look(st, 99, &box), 0);
     cr_expect_eq(box.limit, 1, "a mailbox that never got mail is empty");
+    store_free(st);
+    fixture_end(db);
+}
+
+Test(store, what_is_being_deleted_is_hidden)
+{
+    sqlite3 *db = fixture_begin(true);
+    fixture_run(db, two_boxes);
+    fixture_run(db, "INSERT INTO removal (box, at, sequences) VALUES"
+                    " (17, 5, x'09000000000000000300000000000000'),"
+                    " (18, 5, x'0400000000000000'), (17, 6, x'0100000000000000')");
+    struct store *st = store_new(MAILDB_PATH);
+    struct store_hidden h;
+    cr_assert_eq(store_hidden(st, 17, &h), 0);
+    cr_expect_eq(h.n, 3);
+    cr_expect(store_is_hidden(&h, 1) && store_is_hidden(&h, 3) && store_is_hidden(&h, 9));
+    cr_expect(!store_is_hidden(&h, 2) && !store_is_hidden(&h, 4));
+    store_hidden_free(&h);
     store_free(st);
     fixture_end(db);
 }

@@ -22,17 +22,18 @@ static void on_list(void *owner, struct ipc *from, const union msg *m, int fd)
 {
     (void)fd;
     struct stage *st = owner;
-    char octets[LIST_MAX];
-    struct packer w = packer_on(octets, sizeof octets);
-    uint64_t i = m->box_list.after; /* sequence is index + 1 */
-    for (size_t n = 0; i < st->n_letters && n < st->page; i++, n++) {
-        pack_uint(&w, i + 1, 8);
-        pack_uint(&w, 101 + i, 8);
-        pack_uint(&w, SPAN(PREFIX).n + st->letters[i % 2].content.n, 8);
+    struct msg_box_list_re re = {.tag = m->box_list.tag, .n = st->n_letters};
+    int file = st->n_letters > 0 ? listing_create() : -1;
+    for (uint64_t i = 0; i < st->n_letters; i++) { /* sequence is index + 1 */
+        struct listing_entry e = {i + 1, 101 + i, SPAN(PREFIX).n + st->letters[i % 2].content.n, 0,
+                                  0};
+        cr_assert_eq(write(file, &e, sizeof e), (ssize_t)sizeof e);
     }
-    struct msg_box_list_re re = {
-        .tag = m->box_list.tag, .entries = packer_span(&w), .is_last = i == st->n_letters};
-    ipc_send_box_list_re(from, &re, -1);
+    if (!st->is_unsealed && file >= 0)
+        listing_seal(file);
+    ipc_send_box_list_re(from, &re, file);
+    if (file >= 0)
+        close(file);
 }
 
 static void on_read(void *owner, struct ipc *from, const union msg *m, int fd)
@@ -176,7 +177,6 @@ struct stage *stage_begin(void)
     st->client = -1;
     st->letters = stage_letters;
     st->n_letters = 2;
-    st->page = 1;
     cr_assert_eq(unixsock_pair(fds), 0);
     st->authd_here = ipc_open(st->loop, fds[0], ROLE_POP3D, ROLE_AUTHD, &authd_ops, st);
     st->authd = ipc_open(st->loop, fds[1], ROLE_AUTHD, ROLE_POP3D, &authd_ops, st);

@@ -32,7 +32,7 @@ struct stage {
     uint64_t expire_days;
     const struct letter *letters;
     size_t n_letters;
-    size_t page;
+    bool is_unsealed;   /* its listing could be changed */
     bool reads_nothing; /* BOX_READ gets no answer */
     unsigned update_verdict;
     unsigned grants;

@@ -425,11 +425,22 @@ Test(session, file_that_is_too_short)
     stage_end(st);
 }
 
+/* A mailbox that was taken over hands over what it can still change. */
+Test(session, a_listing_that_can_change_is_none)
+{
+    struct stage *st = stage_begin();
+    st->is_unsealed = true;
+    stage_connect(st);
+    stage_send(st, SPAN(LOGIN));
+    stage_run(st);
+    cr_expect_not_null(strstr(stage_got(st), "-ERR [SYS/TEMP] cannot open the mailbox now"));
+    stage_end(st);
+}
+
 Test(session, a_hundred_thousand_messages)
 {
     struct stage *st = stage_begin();
     st->n_letters = 100000;
-    st->page = 1024;
     stage_connect(st);
     stage_send(st, SPAN(LOGIN));
     stage_turns(st, 1000);
@@ -438,7 +449,7 @@ Test(session, a_hundred_thousand_messages)
     stage_send(st, SPAN("UIDL\r\nUIDL\r\n"));
     for (int i = 0; i < 50; i++)
         loop_turn(st->loop, 0); /* the client does not read */
-    cr_expect_leq(conn_unsent(st->session->conn), OUT_BUSY + 8192);
+    cr_expect_leq(conn_unsent(st->session->conn), OUT_BUSY + 16384);
     st->is_slow = false;
     stage_send(st, SPAN("DELE 50000\r\nLIST\r\nQUIT\r\n"));
     stage_run(st);
