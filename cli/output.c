@@ -292,7 +292,7 @@ int output_print(struct cli *cli, struct buf *out, int rc)
     struct span s = buf_span(out);
     if (rc < 0)
         status = cli_fail(cli, "no memory for the answer");
-    else if (fwrite(s.p, 1, s.n, stdout) != s.n || fflush(stdout) != 0)
+    else if ((s.n > 0 && fwrite(s.p, 1, s.n, stdout) != s.n) || fflush(stdout) != 0)
         status = cli_fail(cli, "cannot write the answer: %s", strerror(errno));
     buf_free(out);
     return status;

@@ -73,6 +73,8 @@ struct listen_config {
     enum listen_kind kind;
     struct netaddr *addresses;
     size_t n_addresses;
+    struct network *proxy_from; /* who must say by the PROXY protocol whose connection it is */
+    size_t n_proxy_from;
     struct auth_config auth;     /* [auth] with this section's own settings over it */
     struct limits_config limits; /* the same for [limits] */
     size_t line;

@@ -275,6 +275,12 @@ const struct setting config_settings[] = {
                        "(pop3) or 995 (pop3s)",
      .meaning = "Where to listen, as ADDRESS:PORT. Port 0 is one that the kernel chooses; "
                 "'barid status' shows it."},
+    {SECTION_LISTEN, "proxy_from", VALUE_NETWORKS, .or_none = true, LIST(listen_config, proxy_from),
+     .fallback = "none",
+     .meaning =
+         "Networks of load balancers that begin each connection with a PROXY header (version "
+         "1 or 2), which says who the client is; without it they are refused. Nobody else "
+         "may send one."},
     {SECTION_TLS, "certificate", VALUE_PATH, AT(tls_config, certificate),
      .meaning = "File of the certificate and its chain (PEM)."},
     {SECTION_TLS, "key", VALUE_PATH, AT(tls_config, key),

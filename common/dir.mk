@@ -33,6 +33,7 @@ common_libcommon_a_SOURCES += common/landlock.c common/landlock.h
 common_libcommon_a_SOURCES += common/layout.c common/layout.h
 common_libcommon_a_SOURCES += common/peers.c common/peers.h
 common_libcommon_a_SOURCES += common/proc.c common/proc.h
+common_libcommon_a_SOURCES += common/proxy.c common/proxy.h
 common_libcommon_a_SOURCES += common/sql_peek.c common/sql_peek.h common/userdb.h
 common_libcommon_a_SOURCES += common/spawn.c common/spawn.h
 common_libcommon_a_SOURCES += common/unixsock.c common/unixsock.h
@@ -62,6 +63,7 @@ tests_unit_common_test_SOURCES += tests/unit/common/test_sasl.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_conn.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_peers.c
 tests_unit_common_test_LDADD = $(LIBS_TLS) $(CRITERION_LIBS)
+tests_unit_common_test_SOURCES += tests/unit/common/test_proxy.c
 
 check_PROGRAMS += tests/unit/common/test_sql
 tests_unit_common_test_sql_SOURCES = tests/unit/common/test_sql.c

@@ -5,6 +5,7 @@
 #include "common/id.h"
 #include "common/jail.h"
 #include "common/log.h"
+#include "common/proxy.h"
 #include "common/spawn.h"
 #include "common/unixsock.h"
 
@@ -169,6 +170,16 @@ static int who_is(const struct socket_in_use *s, int fd, const struct sockaddr_s
     return 0;
 }
 
+/* Its header was read: from here on the client is the one whom it named. */
+static void accepted_through_proxy(void *arg, int fd, const struct netaddr *peer)
+{
+    struct socket_in_use *s = arg;
+    if (s->proc->is_draining)
+        close(fd);
+    else
+        s->proc->spec->accepted(s->proc, &s->pub, fd, peer);
+}
+
 static void accepted_one(struct socket_in_use *s, int fd, const struct sockaddr_storage *from)
 {
     struct netaddr peer;
@@ -176,6 +187,8 @@ static void accepted_one(struct socket_in_use *s, int fd, const struct sockaddr_
         accepted_cli(s->proc, fd);
     else if (s->proc->spec->accepted == NULL || who_is(s, fd, from, &peer) < 0)
         close(fd);
+    else if (networks_have(s->pub.config->proxy_from, s->pub.config->n_proxy_from, &peer))
+        proxy_wait(s->proc->loop, fd, &peer, accepted_through_proxy, s);
     else
         s->proc->spec->accepted(s->proc, &s->pub, fd, &peer);
 }

@@ -4,6 +4,7 @@
 #include "common/line.h"
 #include "common/log.h"
 #include "common/proto.h"
+#include "common/proxy.h"
 #include "common/seal.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -101,6 +102,21 @@ void fuzz_proto(struct span in)
         return;
     size_t n = proto_pack(out, sizeof out, type, &m);
     fuzz_check(n == in.n && memcmp(out, in.p, n) == 0, "proto: not the same back");
+}
+
+/* Whatever is cut off its end, a header does not become another one. */
+void fuzz_proxy(struct span in)
+{
+    struct netaddr peer = {.n = 0}, again = {.n = 0};
+    size_t used = 0, used_again = 0;
+    if (proxy_parse(in, &peer, &used) != PROXY_DONE)
+        return;
+    fuzz_check(used <= in.n && used <= PROXY_MAX, "proxy: over its bound");
+    fuzz_check(proxy_parse((struct span){in.p, used}, &again, &used_again) == PROXY_DONE &&
+                   used_again == used && netaddr_eq(&peer, &again),
+               "proxy: what follows matters");
+    fuzz_check(proxy_parse((struct span){in.p, used - 1}, &again, &used_again) == PROXY_MORE,
+               "proxy: done too early");
 }
 
 void fuzz_seal(struct span in)
