@@ -112,6 +112,8 @@ static int open_stores(struct proc *p, struct error *e)
     if (take_lock(a, e) < 0 || (a->users = users_open("users.db", e)) == NULL ||
         users_load(a->users, a->directory, e) < 0)
         return -1;
+    if (users_secret(a->users, a->users_secret) < 0)
+        return error_set(e, "users.db: its secret is damaged");
     randombytes_buf(a->seal_key, sizeof a->seal_key);
     timer_init(&a->save_logins, proc_loop(p), save_logins, a);
     timer_init(&a->forget_again, proc_loop(p), forget_again, a);
@@ -185,8 +187,12 @@ static void drain(struct proc *p)
 }
 
 static const struct ipc_handler handlers[] = {
-    {MSG_RESOLVE, on_resolve},          {MSG_LOGIN, login_handle},
-    {MSG_LOGOUT, sender_handle_logout}, {MSG_TICKET, sender_handle_ticket},
+    {MSG_RESOLVE, on_resolve},
+    {MSG_LOGIN, login_handle},
+    {MSG_SCRAM_FIRST, exchange_handle_first},
+    {MSG_SCRAM_FINAL, exchange_handle_final},
+    {MSG_LOGOUT, sender_handle_logout},
+    {MSG_TICKET, sender_handle_ticket},
     {MSG_ADMIN, commands_handle},
 };
 

@@ -30,6 +30,9 @@ struct authd {
     unsigned char seal_key[SEAL_KEY_OCTETS]; /* made at the start, sent to queue */
     struct login *logins;                    /* under way */
     unsigned n_logins;
+    struct app_use uses[64]; /* of app passwords, not yet saved */
+    size_t n_uses;
+    unsigned char users_secret[USERS_SECRET_OCTETS];
     struct hashing *hashings; /* `user add` and `user passwd` under way */
     struct timer save_logins;
     struct timer forget_again;
@@ -46,6 +49,10 @@ void login_handle(void *owner, struct ipc *from, const union msg *m, int fd);
 void login_channel_gone(struct authd *a, struct ipc *ch);
 void login_session_gone(struct authd *a, const struct ipc *ch, uint64_t session);
 void login_save(struct authd *a); /* last_login of those who logged in since the last time */
+
+/* exchange.c */
+void exchange_handle_first(void *owner, struct ipc *from, const union msg *m, int fd);
+void exchange_handle_final(void *owner, struct ipc *from, const union msg *m, int fd);
 
 /* sender.c */
 void sender_handle_ticket(void *owner, struct ipc *from, const union msg *m, int fd);

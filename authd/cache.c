@@ -12,6 +12,7 @@
 struct place {
     struct cache_key key;
     int64_t until_ms; /* 0: free */
+    struct credential which;
 };
 
 struct cache {
@@ -54,21 +55,24 @@ static size_t set_of(const struct cache_key *key)
     return (key->mac[0] | (size_t)key->mac[1] << 8) % SETS;
 }
 
-bool cache_has(const struct cache *c, const struct cache_key *key)
+bool cache_has(const struct cache *c, const struct cache_key *key, struct credential *which)
 {
     const struct place *set = c->places[set_of(key)];
     bool found = false;
     for (size_t i = 0; i < WAYS; i++)
-        if (set[i].until_ms > clock_mono_ms())
-            found |= sodium_memcmp(set[i].key.mac, key->mac, sizeof key->mac) == 0;
+        if (set[i].until_ms > clock_mono_ms() &&
+            sodium_memcmp(set[i].key.mac, key->mac, sizeof key->mac) == 0) {
+            *which = set[i].which;
+            found = true;
+        }
     return found;
 }
 
-void cache_put(struct cache *c, const struct cache_key *key)
+void cache_put(struct cache *c, const struct cache_key *key, struct credential which)
 {
     struct place *set = c->places[set_of(key)], *oldest = &set[0];
     for (size_t i = 1; i < WAYS; i++)
         if (set[i].until_ms < oldest->until_ms)
             oldest = &set[i];
-    *oldest = (struct place){*key, clock_mono_ms() + CACHE_TTL_MS};
+    *oldest = (struct place){*key, clock_mono_ms() + CACHE_TTL_MS, which};
 }

@@ -11,6 +11,12 @@
 
 struct cache;
 
+/* What a user logged in with. */
+struct credential {
+    uint64_t number; /* of an app password; 0: his password */
+    bool is_device;
+};
+
 struct cache *cache_new(void); /* NULL without memory */
 void cache_free(struct cache *c);
 
@@ -20,7 +26,7 @@ struct cache_key {
 /* A new generation of the user makes another key: what was cached before is never found again. */
 struct cache_key cache_key(const struct cache *c, const struct user *user,
                            enum login_service service, struct span password);
-bool cache_has(const struct cache *c, const struct cache_key *key);
-void cache_put(struct cache *c, const struct cache_key *key);
+bool cache_has(const struct cache *c, const struct cache_key *key, struct credential *which);
+void cache_put(struct cache *c, const struct cache_key *key, struct credential which);
 
 #endif

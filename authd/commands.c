@@ -4,11 +4,25 @@
 #include "common/log.h"
 
 static const struct admin_command commands[] = {
-    {"domain add", domain_add},     {"domain remove", domain_remove}, {"domain list", domain_list},
-    {"user add", user_add},         {"user list", user_list},         {"user show", user_show},
-    {"user passwd", user_passwd},   {"user disable", user_disable},   {"user enable", user_enable},
-    {"user quota", user_quota},     {"user remove", user_remove},     {"alias add", alias_add},
-    {"alias remove", alias_remove}, {"alias list", alias_list},       {"check", check},
+    {"domain add", domain_add},
+    {"domain remove", domain_remove},
+    {"domain list", domain_list},
+    {"user add", user_add},
+    {"user list", user_list},
+    {"user show", user_show},
+    {"user passwd", user_passwd},
+    {"user disable", user_disable},
+    {"user enable", user_enable},
+    {"user quota", user_quota},
+    {"user receive-only", user_receive_only},
+    {"user app-password add", app_add},
+    {"user app-password list", app_list},
+    {"user app-password remove", app_remove},
+    {"user remove", user_remove},
+    {"alias add", alias_add},
+    {"alias remove", alias_remove},
+    {"alias list", alias_list},
+    {"check", check},
 };
 
 void commands_handle(void *owner, struct ipc *from, const union msg *m, int fd)
@@ -66,6 +80,18 @@ int argument_quota(struct admin_call *call, struct span argument, uint64_t *quot
     char text[ARGUMENT_TEXT];
     argument_text(text, argument);
     admin_fail(call, VERDICT_NEVER, "'%s' is not a size: write it as 500M or 1G, or 'none'", text);
+    return -1;
+}
+
+int argument_line(struct admin_call *call, const char *what, struct span text)
+{
+    bool is_good = text.n <= ARGUMENT_LINE;
+    for (size_t i = 0; i < text.n && is_good; i++)
+        is_good = (unsigned char)text.p[i] >= ' ' && text.p[i] != 127;
+    if (is_good)
+        return 0;
+    admin_fail(call, VERDICT_NEVER, "%s is at most %d octets of printable text", what,
+               ARGUMENT_LINE);
     return -1;
 }
 

@@ -9,7 +9,7 @@
 typedef void command_fn(void *authd, struct admin_call *call);
 command_fn domain_add, domain_remove, domain_list;
 command_fn user_add, user_list, user_show, user_passwd, user_disable, user_enable, user_quota,
-    user_remove;
+    user_receive_only, user_remove, app_add, app_list, app_remove;
 command_fn alias_add, alias_remove, alias_list;
 command_fn check;
 
@@ -21,6 +21,10 @@ int argument_address(struct admin_call *call, struct span argument, bool is_catc
                      char out[ADDRESS_MAX]);
 /* "1G", "500M", "none". 0, or -1. */
 int argument_quota(struct admin_call *call, struct span argument, uint64_t *quota);
+/* Text for people, kept in a store: printable, at most ARGUMENT_LINE octets; may be empty. 0, or
+ * -1. `what` begins the sentence that says so. */
+#define ARGUMENT_LINE 200
+int argument_line(struct admin_call *call, const char *what, struct span text);
 /* args[0] must name a user. */
 struct user *argument_user(struct authd *a, struct admin_call *call);
 /* The domain of an address, which must be ours. */

@@ -23,8 +23,9 @@ struct user {
     uint64_t box;
     uint64_t quota; /* octets, 0: none */
     bool is_disabled;
-    uint64_t generation; /* another one after each change of the password */
-    int64_t last_login;  /* wall seconds, 0: never */
+    bool is_receive_only; /* may fetch mail, not send it */
+    uint64_t generation;  /* another one after each change of the password */
+    int64_t last_login;   /* wall seconds, 0: never */
     bool is_login_unsaved;
 };
 

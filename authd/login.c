@@ -3,7 +3,8 @@
  * a wrong password is answered after [auth] failure_delay, and nothing waits for that. What could
  * not be found out is LOGIN_BUSY. Neither passwords nor names of users that do not exist are
  * logged: people type passwords into the wrong field. */
-#include "authd/authd.h"
+#include "authd/login.h"
+
 #include "authd/grant.h"
 #include "authd/resolve.h"
 #include "common/clock.h"
@@ -14,29 +15,11 @@
 #define LOGINS_MAX 4096 /* under way, with those that wait for failure_delay */
 #define SAVE_MS    60000
 
-struct login {
-    struct login *next, **prev;
-    struct authd *authd;
-    struct ipc *ch; /* NULL: nobody waits any more */
-    uint64_t tag, session;
-    enum login_service service;
-    struct netaddr client;
-    char client_text[IP_MAX + 1];
-    char address[ADDRESS_MAX]; /* of the user; "" if there is none */
-    uint64_t generation;
-    struct cache_key key;
-    struct timer delay;
-};
-
-struct outcome {
-    enum verdict verdict;
-    enum login_reason reason;
-};
-
 static const struct outcome wrong = {VERDICT_NEVER, LOGIN_WRONG};
 static const struct outcome disabled = {VERDICT_NEVER, LOGIN_DISABLED};
-static const struct outcome throttled = {VERDICT_TRY_LATER, LOGIN_THROTTLED};
-static const struct outcome busy = {VERDICT_TRY_LATER, LOGIN_BUSY};
+static const struct outcome receive_only = {VERDICT_NEVER, LOGIN_RECEIVE_ONLY};
+const struct outcome login_throttled = {VERDICT_TRY_LATER, LOGIN_THROTTLED};
+const struct outcome login_busy = {VERDICT_TRY_LATER, LOGIN_BUSY};
 
 /* --- the list of those under way --- */
 
@@ -51,29 +34,42 @@ static void link_login(struct authd *a, struct login *l)
     a->n_logins++;
 }
 
-static void free_login(struct login *l)
+void login_free(struct login *l)
 {
-    timer_stop(&l->delay);
+    timer_stop(&l->timer);
     if (l->next != NULL)
         l->next->prev = l->prev;
     *l->prev = l->next;
     l->authd->n_logins--;
+    if (l->scram != NULL)
+        sodium_memzero(l->scram, sizeof *l->scram);
+    free(l->scram);
     free(l);
+}
+
+/* One that a verifier works on stays until that is done; an exchange is over. */
+static void abandon(struct authd *a, const struct ipc *ch, const uint64_t *session)
+{
+    struct login *next;
+    for (struct login *l = a->logins; l != NULL; l = next) {
+        next = l->next;
+        if (l->ch != ch || (session != NULL && l->session != *session))
+            continue;
+        l->ch = NULL;
+        if (l->scram != NULL)
+            login_free(l);
+    }
 }
 
 void login_channel_gone(struct authd *a, struct ipc *ch)
 {
-    for (struct login *l = a->logins; l != NULL; l = l->next)
-        if (l->ch == ch)
-            l->ch = NULL;
+    abandon(a, ch, NULL);
     tickets_channel_gone(a->tickets, ch);
 }
 
 void login_session_gone(struct authd *a, const struct ipc *ch, uint64_t session)
 {
-    for (struct login *l = a->logins; l != NULL; l = l->next)
-        if (l->ch == ch && l->session == session)
-            l->ch = NULL;
+    abandon(a, ch, &session);
     tickets_session_gone(a->tickets, ch, session);
 }
 
@@ -81,6 +77,12 @@ void login_session_gone(struct authd *a, const struct ipc *ch, uint64_t session)
 
 static void say(const struct login *l, struct outcome o)
 {
+    if (l->is_first) {
+        struct msg_scram_first_re first = {
+            .tag = l->tag, .verdict = (uint8_t)o.verdict, .reason = (uint8_t)o.reason};
+        ipc_send_scram_first_re(l->ch, &first, -1);
+        return;
+    }
     struct msg_login_re re = {
         .tag = l->tag, .verdict = (uint8_t)o.verdict, .reason = (uint8_t)o.reason};
     if (l->ch != NULL)
@@ -98,22 +100,37 @@ static void log_refusal(const struct login *l, const char *why)
         LZ("client", l->client_text), LZ("service", service_name(l)), LZ("because", why));
 }
 
-static void refuse(struct login *l, struct outcome o, const char *why)
+void login_refuse(struct login *l, struct outcome o, const char *why)
 {
     log_refusal(l, why);
     say(l, o);
-    free_login(l);
+    login_free(l);
 }
 
-static void refuse_after_delay(void *login)
+void login_refuse_after_delay(void *login)
 {
     struct login *l = login;
     say(l, wrong);
-    free_login(l);
+    login_free(l);
 }
 
-static void note_login(struct authd *a, struct user *user)
+static void note_use(struct authd *a, uint64_t credential)
 {
+    size_t at = 0;
+    while (at < a->n_uses && a->uses[at].credential != credential)
+        at++;
+    if (at == sizeof a->uses / sizeof a->uses[0]) {
+        login_save(a);
+        at = a->n_uses < at ? a->n_uses : 0;
+    }
+    a->uses[at] = (struct app_use){credential, clock_wall_s()};
+    a->n_uses = at >= a->n_uses ? at + 1 : a->n_uses;
+}
+
+static void note_login(struct authd *a, struct user *user, const struct credential *which)
+{
+    if (which->number != 0)
+        note_use(a, which->number);
     user->last_login = clock_wall_s();
     user->is_login_unsaved = true;
     if (!a->save_logins.is_set)
@@ -123,8 +140,12 @@ static void note_login(struct authd *a, struct user *user)
 void login_save(struct authd *a)
 {
     timer_stop(&a->save_logins);
-    if (a->users == NULL || users_save_logins(a->users, a->directory) == 0)
+    if (a->users == NULL)
         return;
+    if (users_save_logins(a->users, a->directory, a->uses, a->n_uses) == 0) {
+        a->n_uses = 0;
+        return;
+    }
     timer_set(&a->save_logins, SAVE_MS);
     authd_store_failed(a);
 }
@@ -135,8 +156,10 @@ static int prove(const struct login *l, const struct user *user, struct msg_logi
 {
     struct authd *a = l->authd;
     if (l->service == SERVICE_POP3) {
-        struct grant grant = {
-            .user = user, .session = l->session, .client = span_of(l->client_text)};
+        struct grant grant = {.user = user,
+                              .device = l->credential.is_device ? l->credential.number : 0,
+                              .session = l->session,
+                              .client = span_of(l->client_text)};
         *fd = grant_box(proc_peer(a->proc, ROLE_MAILBOX), &grant);
         return *fd >= 0 ? 0 : -1;
     }
@@ -147,38 +170,45 @@ static int prove(const struct login *l, const struct user *user, struct msg_logi
 }
 
 /* The password is right. */
-static void succeed(struct login *l, struct user *user)
+void login_succeed(struct login *l, struct user *user)
 {
     int fd = -1;
-    struct msg_login_re re = {.tag = l->tag, .address = user->node.name};
+    struct msg_login_re re = {
+        .tag = l->tag, .address = user->node.name, .proof = span_of(l->proof)};
     if (user->is_disabled) {
-        refuse(l, disabled, "disabled");
+        login_refuse(l, disabled, "disabled");
+        return;
+    }
+    if (user->is_receive_only && l->service == SERVICE_SUBMISSION) {
+        login_refuse(l, receive_only, "receive-only");
         return;
     }
     if (prove(l, user, &re, &fd) < 0) {
-        refuse(l, busy, "mailbox does not answer, or too many sessions");
+        login_refuse(l, login_busy, "mailbox does not answer, or too many sessions");
         return;
     }
-    note_login(l->authd, user);
+    note_login(l->authd, user, &l->credential);
     LOG(l->session, "login", LS("user", user->node.name), LZ("client", l->client_text),
-        LZ("service", service_name(l)));
+        LZ("service", service_name(l)), LZ("mechanism", l->scram != NULL ? "scram" : "password"),
+        LN("app-password", (int64_t)l->credential.number));
     ipc_send_login_re(l->ch, &re, fd);
     if (fd >= 0)
         close(fd);
-    free_login(l);
+    login_free(l);
 }
 
-static void fail(struct login *l)
+void login_fail(struct login *l, const char *why)
 {
     const struct auth_config *auth = &proc_config(l->authd->proc)->auth;
     throttle_failed(l->authd->throttle, &auth->failures_per_address, &l->client);
-    log_refusal(l, "wrong");
-    timer_set(&l->delay, auth->failure_delay_ms);
+    log_refusal(l, why);
+    timer_init(&l->timer, proc_loop(l->authd->proc), login_refuse_after_delay, l);
+    timer_set(&l->timer, auth->failure_delay_ms);
 }
 
 /* --- verifying --- */
 
-static bool is_over(const struct login *l)
+bool login_is_over(const struct login *l)
 {
     const struct authd *a = l->authd;
     const struct rate *limit = &proc_config(a->proc)->auth.failures_per_address;
@@ -190,69 +220,115 @@ static bool is_over(const struct login *l)
 static bool is_wanted(void *login)
 {
     const struct login *l = login;
-    return l->ch != NULL && !is_over(l);
+    return l->ch != NULL && !login_is_over(l);
 }
 
-static void verified(void *login, enum verify_result result, const char *hash)
+struct user *login_user(const struct login *l)
 {
-    (void)hash;
-    struct login *l = login;
     struct user *user = directory_user(l->authd->directory, span_of(l->address));
-    bool is_same = user != NULL && user->generation == l->generation;
-    if (l->ch == NULL) {
-        free_login(l);
-    } else if (result == VERIFY_FAULT || (l->address[0] != '\0' && !is_same)) {
-        if (is_over(l))
-            refuse(l, throttled, "throttled");
-        else
-            refuse(l, busy, "could not decide");
-    } else if (result == VERIFY_WRONG || !is_same) {
-        fail(l);
+    return user != NULL && user->generation == l->generation ? user : NULL;
+}
+
+struct search {
+    const struct scram_keys *keys;
+    struct credential *found;
+    bool has_found;
+};
+
+static void compare(void *arg, const struct app_password *app)
+{
+    struct search *s = arg;
+    if (sodium_memcmp(app->keys.stored, s->keys->stored, sizeof app->keys.stored) != 0)
+        return;
+    *s->found = (struct credential){app->credential, app->is_device};
+    s->has_found = true;
+}
+
+/* It is not his password; is it one of his app passwords? 1, 0, or -1: could not find out. */
+static int find_app(struct login *l, const struct user *user, const struct scram_keys *keys)
+{
+    struct search search = {.keys = keys, .found = &l->credential};
+    int n = users_apps(l->authd->users, user->box, compare, &search);
+    return n < 0 ? -1 : search.has_found;
+}
+
+static void judge(struct login *l, struct user *user, enum verify_result result,
+                  const struct scram_keys *keys)
+{
+    int rc = result == VERIFY_MATCH ? 1 : find_app(l, user, keys);
+    if (rc < 0) {
+        login_refuse(l, login_busy, "could not decide");
+    } else if (rc == 0) {
+        login_fail(l, "wrong");
     } else {
-        cache_put(l->authd->cache, &l->key);
-        succeed(l, user);
+        cache_put(l->authd->cache, &l->key, l->credential);
+        login_succeed(l, user);
     }
+}
+
+static void verified(void *login, enum verify_result result, const struct verified *v)
+{
+    struct login *l = login;
+    struct user *user = login_user(l);
+    if (l->ch == NULL)
+        login_free(l);
+    else if (l->authd->users != NULL && user != NULL && result != VERIFY_FAULT)
+        judge(l, user, result, &v->keys);
+    else if (result == VERIFY_WRONG && l->address[0] == '\0')
+        login_fail(l, "wrong");
+    else if (login_is_over(l))
+        login_refuse(l, login_throttled, "throttled");
+    else
+        login_refuse(l, login_busy, "could not decide");
 }
 
 static int verify(struct login *l, const struct user *user, struct span password)
 {
-    char hash[USERS_HASH_MAX] = "";
+    struct users_secrets secrets = {.hash = ""};
     struct authd *a = l->authd;
-    if (user != NULL && (users_hash(a->users, user->box, hash) != 1 || hash[0] == '\0'))
+    if (user != NULL && (a->users == NULL || users_secrets(a->users, user->box, &secrets) != 1 ||
+                         secrets.hash[0] == '\0'))
         return -1;
     struct verify_call call = {.is_wanted = is_wanted, .done = verified, .arg = l};
-    return verify_check(a->verifiers, hash, password, &call);
+    struct verify_ask ask = {.hash = secrets.hash, .salt = secrets.salt, .password = password};
+    int rc = verify_check(a->verifiers, &ask, &call);
+    sodium_memzero(&secrets, sizeof secrets);
+    return rc;
 }
 
-/* A name without a domain is one of the default domain. */
-static struct user *find_user(const struct directory *d, struct span given)
+struct user *login_find_user(const struct directory *d, struct span given,
+                             char address[ADDRESS_MAX])
 {
-    char text[LOGIN_MAX + DOMAIN_MAX + 2], address[ADDRESS_MAX];
+    char text[LOGIN_MAX + DOMAIN_MAX + 2];
     const struct domain *home = directory_default_domain(d);
+    address[0] = '\0';
     if (span_copy(text, sizeof text, given) < 0)
         return NULL;
     if (resolve_domain_of(given).n == 0 && home != NULL)
         snprintf(text + given.n, sizeof text - given.n, "@%s", home->node.name.p);
-    if (resolve_canonical(span_of(text), false, address) < 0)
+    if (resolve_canonical(span_of(text), false, address) < 0) {
+        address[0] = '\0';
         return NULL;
+    }
     return directory_user(d, span_of(address));
 }
 
 static void decide(struct login *l, const struct msg_login *m)
 {
     struct authd *a = l->authd;
-    struct user *user = find_user(a->directory, m->user);
+    char address[ADDRESS_MAX];
+    struct user *user = login_find_user(a->directory, m->user, address);
     if (user != NULL) {
-        span_copy(l->address, sizeof l->address, user->node.name);
+        memcpy(l->address, address, sizeof l->address);
         l->generation = user->generation;
         l->key = cache_key(a->cache, user, l->service, m->password);
     }
-    if (is_over(l))
-        refuse(l, throttled, "throttled");
-    else if (user != NULL && cache_has(a->cache, &l->key))
-        succeed(l, user);
+    if (login_is_over(l))
+        login_refuse(l, login_throttled, "throttled");
+    else if (user != NULL && cache_has(a->cache, &l->key, &l->credential))
+        login_succeed(l, user);
     else if (verify(l, user, m->password) < 0)
-        refuse(l, busy, "could not decide");
+        login_refuse(l, login_busy, "could not decide");
 }
 
 /* What the channel's role may ask for. */
@@ -262,20 +338,23 @@ static bool is_allowed(const struct ipc *from, uint8_t service)
            (ipc_peer(from) == ROLE_SMTPD && service == SERVICE_SUBMISSION);
 }
 
-static struct login *new_login(struct authd *a, struct ipc *from, const struct msg_login *m)
+struct login *login_new(struct authd *a, struct ipc *from, const struct claim *claim)
 {
-    struct login *l = a->n_logins < LOGINS_MAX ? calloc(1, sizeof *l) : NULL;
-    if (l == NULL)
+    bool may = is_allowed(from, claim->service) && a->n_logins < LOGINS_MAX;
+    struct login *l = may ? calloc(1, sizeof *l) : NULL;
+    if (l == NULL) {
+        LOG(claim->session, "login-refused", LZ("because", "overloaded, or not its service"));
         return NULL;
+    }
     l->ch = from;
-    l->tag = m->tag;
-    l->session = m->session;
-    l->service = (enum login_service)m->service;
-    span_copy(l->client_text, sizeof l->client_text, m->client);
-    if (netaddr_parse(m->client, &l->client) < 0 &&
-        netaddr_parse_port(m->client, ':', &l->client) < 0)
+    l->tag = claim->tag;
+    l->session = claim->session;
+    l->service = (enum login_service)claim->service;
+    span_copy(l->client_text, sizeof l->client_text, claim->client);
+    if (netaddr_parse(claim->client, &l->client) < 0 &&
+        netaddr_parse_port(claim->client, ':', &l->client) < 0)
         l->client = (struct netaddr){.n = 4}; /* whoever says no address shares one: 0.0.0.0 */
-    timer_init(&l->delay, proc_loop(a->proc), refuse_after_delay, l);
+    timer_init(&l->timer, proc_loop(a->proc), login_refuse_after_delay, l);
     link_login(a, l);
     return l;
 }
@@ -283,10 +362,9 @@ static struct login *new_login(struct authd *a, struct ipc *from, const struct m
 void login_handle(void *owner, struct ipc *from, const union msg *m, int fd)
 {
     (void)fd;
-    struct authd *a = proc_state(owner);
-    struct login *l = is_allowed(from, m->login.service) ? new_login(a, from, &m->login) : NULL;
+    const struct claim claim = {m->login.tag, m->login.session, m->login.service, m->login.client};
+    struct login *l = login_new(proc_state(owner), from, &claim);
     if (l == NULL) {
-        LOG(m->login.session, "login-refused", LZ("because", "overloaded, or not its service"));
         struct msg_login_re re = {
             .tag = m->login.tag, .verdict = VERDICT_TRY_LATER, .reason = LOGIN_BUSY};
         ipc_send_login_re(from, &re, -1);

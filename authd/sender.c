@@ -19,11 +19,12 @@ static bool may_send(const struct authd *a, const struct user *user, struct span
 }
 
 /* Who logged in, if that still counts: not after a change of his password, nor when he was
- * disabled. */
+ * disabled, or may only receive. */
 static const struct user *user_of(const struct authd *a, const struct ticket *k)
 {
     const struct user *user = k != NULL ? directory_user(a->directory, span_of(k->address)) : NULL;
-    bool counts = user != NULL && user->generation == k->generation && !user->is_disabled;
+    bool counts = user != NULL && user->generation == k->generation && !user->is_disabled &&
+                  !user->is_receive_only;
     return counts ? user : NULL;
 }
 

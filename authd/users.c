@@ -1,6 +1,7 @@
 #include "authd/users.h"
 
 #include "authd/resolve.h"
+#include "authd/statements.h"
 #include "common/addr.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -35,67 +36,35 @@ static const char *const migrations[] = {
     "CREATE TABLE forgotten ("
     " box INTEGER PRIMARY KEY,"
     " since INTEGER NOT NULL) STRICT;",
+    /* Keys of SCRAM (empty: the password was set before there were any), why a user is disabled,
+     * and passwords of single programs. The secret makes the salts of users that do not exist. */
+    "ALTER TABLE user ADD COLUMN salt BLOB NOT NULL DEFAULT x'';"
+    "ALTER TABLE user ADD COLUMN iterations INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE user ADD COLUMN stored_key BLOB NOT NULL DEFAULT x'';"
+    "ALTER TABLE user ADD COLUMN server_key BLOB NOT NULL DEFAULT x'';"
+    "ALTER TABLE user ADD COLUMN reason TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE user ADD COLUMN receive_only INTEGER NOT NULL DEFAULT 0"
+    " CHECK (receive_only IN (0, 1));"
+    "CREATE TABLE app_password ("
+    " credential INTEGER PRIMARY KEY AUTOINCREMENT," /* never given twice */
+    " box INTEGER NOT NULL REFERENCES user(box) ON DELETE CASCADE,"
+    " name TEXT NOT NULL CHECK (name <> ''),"
+    " device INTEGER NOT NULL CHECK (device IN (0, 1)),"
+    " stored_key BLOB NOT NULL,"
+    " server_key BLOB NOT NULL,"
+    " created INTEGER NOT NULL,"
+    " last_used INTEGER NOT NULL DEFAULT 0,"
+    " UNIQUE (box, name)) STRICT;"
+    "CREATE TABLE secret (octets BLOB NOT NULL) STRICT;"
+    "INSERT INTO secret (octets) VALUES (randomblob(32));",
 };
 _Static_assert(sizeof migrations / sizeof migrations[0] == USERDB_VERSION,
                "each version has its migration");
-
-/* S(name, sql): one statement, prepared at the start and kept. */
-#define STATEMENTS(S)                                                                              \
-    S(BEGIN, "BEGIN IMMEDIATE")                                                                    \
-    S(COMMIT, "COMMIT")                                                                            \
-    S(ROLLBACK, "ROLLBACK")                                                                        \
-    S(ALL_DOMAINS, "SELECT number, name, postmaster FROM domain ORDER BY number")                  \
-    S(ALL_USERS, "SELECT box, address, quota, disabled, last_login FROM user ORDER BY box")        \
-    S(ALL_TARGETS, "SELECT a.address, t.target FROM alias a JOIN alias_target t "                  \
-                   "ON t.alias = a.number ORDER BY a.number, t.target")                            \
-    S(ADD_DOMAIN, "INSERT INTO domain (name, postmaster) VALUES (?1, ?2)")                         \
-    S(SET_POSTMASTER, "UPDATE domain SET postmaster = ?2 WHERE number = ?1")                       \
-    S(REMOVE_DOMAIN, "DELETE FROM domain WHERE number = ?1")                                       \
-    S(COUNT, "SELECT (SELECT count(*) FROM user WHERE domain = ?1),"                               \
-             " (SELECT count(*) FROM alias WHERE domain = ?1)")                                    \
-    S(ADD_USER, "INSERT INTO user (address, domain, hash, quota, created)"                         \
-                " VALUES (?1, ?2, ?3, ?4, ?5)")                                                    \
-    S(SET_HASH, "UPDATE user SET hash = ?2 WHERE box = ?1")                                        \
-    S(SET_DISABLED, "UPDATE user SET disabled = ?2 WHERE box = ?1")                                \
-    S(SET_QUOTA, "UPDATE user SET quota = ?2 WHERE box = ?1")                                      \
-    S(SET_LOGIN, "UPDATE user SET last_login = ?2 WHERE box = ?1")                                 \
-    S(REMOVE_USER, "DELETE FROM user WHERE box = ?1")                                              \
-    S(FORGET, "INSERT INTO forgotten (box, since) VALUES (?1, ?2)")                                \
-    S(HASH, "SELECT hash FROM user WHERE box = ?1")                                                \
-    S(ADD_ALIAS, "INSERT INTO alias (address, domain) VALUES (?1, ?2) ON CONFLICT DO NOTHING")     \
-    S(ADD_TARGET, "INSERT INTO alias_target (alias, target)"                                       \
-                  " SELECT number, ?2 FROM alias WHERE address = ?1 ON CONFLICT DO NOTHING")       \
-    S(REMOVE_TARGET, "DELETE FROM alias_target WHERE target = ?2"                                  \
-                     " AND alias = (SELECT number FROM alias WHERE address = ?1)")                 \
-    S(REMOVE_ALIAS, "DELETE FROM alias WHERE address = ?1")                                        \
-    S(REMOVE_EMPTY_ALIAS, "DELETE FROM alias WHERE address = ?1 AND NOT EXISTS"                    \
-                          " (SELECT 1 FROM alias_target t WHERE t.alias = alias.number)")          \
-    S(NEXT_FORGOTTEN, "SELECT box FROM forgotten WHERE box > ?1 ORDER BY box LIMIT 1")             \
-    S(FORGOTTEN_DONE, "DELETE FROM forgotten WHERE box = ?1")                                      \
-    S(LIST_DOMAINS, "SELECT number, name, postmaster, 0, 0, 0 FROM domain WHERE number > ?1"       \
-                    " ORDER BY number LIMIT ?2")                                                   \
-    S(LIST_USERS, "SELECT box, address, '', quota, disabled, created FROM user WHERE box > ?1"     \
-                  " ORDER BY box LIMIT ?2")                                                        \
-    S(LIST_ALIASES, "SELECT number, address, '', 0, 0, 0 FROM alias WHERE number > ?1"             \
-                    " ORDER BY number LIMIT ?2")
-
-enum statement {
-#define STATEMENT_ENUM(name, sql) Q_##name,
-    STATEMENTS(STATEMENT_ENUM)
-#undef STATEMENT_ENUM
-        N_STATEMENTS
-};
 
 static const char *const texts[] = {
 #define STATEMENT_TEXT(name, sql) [Q_##name] = sql,
     STATEMENTS(STATEMENT_TEXT)
 #undef STATEMENT_TEXT
-};
-
-struct users {
-    sqlite3 *db;
-    sqlite3_stmt *q[N_STATEMENTS];
-    enum sql_fault fault;
 };
 
 struct users *users_open(const char *path, struct error *e)
@@ -135,16 +104,15 @@ enum sql_fault users_fault(struct users *u)
 
 /* --- running statements --- */
 
-/* What went wrong is kept, since a rollback after it would hide it. */
-static int failed(struct users *u)
+int users_failed(struct users *u)
 {
     u->fault = sql_fault(u->db);
     return -1;
 }
 
-static int run(struct users *u, enum statement which)
+int users_run(struct users *u, enum statement which)
 {
-    return sql_run(u->q[which]) == 0 ? 0 : failed(u);
+    return sql_run(u->q[which]) == 0 ? 0 : users_failed(u);
 }
 
 static int run_number(struct users *u, enum statement which, uint64_t key, uint64_t value)
@@ -152,20 +120,20 @@ static int run_number(struct users *u, enum statement which, uint64_t key, uint6
     sql_bind_u64(u->q[which], 1, key);
     if (sqlite3_bind_parameter_count(u->q[which]) > 1)
         sql_bind_u64(u->q[which], 2, value);
-    return run(u, which);
+    return users_run(u, which);
 }
 
 static int run_text(struct users *u, enum statement which, uint64_t key, struct span value)
 {
     sql_bind_u64(u->q[which], 1, key);
     sql_bind_text(u->q[which], 2, value);
-    return run(u, which);
+    return users_run(u, which);
 }
 
 /* Ends what begin began: COMMIT, or ROLLBACK if rc is not 0. */
 static int end(struct users *u, int rc)
 {
-    if (rc == 0 && run(u, Q_COMMIT) == 0)
+    if (rc == 0 && users_run(u, Q_COMMIT) == 0)
         return 0;
     if (sqlite3_get_autocommit(u->db) == 0)
         sql_run(u->q[Q_ROLLBACK]);
@@ -213,6 +181,7 @@ static int take_user(struct directory *d, sqlite3_stmt *s)
     user->quota = sql_column_u64(s, 2);
     user->is_disabled = sql_column_u64(s, 3) != 0;
     user->last_login = (int64_t)sql_column_u64(s, 4);
+    user->is_receive_only = sql_column_u64(s, 5) != 0;
     return 0;
 }
 
@@ -252,7 +221,7 @@ int users_add_domain(struct users *u, struct span name, struct span postmaster, 
 {
     sql_bind_text(u->q[Q_ADD_DOMAIN], 1, name);
     sql_bind_text(u->q[Q_ADD_DOMAIN], 2, postmaster);
-    if (run(u, Q_ADD_DOMAIN) < 0)
+    if (users_run(u, Q_ADD_DOMAIN) < 0)
         return -1;
     *number = (uint64_t)sqlite3_last_insert_rowid(u->db);
     return 0;
@@ -273,7 +242,7 @@ int users_count(struct users *u, uint64_t domain, uint64_t *n_users, uint64_t *n
     sqlite3_stmt *s = u->q[Q_COUNT];
     sql_bind_u64(s, 1, domain);
     if (sql_step(s) != 1)
-        return failed(u);
+        return users_failed(u);
     *n_users = sql_column_u64(s, 0);
     *n_aliases = sql_column_u64(s, 1);
     sql_reset(s);
@@ -282,28 +251,17 @@ int users_count(struct users *u, uint64_t domain, uint64_t *n_users, uint64_t *n
 
 /* --- users --- */
 
-int users_add(struct users *u, const struct users_new *new, uint64_t *box)
+int users_set_disabled(struct users *u, uint64_t box, bool is_disabled, struct span reason)
 {
-    sqlite3_stmt *s = u->q[Q_ADD_USER];
-    sql_bind_text(s, 1, new->address);
-    sql_bind_u64(s, 2, new->domain);
-    sql_bind_text(s, 3, new->hash);
-    sql_bind_u64(s, 4, new->quota);
-    sql_bind_i64(s, 5, clock_wall_s());
-    if (run(u, Q_ADD_USER) < 0)
-        return -1;
-    *box = (uint64_t)sqlite3_last_insert_rowid(u->db);
-    return 0;
+    sql_bind_u64(u->q[Q_SET_DISABLED], 1, box);
+    sql_bind_u64(u->q[Q_SET_DISABLED], 2, is_disabled);
+    sql_bind_text(u->q[Q_SET_DISABLED], 3, reason);
+    return users_run(u, Q_SET_DISABLED);
 }
 
-int users_set_hash(struct users *u, uint64_t box, struct span hash)
+int users_set_receive_only(struct users *u, uint64_t box, bool is_receive_only)
 {
-    return run_text(u, Q_SET_HASH, box, hash);
-}
-
-int users_set_disabled(struct users *u, uint64_t box, bool is_disabled)
-{
-    return run_number(u, Q_SET_DISABLED, box, is_disabled);
+    return run_number(u, Q_SET_RECEIVE_ONLY, box, is_receive_only);
 }
 
 int users_set_quota(struct users *u, uint64_t box, uint64_t quota)
@@ -313,7 +271,7 @@ int users_set_quota(struct users *u, uint64_t box, uint64_t quota)
 
 int users_remove(struct users *u, uint64_t box)
 {
-    if (run(u, Q_BEGIN) < 0)
+    if (users_run(u, Q_BEGIN) < 0)
         return -1;
     int rc = run_number(u, Q_REMOVE_USER, box, 0);
     if (rc == 0)
@@ -321,24 +279,10 @@ int users_remove(struct users *u, uint64_t box)
     return end(u, rc);
 }
 
-int users_hash(struct users *u, uint64_t box, char out[USERS_HASH_MAX])
+int users_save_logins(struct users *u, struct directory *d, const struct app_use *uses,
+                      size_t n_uses)
 {
-    sqlite3_stmt *s = u->q[Q_HASH];
-    sql_bind_u64(s, 1, box);
-    int rc = sql_step(s);
-    if (rc < 0)
-        return failed(u);
-    if (rc == 1) {
-        if (span_copy(out, USERS_HASH_MAX, sql_column(s, 0)) < 0)
-            out[0] = '\0'; /* no password fits to it */
-        sql_reset(s);
-    }
-    return rc;
-}
-
-int users_save_logins(struct users *u, struct directory *d)
-{
-    int rc = run(u, Q_BEGIN);
+    int rc = users_run(u, Q_BEGIN);
     if (rc < 0)
         return -1;
     const struct table *t = &d->users;
@@ -347,6 +291,8 @@ int users_save_logins(struct users *u, struct directory *d)
         if (user->is_login_unsaved)
             rc = run_number(u, Q_SET_LOGIN, user->box, (uint64_t)user->last_login);
     }
+    for (size_t i = 0; i < n_uses && rc == 0; i++)
+        rc = run_number(u, Q_SET_USED, uses[i].credential, (uint64_t)uses[i].at);
     if (end(u, rc) < 0)
         return -1;
     for (struct node *n = table_next(t, NULL); n != NULL; n = table_next(t, n))
@@ -360,23 +306,23 @@ static int run_pair(struct users *u, enum statement which, struct span a, struct
 {
     sql_bind_text(u->q[which], 1, a);
     sql_bind_text(u->q[which], 2, b);
-    return run(u, which);
+    return users_run(u, which);
 }
 
 static int run_name(struct users *u, enum statement which, struct span name)
 {
     sql_bind_text(u->q[which], 1, name);
-    return run(u, which);
+    return users_run(u, which);
 }
 
 int users_add_targets(struct users *u, struct span address, uint64_t domain,
                       const struct span *targets, size_t n)
 {
-    if (run(u, Q_BEGIN) < 0)
+    if (users_run(u, Q_BEGIN) < 0)
         return -1;
     sql_bind_text(u->q[Q_ADD_ALIAS], 1, address);
     sql_bind_u64(u->q[Q_ADD_ALIAS], 2, domain);
-    int rc = run(u, Q_ADD_ALIAS);
+    int rc = users_run(u, Q_ADD_ALIAS);
     for (size_t i = 0; i < n && rc == 0; i++)
         rc = run_pair(u, Q_ADD_TARGET, address, targets[i]);
     return end(u, rc);
@@ -386,7 +332,7 @@ int users_remove_targets(struct users *u, struct span address, const struct span
 {
     if (n == 0)
         return run_name(u, Q_REMOVE_ALIAS, address);
-    int rc = run(u, Q_BEGIN);
+    int rc = users_run(u, Q_BEGIN);
     if (rc < 0)
         return -1;
     for (size_t i = 0; i < n && rc == 0; i++)
@@ -404,7 +350,7 @@ int users_next_forgotten(struct users *u, uint64_t after, uint64_t *box)
     sql_bind_u64(s, 1, after);
     int rc = sql_step(s);
     if (rc < 0)
-        return failed(u);
+        return users_failed(u);
     if (rc == 1) {
         *box = sql_column_u64(s, 0);
         sql_reset(s);
@@ -432,11 +378,14 @@ static int list(struct users *u, enum statement which, const uint64_t page[2], u
                                 .postmaster = sql_column(s, 2),
                                 .quota = sql_column_u64(s, 3),
                                 .is_disabled = sql_column_u64(s, 4) != 0,
-                                .created = (int64_t)sql_column_u64(s, 5)};
+                                .created = (int64_t)sql_column_u64(s, 5),
+                                .reason = sql_column(s, 6),
+                                .is_receive_only = sql_column_u64(s, 7) != 0,
+                                .n_apps = sql_column_u64(s, 8)};
         fn(arg, &row);
         n++;
     }
-    return rc == 0 ? n : failed(u);
+    return rc == 0 ? n : users_failed(u);
 }
 
 int users_list_domains(struct users *u, uint64_t after, unsigned max, users_row_fn *fn, void *arg)

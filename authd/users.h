@@ -7,11 +7,36 @@
 #define BARID_AUTHD_USERS_H
 
 #include "authd/directory.h"
+#include "authd/scram.h"
 #include "common/sql.h"
 
 #include <sodium.h>
 
-#define USERS_HASH_MAX crypto_pwhash_STRBYTES /* with its NUL */
+#define USERS_HASH_MAX       crypto_pwhash_STRBYTES /* with its NUL */
+#define USERS_SECRET_OCTETS  32
+#define SCRAM_ITERATIONS_MAX 10000000 /* more in a row is damage */
+
+/* What is stored of a password. */
+struct users_secrets {
+    char hash[USERS_HASH_MAX]; /* argon2id; "": no password fits */
+    struct scram_salt salt;    /* of all credentials of the user */
+    struct scram_keys keys;
+    bool has_keys; /* not if the password was set before there were any */
+};
+
+/* The password of a program, or of a device with its own view of the mailbox. */
+struct app_password {
+    uint64_t credential; /* given by users_add_app, never twice */
+    struct span name;
+    bool is_device;
+    struct scram_keys keys; /* with the user's salt */
+    int64_t created, last_used;
+};
+
+struct app_use {
+    uint64_t credential;
+    int64_t at; /* wall seconds */
+};
 
 struct users;
 
@@ -31,19 +56,34 @@ int users_count(struct users *u, uint64_t domain, uint64_t *n_users, uint64_t *n
 struct users_new {
     struct span address;
     uint64_t domain;
-    struct span hash;
+    const struct users_secrets *secrets;
     uint64_t quota;
+    bool is_receive_only;
 };
 int users_add(struct users *u, const struct users_new *new, uint64_t *box);
-int users_set_hash(struct users *u, uint64_t box, struct span hash);
-int users_set_disabled(struct users *u, uint64_t box, bool is_disabled);
+int users_set_secrets(struct users *u, uint64_t box, const struct users_secrets *new);
+int users_set_salt(struct users *u, uint64_t box, const struct scram_salt *salt);
+int users_set_disabled(struct users *u, uint64_t box, bool is_disabled, struct span reason);
+int users_set_receive_only(struct users *u, uint64_t box, bool is_receive_only);
 int users_set_quota(struct users *u, uint64_t box, uint64_t quota);
 /* The user is gone and the box is on the list of those to be forgotten, in one transaction. */
 int users_remove(struct users *u, uint64_t box);
 /* 1; 0: no such box; -1. */
-int users_hash(struct users *u, uint64_t box, char out[USERS_HASH_MAX]);
-/* Saves last_login of all users of d with is_login_unsaved, in one transaction. */
-int users_save_logins(struct users *u, struct directory *d);
+int users_secrets(struct users *u, uint64_t box, struct users_secrets *out);
+/* Random octets that stay the same as long as the store: 0, or -1. */
+int users_secret(struct users *u, unsigned char out[USERS_SECRET_OCTETS]);
+/* Saves last_login of all users of d with is_login_unsaved, and when app passwords were used, in
+ * one transaction. */
+int users_save_logins(struct users *u, struct directory *d, const struct app_use *uses,
+                      size_t n_uses);
+
+/* Passwords of programs. The name must be new for this user. */
+int users_add_app(struct users *u, uint64_t box, const struct app_password *new);
+/* 1; 0: there is none of that name; -1. */
+int users_remove_app(struct users *u, uint64_t box, struct span name);
+/* All of a user; their number, or -1. */
+typedef void users_app_fn(void *arg, const struct app_password *app);
+int users_apps(struct users *u, uint64_t box, users_app_fn *fn, void *arg);
 
 int users_add_targets(struct users *u, struct span address, uint64_t domain,
                       const struct span *targets, size_t n);
@@ -63,6 +103,9 @@ struct users_row {
     uint64_t quota;         /* users */
     bool is_disabled;       /* users */
     int64_t created;        /* users; wall seconds */
+    struct span reason;     /* users: why disabled */
+    bool is_receive_only;   /* users */
+    uint64_t n_apps;        /* users */
 };
 typedef void users_row_fn(void *arg, const struct users_row *row);
 /* The number of rows, or -1. */

@@ -19,6 +19,7 @@ struct job {
     struct verify_call call;
     int64_t until_ms;
     char hash[USERS_HASH_MAX];
+    struct scram_salt salt;
     size_t n_password;
     char password[];
 };
@@ -39,6 +40,7 @@ struct verifiers {
     unsigned n_jobs; /* waiting */
     struct timer overdue;
     char nobody[USERS_HASH_MAX]; /* a valid hash that nothing matches */
+    struct scram_salt nobody_salt;
     void (*all_gone)(void *arg);
     void *arg;
 };
@@ -54,6 +56,8 @@ static void make_nobody(struct verifiers *v, const struct verify_spec *spec)
     sodium_bin2base64(salt, sizeof salt, octets, 16, sodium_base64_VARIANT_ORIGINAL_NO_PADDING);
     sodium_bin2base64(result, sizeof result, octets + 16, 32,
                       sodium_base64_VARIANT_ORIGINAL_NO_PADDING);
+    randombytes_buf(v->nobody_salt.octets, sizeof v->nobody_salt.octets);
+    v->nobody_salt.iterations = SCRAM_ITERATIONS;
     snprintf(v->nobody, sizeof v->nobody, "$argon2id$v=19$m=%u,t=%u,p=1$%s$%s",
              (unsigned)(spec->memory / 1024), (unsigned)spec->passes, salt, result);
 }
@@ -106,12 +110,17 @@ struct verifiers *verify_fork(const struct verify_spec *spec, struct error *e)
 
 /* --- jobs --- */
 
-static void finish(struct job *j, enum verify_result result, const char *hash)
+static void finish(struct job *j, enum verify_result result, const struct verified *v)
 {
     struct verify_call call = j->call;
     sodium_memzero(j->password, j->n_password);
     free(j);
-    call.done(call.arg, result, hash);
+    call.done(call.arg, result, v);
+}
+
+static void give_up(struct job *j)
+{
+    finish(j, VERIFY_FAULT, &(const struct verified){.hash = ""});
 }
 
 static struct job *pop(struct verifiers *v)
@@ -130,6 +139,8 @@ static int send_job(const struct child *c, const struct job *j)
     struct packer w = packer_on(ask, sizeof ask);
     pack_uint(&w, j->op, 1);
     pack_bytes(&w, span_of(j->hash));
+    pack_bytes(&w, (struct span){(const char *)j->salt.octets, sizeof j->salt.octets});
+    pack_uint(&w, j->salt.iterations, 4);
     pack_bytes(&w, (struct span){j->password, j->n_password});
     ssize_t n = w.failed ? -1 : send(c->fd, ask, w.n, MSG_NOSIGNAL | MSG_DONTWAIT);
     sodium_memzero(ask, sizeof ask);
@@ -150,7 +161,7 @@ static void hand_out(struct verifiers *v)
     while (v->first != NULL && (c = idle_child(v)) != NULL) {
         struct job *j = pop(v);
         if ((j->call.is_wanted != NULL && !j->call.is_wanted(j->call.arg)) || send_job(c, j) < 0) {
-            finish(j, VERIFY_FAULT, "");
+            give_up(j);
             continue;
         }
         sodium_memzero(j->password, j->n_password);
@@ -169,16 +180,17 @@ static void overdue(void *arg)
     struct verifiers *v = arg;
     unsigned n_before = v->n_jobs;
     while (v->first != NULL && v->first->until_ms <= clock_mono_ms())
-        finish(pop(v), VERIFY_FAULT, "");
+        give_up(pop(v));
     if (v->n_jobs < n_before)
         LOG(0, "verifiers-overloaded", LN("given-up", n_before - v->n_jobs),
             LN("waiting", v->n_jobs));
     hand_out(v);
 }
 
-static int add_job(struct verifiers *v, enum verify_op op, const char *hash, struct span password,
+static int add_job(struct verifiers *v, enum verify_op op, const struct verify_ask *ask,
                    const struct verify_call *call)
 {
+    struct span password = ask->password;
     if (v->n_jobs >= VERIFY_QUEUE_MAX || password.n > PASSWORD_MAX)
         return -1;
     struct job *j = malloc(sizeof *j + password.n);
@@ -186,9 +198,11 @@ static int add_job(struct verifiers *v, enum verify_op op, const char *hash, str
         return -1;
     *j = (struct job){.op = op,
                       .call = *call,
+                      .salt = ask->salt.iterations > 0 ? ask->salt : v->nobody_salt,
                       .until_ms = clock_mono_ms() + VERIFY_DEADLINE_MS,
                       .n_password = password.n};
-    snprintf(j->hash, sizeof j->hash, "%s", hash);
+    if (op == VERIFY_OP_CHECK)
+        snprintf(j->hash, sizeof j->hash, "%s", ask->hash[0] != '\0' ? ask->hash : v->nobody);
     if (password.n > 0)
         memcpy(j->password, password.p, password.n);
     *v->last = j;
@@ -198,15 +212,14 @@ static int add_job(struct verifiers *v, enum verify_op op, const char *hash, str
     return 0;
 }
 
-int verify_check(struct verifiers *v, const char *hash, struct span password,
-                 const struct verify_call *call)
+int verify_check(struct verifiers *v, const struct verify_ask *ask, const struct verify_call *call)
 {
-    return add_job(v, VERIFY_OP_CHECK, *hash != '\0' ? hash : v->nobody, password, call);
+    return add_job(v, VERIFY_OP_CHECK, ask, call);
 }
 
-int verify_hash(struct verifiers *v, struct span password, const struct verify_call *call)
+int verify_hash(struct verifiers *v, const struct verify_ask *ask, const struct verify_call *call)
 {
-    return add_job(v, VERIFY_OP_HASH, "", password, call);
+    return add_job(v, VERIFY_OP_HASH, ask, call);
 }
 
 /* --- children --- */
@@ -221,13 +234,13 @@ static void child_gone(struct child *c)
     if (c->job != NULL) {
         struct job *j = c->job;
         c->job = NULL;
-        finish(j, VERIFY_FAULT, "");
+        give_up(j);
     }
     for (unsigned i = 0; i < v->n_children; i++)
         if (v->children[i].fd >= 0)
             return;
     while (v->first != NULL)
-        finish(pop(v), VERIFY_FAULT, "");
+        give_up(pop(v));
     v->all_gone(v->arg);
 }
 
@@ -235,21 +248,29 @@ static void child_ready(void *arg, bool readable, bool writable)
 {
     (void)readable, (void)writable;
     struct child *c = arg;
-    char octets[VERIFY_ANSWER_MAX], hash[USERS_HASH_MAX];
+    char octets[VERIFY_ANSWER_MAX];
+    struct verified done;
     ssize_t n = recv(c->fd, octets, sizeof octets, MSG_DONTWAIT);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     struct unpacker r = unpacker_on((struct span){octets, n > 0 ? (size_t)n : 0});
     uint64_t result = unpack_uint(&r, 1);
-    struct span text = unpack_bytes(&r, sizeof hash - 1);
-    if (!unpack_done(&r) || span_copy(hash, sizeof hash, text) < 0 || c->job == NULL) {
+    struct span text = unpack_bytes(&r, sizeof done.hash - 1);
+    struct span stored = unpack_bytes(&r, sizeof done.keys.stored);
+    struct span server = unpack_bytes(&r, sizeof done.keys.server);
+    if (!unpack_done(&r) || span_copy(done.hash, sizeof done.hash, text) < 0 || c->job == NULL ||
+        stored.n != sizeof done.keys.stored || server.n != sizeof done.keys.server) {
         child_gone(c);
         return;
     }
     struct verifiers *v = c->owner;
     struct job *j = c->job;
     c->job = NULL;
-    finish(j, result <= VERIFY_FAULT ? (enum verify_result)result : VERIFY_FAULT, hash);
+    memcpy(done.keys.stored, stored.p, stored.n);
+    memcpy(done.keys.server, server.p, server.n);
+    finish(j, result <= VERIFY_FAULT ? (enum verify_result)result : VERIFY_FAULT, &done);
+    sodium_memzero(&done, sizeof done);
+    sodium_memzero(octets, sizeof octets);
     hand_out(v);
 }
 

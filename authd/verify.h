@@ -29,13 +29,17 @@ enum verify_result {
     VERIFY_FAULT, /* could not decide */
 };
 
+struct verified {
+    char hash[USERS_HASH_MAX]; /* of verify_hash, "" in other cases */
+    struct scram_keys keys;    /* of the password with the salt that was given; not with FAULT */
+};
+
 struct verify_call {
     /* Asked just before the work starts: is the answer still wanted? If not, `done` hears FAULT.
      * May be NULL. */
     bool (*is_wanted)(void *arg);
-    /* `hash`: of verify_hash, "" in other cases. Never called from inside verify_check or
-     * verify_hash. */
-    void (*done)(void *arg, enum verify_result result, const char *hash);
+    /* Never called from inside verify_check or verify_hash. */
+    void (*done)(void *arg, enum verify_result result, const struct verified *v);
     void *arg;
 };
 
@@ -48,11 +52,18 @@ void verify_start(struct verifiers *v, struct loop *l, void (*all_gone)(void *ar
 /* Open calls get no answer. The children end when they see the end of their channel. */
 void verify_stop(struct verifiers *v); /* NULL is allowed */
 
+struct verify_ask {
+    const char *hash; /* verify_check */
+    struct scram_salt salt;
+    struct span password;
+};
+
 /* 0, or -1: the queue is full or memory is out. The password is copied, and zeroed after use. An
- * empty hash costs as much as any and never matches: for users that do not exist. */
-int verify_check(struct verifiers *v, const char *hash, struct span password,
-                 const struct verify_call *call);
-/* MATCH and the hash of a new password. */
-int verify_hash(struct verifiers *v, struct span password, const struct verify_call *call);
+ * empty hash costs as much as any and never matches: for users that do not exist; so does a salt
+ * that is missing. The keys of SCRAM are derived too, whether it matches or not: it may be an app
+ * password. */
+int verify_check(struct verifiers *v, const struct verify_ask *ask, const struct verify_call *call);
+/* MATCH, and hash and keys of a new password. */
+int verify_hash(struct verifiers *v, const struct verify_ask *ask, const struct verify_call *call);
 
 #endif

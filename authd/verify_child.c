@@ -23,7 +23,10 @@ static size_t answer(struct span ask, const struct verify_spec *spec, char *out,
     struct unpacker r = unpacker_on(ask);
     uint64_t op = unpack_uint(&r, 1);
     struct span given = unpack_bytes(&r, sizeof hash - 1);
+    struct span salt = unpack_bytes(&r, SCRAM_SALT_OCTETS);
+    uint64_t iterations = unpack_uint(&r, 4);
     struct span password = unpack_bytes(&r, PASSWORD_MAX);
+    struct scram_keys keys = {0};
     bool is_good = unpack_done(&r) && span_copy(hash, sizeof hash, given) == 0;
     if (is_good && op == VERIFY_OP_CHECK)
         result = check(hash, password);
@@ -31,9 +34,14 @@ static size_t answer(struct span ask, const struct verify_spec *spec, char *out,
              crypto_pwhash_str_alg(hash, password.p, password.n, spec->passes, spec->memory,
                                    crypto_pwhash_ALG_ARGON2ID13) == 0)
         result = VERIFY_MATCH;
+    if (is_good && result != VERIFY_FAULT)
+        scram_derive(password, salt, (uint32_t)iterations, &keys);
     struct packer w = packer_on(out, cap);
     pack_uint(&w, result, 1);
     pack_bytes(&w, op == VERIFY_OP_HASH && result == VERIFY_MATCH ? span_of(hash) : SPAN(""));
+    pack_bytes(&w, (struct span){(const char *)keys.stored, sizeof keys.stored});
+    pack_bytes(&w, (struct span){(const char *)keys.server, sizeof keys.server});
+    sodium_memzero(&keys, sizeof keys);
     return w.n;
 }
 

@@ -6,10 +6,10 @@
 #include "authd/verify.h"
 #include "common/pack.h"
 
-/* u8 op, bytes hash, bytes password */
-#define VERIFY_ASK_MAX (16 + USERS_HASH_MAX + PASSWORD_MAX)
-/* u8 result, bytes hash */
-#define VERIFY_ANSWER_MAX (16 + USERS_HASH_MAX)
+/* u8 op, bytes hash, bytes salt, u32 iterations, bytes password */
+#define VERIFY_ASK_MAX (32 + USERS_HASH_MAX + SCRAM_SALT_OCTETS + PASSWORD_MAX)
+/* u8 result, bytes hash, bytes stored key, bytes server key */
+#define VERIFY_ANSWER_MAX (32 + USERS_HASH_MAX + 2 * SCRAM_KEY_OCTETS)
 
 enum verify_op { VERIFY_OP_CHECK = 1, VERIFY_OP_HASH = 2 };
 

@@ -160,7 +160,11 @@ enum ticket_reason {
     M(LOGIN, login, P_SMTPD | P_POP3D, P_AUTHD, LOGIN_RE, 0, "check a user name and password")     \
     M(LOGIN_RE, login_re, P_AUTHD, P_SMTPD | P_POP3D, NONE, 1,                                     \
       "verdict; to pop3d with the channel to that one mailbox")                                    \
-    M(LOGOUT, logout, P_SMTPD, P_AUTHD, NONE, 0,                                                   \
+    M(SCRAM_FIRST, scram_first, P_SMTPD | P_POP3D, P_AUTHD, SCRAM_FIRST_RE, 0,                     \
+      "the first message of SCRAM-SHA-256; a session has one exchange at a time")                  \
+    M(SCRAM_FIRST_RE, scram_first_re, P_AUTHD, P_SMTPD | P_POP3D, NONE, 0, "what to say to it")    \
+    M(SCRAM_FINAL, scram_final, P_SMTPD | P_POP3D, P_AUTHD, LOGIN_RE, 0, "the second message")     \
+    M(LOGOUT, logout, P_SMTPD | P_POP3D, P_AUTHD, NONE, 0,                                         \
       "this session has ended: nobody waits for an answer, its ticket is void")                    \
     M(TICKET, ticket, P_SMTPD | P_QUEUE, P_AUTHD, TICKET_RE, 0,                                    \
       "whose login is this, and may he send from that address?")                                   \
@@ -244,10 +248,21 @@ enum ticket_reason {
 #define PROTO_FIELDS_login(F, X)                                                                   \
     F(X, U64, tag, 0) F(X, U8, service, 0) F(X, U64, session, 0) F(X, TEXT, client, IP_MAX)        \
     F(X, TEXT, user, LOGIN_MAX) F(X, BYTES, password, 1024)
-/* ticket: of SERVICE_SUBMISSION; holds on the channel that asked, for that session, until LOGOUT. */
+/* proof: ours, for SCRAM. ticket: of SERVICE_SUBMISSION; holds on the channel that asked, for that
+ * session, until LOGOUT. */
 #define PROTO_FIELDS_login_re(F, X)                                                                \
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0) F(X, TEXT, address, ADDRESS_MAX)    \
-    F(X, BYTES, ticket, TICKET_OCTETS)
+    F(X, BYTES, ticket, TICKET_OCTETS) F(X, TEXT, proof, 64)
+/* exporter, end_point: what the channel of the client can be bound to (RFC 9266, RFC 5929 4); empty:
+ * it cannot. is_plus: the mechanism is SCRAM-SHA-256-PLUS. */
+#define PROTO_FIELDS_scram_first(F, X)                                                             \
+    F(X, U64, tag, 0) F(X, U8, service, 0) F(X, U64, session, 0) F(X, TEXT, client, IP_MAX)        \
+    F(X, U8, is_plus, 0) F(X, BYTES, exporter, 64) F(X, BYTES, end_point, 64)                      \
+    F(X, BYTES, text, 2048)
+#define PROTO_FIELDS_scram_first_re(F, X)                                                          \
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0) F(X, TEXT, text, 2048)
+#define PROTO_FIELDS_scram_final(F, X)                                                             \
+    F(X, U64, tag, 0) F(X, U64, session, 0) F(X, BYTES, text, 2048)
 #define PROTO_FIELDS_logout(F, X) F(X, U64, session, 0)
 /* instance: which smtpd it came from, as queue knows it; smtpd itself is known. reason: enum
  * ticket_reason. */

@@ -5,11 +5,22 @@
 
 #include <sodium.h>
 
+static struct span binding(const struct session *s, enum session_binding which,
+                           unsigned char out[SESSION_BINDING_MAX])
+{
+    if (s->rules.ops->binding == NULL)
+        return SPAN("");
+    return s->rules.ops->binding(s->rules.client, which, out);
+}
+
 unsigned auth_offered(const struct session *s)
 {
-    bool may =
-        s->rules.has_auth && s->login == NULL && (s->tls != NULL || s->rules.may_log_in_plain);
-    return may ? SASL_BIT(SASL_PLAIN) | SASL_BIT(SASL_LOGIN) : 0;
+    unsigned char octets[SESSION_BINDING_MAX];
+    if (!s->rules.has_auth || s->login != NULL || (s->tls == NULL && !s->rules.may_log_in_plain))
+        return 0;
+    bool can_bind =
+        binding(s, BINDING_EXPORTER, octets).n > 0 || binding(s, BINDING_END_POINT, octets).n > 0;
+    return can_bind ? SASL_BOUND : SASL_UNBOUND;
 }
 
 void auth_reset(struct session *s)
@@ -23,7 +34,7 @@ void auth_reset(struct session *s)
 
 void auth_forget(struct session *s)
 {
-    if (s->login != NULL || s->login_tag != 0)
+    if (s->login != NULL || s->login_tag != 0 || s->sasl != NULL)
         s->rules.ops->logout(s->rules.client, s->id);
     auth_reset(s);
     sodium_memzero(s->ticket, sizeof s->ticket);
@@ -47,6 +58,9 @@ static void failed(struct session *s, enum reply r)
         session_reply(s, R_TOO_MANY_LOGINS);
 }
 
+static void go_on(struct session *s, enum sasl_step step);
+
+/* With SCRAM the client sees our proof before it is told that it is in. */
 static void take_login(struct session *s, const struct msg_login_re *re)
 {
     s->login = re->ticket.n == sizeof s->ticket ? span_dup(re->address) : NULL;
@@ -56,7 +70,10 @@ static void take_login(struct session *s, const struct msg_login_re *re)
         return;
     }
     memcpy(s->ticket, re->ticket.p, sizeof s->ticket);
-    over(s, R_LOGGED_IN);
+    if (re->proof.n > 0)
+        go_on(s, sasl_answered(s->sasl, re->proof));
+    else
+        over(s, R_LOGGED_IN);
 }
 
 /* Only what authd really decided is a "no". */
@@ -90,6 +107,15 @@ static void decided(void *arg, const union msg *m, int fd)
 
 /* --- the exchange --- */
 
+static void wait_for(struct session *s, uint64_t tag)
+{
+    s->login_tag = tag;
+    if (tag == 0)
+        over(s, R_LOGIN_LATER);
+    else
+        s->wait = WAIT_LOGIN;
+}
+
 static void ask(struct session *s)
 {
     char client[NETADDR_TEXT];
@@ -99,11 +125,44 @@ static void ask(struct session *s)
                           .client = span_of(client),
                           .user = s->sasl->user,
                           .password = s->sasl->password};
-    s->login_tag = s->rules.ops->login(s->rules.client, &m, decided, s);
-    if (s->login_tag == 0)
-        over(s, R_LOGIN_LATER);
-    else
-        s->wait = WAIT_LOGIN;
+    wait_for(s, s->rules.ops->login(s->rules.client, &m, decided, s));
+}
+
+static void challenged(void *arg, const union msg *m, int fd)
+{
+    (void)fd; /* the table allows none */
+    struct session *s = arg;
+    s->login_tag = 0;
+    if (m != NULL && m->scram_first_re.verdict == VERDICT_OK) {
+        go_on(s, sasl_answered(s->sasl, m->scram_first_re.text));
+    } else if (m != NULL) {
+        const struct msg_scram_first_re *re = &m->scram_first_re;
+        refused(s, &(struct msg_login_re){.verdict = re->verdict, .reason = re->reason});
+    } else {
+        refused(s, NULL);
+    }
+    session_answered(s);
+}
+
+static void ask_scram(struct session *s)
+{
+    char client[NETADDR_TEXT];
+    unsigned char exporter[SESSION_BINDING_MAX], end_point[SESSION_BINDING_MAX];
+    netaddr_format(client, &s->rules.peer);
+    struct msg_scram_first m = {.service = SERVICE_SUBMISSION,
+                                .session = s->id,
+                                .client = span_of(client),
+                                .is_plus = s->sasl->mechanism == SASL_SCRAM_PLUS,
+                                .exporter = binding(s, BINDING_EXPORTER, exporter),
+                                .end_point = binding(s, BINDING_END_POINT, end_point),
+                                .text = s->sasl->message};
+    wait_for(s, s->rules.ops->scram_first(s->rules.client, &m, challenged, s));
+}
+
+static void ask_scram_final(struct session *s)
+{
+    struct msg_scram_final m = {.session = s->id, .text = s->sasl->message};
+    wait_for(s, s->rules.ops->scram_final(s->rules.client, &m, decided, s));
 }
 
 static void go_on(struct session *s, enum sasl_step step)
@@ -116,10 +175,21 @@ static void go_on(struct session *s, enum sasl_step step)
     case SASL_PASSWORD:
         ask(s);
         break;
+    case SASL_SCRAM_FIRST:
+        ask_scram(s);
+        break;
+    case SASL_SCRAM_FINAL:
+        ask_scram_final(s);
+        break;
+    case SASL_DONE:
+        over(s, R_LOGGED_IN);
+        break;
     case SASL_CANCELLED:
+        auth_forget(s); /* it may be in already, and not like our proof */
         over(s, R_AUTH_CANCELLED);
         break;
     case SASL_NOT_BASE64:
+        auth_forget(s);
         over(s, R_AUTH_NOT_BASE64);
         break;
     case SASL_REFUSED:
@@ -129,6 +199,7 @@ static void go_on(struct session *s, enum sasl_step step)
         over(s, R_LOGIN_LATER);
         break;
     default:
+        auth_forget(s);
         over(s, R_AUTH_MALFORMED);
         break;
     }

@@ -152,9 +152,32 @@ static uint64_t log_in(void *client, struct msg_login *m, ipc_answer_fn *fn, voi
     return ipc_ask_login(channel(client, ROLE_AUTHD), m, -1, LOGIN_MS, fn, arg);
 }
 
+static uint64_t begin_scram(void *client, struct msg_scram_first *m, ipc_answer_fn *fn, void *arg)
+{
+    return ipc_ask_scram_first(channel(client, ROLE_AUTHD), m, -1, LOGIN_MS, fn, arg);
+}
+
+static uint64_t end_scram(void *client, struct msg_scram_final *m, ipc_answer_fn *fn, void *arg)
+{
+    return ipc_ask_scram_final(channel(client, ROLE_AUTHD), m, -1, LOGIN_MS, fn, arg);
+}
+
 static uint64_t ask_ticket(void *client, struct msg_ticket *m, ipc_answer_fn *fn, void *arg)
 {
     return ipc_ask_ticket(channel(client, ROLE_AUTHD), m, -1, RCPT_MS, fn, arg);
+}
+
+static struct span tls_octets(void *client, enum session_binding which,
+                              unsigned char out[SESSION_BINDING_MAX])
+{
+    static const enum tls_binding kinds[] = {
+        [BINDING_EXPORTER] = TLS_BINDING_EXPORTER, [BINDING_END_POINT] = TLS_BINDING_END_POINT};
+    const struct client *c = client;
+    size_t n;
+    _Static_assert(SESSION_BINDING_MAX >= TLS_BINDING_MAX, "it must fit");
+    if (!conn_is_tls(c->conn) || conn_tls_binding(c->conn, kinds[which], out, &n) < 0)
+        n = 0;
+    return (struct span){(const char *)out, n};
 }
 
 static void log_out(void *client, uint64_t session)
@@ -220,6 +243,9 @@ static const struct session_ops ops = {
     .resolve = ask_authd,
     .queue_room = room_in_queue,
     .login = log_in,
+    .scram_first = begin_scram,
+    .scram_final = end_scram,
+    .binding = tls_octets,
     .ticket = ask_ticket,
     .logout = log_out,
     .forget = forget,

@@ -17,6 +17,9 @@
 #include "smtpd/reply.h"
 #include "smtpd/txn.h"
 
+enum session_binding { BINDING_EXPORTER, BINDING_END_POINT };
+#define SESSION_BINDING_MAX 64
+
 /* What a session needs of the world. `client` is what session_new was given. The functions that ask
  * return the tag of the question, or 0 if it could not be sent; an answer never comes from inside
  * the call that asks. */
@@ -27,8 +30,14 @@ struct session_ops {
     uint64_t (*resolve)(void *client, struct msg_resolve *m, ipc_answer_fn *fn, void *arg);
     uint64_t (*queue_room)(void *client, struct msg_queue_room *m, ipc_answer_fn *fn, void *arg);
     uint64_t (*login)(void *client, struct msg_login *m, ipc_answer_fn *fn, void *arg);
+    uint64_t (*scram_first)(void *client, struct msg_scram_first *m, ipc_answer_fn *fn, void *arg);
+    uint64_t (*scram_final)(void *client, struct msg_scram_final *m, ipc_answer_fn *fn, void *arg);
     uint64_t (*ticket)(void *client, struct msg_ticket *m, ipc_answer_fn *fn, void *arg);
     void (*logout)(void *client, uint64_t session);
+    /* What SCRAM can be bound to (RFC 9266, RFC 5929 4): its octets in `out`, or an empty span.
+     * NULL: there is never anything. */
+    struct span (*binding)(void *client, enum session_binding which,
+                           unsigned char out[SESSION_BINDING_MAX]);
     /* nobody waits for that answer of authd or queue */
     void (*forget)(void *client, enum role of, uint64_t tag);
     uint64_t (*queue_open)(void *client, struct msg_queue_open *m, ipc_answer_fn *fn, void *arg);

@@ -132,6 +132,20 @@ static uint64_t world_login(void *client, struct msg_login *m, ipc_answer_fn *fn
     return ask(client, fn, arg, MSG_LOGIN);
 }
 
+static uint64_t world_scram_first(void *client, struct msg_scram_first *m, ipc_answer_fn *fn,
+                                  void *arg)
+{
+    fuzz_check(m->text.n > 0 && m->text.n <= SASL_TEXT_MAX, "session: SCRAM without a text");
+    return ask(client, fn, arg, MSG_SCRAM_FIRST);
+}
+
+static uint64_t world_scram_final(void *client, struct msg_scram_final *m, ipc_answer_fn *fn,
+                                  void *arg)
+{
+    fuzz_check(m->text.n > 0 && m->text.n <= SASL_TEXT_MAX, "session: SCRAM without a text");
+    return ask(client, fn, arg, MSG_LOGIN);
+}
+
 static uint64_t world_ticket(void *client, struct msg_ticket *m, ipc_answer_fn *fn, void *arg)
 {
     fuzz_check(m->ticket.n == TICKET_OCTETS, "session: half a ticket");
@@ -145,7 +159,8 @@ static void world_logout(void *client, uint64_t session)
 
 static bool is_for_authd(enum msg_type asked)
 {
-    return asked == MSG_RESOLVE || asked == MSG_LOGIN || asked == MSG_TICKET;
+    return asked == MSG_RESOLVE || asked == MSG_LOGIN || asked == MSG_TICKET ||
+           asked == MSG_SCRAM_FIRST;
 }
 
 static void world_forget(void *client, enum role of, uint64_t tag)
@@ -194,6 +209,8 @@ static const struct session_ops world_ops = {
     .resolve = world_resolve,
     .queue_room = world_queue_room,
     .login = world_login,
+    .scram_first = world_scram_first,
+    .scram_final = world_scram_final,
     .ticket = world_ticket,
     .logout = world_logout,
     .forget = world_forget,
@@ -221,6 +238,9 @@ static void answer(struct world *w)
         m.login_re = (struct msg_login_re){.verdict = (uint8_t)mood,
                                            .address = SPAN("a@b"),
                                            .ticket = {"0123456789abcdef", mood == 0 ? 16 : 3}};
+    else if (w->asked == MSG_SCRAM_FIRST)
+        m.scram_first_re =
+            (struct msg_scram_first_re){.verdict = (uint8_t)mood, .text = SPAN("r=x,s=y,i=1")};
     else if (w->asked == MSG_TICKET)
         m.ticket_re = (struct msg_ticket_re){.verdict = (uint8_t)mood, .login = SPAN("a@b")};
     else

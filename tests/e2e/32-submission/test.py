@@ -30,7 +30,7 @@ class Submission(DialogTests):
         cls.address = (suite.address, free_port(suite.address))
         suite.write_config({
             "listen submission": {"address": "%s:%d" % cls.address, "plaintext_without_tls": "loopback",
-                                  "failures_per_connection": 2},
+                                  "failures_per_connection": 3},
             "auth": {"failure_delay": "10ms", "failures_per_address": "none"},
             # nobody there: what is sent on stays in the queue
             "relay": {"smarthost": f"smtp://{suite.address}:1"}})
@@ -45,7 +45,7 @@ class Submission(DialogTests):
     def test_smtplib(self):
         with smtplib.SMTP(*self.address, timeout=30) as client:
             client.ehlo("client.example")
-            self.assertEqual(client.esmtp_features["auth"].split(), ["PLAIN", "LOGIN"])
+            self.assertEqual(client.esmtp_features["auth"].split(), ["SCRAM-SHA-256", "PLAIN", "LOGIN"])
             with self.assertRaises(smtplib.SMTPSenderRefused) as refused:
                 client.sendmail("alice@example.org", ["bob@example.org"], message("no login"))
             self.assertEqual(refused.exception.smtp_code, 530)
@@ -85,14 +85,43 @@ class Submission(DialogTests):
 
     @needs("msmtp")
     def test_msmtp(self):
+        self.suite.add_user("dora")
+        rows = self.suite.cli("user", "app-password", "add", "dora@example.org", "msmtp", json=True)
         path = os.path.join(self.suite.dir, "msmtprc")
-        with open(path, "w") as f:
-            f.write(f"defaults\nhost {self.address[0]}\nport {self.address[1]}\ntls off\n"
-                    f"auth plain\nuser alice@example.org\npassword {PASSWORD}\n"
-                    "from alice@example.org\naccount default\n")
-        os.chmod(path, 0o600)
-        run("msmtp", "-C", path, "bob@example.org", stdin=b"Subject: from msmtp\n\nhi\n")
-        self.assertTrue([m for m in self.suite.mail("bob") if b"from msmtp" in m])
+        for method, password in (("plain", PASSWORD), ("login", PASSWORD), ("scram-sha-256", PASSWORD),
+                                 ("plain", rows["password"]), ("scram-sha-256", rows["password"])):
+            with open(path, "w") as f:
+                f.write(f"defaults\nhost {self.address[0]}\nport {self.address[1]}\ntls off\n"
+                        f"auth {method}\nuser dora@example.org\npassword {password}\n"
+                        "from dora@example.org\naccount default\n")
+            os.chmod(path, 0o600)
+            run("msmtp", "-C", path, "bob@example.org", stdin=b"Subject: from msmtp\n\nhi\n")
+        self.assertEqual(len([m for m in self.suite.mail("bob") if b"from msmtp" in m]), 5)
+        used, = self.suite.cli("user", "app-password", "list", "dora@example.org", json=True)
+        self.assertEqual((used["name"], used["device"]), ("msmtp", False))
+        self.assertIsNotNone(used["last_used"])
+        self.suite.cli("user", "app-password", "remove", "dora@example.org", "msmtp")
+        with self.assertRaises(smtplib.SMTPAuthenticationError):
+            with smtplib.SMTP(*self.address, timeout=30) as client:
+                client.login("dora@example.org", rows["password"])
+
+    def test_disabled_and_receive_only(self):
+        self.suite.add_user("erin")
+        for command, undo in ((("disable", "erin@example.org", "--reason", "went away"),
+                               ("enable", "erin@example.org")),
+                              (("receive-only", "erin@example.org", "yes"),
+                               ("receive-only", "erin@example.org", "no"))):
+            self.suite.cli("user", *command)
+            shown = self.suite.cli("user", "show", "erin@example.org", json=True)
+            self.assertEqual((shown["disabled"], shown["reason"], shown["receive_only"]),
+                             (True, "went away", False) if command[0] == "disable" else (False, None, True))
+            with smtplib.SMTP(*self.address, timeout=30) as client:
+                with self.assertRaises(smtplib.SMTPAuthenticationError) as refused:
+                    client.login("erin", PASSWORD)
+                self.assertEqual(refused.exception.smtp_code, 535)
+            self.suite.cli("user", *undo)
+        with smtplib.SMTP(*self.address, timeout=30) as client:
+            client.login("erin", PASSWORD)
 
     def test_a_changed_password_ends_what_a_login_may_do(self):
         self.suite.add_user("carol")

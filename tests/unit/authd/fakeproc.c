@@ -25,6 +25,7 @@ struct proc {
 static struct proc self;
 static struct side sides[ROLES];
 static char dir[64];
+char fake_password[100];
 
 /* --- what proc.c gives to authd --- */
 
@@ -114,6 +115,7 @@ static void on_grant(void *owner, struct ipc *ch, const union msg *m, int fd)
     (void)ch;
     struct heard *h = note(owner, MSG_BOX_GRANT, fd);
     h->box = m->box_grant.box;
+    h->device = m->box_grant.device;
     copy(h, m->box_grant.address);
 }
 
@@ -131,8 +133,14 @@ static void on_row(void *owner, struct ipc *ch, const union msg *m, int fd)
     struct unpacker fields = unpacker_on(m->admin_row.fields);
     struct column c;
     struct heard *h = note(owner, MSG_ADMIN_ROW, fd);
-    if (column_next(&fields, &c))
-        copy(h, c.text);
+    bool is_first = true;
+    while (column_next(&fields, &c)) {
+        if (is_first)
+            copy(h, c.text);
+        if (span_eq(c.name, SPAN("password")))
+            span_copy(fake_password, sizeof fake_password, c.text);
+        is_first = false;
+    }
 }
 
 static const struct ipc_handler their_handlers[] = {{MSG_SEAL_KEY, on_seal_key},

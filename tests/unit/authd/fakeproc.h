@@ -13,9 +13,11 @@ struct heard {
     int fd;
     char text[600]; /* address of LOGIN_RE and BOX_GRANT, error of ADMIN_RE, first column of
                        ADMIN_ROW */
-    uint64_t box;
+    uint64_t box, device;
     size_t n_sealed;
 };
+
+extern char fake_password[100]; /* in the last row that had one */
 
 void fake_begin(const char *settings); /* more lines for the configuration */
 void fake_end(void);

@@ -27,13 +27,16 @@ TestSuite(cache, .init = begin, .fini = end);
 static bool has(const struct user *user, enum login_service service, struct span password)
 {
     struct cache_key key = cache_key(cache, user, service, password);
-    return cache_has(cache, &key);
+    struct credential which = {0};
+    bool has = cache_has(cache, &key, &which);
+    cr_expect(!has || (which.number == 5 && which.is_device));
+    return has;
 }
 
 static void put(const struct user *user, enum login_service service, struct span password)
 {
     struct cache_key key = cache_key(cache, user, service, password);
-    cache_put(cache, &key);
+    cache_put(cache, &key, (struct credential){5, true});
 }
 
 Test(cache, the_key_is_all_that_the_answer_depends_on)

@@ -54,7 +54,10 @@ static uint64_t add_domain(const char *name, const char *postmaster)
 static uint64_t add_user(const char *address, uint64_t domain)
 {
     uint64_t box = 0;
-    struct users_new new = {span_of(address), domain, SPAN("$hash"), 7};
+    static const struct users_secrets secrets = {
+        .hash = "$hash", .salt = {{1, 2, 3}, 4096}, .keys = {{4}, {5}}};
+    struct users_new new = {
+        .address = span_of(address), .domain = domain, .secrets = &secrets, .quota = 7};
     cr_assert_eq(users_add(users, &new, &box), 0);
     return box;
 }
@@ -67,7 +70,7 @@ Test(users, everything_is_there_after_a_restart)
     struct span targets[] = {SPAN("alice@example.org"), SPAN("x@example.net")};
     cr_assert_eq(users_add_targets(users, SPAN("@example.org"), org, targets, 2), 0);
     cr_assert_eq(users_add_targets(users, SPAN("@example.org"), org, targets, 1), 0, "again");
-    cr_assert_eq(users_set_disabled(users, box, true), 0);
+    cr_assert_eq(users_set_disabled(users, box, true, SPAN("went away")), 0);
     reopen();
     cr_expect_eq(d->domains.n, 2);
     const struct domain *domain = directory_domain(d, SPAN("example.org"));
@@ -123,9 +126,11 @@ Test(users, what_clashes_is_refused)
     uint64_t org = add_domain("example.org", ""), number;
     add_user("a@example.org", org);
     cr_expect_eq(users_add_domain(users, SPAN("example.org"), SPAN(""), &number), -1);
-    struct users_new twice = {SPAN("a@example.org"), org, SPAN("h"), 0};
+    static const struct users_secrets secrets = {.hash = "h"};
+    struct users_new twice = {.address = SPAN("a@example.org"), .domain = org, .secrets = &secrets};
     cr_expect_eq(users_add(users, &twice, &number), -1);
-    struct users_new homeless = {SPAN("b@example.org"), org + 1, SPAN("h"), 0};
+    struct users_new homeless = {
+        .address = SPAN("b@example.org"), .domain = org + 1, .secrets = &secrets};
     cr_expect_eq(users_add(users, &homeless, &number), -1);
     cr_expect_eq(users_remove_domain(users, org), -1, "somebody lives there");
     struct span target = SPAN("x@example.net");
@@ -139,19 +144,49 @@ Test(users, what_clashes_is_refused)
     cr_expect_eq(d->users.n, 2);
 }
 
-Test(users, hashes)
+Test(users, secrets)
 {
-    uint64_t org = add_domain("example.org", "");
-    uint64_t box = add_user("a@example.org", org);
-    char hash[USERS_HASH_MAX];
-    cr_expect(users_hash(users, box, hash) == 1 && strcmp(hash, "$hash") == 0);
-    cr_assert_eq(users_set_hash(users, box, SPAN("$other")), 0);
-    cr_expect(users_hash(users, box, hash) == 1 && strcmp(hash, "$other") == 0);
-    cr_expect_eq(users_hash(users, box + 1, hash), 0);
-    char longer[300];
-    memset(longer, 'x', sizeof longer);
-    cr_assert_eq(users_set_hash(users, box, (struct span){longer, sizeof longer}), 0);
-    cr_expect(users_hash(users, box, hash) == 1 && hash[0] == '\0', "no hash of ours");
+    struct users_secrets got, other = {.hash = "$other", .salt = {{9}, 5000}, .keys = {{8}, {7}}};
+    uint64_t box = add_user("alice@example.org", add_domain("example.org", ""));
+    cr_assert_eq(users_secrets(users, box, &got), 1);
+    cr_expect(strcmp(got.hash, "$hash") == 0 && got.has_keys && got.salt.iterations == 4096);
+    cr_expect(got.salt.octets[2] == 3 && got.keys.stored[0] == 4 && got.keys.server[0] == 5);
+    cr_assert_eq(users_set_secrets(users, box, &other), 0);
+    cr_assert_eq(users_secrets(users, box, &got), 1);
+    cr_expect(strcmp(got.hash, "$other") == 0 && memcmp(&got.keys, &other.keys, 64) == 0);
+    cr_expect_eq(users_secrets(users, box + 1, &got), 0);
+    unsigned char secret[USERS_SECRET_OCTETS], again[USERS_SECRET_OCTETS];
+    cr_assert_eq(users_secret(users, secret), 0);
+    reopen();
+    cr_assert(users_secret(users, again) == 0 && memcmp(secret, again, sizeof again) == 0);
+}
+
+static void note_app(void *arg, const struct app_password *app)
+{
+    struct app_password *last = arg;
+    *last = *app;
+    last->name = span_of(span_eq(app->name, SPAN("phone")) ? "phone" : "other");
+}
+
+Test(users, app_passwords)
+{
+    struct app_password app = {.name = SPAN("phone"), .is_device = true, .keys = {{1}, {2}}}, got;
+    uint64_t box = add_user("alice@example.org", add_domain("example.org", ""));
+    cr_assert_eq(users_add_app(users, box, &app), 0);
+    cr_expect_eq(users_add_app(users, box, &app), -1, "the name is taken");
+    cr_assert_eq(users_apps(users, box, note_app, &got), 1);
+    cr_expect(got.credential == 1 && got.is_device && got.created == 5000 && got.last_used == 0);
+    cr_expect(span_eq(got.name, SPAN("phone")) && memcmp(&got.keys, &app.keys, 64) == 0);
+    cr_assert_eq(users_save_logins(users, d, &(struct app_use){1, 777}, 1), 0);
+    cr_assert(users_apps(users, box, note_app, &got) == 1 && got.last_used == 777);
+    cr_expect_eq(users_apps(users, box + 1, note_app, &got), 0);
+    cr_expect_eq(users_remove_app(users, box, SPAN("x")), 0);
+    cr_expect_eq(users_remove_app(users, box, SPAN("phone")), 1);
+    cr_assert_eq(users_add_app(users, box, &app), 0);
+    cr_assert(users_apps(users, box, note_app, &got) == 1);
+    cr_expect_eq(got.credential, 2, "a number is never given twice");
+    cr_assert_eq(users_remove(users, box), 0);
+    cr_expect_eq(users_apps(users, box, note_app, &got), 0);
 }
 
 Test(users, logins_are_saved_together)
@@ -163,7 +198,7 @@ Test(users, logins_are_saved_together)
     struct user *a = directory_user(d, SPAN("a@example.org"));
     a->last_login = 12345;
     a->is_login_unsaved = true;
-    cr_assert_eq(users_save_logins(users, d), 0);
+    cr_assert_eq(users_save_logins(users, d, NULL, 0), 0);
     cr_expect_not(a->is_login_unsaved);
     reopen();
     cr_expect_eq(directory_user(d, SPAN("a@example.org"))->last_login, 12345);

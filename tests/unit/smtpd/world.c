@@ -91,6 +91,38 @@ static uint64_t fake_login(void *client, struct msg_login *m, ipc_answer_fn *fn,
     return note(w, &w->login, fn, arg);
 }
 
+static uint64_t fake_scram_first(void *client, struct msg_scram_first *m, ipc_answer_fn *fn,
+                                 void *arg)
+{
+    struct world *w = client;
+    if (w->authd_is_down)
+        return 0;
+    cr_assert(m->service == SERVICE_SUBMISSION && m->session == w->s->id);
+    cr_assert_eq(m->exporter.n > 0, w->can_bind);
+    cr_assert(!m->is_plus || w->can_bind);
+    snprintf(w->login.address, sizeof w->login.address, "first %.*s", (int)m->text.n, m->text.p);
+    return note(w, &w->login, fn, arg);
+}
+
+static uint64_t fake_scram_final(void *client, struct msg_scram_final *m, ipc_answer_fn *fn,
+                                 void *arg)
+{
+    struct world *w = client;
+    if (w->authd_is_down)
+        return 0;
+    cr_assert_eq(m->session, w->s->id);
+    snprintf(w->login.address, sizeof w->login.address, "final %.*s", (int)m->text.n, m->text.p);
+    return note(w, &w->login, fn, arg);
+}
+
+static struct span fake_binding(void *client, enum session_binding which,
+                                unsigned char out[SESSION_BINDING_MAX])
+{
+    struct world *w = client;
+    memcpy(out, "octets", 6);
+    return (struct span){(char *)out, w->can_bind && which == BINDING_EXPORTER ? 6 : 0};
+}
+
 static uint64_t fake_ticket(void *client, struct msg_ticket *m, ipc_answer_fn *fn, void *arg)
 {
     struct world *w = client;
@@ -186,6 +218,9 @@ static const struct session_ops ops = {
     .resolve = fake_resolve,
     .queue_room = fake_room,
     .login = fake_login,
+    .scram_first = fake_scram_first,
+    .scram_final = fake_scram_final,
+    .binding = fake_binding,
     .ticket = fake_ticket,
     .logout = fake_logout,
     .forget = fake_forget,
@@ -274,12 +309,21 @@ static void answer_login(struct world *w)
         const char *user;
         enum verdict verdict;
         enum login_reason reason;
-    } rows[] = {{"ann/secret", VERDICT_OK, LOGIN_OK},
-                {"busy/x", VERDICT_TRY_LATER, LOGIN_BUSY},
-                {"slow/x", VERDICT_TRY_LATER, LOGIN_THROTTLED},
-                {"off/x", VERDICT_NEVER, LOGIN_DISABLED},
-                {"mute/x", VERDICT_NEVER, LOGIN_RECEIVE_ONLY}};
+    } rows[] = {
+        {"ann/secret", VERDICT_OK, LOGIN_OK},      {"final good", VERDICT_OK, LOGIN_OK},
+        {"busy/x", VERDICT_TRY_LATER, LOGIN_BUSY}, {"slow/x", VERDICT_TRY_LATER, LOGIN_THROTTLED},
+        {"off/x", VERDICT_NEVER, LOGIN_DISABLED},  {"mute/x", VERDICT_NEVER, LOGIN_RECEIVE_ONLY}};
     struct asked a = w->login;
+    if (span_starts(span_of(a.address), SPAN("first "))) {
+        bool is_ann = strcmp(a.address, "first n,,n=ann,r=x") == 0;
+        union msg first = {.scram_first_re = {.tag = a.tag,
+                                              .verdict = is_ann ? VERDICT_OK : VERDICT_NEVER,
+                                              .reason = is_ann ? LOGIN_OK : LOGIN_WRONG,
+                                              .text = SPAN("r=xy,s=AA==,i=1")}};
+        w->login.tag = 0;
+        a.fn(a.arg, &first, -1);
+        return;
+    }
     union msg m = {.login_re = {.tag = a.tag, .verdict = VERDICT_NEVER, .reason = LOGIN_WRONG}};
     w->login.tag = 0;
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
@@ -290,6 +334,8 @@ static void answer_login(struct world *w)
     m.login_re.address = SPAN("ann@b.test");
     if (m.login_re.verdict == VERDICT_OK)
         m.login_re.ticket = SPAN("0123456789abcdef");
+    if (strcmp(a.address, "final good") == 0)
+        m.login_re.proof = SPAN("v=proof");
     a.fn(a.arg, strcmp(a.address, "fault/x") == 0 ? NULL : &m, -1);
 }
 

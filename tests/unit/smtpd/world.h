@@ -24,6 +24,7 @@ struct world {
     struct asked authd, room, queue, login, ticket;
     uint64_t room_size; /* that room was last asked for */
     bool has_tls;       /* a certificate */
+    bool can_bind;      /* SCRAM to the channel */
     bool authd_is_down, queue_is_down, queue_is_full;
     bool holds_authd, holds_queue; /* questions stay open until the test answers */
     uint64_t last_tag;
