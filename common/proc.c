@@ -1,11 +1,9 @@
 #include "common/proc.h"
 
-#include "common/buf.h"
-#include "common/handed.h"
 #include "common/id.h"
 #include "common/jail.h"
 #include "common/log.h"
-#include "common/proxy.h"
+#include "common/proc_private.h"
 #include "common/spawn.h"
 #include "common/unixsock.h"
 
@@ -13,57 +11,11 @@
 #include <limits.h>
 #include <signal.h>
 #include <sodium.h>
-#include <sys/socket.h>
 
-#define INSTANCES_MAX   64
-#define LISTENERS_MAX   1024 /* in use, or pointed at by sessions: a reload can close some */
-#define CLIS_MAX        64
-#define ACCEPT_BATCH    4    /* per turn, so that the workers share a burst of connections */
-#define ACCEPT_PAUSE_MS 1000 /* after running out of descriptors */
-#define CONFIG_MAX      (2U << 20)
+#define CONFIG_MAX (2U << 20)
 /* A peer that died is back, with its channels, before this. What is still missing then was closed
  * between two that live: over a broken message, or for want of memory. */
 #define LOST_MS 1000
-
-struct socket_in_use {
-    struct listener pub;
-    struct proc *proc;
-    int fd; /* -1: closed by a reload; the struct stays for sessions that point at it */
-    struct watch watch;
-    uint16_t section;
-    bool is_wanted; /* sent again during this reload */
-};
-
-struct peer {
-    struct ipc *ch;
-    int pending_fd; /* came before the jail; opened after `open` */
-    bool is_lost;   /* was there, and is not */
-};
-
-struct proc {
-    const struct proc_spec *spec;
-    void *state;
-    struct loop *loop;
-    unsigned instance;
-    int memory_fd;
-    struct ipc *control;
-    struct buf config_text;
-    bool config_is_whole;
-    struct config *config;
-    struct handed files;
-    uint32_t generation;
-    struct socket_in_use *listeners[LISTENERS_MAX];
-    size_t n_listeners;
-    struct peer peers[ROLES][INSTANCES_MAX];
-    struct ipc_ops peer_ops, cli_ops;
-    struct ipc *clis[CLIS_MAX];
-    struct timer grace, accept_again, ask_for_lost;
-    struct event *sigterm;
-    bool is_started; /* CHILD_START came at least once */
-    bool is_serving;
-    bool is_draining;
-    bool is_accept_paused;
-};
 
 struct loop *proc_loop(struct proc *p)
 {
@@ -119,207 +71,6 @@ bool proc_is_draining(const struct proc *p)
 void proc_exit(struct proc *p)
 {
     loop_stop(p->loop);
-}
-
-/* --- listening --- */
-
-static void rewatch_listeners(struct proc *p)
-{
-    bool wanted =
-        p->is_serving && !p->is_draining && !p->is_accept_paused && !p->accept_again.is_set;
-    for (size_t i = 0; i < p->n_listeners; i++)
-        if (p->listeners[i]->fd >= 0)
-            watch_set(&p->listeners[i]->watch, wanted, false);
-}
-
-void proc_pause_accept(struct proc *p, bool is_paused)
-{
-    if (p->is_accept_paused == is_paused)
-        return;
-    p->is_accept_paused = is_paused;
-    rewatch_listeners(p);
-}
-
-static void accept_again(void *arg)
-{
-    rewatch_listeners(arg);
-}
-
-static void accepted_cli(struct proc *p, int fd)
-{
-    uid_t uid;
-    size_t slot = 0;
-    while (slot < CLIS_MAX && p->clis[slot] != NULL)
-        slot++;
-    if (slot == CLIS_MAX || unixsock_peer(fd, &uid) < 0 || (uid != 0 && uid != getuid())) {
-        close(fd);
-        return;
-    }
-    p->clis[slot] = ipc_open(p->loop, fd, p->spec->role, ROLE_CLI, &p->cli_ops, p);
-}
-
-static int who_is(const struct socket_in_use *s, int fd, const struct sockaddr_storage *from,
-                  struct netaddr *peer)
-{
-    uid_t uid;
-    if (s->pub.path == NULL)
-        return netaddr_from_sockaddr(from, peer);
-    if (unixsock_peer(fd, &uid) < 0)
-        return -1;
-    *peer = netaddr_of_uid(uid);
-    return 0;
-}
-
-/* Its header was read: from here on the client is the one whom it named. */
-static void accepted_through_proxy(void *arg, int fd, const struct netaddr *peer)
-{
-    struct socket_in_use *s = arg;
-    if (s->proc->is_draining)
-        close(fd);
-    else
-        s->proc->spec->accepted(s->proc, &s->pub, fd, peer);
-}
-
-static void accepted_one(struct socket_in_use *s, int fd, const struct sockaddr_storage *from)
-{
-    struct netaddr peer;
-    if (s->pub.kind == LISTEN_CONTROL)
-        accepted_cli(s->proc, fd);
-    else if (s->proc->spec->accepted == NULL || who_is(s, fd, from, &peer) < 0)
-        close(fd);
-    else if (networks_have(s->pub.config->proxy_from, s->pub.config->n_proxy_from, &peer))
-        proxy_wait(s->proc->loop, fd, &peer, accepted_through_proxy, s);
-    else
-        s->proc->spec->accepted(s->proc, &s->pub, fd, &peer);
-}
-
-static void accept_some(void *arg, bool readable, bool writable)
-{
-    (void)readable, (void)writable;
-    struct socket_in_use *s = arg;
-    struct proc *p = s->proc;
-    for (int i = 0; i < ACCEPT_BATCH && s->fd >= 0 && s->watch.wants_in; i++) {
-        struct sockaddr_storage from;
-        socklen_t n = sizeof from;
-        int fd = accept4(s->fd, (struct sockaddr *)&from, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            accepted_one(s, fd, &from);
-            continue;
-        }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-            LOG(0, "accept-paused", LZ("because", strerror(errno)), LN("ms", ACCEPT_PAUSE_MS));
-            timer_set(&p->accept_again, ACCEPT_PAUSE_MS);
-            rewatch_listeners(p);
-        }
-        return;
-    }
-}
-
-static void close_listener(struct socket_in_use *s)
-{
-    if (s->fd < 0)
-        return;
-    watch_stop(&s->watch);
-    close(s->fd);
-    s->fd = -1;
-}
-
-/* path: "" for what has an address. */
-static struct socket_in_use *find_listener(struct proc *p, const struct listener *pub,
-                                           struct span path)
-{
-    for (size_t i = 0; i < p->n_listeners; i++) {
-        struct socket_in_use *s = p->listeners[i];
-        if (s->pub.kind == pub->kind && netaddr_eq(&s->pub.local, &pub->local) &&
-            (s->pub.path == NULL ? path.n == 0 : span_eq(path, span_of(s->pub.path))))
-            return s;
-    }
-    return NULL;
-}
-
-static void open_listener(struct socket_in_use *s, int fd)
-{
-    s->fd = fd;
-    watch_init(&s->watch, s->proc->loop, fd, accept_some, s);
-}
-
-/* Takes over fd. NULL: closed, there is no room for it. */
-static struct socket_in_use *add_listener(struct proc *p, const struct listener *pub,
-                                          struct span path, int fd)
-{
-    struct socket_in_use *s = p->n_listeners < LISTENERS_MAX ? calloc(1, sizeof *s) : NULL;
-    char *copy = path.n > 0 && s != NULL ? span_dup(path) : NULL;
-    if (s == NULL || (path.n > 0 && copy == NULL)) {
-        free(s);
-        close(fd);
-        return NULL;
-    }
-    *s = (struct socket_in_use){.pub = *pub, .proc = p};
-    s->pub.path = copy;
-    open_listener(s, fd);
-    p->listeners[p->n_listeners++] = s;
-    return s;
-}
-
-static void on_listen(void *owner, struct ipc *from, const union msg *m, int fd)
-{
-    (void)from;
-    struct proc *p = owner;
-    struct listener pub = {.kind = (enum listen_kind)m->child_listen.kind};
-    struct span path = m->child_listen.address;
-    if (fd < 0)
-        return;
-    if (path.n == 0 || path.p[0] != '/') {
-        netaddr_parse_port(path, ':', &pub.local);
-        path.n = 0;
-    }
-    struct socket_in_use *s = find_listener(p, &pub, path);
-    if (s == NULL)
-        s = add_listener(p, &pub, path, fd);
-    else if (s->fd < 0)
-        open_listener(s, fd); /* an address that comes back */
-    else
-        close(fd);
-    if (s == NULL) {
-        LOG(0, "listener-refused", LS("address", m->child_listen.address),
-            LZ("because", "too many"));
-        return;
-    }
-    s->section = m->child_listen.section;
-    s->is_wanted = true;
-}
-
-static void on_memory(void *owner, struct ipc *from, const union msg *m, int fd)
-{
-    (void)from, (void)m;
-    struct proc *p = owner;
-    if (p->memory_fd >= 0 && fd >= 0)
-        close(fd);
-    else
-        p->memory_fd = fd;
-}
-
-/* Points every listener at its section of the new configuration. One that was not sent again is
- * closed; sessions that came through it keep to the first section of its kind. */
-static void settle_listeners(struct proc *p)
-{
-    for (size_t i = 0; i < p->n_listeners; i++) {
-        struct socket_in_use *s = p->listeners[i];
-        if (s->pub.kind == LISTEN_CONTROL)
-            continue;
-        if (!s->is_wanted) {
-            close_listener(s);
-            s->section = s->pub.kind == LISTEN_SUBMIT ? SECTION_OF_SUBMIT : 0;
-            for (size_t k = 0; k < p->config->n_listens; k++)
-                if (p->config->listens[k].kind == s->pub.kind) {
-                    s->section = (uint16_t)k;
-                    break;
-                }
-        }
-        s->is_wanted = false;
-        s->pub.config = config_listen(p->config, s->section);
-    }
-    rewatch_listeners(p);
 }
 
 /* --- channels --- */
@@ -449,7 +200,7 @@ static void apply_config(struct proc *p)
     }
     struct config *old = p->config;
     p->config = fresh;
-    settle_listeners(p);
+    proc_settle_listeners(p);
     if (p->spec->reloaded != NULL)
         p->spec->reloaded(p);
     handed_clear(&p->files);
@@ -481,7 +232,7 @@ static void drain(struct proc *p, int64_t grace_ms)
         _exit(0);
     p->is_draining = true;
     for (size_t i = 0; i < p->n_listeners; i++)
-        close_listener(p->listeners[i]);
+        proc_close_listener(p->listeners[i]);
     if (p->spec->drain == NULL) {
         loop_stop(p->loop);
         return;
@@ -510,9 +261,19 @@ static void parent_gone(void *owner, struct ipc *ch)
     _exit(1);
 }
 
+static void on_memory(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)from, (void)m;
+    struct proc *p = owner;
+    if (p->memory_fd >= 0 && fd >= 0)
+        close(fd);
+    else
+        p->memory_fd = fd;
+}
+
 static const struct ipc_handler control_handlers[] = {
-    {MSG_CHILD_MEMORY, on_memory}, {MSG_CHILD_CONFIG, on_config}, {MSG_CHILD_FILE, on_file},
-    {MSG_CHILD_LISTEN, on_listen}, {MSG_CHILD_PEER, on_peer},     {MSG_CHILD_START, on_start},
+    {MSG_CHILD_MEMORY, on_memory},      {MSG_CHILD_CONFIG, on_config}, {MSG_CHILD_FILE, on_file},
+    {MSG_CHILD_LISTEN, proc_on_listen}, {MSG_CHILD_PEER, on_peer},     {MSG_CHILD_START, on_start},
     {MSG_CHILD_STOP, on_stop},
 };
 
@@ -544,7 +305,7 @@ static int init(struct proc *p, int argc, char **argv, struct error *e)
         return error_set(e, "out of memory");
     buf_init(&p->config_text, CONFIG_MAX);
     timer_init(&p->grace, p->loop, grace_over, p);
-    timer_init(&p->accept_again, p->loop, accept_again, p);
+    timer_init(&p->accept_again, p->loop, proc_accept_again, p);
     timer_init(&p->ask_for_lost, p->loop, ask_for_lost, p);
     p->sigterm = evsignal_new(loop_base(p->loop), SIGTERM, on_sigterm, p);
     p->control = ipc_open(p->loop, SPAWN_CONTROL_FD, p->spec->role, ROLE_PARENT, &control_ops, p);
@@ -586,7 +347,7 @@ static int start(struct proc *p, struct error *e)
     handed_clear(&p->files);
     p->is_serving = true;
     open_peers(p);
-    settle_listeners(p);
+    proc_settle_listeners(p);
     return ipc_send_child_ready(p->control, &(struct msg_child_ready){}, -1);
 }
 
