@@ -15,8 +15,8 @@
 
 struct parent;
 
-/* A file that the configuration names, opened for who may read it. What is in force is kept open, so
- * that a child that is started again gets what the others have. */
+/* A file that the configuration names, opened for who may read it. What is in force is kept open,
+ * so that a child that is started again gets what the others have. */
 struct opened {
     enum file_kind kind;
     uint16_t section;

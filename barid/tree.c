@@ -19,7 +19,7 @@ const struct tree_channel tree_channels[] = {
     {ROLE_QUEUE, ROLE_RELAY}, /* deliver this elsewhere */
     {ROLE_RELAY, ROLE_RESOLVER}, {ROLE_POP3D, ROLE_AUTHD}, /* log this user in */
     {ROLE_AUTHD, ROLE_MAILBOX},                            /* this channel may use that mailbox */
-    {ROLE_SMTPD, ROLE_KEYD}, {ROLE_POP3D, ROLE_KEYD}, /* sign this handshake */
+    {ROLE_SMTPD, ROLE_KEYD},     {ROLE_POP3D, ROLE_KEYD},  /* sign this handshake */
     {ROLE_MAILBOX, ROLE_QUEUE},                            /* remove these messages */
 };
 const size_t tree_n_channels = sizeof tree_channels / sizeof tree_channels[0];

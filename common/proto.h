@@ -202,7 +202,7 @@ enum ticket_reason {
     M(DNS_ADDR_RE, dns_addr_re, P_RESOLVER, P_RELAY | P_SMTPD, NONE, 0, "")                        \
     M(BOX_OPENED, box_opened, P_MAILBOX, P_POP3D, NONE, 0,                                         \
       "first on a granted channel: the mailbox is locked for you, or why not")                     \
-    M(BOX_LIST, box_list, P_POP3D, P_MAILBOX, BOX_LIST_RE, 0, "its messages, once")                 \
+    M(BOX_LIST, box_list, P_POP3D, P_MAILBOX, BOX_LIST_RE, 0, "its messages, once")                \
     M(BOX_LIST_RE, box_list_re, P_MAILBOX, P_POP3D, NONE, 1,                                       \
       "as a sealed memory file, see common/listing.h; none if there are no messages")              \
     M(BOX_READ, box_read, P_POP3D, P_MAILBOX, BOX_READ_RE, 0, "content of one message")            \
