@@ -22,7 +22,7 @@ static const char *option_value(struct reading *r, const char *inline_value)
 
 int args_own_option(const struct command *c, struct span name)
 {
-    for (int i = 0; c != NULL && i < 8 && c->options[i] != NULL; i++) {
+    for (int i = 0; c != NULL && i < CLI_OPTIONS_MAX && c->options[i] != NULL; i++) {
         struct span known = span_of(c->options[i]);
         if (known.p[known.n - 1] == '=')
             known.n--;
@@ -34,14 +34,14 @@ int args_own_option(const struct command *c, struct span name)
 
 static int unknown_option(const struct reading *r, struct span name)
 {
-    static char words[8][32]; /* the names without '=', for the nearest */
+    static char words[CLI_OPTIONS_MAX][32]; /* the names without '=', for the nearest */
     struct near near;
     const struct command *c = r->cli->command;
     near_begin(&near, name);
     near_offer(&near, "config");
     near_offer(&near, "json");
     near_offer(&near, "help");
-    for (size_t i = 0; c != NULL && i < 8 && c->options[i] != NULL; i++) {
+    for (size_t i = 0; c != NULL && i < CLI_OPTIONS_MAX && c->options[i] != NULL; i++) {
         snprintf(words[i], sizeof words[i], "%.*s", (int)strcspn(c->options[i], "="),
                  c->options[i]);
         near_offer(&near, words[i]);

@@ -76,11 +76,11 @@ int cli_load(struct cli *cli, struct error *e)
 /* The arguments of the question: what was typed, then the options. */
 static size_t all_arguments(const struct cli *cli, struct span *args, struct buf *octets)
 {
-    size_t n = 0, ends[8];
+    size_t n = 0, ends[CLI_OPTIONS_MAX];
     for (; n < cli->n_args; n++)
         args[n] = cli->args[n];
     size_t n_options = 0;
-    for (size_t i = 0; i < 8 && cli->command->options[i] != NULL; i++) {
+    for (size_t i = 0; i < CLI_OPTIONS_MAX && cli->command->options[i] != NULL; i++) {
         if (cli->options[i].p == NULL)
             continue;
         const char *name = cli->command->options[i];
@@ -121,7 +121,7 @@ static int ask_and_print(struct cli *cli)
     if (c->secret == SECRET_REQUIRED && !cli->password_stdin && !isatty(STDIN_FILENO))
         return cli_wrong_usage(cli, "there is no terminal to ask for the password on: give it with "
                                     "--password-stdin");
-    struct span args[CLI_ARGS_MAX + 8];
+    struct span args[CLI_ARGS_MAX + CLI_OPTIONS_MAX];
     struct buf octets, out;
     struct rows rows = {.n = 0};
     struct error e;

@@ -12,7 +12,8 @@
 #include "common/error.h"
 #include "common/proto.h"
 
-#define CLI_ARGS_MAX 60
+#define CLI_ARGS_MAX    60
+#define CLI_OPTIONS_MAX 16
 
 enum exit_status { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 
@@ -33,10 +34,11 @@ struct command {
     const char *words;   /* "user add" */
     const char *usage;   /* what follows: "ADDRESS [--quota SIZE]", or "" */
     const char *summary; /* for help, one line */
-    /* Its own options, without --; one that ends in '=' takes a value. At most 8, NULL ends them.
-     * They travel to the daemon as "name=value" (a flag as "name=yes") behind the other arguments.
+    /* Its own options, without --; one that ends in '=' takes a value. At most CLI_OPTIONS_MAX,
+     * NULL ends them. They travel to the daemon as "name=value" (a flag as "name=yes") behind the
+     * other arguments.
      */
-    const char *options[9];
+    const char *options[CLI_OPTIONS_MAX + 1];
     size_t args_min, args_max;
     bool is_hidden; /* not in the list of help */
 
@@ -57,7 +59,8 @@ struct cli {
     bool is_json;
     struct span args[CLI_ARGS_MAX]; /* without options */
     size_t n_args;
-    struct span options[8]; /* values in the order of command->options; NULL pointer: not given */
+    struct span options[CLI_OPTIONS_MAX]; /* values in the order of command->options; NULL pointer:
+                                             not given */
     bool password_stdin;
     const char *config_file; /* after cli_load */
     char *text;

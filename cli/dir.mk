@@ -11,10 +11,12 @@ cli_libcli_a_SOURCES += cli/probe.c
 cli_libcli_a_SOURCES += cli/check_tls.c cli/check_tls.h cli/tls.c
 cli_libcli_a_SOURCES += cli/header.c cli/header.h cli/letter.c cli/letter.h cli/textin.c cli/textin.h
 cli_libcli_a_SOURCES += cli/mailq.c cli/mailq.h cli/pump.c cli/pump.h cli/smtpout.c cli/smtpout.h
+cli_libcli_a_SOURCES += cli/fetch.c cli/fetch_box.c cli/fetch_box.h cli/fetch_state.c cli/fetch_state.h
+cli_libcli_a_SOURCES += cli/pop3.c cli/pop3.h cli/pop3in.c cli/pop3in.h
 cli_libcli_a_SOURCES += cli/sendmail.c cli/sendmail.h cli/sendmail_args.c
 bin_PROGRAMS += bin/barid
 bin_barid_SOURCES = cli/main.c
-bin_barid_LDADD = cli/libcli.a $(LIBS_TLS)
+bin_barid_LDADD = cli/libcli.a common/libsql.a $(LIBS_TLS) $(SQLITE_LIBS)
 
 # The names under which other programs know it.
 SENDMAIL_NAMES = bin/sendmail bin/mailq bin/newaliases
@@ -32,8 +34,8 @@ uninstall-hook:
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/cli/test
 tests_unit_cli_test_SOURCES = tests/unit/cli/test_ask.c tests/unit/cli/test_output.c
-tests_unit_cli_test_SOURCES += tests/unit/cli/test_text.c
+tests_unit_cli_test_SOURCES += tests/unit/cli/test_text.c tests/unit/cli/test_pop3in.c
 tests_unit_cli_test_SOURCES += tests/unit/cli/test_header.c tests/unit/cli/test_letter.c
 tests_unit_cli_test_SOURCES += tests/unit/cli/test_sendmail_args.c tests/unit/cli/test_textin.c
-tests_unit_cli_test_LDADD = cli/libcli.a $(LIBS_TLS) $(CRITERION_LIBS)
+tests_unit_cli_test_LDADD = cli/libcli.a common/libsql.a $(LIBS_TLS) $(SQLITE_LIBS) $(CRITERION_LIBS)
 endif
