@@ -102,7 +102,7 @@ static void bare_newline(struct pass *p, const char *resume)
 static void take_start(struct pass *p)
 {
     p->b->state = BODY_TEXT;
-    if (*p->at != '.')
+    if (*p->at != '.' || p->b->is_chunked)
         return;
     copy_run(p, p->at, p->at + 1);
     p->at++;
@@ -207,4 +207,17 @@ size_t body_take(struct body *b, struct span in, char *out, size_t *n_out)
         found(b, BODY_NUL);
     *n_out = b->problem == BODY_FINE ? (size_t)(p.out - out) : 0;
     return taken;
+}
+
+void body_end(struct body *b, char *out, size_t *n_out)
+{
+    struct pass p = {.b = b, .out = out};
+    if (b->state == BODY_CR) {
+        bare_newline(&p, NULL);
+    } else if (b->state == BODY_TEXT && b->line > 0) {
+        put(&p, SPAN("\r\n"));
+        count_line_end(b);
+    }
+    b->state = BODY_END;
+    *n_out = b->problem == BODY_FINE ? (size_t)(p.out - out) : 0;
 }

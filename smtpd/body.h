@@ -1,5 +1,6 @@
 /* The octets after DATA (RFC 5321 4.1.1.4, 4.5.2): finds the end, undoes the stuffing of dots,
- * judges the content. No I/O and no memory of its own; used by the session, the fuzzer and the
+ * judges the content. Also those of BDAT (RFC 3030), whose end the caller knows: no dot means
+ * anything there. No I/O and no memory of its own; used by the session, the fuzzer and the
  * tests.
  *
  * Only CRLF.CRLF ends the data, whatever else is wrong with it: a problem is remembered, content is
@@ -37,6 +38,7 @@ struct body {
         octets_max; /* of content, in wire form, without stuffing and the final dot (RFC 1870) */
     uint64_t hops_max;
     bool normalises; /* a bare CR or LF becomes CRLF, but never ends the data */
+    bool is_chunked; /* from BDAT; set after body_begin */
 
     enum body_problem problem; /* the first one */
     enum body_state state;
@@ -54,6 +56,9 @@ size_t body_room(const struct body *b, size_t n);
 /* Takes octets of `in`, up to the end of the data: the number taken is returned. Puts content out
  * to `out` (with room for body_room(in.n)), *n_out octets; none if there is a problem. */
 size_t body_take(struct body *b, struct span in, char *out, size_t *n_out);
+/* Chunked content ends here: a last line that is not finished is. Puts out up to BODY_END_ROOM. */
+#define BODY_END_ROOM 2
+void body_end(struct body *b, char *out, size_t *n_out);
 static inline bool body_is_over(const struct body *b)
 {
     return b->state == BODY_END;

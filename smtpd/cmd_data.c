@@ -6,13 +6,11 @@
 #include "smtpd/trace.h"
 #include "smtpd/verbs.h"
 
-#define PIECE_MAX 8000 /* taken at once: so content stays under CHUNK_MAX even if it doubles */
-#define OVERSIZE_MAX                                                                               \
-    (64U << 20)             /* read over the limit to get to the end, then enough is enough        \
-                             */
+#define PIECE_MAX     8000  /* taken at once: so content stays under CHUNK_MAX even if it doubles */
 #define RATE_GRACE_MS 60000 /* before limits.minimum_rate is asked for */
 
-_Static_assert(TXN_STREAM_AT + 2 * PIECE_MAX + 2 <= CHUNK_MAX, "a part must fit into a message");
+_Static_assert(TXN_STREAM_AT + 2 * PIECE_MAX + 2 + BODY_END_ROOM <= CHUNK_MAX,
+               "a part must fit into a message");
 
 /* RFC 3848; who greets with HELO speaks SMTP, whatever is around it. */
 static struct span protocol_of(const struct session *s)
@@ -45,20 +43,27 @@ static int add_trace(struct session *s, struct txn *t)
     return 0;
 }
 
-void cmd_data(struct session *s, struct span argument)
+int data_begin(struct session *s)
 {
     struct txn *t = s->txn;
+    if (add_trace(s, t) < 0)
+        return -1;
+    body_begin(&t->body, s->rules.message_size_max, s->rules.limits.hops,
+               s->rules.normalises_newlines);
+    t->data_began_ms = t->data_last_ms = clock_mono_ms();
+    return 0;
+}
+
+void cmd_data(struct session *s, struct span argument)
+{
     if (argument.n > 0) {
         session_reply(s, R_BAD_ARGUMENT);
         return;
     }
-    if (add_trace(s, t) < 0) {
+    if (data_begin(s) < 0) {
         session_reply(s, R_TRY_LATER);
         return;
     }
-    body_begin(&t->body, s->rules.message_size_max, s->rules.limits.hops,
-               s->rules.normalises_newlines);
-    t->data_began_ms = t->data_last_ms = clock_mono_ms();
     s->state = STATE_DATA;
     session_reply(s, R_GO_AHEAD);
 }
@@ -96,8 +101,7 @@ static void log_accepted(struct session *s)
         LZ("login", s->login != NULL ? s->login : ""));
 }
 
-/* The queue has decided, and the client has sent all of it. */
-static void conclude(struct session *s)
+void data_conclude(struct session *s)
 {
     struct txn *t = s->txn;
     enum reply r = handover_reply(t);
@@ -122,12 +126,12 @@ void data_decided(struct session *s)
     if (s->wait == WAIT_ROOM) {
         session_go_on(s);
     } else if (s->wait == WAIT_QUEUE) {
-        conclude(s);
+        data_conclude(s);
         session_answered(s);
     }
 }
 
-static void refuse_content(struct session *s)
+void data_refuse(struct session *s)
 {
     enum reply r = reply_for(s->txn->body.problem);
     s->state = STATE_READY;
@@ -135,18 +139,17 @@ static void refuse_content(struct session *s)
     txn_reset(s);
 }
 
-/* The end of the data was read. */
-static void content_is_over(struct session *s)
+void data_is_over(struct session *s)
 {
     struct txn *t = s->txn;
     if (t->body.problem != BODY_FINE) {
-        refuse_content(s);
+        data_refuse(s);
         return;
     }
     if (!t->is_decided)
         handover_send(s, true);
     if (t->is_decided)
-        conclude(s);
+        data_conclude(s);
     else
         s->wait = WAIT_QUEUE;
 }
@@ -160,7 +163,7 @@ static void look_at_backlog(struct session *s)
     s->txn->stalled_ms = clock_mono_ms();
 }
 
-size_t data_input(struct session *s, struct span in)
+size_t data_take(struct session *s, struct span in)
 {
     struct txn *t = s->txn;
     size_t n_out;
@@ -175,13 +178,28 @@ size_t data_input(struct session *s, struct span in)
     t->data_last_ms = clock_mono_ms();
     if (t->body.problem != BODY_FINE || t->is_decided)
         handover_drop(s);
-    if (body_is_over(&t->body)) {
-        content_is_over(s);
-    } else if (t->body.octets > s->rules.message_size_max + OVERSIZE_MAX) {
+    return used;
+}
+
+void data_pass_on(struct session *s)
+{
+    struct txn *t = s->txn;
+    if (t->body.octets > s->rules.message_size_max + DATA_OVERSIZE_MAX) {
         session_reply(s, R_ENDLESS);
     } else if (t->n_content >= TXN_STREAM_AT) {
         handover_send(s, false);
         look_at_backlog(s);
     }
+}
+
+size_t data_input(struct session *s, struct span in)
+{
+    size_t used = data_take(s, in);
+    if (s->state == STATE_OVER)
+        return used;
+    if (body_is_over(&s->txn->body))
+        data_is_over(s);
+    else
+        data_pass_on(s);
     return used;
 }

@@ -13,7 +13,7 @@ enum reply_flag {
 /* R(NAME, code, enhanced, flags, text). One with an argument ends with it. */
 #define REPLIES(R)                                                                                 \
     R(HELP, "214", "2.0.0", 0,                                                                     \
-      "EHLO HELO STARTTLS AUTH MAIL RCPT DATA RSET NOOP QUIT VRFY HELP; see RFC 5321")             \
+      "EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP; see RFC 5321")        \
     R(BANNER, "220", "", 0, "")                                                                    \
     R(TLS_GO_AHEAD, "220", "2.0.0", 0, "Ready to start TLS")                                       \
     R(BYE, "221", "2.0.0", REPLY_CLOSES, "Bye")                                                    \
@@ -22,6 +22,7 @@ enum reply_flag {
     R(DONE, "250", "2.0.0", 0, "Ok")                                                               \
     R(SENDER_DONE, "250", "2.1.0", 0, "Ok")                                                        \
     R(RCPT_OK, "250", "2.1.5", 0, "Ok")                                                            \
+    R(CHUNK_DONE, "250", "2.0.0", 0, "Ok, go on")                                                  \
     R(QUEUED, "250", "2.0.0", 0, "Ok: queued as ")                                                 \
     R(VRFY, "252", "2.5.0", 0, "Not verified here; try RCPT")                                      \
     R(CHALLENGE, "334", "", 0, "")                                                                 \
@@ -57,12 +58,15 @@ enum reply_flag {
     R(AUTH_CANCELLED, "501", "5.7.0", REPLY_FAULT, "Authentication cancelled")                     \
     R(BAD_HELO, "501", "5.5.4", REPLY_FAULT, "A host name is required")                            \
     R(BAD_ARGUMENT, "501", "5.5.4", REPLY_FAULT, "Syntax error in the arguments")                  \
+    R(BAD_CHUNK, "501", "5.5.4", REPLY_FAULT | REPLY_CLOSES, "Syntax: BDAT octets [LAST]")         \
     R(BAD_SENDER, "501", "5.1.7", REPLY_FAULT, "Syntax: MAIL FROM:<address>")                      \
     R(BAD_RCPT, "501", "5.1.3", REPLY_FAULT, "Syntax: RCPT TO:<address>")                          \
     R(NOT_IMPLEMENTED, "502", "5.5.1", REPLY_FAULT, "Command not implemented")                     \
     R(HELO_FIRST, "503", "5.5.1", REPLY_FAULT, "Send EHLO or HELO first")                          \
     R(TLS_ALREADY, "503", "5.5.1", REPLY_FAULT, "TLS is active already")                           \
     R(NESTED_MAIL, "503", "5.5.1", REPLY_FAULT, "Sender already given")                            \
+    R(CHUNKS_BEGUN, "503", "5.5.1", REPLY_FAULT,                                                   \
+      "Content comes by BDAT; end it with LAST, or RSET")                                          \
     R(MAIL_FIRST, "503", "5.5.1", REPLY_FAULT, "Send MAIL first")                                  \
     R(LOGIN_TWICE, "503", "5.5.1", REPLY_FAULT, "Already logged in")                               \
     R(NO_MECHANISM, "504", "5.5.4", REPLY_FAULT, "No such authentication mechanism")               \

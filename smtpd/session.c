@@ -12,7 +12,7 @@
 #define REFUSALS_IN_LOG 50 /* of one session */
 
 #define IN(state)  (1U << STATE_##state)
-#define IN_ANY     (IN(START) | IN(READY) | IN(MAIL) | IN(RCPT))
+#define IN_ANY     (IN(START) | IN(READY) | IN(MAIL) | IN(RCPT) | IN(CHUNKS))
 #define IN_GREETED (IN(READY) | IN(MAIL) | IN(RCPT))
 
 static const struct verb verbs[] = {
@@ -23,6 +23,7 @@ static const struct verb verbs[] = {
     {{"MAIL", 4}, IN(READY), VERB_PARAMS, cmd_mail},
     {{"RCPT", 4}, IN(MAIL) | IN(RCPT), VERB_PARAMS, cmd_rcpt},
     {{"DATA", 4}, IN(RCPT), VERB_LAST, cmd_data},
+    {{"BDAT", 4}, IN_ANY, VERB_OPEN, cmd_bdat}, /* it eats its octets, whatever it says */
     {{"RSET", 4}, IN_ANY, VERB_JUNK | VERB_OPEN, cmd_rset},
     {{"NOOP", 4}, IN_ANY, VERB_JUNK | VERB_OPEN, cmd_noop},
     {{"QUIT", 4}, IN_ANY, VERB_LAST | VERB_OPEN, cmd_quit},
@@ -207,6 +208,8 @@ static enum reply out_of_order(const struct session *s, const struct verb *v)
         return R_HELO_FIRST;
     if (s->state == STATE_READY)
         return R_MAIL_FIRST;
+    if (s->state == STATE_CHUNKS)
+        return R_CHUNKS_BEGUN;
     return (v->states & IN(RCPT)) != 0 ? R_NO_RCPTS : R_NESTED_MAIL;
 }
 
@@ -288,19 +291,27 @@ static size_t command_input(struct session *s, struct span in)
 
 /* --- input and answers --- */
 
+/* Octets come that are no commands. */
+static bool is_in_content(const struct session *s)
+{
+    return s->state == STATE_DATA || s->state == STATE_CHUNK;
+}
+
 size_t session_input(struct session *s, struct span in)
 {
     size_t used = 0;
     while (s->wait == WAIT_NOTHING && s->state != STATE_OVER && used < in.n) {
         struct span rest = span_from(in, used);
-        size_t n = s->state == STATE_DATA   ? data_input(s, rest)
-                   : s->state == STATE_AUTH ? auth_input(s, rest)
-                                            : command_input(s, rest);
+        bool is_content = is_in_content(s);
+        size_t n = s->state == STATE_DATA    ? data_input(s, rest)
+                   : s->state == STATE_CHUNK ? chunk_input(s, rest)
+                   : s->state == STATE_AUTH  ? auth_input(s, rest)
+                                             : command_input(s, rest);
         if (n == 0)
             break;
         used += n;
         /* A line has its time as a whole, so the clock starts when the one before it was done. */
-        if (s->state != STATE_DATA)
+        if (!is_content || !is_in_content(s))
             s->due_ms = clock_mono_ms() + s->rules.limits.command_timeout_ms;
         if (s->is_draining)
             session_drain(s);
@@ -328,7 +339,11 @@ void session_go_on(struct session *s)
     s->wait = WAIT_NOTHING;
     s->txn->data_began_ms += clock_mono_ms() - s->txn->stalled_ms;
     s->txn->data_last_ms = clock_mono_ms();
-    s->rules.ops->resume(s->rules.client);
+    if (s->state == STATE_CHUNK)
+        chunk_input(s, SPAN("")); /* it may have been the end of it that waited */
+    if (s->state != STATE_OVER)
+        s->rules.ops->resume(s->rules.client);
+    write_replies(s);
 }
 
 int64_t session_due_ms(const struct session *s)
@@ -336,7 +351,9 @@ int64_t session_due_ms(const struct session *s)
     if (s->wait != WAIT_NOTHING || s->state == STATE_OVER)
         return INT64_MAX;
     int64_t end_ms = s->began_ms + s->rules.limits.session_timeout_ms;
-    int64_t due_ms = s->state == STATE_DATA ? data_due_ms(s) : s->due_ms;
+    bool is_taken =
+        s->state == STATE_DATA || (s->state == STATE_CHUNK && s->chunk.refusal == R_DONE);
+    int64_t due_ms = is_taken ? data_due_ms(s) : s->due_ms;
     return due_ms < end_ms ? due_ms : end_ms;
 }
 
@@ -349,7 +366,7 @@ void session_expire(struct session *s)
 void session_drain(struct session *s)
 {
     s->is_draining = true;
-    if (s->state != STATE_DATA && s->wait == WAIT_NOTHING) {
+    if (!is_in_content(s) && s->state != STATE_CHUNKS && s->wait == WAIT_NOTHING) {
         s->verb = NULL;
         session_reply(s, R_DRAINING);
     }

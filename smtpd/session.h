@@ -63,13 +63,15 @@ struct session_rules {
 };
 
 enum session_state {
-    STATE_START, /* no HELO yet */
-    STATE_READY, /* no transaction */
-    STATE_MAIL,  /* a sender is known */
-    STATE_RCPT,  /* and a recipient */
-    STATE_DATA,  /* content comes */
-    STATE_AUTH,  /* lines of a SASL exchange come */
-    STATE_OVER,  /* nothing more is read */
+    STATE_START,  /* no HELO yet */
+    STATE_READY,  /* no transaction */
+    STATE_MAIL,   /* a sender is known */
+    STATE_RCPT,   /* and a recipient */
+    STATE_DATA,   /* content comes */
+    STATE_CHUNKS, /* some of it came by BDAT */
+    STATE_CHUNK,  /* octets of a chunk come */
+    STATE_AUTH,   /* lines of a SASL exchange come */
+    STATE_OVER,   /* nothing more is read */
 };
 
 /* What the session waits for before it takes more input. */
@@ -80,6 +82,14 @@ enum session_wait {
     WAIT_QUEUE, /* for the answer that decides about a message */
     WAIT_ROOM,  /* for the queue to take more content */
     WAIT_TLS,   /* for the handshake, which the server begins when the replies are written */
+};
+
+/* One BDAT. */
+struct chunk {
+    uint64_t left; /* octets to be read */
+    bool is_last;
+    enum reply refusal; /* its octets are thrown away, then this is said; R_DONE: they are taken */
+    enum session_state then; /* when it is over */
 };
 
 struct verb;
@@ -102,6 +112,7 @@ struct session {
     uint64_t failed_logins;
     char *login; /* who logged in; NULL: nobody */
     unsigned char ticket[TICKET_OCTETS];
+    struct chunk chunk;      /* in STATE_CHUNK */
     uint64_t rcpt_tag;       /* of the question that WAIT_RCPT is about */
     enum role rcpt_of;       /* who was asked it */
     struct buf out;          /* replies of this flight */
@@ -136,10 +147,10 @@ void session_log_end(const struct session *s, const char *why);
 
 /* --- for the commands --- */
 
-/* Does this client get what is offered so? Trusted: its network may relay. */
+/* Does this client get what is offered so? Trusted: it logged in, or its network may relay. */
 static inline bool session_offers(const struct session *s, enum offered to)
 {
-    return to == OFFERED_YES || (to == OFFERED_TRUSTED && s->rules.may_relay);
+    return to == OFFERED_YES || (to == OFFERED_TRUSTED && (s->rules.may_relay || s->login != NULL));
 }
 
 void session_reply(struct session *s, enum reply r);

@@ -26,6 +26,7 @@ void cmd_starttls(struct session *s, struct span argument);
 void cmd_mail(struct session *s, struct span argument);
 void cmd_rcpt(struct session *s, struct span argument);
 void cmd_data(struct session *s, struct span argument);
+void cmd_bdat(struct session *s, struct span argument);
 void cmd_rset(struct session *s, struct span argument);
 void cmd_noop(struct session *s, struct span argument);
 void cmd_quit(struct session *s, struct span argument);
@@ -35,6 +36,26 @@ void cmd_not_implemented(struct session *s, struct span argument);
 
 /* Takes octets of content (STATE_DATA): the number taken. */
 size_t data_input(struct session *s, struct span in);
+/* Takes octets of a chunk (STATE_CHUNK), perhaps none: the number taken. */
+size_t chunk_input(struct session *s, struct span in);
+
+/* --- for DATA and BDAT, in cmd_data.c --- */
+
+/* Read over the limit of the size to get to the end, then enough is enough. */
+#define DATA_OVERSIZE_MAX (64U << 20)
+
+/* Content follows. 0, or -1 without memory. */
+int data_begin(struct session *s);
+/* Takes some content; the session may be over after it. */
+size_t data_take(struct session *s, struct span in);
+/* Between two pieces: gives what there is to the queue, if it is much. */
+void data_pass_on(struct session *s);
+/* The client has sent all of it. */
+void data_is_over(struct session *s);
+/* The queue has decided: tells the client. */
+void data_conclude(struct session *s);
+/* The content has a problem: tells the client. */
+void data_refuse(struct session *s);
 /* Monotonic time at which the content comes too slowly. */
 int64_t data_due_ms(const struct session *s);
 

@@ -17,6 +17,7 @@ void fuzz_no_log(struct span lines); /* for log_set_sink */
 
 #define FUZZ_TARGETS(T)                                                                            \
     T(addr)                                                                                        \
+    T(bdat)                                                                                        \
     T(body)                                                                                        \
     T(config)                                                                                      \
     T(content)                                                                                     \

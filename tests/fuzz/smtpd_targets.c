@@ -75,6 +75,47 @@ void fuzz_body(struct span in)
     free(expected);
 }
 
+/* Content from BDAT, cut into pieces of `piece` octets. */
+static struct result read_chunks(struct span in, size_t piece, bool normalises)
+{
+    struct body b;
+    size_t n_out;
+    struct result r = {.out = malloc(2 * in.n + 16)};
+    body_begin(&b, OCTETS_MAX, 100, normalises);
+    b.is_chunked = true;
+    while (r.taken < in.n) {
+        struct span left = span_from(in, r.taken);
+        left.n = left.n < piece ? left.n : piece;
+        r.taken += body_take(&b, left, r.out + r.n, &n_out);
+        r.n += n_out;
+    }
+    body_end(&b, r.out + r.n, &n_out);
+    r.n += n_out;
+    r.problem = b.problem;
+    return r;
+}
+
+/* However it is cut, the content is the same, and it is what came, with its last line ended. */
+void fuzz_bdat(struct span in)
+{
+    for (int normalises = 0; normalises < 2; normalises++) {
+        struct result whole = read_chunks(in, in.n + 1, normalises != 0);
+        bool is_fine = whole.problem == BODY_FINE;
+        for (size_t piece = 1; piece <= in.n; piece = piece < 4 ? piece + 1 : piece * 5) {
+            struct result r = read_chunks(in, piece, normalises != 0);
+            fuzz_check((r.problem == BODY_FINE) == is_fine, "bdat: cut otherwise it is no problem");
+            fuzz_check(!is_fine || (r.n == whole.n && memcmp(r.out, whole.out, r.n) == 0),
+                       "bdat: cut otherwise it is other content");
+            free(r.out);
+        }
+        if (is_fine && normalises == 0)
+            fuzz_check(memcmp(whole.out, in.p, in.n) == 0 && whole.n - in.n <= 2 &&
+                           (whole.n == 0 || whole.out[whole.n - 1] == '\n'),
+                       "bdat: other content");
+        free(whole.out);
+    }
+}
+
 /* --- a whole session, with a world that answers by the octets themselves --- */
 
 struct world {

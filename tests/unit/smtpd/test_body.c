@@ -86,6 +86,45 @@ static void check(const struct row *row, bool normalises)
     }
 }
 
+/* Chunked: no dot and no CRLF.CRLF means anything; an unfinished last line is finished. */
+Test(body, chunked)
+{
+    static const struct {
+        struct span in, content;
+        enum body_problem problem;
+        bool normalises;
+    } chunks[] = {
+        {OCTETS(""), OCTETS(""), BODY_FINE, false},
+        {OCTETS("a\r\n"), OCTETS("a\r\n"), BODY_FINE, false},
+        {OCTETS("a"), OCTETS("a\r\n"), BODY_FINE, false},
+        {OCTETS(".\r\n..\r\n.a\r\n.\r\nb"), OCTETS(".\r\n..\r\n.a\r\n.\r\nb\r\n"), BODY_FINE,
+         false},
+        {OCTETS("a\r"), OCTETS(""), BODY_BARE, false},
+        {OCTETS("a\nb"), OCTETS(""), BODY_BARE, false},
+        {OCTETS("a\0b"), OCTETS(""), BODY_NUL, false},
+        {OCTETS("a\r"), OCTETS("a\r\n"), BODY_FINE, true},
+        {OCTETS("a\n.\rb\n"), OCTETS("a\r\n.\r\nb\r\n"), BODY_FINE, true},
+    };
+    for (size_t i = 0; i < sizeof chunks / sizeof chunks[0]; i++)
+        for (size_t step = 1; step <= chunks[i].in.n + 1; step++) {
+            struct result r;
+            size_t n_out;
+            body_begin(&r.body, 4096, 100, chunks[i].normalises);
+            r.body.is_chunked = true;
+            run(&r, chunks[i].in, step);
+            cr_expect_eq(r.taken, chunks[i].in.n);
+            body_end(&r.body, r.content + r.n, &n_out);
+            cr_expect_leq(n_out, BODY_END_ROOM);
+            r.n += n_out;
+            cr_expect_eq(r.body.problem, chunks[i].problem, "row %zu by %zu", i, step);
+            if (r.body.problem != BODY_FINE)
+                continue;
+            cr_expect(span_eq(chunks[i].content, (struct span){r.content, r.n}), "row %zu by %zu",
+                      i, step);
+            cr_expect_eq(r.body.octets, r.n);
+        }
+}
+
 Test(body, table)
 {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

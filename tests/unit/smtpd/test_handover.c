@@ -90,6 +90,40 @@ Test(handover, what_the_sender_asks_to_be_told)
     world_end(&w);
 }
 
+/* Chunks of any size, also while the queue takes no more for a while. */
+Test(handover, chunks_arrive_as_they_were_sent)
+{
+    static const size_t sizes[] = {1, 7, 1000, 48000, 49152, 70000, 199999};
+    static char content[200000], line[80];
+    for (size_t i = 0; i < sizeof content; i++)
+        content[i] = "0123456789abc\r\n."[i % 16];
+    memcpy(content + sizeof content - 4, "xx\r\n", 4);
+    for (size_t k = 0; k < 2 * (sizeof sizes / sizeof sizes[0]); k++) {
+        struct world w;
+        size_t size = sizes[k / 2], at = 0;
+        world_begin(&w);
+        world_say(&w, SPAN(HI "MAIL FROM:<>\r\nRCPT TO:<ann@b.test>\r\n"), 1000);
+        size_t total = size < 1000 ? 1000 * size : sizeof content;
+        while (at < total) {
+            size_t n = size < total - at ? size : total - at;
+            snprintf(line, sizeof line, "BDAT %zu%s\r\n", n, at + n == total ? " LAST" : "");
+            w.queue_is_full = k % 2 != 0;
+            world_say(&w, span_of(line), 1000);
+            world_say(&w, (struct span){content + at, n}, 5000);
+            w.queue_is_full = false;
+            session_go_on(w.s);
+            at += n;
+        }
+        world_say(&w, SPAN("NOOP\r\n"), 100); /* and the queue answers */
+        cr_expect(w.had_last, "size %zu", size);
+        cr_assert_gt(w.n_content, total);
+        size_t head = w.n_content - total - (content[total - 1] != '\n' ? 2 : 0);
+        cr_expect_eq(memcmp(w.content + head, content, total), 0, "size %zu", size);
+        cr_expect_eq(w.s->state, STATE_READY);
+        world_end(&w);
+    }
+}
+
 /* [smtp] dsn: who is not offered it gets the answer for what does not exist. */
 Test(handover, dsn_is_for_whom_it_is_offered)
 {

@@ -79,6 +79,34 @@ static const struct row {
      false},
     {HI "MAIL FROM:<>\r\nRCPT TO:<quota+full@b.test>\r\nDATA\r\n",
      "220 250 250/2.1.0 452/4.2.2 554/5.5.1 ", false},
+    /* BDAT (RFC 3030) */
+    {HI TO "BDAT 7\r\nhello\r\nBDAT 0 LAST\r\nNOOP\r\n",
+     "220 250 250/2.1.0 250/2.1.5 250/2.0.0 250/2.0.0 250/2.0.0 ", false},
+    {HI TO "bdat 7 last\r\nhello\r\n" TO "BDAT 1\r\nhBDAT 5\r\nello\rBDAT 1 LAST\r\n\nQUIT\r\n",
+     "220 250 250/2.1.0 250/2.1.5 250/2.0.0 250/2.1.0 250/2.1.5 250/2.0.0 250/2.0.0 250/2.0.0 "
+     "221/2.0.0 ",
+     true},
+    {HI TO "BDAT 20 LAST\r\na\r\n.\r\nMAIL FROM:<>\r\nNOOP\r\n", /* the octets end it, no dot */
+     "220 250 250/2.1.0 250/2.1.5 250/2.0.0 250/2.0.0 ", false},
+    {HI TO "BDAT 0 LAST\r\n", "220 250 250/2.1.0 250/2.1.5 250/2.0.0 ", false},
+    {HI TO "BDAT 3\r\na\r\nDATA\r\n~RCPT TO:<bob@b.test>\r\nMAIL FROM:<>\r\nRSET\r\nBDAT 4 LAST\r\n"
+           "RSETNOOP\r\n",
+     "220 250 250/2.1.0 250/2.1.5 250/2.0.0 503/5.5.1 503/5.5.1 503/5.5.1 250/2.0.0 503/5.5.1 "
+     "250/2.0.0 ",
+     false},
+    {"BDAT 4 LAST\r\nQUIT" HI "BDAT 6\r\nQUIT\r\nMAIL FROM:<x@y>\r\nBDAT 6\r\nQUIT\r\n"
+     "RCPT TO:<ann@b.test>\r\nBDAT 6 LAST\r\nQUIT\r\nNOOP\r\n",
+     "220 503/5.5.1 250 503/5.5.1 250/2.1.0 554/5.5.1 503/5.5.1 503/5.5.1 250/2.0.0 ", false},
+    {HI TO "BDAT 4\r\na\nb\rBDAT 6 LAST\r\nQUIT\r\nNOOP\r\n", /* bare newlines; the rest is eaten */
+     "220 250 250/2.1.0 250/2.1.5 550/5.6.0 503/5.5.1 250/2.0.0 ", false},
+    {HI TO "BDAT 2 LAST\r\na\rNOOP\r\n", "220 250 250/2.1.0 250/2.1.5 550/5.6.0 250/2.0.0 ", false},
+    {HI TO "BDAT\r\n", "220 250 250/2.1.0 250/2.1.5 501/5.5.4 ", true},
+    {HI TO "BDAT x LAST\r\n", "220 250 250/2.1.0 250/2.1.5 501/5.5.4 ", true},
+    {HI TO "BDAT 5 FIRST\r\n", "220 250 250/2.1.0 250/2.1.5 501/5.5.4 ", true},
+    {HI TO "BDAT -1 LAST\r\n", "220 250 250/2.1.0 250/2.1.5 501/5.5.4 ", true},
+    {HI TO "BDAT 99999999999999999999 LAST\r\n", "220 250 250/2.1.0 250/2.1.5 501/5.5.4 ", true},
+    {HI TO "BDAT 9999999999999999999 LAST\r\n", "220 250 250/2.1.0 250/2.1.5 552/5.3.4 ", true},
+    {HI "MAIL FROM:<x@y> BODY=BINARYMIME\r\n", "220 250 501/5.5.4 ", false},
     /* one end of data */
     {HI TO "DATA\r\n~a\n.\nMAIL FROM:<>\r\n.\r\nNOOP\r\n",
      "220 250 250/2.1.0 250/2.1.5 354 550/5.6.0 250/2.0.0 ", false},
@@ -139,10 +167,10 @@ Test(session, extensions_are_listed)
     struct world w;
     world_begin(&w);
     world_say(&w, SPAN(HI), 100);
-    cr_expect_str_eq(w.out,
-                     "220 mx.test ESMTP barid\r\n250-mx.test\r\n250-PIPELINING\r\n"
-                     "250-SIZE 500000\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n250-DSN\r\n"
-                     "250 HELP\r\n");
+    cr_expect_str_eq(w.out, "220 mx.test ESMTP barid\r\n250-mx.test\r\n250-PIPELINING\r\n"
+                            "250-SIZE 500000\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n"
+                            "250-CHUNKING\r\n250-DSN\r\n"
+                            "250 HELP\r\n");
     world_end(&w);
 }
 
