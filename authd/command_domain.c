@@ -23,11 +23,8 @@ static int postmaster_of(struct admin_call *call, const char *domain, char out[A
 static int domain_name(struct admin_call *call, char out[DOMAIN_MAX + 1])
 {
     struct span given = call->n_args > 0 ? call->args[0] : SPAN("");
-    if (addr_is_domain(given) && span_copy(out, DOMAIN_MAX + 1, given) == 0) {
-        for (char *p = out; *p != '\0'; p++)
-            *p = ascii_lower(*p);
+    if (resolve_domain(given, out) == 0)
         return 0;
-    }
     char text[ARGUMENT_TEXT];
     argument_text(text, given);
     admin_fail(call, VERDICT_NEVER, "'%s' is not a domain name: write it as example.org", text);

@@ -2,6 +2,7 @@
 
 #include "common/addr.h"
 #include "common/clock.h"
+#include "common/idn.h"
 
 #include <string.h>
 
@@ -13,25 +14,25 @@ struct span resolve_domain_of(struct span address)
     return (struct span){address.p + address.n, 0};
 }
 
-static void lower(char *text)
+int resolve_domain(struct span text, char *out)
 {
-    for (; *text != '\0'; text++)
-        *text = ascii_lower(*text);
+    char labels[DOMAIN_MAX + 1];
+    if (idn_domain(text, labels) < 0 || !addr_is_domain(span_of(labels)))
+        return -1;
+    return span_copy(out, DOMAIN_MAX + 1, span_of(labels));
 }
 
 int resolve_canonical(struct span text, bool is_catch_all, char *out)
 {
     struct addr a;
     size_t used;
-    bool is_domain_only = is_catch_all && text.n > 1 && text.p[0] == '@';
-    if (is_domain_only && !addr_is_domain(span_from(text, 1)))
+    if (is_catch_all && text.n > 1 && text.p[0] == '@') {
+        out[0] = '@';
+        return resolve_domain(span_from(text, 1), out + 1);
+    }
+    if (addr_parse(text, ADDR_MAILBOX, &a, &used) < 0)
         return -1;
-    if (!is_domain_only && addr_parse(text, ADDR_MAILBOX, &a, &used) < 0)
-        return -1;
-    if (span_copy(out, ADDRESS_MAX, is_domain_only ? text : span_of(a.text)) < 0)
-        return -1;
-    lower(out);
-    return 0;
+    return idn_fold(span_of(a.text), out, ADDRESS_MAX);
 }
 
 /* What the table is asked for. SMTP servers send canonical text, so the parser is for the rest. */
@@ -39,10 +40,7 @@ static int key_of(struct span address, char *out)
 {
     if (address.n > 0 && address.p[0] == '"')
         return resolve_canonical(address, false, out);
-    if (span_copy(out, ADDRESS_MAX, address) < 0)
-        return -1;
-    lower(out);
-    return 0;
+    return idn_fold(address, out, ADDRESS_MAX);
 }
 
 static void add_target(struct resolved *r, const struct target *t)

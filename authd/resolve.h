@@ -52,9 +52,12 @@ void resolve(const struct directory *d, struct span address, struct resolved *ou
 int resolve_seal(const struct resolved *r, struct span rcpt,
                  const unsigned char key[SEAL_KEY_OCTETS], struct sealer *s, struct span *sealed);
 
-/* The form that the directory keeps: canonical, lower case. `out` has ADDRESS_MAX octets. 0, or -1:
- * not an address. is_catch_all: "@domain" is allowed too. */
+/* The form that the directory keeps: canonical, lower case, normal form C. `out` has ADDRESS_MAX
+ * octets. 0, or -1: not an address. is_catch_all: "@domain" is allowed too. */
 int resolve_canonical(struct span text, bool is_catch_all, char *out);
+/* A domain name as the directory keeps it: A-labels, lower case. `out` has DOMAIN_MAX + 1 octets.
+ * 0, or -1. */
+int resolve_domain(struct span text, char *out);
 struct span resolve_domain_of(struct span address); /* what follows the last '@'; empty without */
 
 #endif

@@ -1,5 +1,8 @@
 #include "common/addr.h"
 
+#include "common/idn.h"
+#include "common/utf8.h"
+
 #include <arpa/inet.h>
 
 #define PATH_MAX_OCTETS  256
@@ -29,9 +32,11 @@ static bool is_alnum(char c)
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
 }
 
-/* RFC 5322 3.2.3 */
+/* RFC 5322 3.2.3, RFC 6532 3.2; whether it is UTF-8 is looked at as a whole. */
 static bool is_atext(char c)
 {
+    if ((unsigned char)c > 0x7f)
+        return true;
     return is_alnum(c) || (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL);
 }
 
@@ -124,7 +129,7 @@ static bool take_quoted(struct cursor *c, char *out, size_t cap)
         if (c->left.n == 0 || n + 1 >= cap)
             return false;
         unsigned char octet = (unsigned char)c->left.p[0];
-        if (octet < 32 || octet > 126)
+        if (octet < 32 || octet == 127)
             return false;
         out[n++] = (char)octet;
         c->left = span_from(c->left, 1);
@@ -144,9 +149,12 @@ static bool take_local(struct cursor *c, char *out, size_t cap)
 static bool take_domain(struct cursor *c, struct addr *out)
 {
     struct span domain = take_until(c, "> ");
+    char labels[DOMAIN_MAX + 1];
     out->is_literal = domain.n > 0 && domain.p[0] == '[';
     if (out->is_literal)
         return literal_canonical(domain, out->domain);
+    if (!idn_is_ascii(domain) && idn_domain(domain, labels) == 0)
+        domain = span_of(labels);
     if (!addr_is_domain(domain) || span_copy(out->domain, sizeof out->domain, domain) < 0)
         return false;
     for (char *p = out->domain; *p != '\0'; p++)
@@ -184,9 +192,24 @@ static bool finish(struct addr *out)
     return n > 0 && n + 2 <= PATH_MAX_OCTETS;
 }
 
+/* No controls beyond ASCII either (U+0080 to U+009F): terminals obey them. */
+static bool is_shown_utf8(struct span s)
+{
+    for (size_t i = 0; i + 1 < s.n; i++)
+        if ((unsigned char)s.p[i] == 0xc2 && (unsigned char)s.p[i + 1] < 0xa0)
+            return false;
+    return utf8_is_valid(s);
+}
+
+static bool check_local(struct addr *out)
+{
+    out->is_utf8 = !idn_is_ascii(span_of(out->local));
+    return !out->is_utf8 || is_shown_utf8(span_of(out->local));
+}
+
 static bool take_mailbox(struct cursor *c, enum addr_form form, struct addr *out)
 {
-    if (!take_local(c, out->local, PATH_MAX_OCTETS))
+    if (!take_local(c, out->local, PATH_MAX_OCTETS) || !check_local(out))
         return false;
     if (skip(c, '@'))
         return take_domain(c, out) && finish(out);
@@ -217,7 +240,7 @@ int addr_parse(struct span in, enum addr_form form, struct addr *out, size_t *us
 {
     struct cursor c = {in};
     out->local[0] = out->domain[0] = out->text[0] = '\0';
-    out->is_null = out->is_literal = false;
+    out->is_null = out->is_literal = out->is_utf8 = false;
     bool is_good = form == ADDR_MAILBOX ? take_mailbox(&c, form, out) && c.left.n == 0
                                         : take_path(&c, form, out);
     size_t read = in.n - c.left.n;

@@ -10,10 +10,12 @@ struct addr {
     /* Canonical forms: quoted only where needed (quoted-string with needless quotes and escapes is
      * the same mailbox as its dot-string, RFC 5321 4.1.2), domain in lower case. */
     char local[ADDRESS_MAX];  /* unquoted octets of the local part */
-    char domain[ADDRESS_MAX]; /* "example.org", "[192.0.2.1]", "[IPv6:2001:db8::1]"; "" if none */
+    char domain[ADDRESS_MAX]; /* "example.org", "[192.0.2.1]", "[IPv6:2001:db8::1]"; "" if none;
+                                 A-labels */
     char text[ADDRESS_MAX];   /* local@domain as it stands in a path, without <>; "" for null */
     bool is_null;             /* <> */
     bool is_literal;          /* the domain is an address literal */
+    bool is_utf8;             /* the local part is not ASCII: only SMTPUTF8 carries it (RFC 6531) */
 };
 
 enum addr_form {
@@ -28,8 +30,8 @@ enum addr_form {
  * (parameters) is the caller's. For ADDR_MAILBOX all of `in` must be the mailbox. Domain at most
  * 255 octets, path 256 (RFC 5321 4.5.3.1). The 64 octets of 4.5.3.1.1 are what everyone must take,
  * not a limit: senders of lists write longer local parts. An empty local part ("") is refused, it
- * would look like a catch-all. Octets over 127 are refused (SMTPUTF8 comes later). 0, or -1: not an
- * address. */
+ * would look like a catch-all. UTF-8 is allowed (RFC 6532 3.2); a domain in it becomes A-labels. 0,
+ * or -1: not an address. */
 int addr_parse(struct span in, enum addr_form form, struct addr *out, size_t *used);
 
 /* A host name of letters, digits, hyphens and dots (RFC 5321 4.1.2 Domain), at most 255 octets,

@@ -77,14 +77,18 @@ void content_add(struct content_scan *s, struct span chunk)
     if (chunk.n == 0)
         return;
     crypto_generichash_update(hashing(s), (const unsigned char *)chunk.p, chunk.n);
-    if (has_8bit(chunk))
+    bool is_8bit = has_8bit(chunk);
+    if (is_8bit)
         s->flags |= CONTENT_8BIT;
     if (memchr(chunk.p, '\0', chunk.n) != NULL)
         s->is_damaged = true;
     while (chunk.n > 0) {
         const char *lf = memchr(chunk.p, '\n', chunk.n);
         size_t n = lf != NULL ? (size_t)(lf - chunk.p) + 1 : chunk.n;
-        add_segment(s, (struct span){chunk.p, n}, lf != NULL);
+        struct span segment = {chunk.p, n};
+        if (is_8bit && !s->in_body && has_8bit(segment))
+            s->flags |= CONTENT_HEADER8;
+        add_segment(s, segment, lf != NULL);
         chunk = span_from(chunk, n);
     }
 }

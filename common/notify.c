@@ -1,5 +1,7 @@
 #include "common/notify.h"
 
+#include "common/utf8.h"
+
 static const struct {
     struct span word;
     uint8_t bit;
@@ -181,4 +183,31 @@ bool orcpt_is_valid(struct span value)
 {
     char shown[ORCPT_MAX + 2];
     return orcpt_show(value, shown) > 0;
+}
+
+/* One character of valid UTF-8 at p[0]; *octets of it. */
+static uint32_t character(const unsigned char *p, size_t *octets)
+{
+    *octets = p[0] < 0x80 ? 1 : p[0] < 0xe0 ? 2 : p[0] < 0xf0 ? 3 : 4;
+    uint32_t code = *octets == 1 ? p[0] : p[0] & (0x7fU >> *octets);
+    for (size_t i = 1; i < *octets; i++)
+        code = code << 6 | (p[i] & 0x3fU);
+    return code;
+}
+
+int utf8_addr_encode(struct span in, char *out, size_t cap)
+{
+    size_t n = 0, octets;
+    if (!utf8_is_valid(in))
+        return -1;
+    for (size_t at = 0; at < in.n; at += octets) {
+        uint32_t code = character((const unsigned char *)in.p + at, &octets);
+        bool is_plain = code < 0x80 && is_graphic((char)code) && strchr("\\+=", (int)code) == NULL;
+        int added = is_plain ? snprintf(out + n, cap - n, "%c", (char)code)
+                             : snprintf(out + n, cap - n, "\\x{%02X}", (unsigned)code);
+        if (added < 0 || (size_t)added >= cap - n)
+            return -1;
+        n += (size_t)added;
+    }
+    return (int)n;
 }

@@ -50,6 +50,9 @@ bool envid_is_valid(struct span value);
 /* A value of ORCPT, "addr-type;xtext", at most ORCPT_MAX octets. The address of the type "utf-8"
  * has an encoding of its own (RFC 6533 3). */
 bool orcpt_is_valid(struct span value);
+/* An address in UTF-8 as utf-8-addr-xtext (RFC 6533 3): ASCII, at most 6 * in.n octets and a NUL.
+ * -1: no room, or no UTF-8. */
+int utf8_addr_encode(struct span in, char *out, size_t cap);
 /* As a report shows it, "type; address" (RFC 3464 2.3.1): at most ORCPT_MAX + 1 octets and a NUL.
  * -1: not valid. */
 int orcpt_show(struct span value, char out[ORCPT_MAX + 2]);

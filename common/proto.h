@@ -111,6 +111,8 @@ enum content_flag {
     CONTENT_8BIT = 1,     /* has octets over 127 */
     CONTENT_DOTS = 2,     /* has a line that starts with a dot */
     CONTENT_LONGLINE = 4, /* has a line over 1000 octets with its CRLF (RFC 5321 4.5.3.1.6) */
+    CONTENT_HEADER8 = 8,  /* has octets over 127 in its header section */
+    CONTENT_UTF8 = 16,    /* its client said SMTPUTF8 (RFC 6531): the envelope's, not the content's */
 };
 
 enum login_service {
@@ -279,12 +281,13 @@ enum ticket_reason {
 #define PROTO_FIELDS_box_forget(F, X) F(X, U64, tag, 0) F(X, U64, box, 0)
 #define PROTO_FIELDS_box_forget_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
 /* rcpts: records of seal.h's rcpt_pack. size: what MAIL declared, 0 if nothing. ticket: empty
- * unless the session logged in. ret, envid: what MAIL said (notify.h). */
+ * unless the session logged in. ret, envid: what MAIL said (notify.h).
+ * is_utf8: SMTPUTF8. */
 #define PROTO_FIELDS_queue_open(F, X)                                                              \
     F(X, U64, tag, 0) F(X, U64, id, 0) F(X, U64, session, 0) F(X, TEXT, sender, ADDRESS_MAX)       \
     F(X, TEXT, client, IP_MAX) F(X, TEXT, helo, HELO_MAX)                                          \
     F(X, BYTES, ticket, TICKET_OCTETS) F(X, U8, body_8bit, 0) F(X, U64, size, 0)                   \
-    F(X, U8, ret, 0) F(X, TEXT, envid, ENVELOPE_ID)                                                \
+    F(X, U8, ret, 0) F(X, TEXT, envid, ENVELOPE_ID) F(X, U8, is_utf8, 0)                           \
     F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX) F(X, U8, is_last, 0)
 #define PROTO_FIELDS_queue_more(F, X)                                                              \
     F(X, U64, tag, 0) F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX)                 \

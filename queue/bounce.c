@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/content.h"
 #include "common/id.h"
+#include "common/idn.h"
 #include "common/log.h"
 #include "common/verdict.h"
 #include "queue/deliver.h"
@@ -273,7 +274,8 @@ static enum intake_reason deliver_report(struct bounce *b, struct span content)
                              .expires = now_s + q->config->relay.expire_ms / 1000,
                              .size = scan.octets,
                              .header = scan.header,
-                             .flags = scan.flags};
+                             .flags = scan.flags |
+                                      (idn_is_ascii(span_of(b->sender)) ? 0 : CONTENT_UTF8)};
     memcpy(report.hash, scan.hash, sizeof report.hash);
     struct delivery d = {
         .message = &report, .content = content, .targets = &b->targets, .passes_quota = true};

@@ -1,6 +1,7 @@
 #include "queue/deliver.h"
 
 #include "common/addr.h"
+#include "common/idn.h"
 #include "common/maildb.h"
 
 static void free_remote(struct remote_target *r)
@@ -85,14 +86,19 @@ static int add_deed(struct targets *t, enum rcpt_deed what, const struct rcpt *r
 static struct rcpt forwarded(const struct rcpt *alias, struct span to, bool is_single, char *orcpt)
 {
     struct rcpt r = {.address = to, .orcpt = alias->orcpt, .notify = alias->notify};
-    static const struct span type = {"rfc822;", 7};
+    struct span type = SPAN("rfc822;");
     if (!is_single && (r.notify & NOTIFY_SUCCESS) != 0)
         r.notify =
             r.notify == NOTIFY_SUCCESS ? NOTIFY_NEVER : r.notify & ~NOTIFY_SUCCESS & NOTIFY_ALL;
     if (r.orcpt.n > 0)
         return r;
+    static const struct span utf8 = {"utf-8;", 6};
+    bool is_ascii = idn_is_ascii(alias->address);
+    type = is_ascii ? type : utf8;
     memcpy(orcpt, type.p, type.n);
-    int n = xtext_encode(alias->address, orcpt + type.n, ORCPT_MAX + 1 - type.n);
+    size_t room = ORCPT_MAX + 1 - type.n;
+    int n = is_ascii ? xtext_encode(alias->address, orcpt + type.n, room)
+                     : utf8_addr_encode(alias->address, orcpt + type.n, room);
     if (n > 0)
         r.orcpt = (struct span){orcpt, type.n + (size_t)n};
     return r;

@@ -3,7 +3,9 @@
 #include "common/clock.h"
 #include "common/content.h"
 #include "common/id.h"
+#include "common/idn.h"
 #include "common/notify.h"
+#include "common/utf8.h"
 
 #define PART_MAX        20000 /* each of the two parts about recipients; */
 #define GOOD_MAX        8000  /* in the one for people, those that went well */
@@ -24,6 +26,15 @@ static int add_foreign(struct buf *b, struct span s)
         s = span_from(s, n);
     }
     return 0;
+}
+
+/* An address: UTF-8 stays, where it is UTF-8. */
+static int add_address(struct buf *b, struct span s)
+{
+    bool is_shown = !idn_is_ascii(s) && utf8_is_valid(s);
+    for (size_t i = 0; i < s.n && is_shown; i++)
+        is_shown = (unsigned char)s.p[i] >= ' ' && s.p[i] != 0x7f;
+    return is_shown ? buf_add_span(b, s) : add_foreign(b, s);
 }
 
 static int add(struct buf *b, const char *text)
@@ -124,7 +135,7 @@ static int tell_good(struct buf *b, const struct dsn_recipient *r)
 static int tell_people(struct dsn *d, const struct dsn_recipient *r)
 {
     struct buf *b = is_bad(r->action) ? &d->bad : &d->good;
-    int rc = add(b, "  <") | add_foreign(b, r->address) | add(b, ">\r\n");
+    int rc = add(b, "  <") | add_address(b, r->address) | add(b, ">\r\n");
     return rc | (is_bad(r->action) ? tell_bad(b, r) : tell_good(b, r));
 }
 
@@ -133,6 +144,15 @@ static int add_time(struct buf *b, const char *name, int64_t when_s)
     char text[CLOCK_TEXT_MAX];
     clock_rfc5322(text, when_s);
     return buf_addf(b, "%s: %s\r\n", name, text);
+}
+
+/* In ASCII whatever it is, so that any server can pass the report on (RFC 6533 3). */
+static int add_final(struct buf *b, struct span address)
+{
+    char text[6 * ADDRESS_MAX + 1];
+    if (!idn_is_ascii(address) && utf8_addr_encode(address, text, sizeof text) > 0)
+        return add_field(b, "Final-Recipient", "utf-8; ", span_of(text));
+    return add_field(b, "Final-Recipient", "rfc822; ", address);
 }
 
 /* RFC 3464 2.3: the fields of one recipient, with the empty line that ends the group before. */
@@ -147,7 +167,7 @@ static int tell_machine(struct dsn *d, const struct dsn_recipient *r)
     int rc = add(b, "\r\n");
     if (r->orcpt.n > 0 && orcpt_show(r->orcpt, orcpt) > 0)
         rc |= add_field(b, "Original-Recipient", "", span_of(orcpt));
-    rc |= add_field(b, "Final-Recipient", "rfc822; ", r->address);
+    rc |= add_final(b, r->address);
     rc |= buf_addf(b, "Action: %s\r\n", actions[r->action]);
     rc |= add_field(b, "Status", "", r->status);
     if (is_from_remote(r))
@@ -199,7 +219,7 @@ static int add_header(struct dsn *d, const char *boundary, struct buf *out)
     clock_rfc5322(now, f->now);
     id_format(id, f->id);
     int rc = add(out, "From: Mail delivery <MAILER-DAEMON@") | add_foreign(out, f->hostname) |
-             add(out, ">\r\nTo: <") | add_foreign(out, f->to) | add(out, ">\r\n");
+             add(out, ">\r\nTo: <") | add_address(out, f->to) | add(out, ">\r\n");
     rc |= buf_addf(out, "Subject: %s\r\nDate: %s\r\nMessage-ID: <%s@", subject(d), now, id);
     rc |= add_foreign(out, f->hostname);
     rc |= buf_addf(out,
@@ -245,11 +265,12 @@ static int add_people(struct dsn *d, const char *boundary, struct buf *out)
     bool has_bad = buf_span(&d->bad).n > 0;
     clock_rfc5322(when, f->arrived);
     id_format(about, f->about);
+    bool is_ascii = idn_is_ascii(buf_span(&d->bad)) && idn_is_ascii(buf_span(&d->good));
     int rc = buf_addf(out,
                       "--%s\r\nContent-Description: Explanation\r\n"
-                      "Content-Type: text/plain; charset=us-ascii\r\n\r\n"
+                      "Content-Type: text/plain; charset=%s\r\n\r\n"
                       "This is the mail server ",
-                      boundary);
+                      boundary, is_ascii ? "us-ascii" : "utf-8\r\nContent-Transfer-Encoding: 8bit");
     rc |= add_foreign(out, f->hostname);
     rc |= buf_addf(out, ".\r\n\r\nYour message of %s\r\n", when);
     if (has_bad)
@@ -342,13 +363,17 @@ static bool fits(const struct dsn *d, const struct dsn_original *o, const struct
 static int add_original(const struct dsn *d, const struct dsn_original *o, const char *boundary,
                         struct buf *out)
 {
+    bool is_global = (o->flags & CONTENT_UTF8) != 0 && (o->flags & CONTENT_HEADER8) != 0;
     struct span header = {o->start.p, o->header < o->start.n ? o->header : o->start.n};
     int rc;
     if (fits(d, o, out))
-        rc = begin_original(boundary, "Your message", "message/rfc822", is_8bit(o->start), out) |
+        rc = begin_original(boundary, "Your message",
+                            is_global ? "message/global" : "message/rfc822", is_8bit(o->start),
+                            out) |
              buf_add_span(out, o->start);
     else
-        rc = begin_original(boundary, "Header of your message", "text/rfc822-headers",
+        rc = begin_original(boundary, "Header of your message",
+                            is_global ? "message/global-headers" : "text/rfc822-headers",
                             is_8bit(header), out) |
              add_lines(header, out);
     return rc | buf_addf(out, "\r\n--%s--\r\n", boundary);

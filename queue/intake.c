@@ -283,7 +283,7 @@ static void store_it(struct intake *in, struct span whole)
     m->expires = m->arrived + q->config->relay.expire_ms / 1000;
     m->size = in->scan.octets;
     m->header = in->scan.header;
-    m->flags = in->scan.flags;
+    m->flags |= in->scan.flags;
     m->is_spooled = in->has_file;
     memcpy(m->hash, in->scan.hash, sizeof m->hash);
     if (batch_join(&q->batch) < 0) {
@@ -437,6 +437,7 @@ static struct intake *new_intake(struct queue *q, struct ipc *from, const struct
     in->session = m->session;
     in->message.id = m->id;
     in->message.ret = m->ret;
+    in->message.flags = m->is_utf8 != 0 ? CONTENT_UTF8 : 0;
     in->client = client;
     in->may_relay = may_relay(q, &client, fd);
     in->file.fd = -1;

@@ -332,6 +332,11 @@ bool client_is_slow(const struct client *c)
     return c->is_slow;
 }
 
+bool client_takes_utf8(const struct client *c)
+{
+    return c->offer.has_utf8;
+}
+
 unsigned client_mails(const struct client *c)
 {
     return c->n_mails;

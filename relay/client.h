@@ -7,10 +7,10 @@
  * `ended` can come at any time instead and is the last callback. Callbacks run from the event loop
  * only, never from inside a call of the owner.
  *
- * RFC 5321 with PIPELINING (2920), SIZE (1870), 8BITMIME (6152), DSN (3461). A mail with 8-bit
- * octets is sent as it is to a server that does not offer 8BITMIME: RFC 6152 3 would have it
- * converted or bounced, but every server in use takes it, and a bounce would lose mail that
- * arrives. */
+ * RFC 5321 with PIPELINING (2920), SIZE (1870), 8BITMIME (6152), DSN (3461), SMTPUTF8 (6531). A
+ * mail with 8-bit octets is sent as it is to a server that does not offer 8BITMIME: RFC 6152 3
+ * would have it converted or bounced, but every server in use takes it, and a bounce would lose
+ * mail that arrives. */
 #ifndef BARID_RELAY_CLIENT_H
 #define BARID_RELAY_CLIENT_H
 
@@ -49,6 +49,7 @@ struct client_mail {
     struct span sender; /* "": the null reverse-path */
     struct span envid;  /* as in ENVID=, or empty */
     uint8_t ret;        /* enum ret */
+    bool is_utf8;       /* an address or the header is not ASCII: SMTPUTF8 if it is offered */
     const struct client_rcpt *rcpts;
     size_t n_rcpts;      /* 1 to RELAY_RCPTS_MAX */
     uint8_t flags;       /* enum content_flag; only CONTENT_8BIT is believed */
@@ -90,6 +91,8 @@ const char *client_remote(const struct client *c);
 bool client_tells(const struct client *c);
 /* Was the last mail refused for now as a whole, by MAIL, DATA or at its end? */
 bool client_is_slow(const struct client *c);
+/* Does the server offer SMTPUTF8 (RFC 6531)? */
+bool client_takes_utf8(const struct client *c);
 /* Mails sent over it, the current one included. */
 unsigned client_mails(const struct client *c);
 

@@ -27,6 +27,8 @@ static size_t format_mail(char out[COMMAND_MAX], const struct client_mail *m, co
         n = add_param(out, n, "SIZE", span_of(size));
     if (o->has_8bitmime && (m->flags & CONTENT_8BIT) != 0)
         n = add_param(out, n, "BODY", SPAN("8BITMIME"));
+    if (o->has_utf8 && m->is_utf8)
+        n += (size_t)snprintf(out + n, COMMAND_MAX - n, " SMTPUTF8");
     if (o->has_dsn && m->ret != RET_DEFAULT)
         n = add_param(out, n, "RET", m->ret == RET_FULL ? SPAN("FULL") : SPAN("HDRS"));
     if (o->has_dsn && m->envid.n > 0)

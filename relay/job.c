@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/content.h"
 #include "common/id.h"
+#include "common/idn.h"
 #include "common/log.h"
 #include "common/pack.h"
 #include "common/route.h"
@@ -120,14 +121,59 @@ static void took_too_long(void *arg)
 
 /* --- the client's callbacks --- */
 
+/* Puts a recipient that has its result behind those that are sent to. */
+static void set_apart(struct job *j, size_t i)
+{
+    size_t last = --j->mail.n_rcpts;
+    struct client_rcpt rcpt = j->rcpts[i];
+    uint32_t number = j->numbers[i];
+    bool has_result = j->has_result[i];
+    j->rcpts[i] = j->rcpts[last];
+    j->numbers[i] = j->numbers[last];
+    j->has_result[i] = j->has_result[last];
+    j->rcpts[last] = rcpt;
+    j->numbers[last] = number;
+    j->has_result[last] = has_result;
+}
+
+/* Who needs SMTPUTF8 cannot be sent to through a server without it (RFC 6531 3.2): all of them if
+ * it is the sender's address or the header that needs it. */
+static void refuse_utf8(struct job *j)
+{
+    char text[REPLY_MAX];
+    const uint8_t both = CONTENT_UTF8 | CONTENT_HEADER8;
+    bool is_all = !idn_is_ascii(j->mail.sender) || (j->mail.flags & both) == both;
+    int n = snprintf(text, sizeof text,
+                     "553 5.6.7 %s does not take addresses beyond ASCII (SMTPUTF8)", j->remote);
+    for (size_t i = j->mail.n_rcpts; i-- > 0;)
+        if (is_all || !idn_is_ascii(j->rcpts[i].address)) {
+            record(j, i, VERDICT_NEVER, (struct span){text, n > 0 ? (size_t)n : 0});
+            set_apart(j, i);
+        }
+}
+
+static bool needs_utf8(const struct job *j)
+{
+    const uint8_t both = CONTENT_UTF8 | CONTENT_HEADER8;
+    bool is_ascii = idn_is_ascii(j->mail.sender) && (j->mail.flags & both) != both;
+    for (size_t i = 0; is_ascii && i < j->mail.n_rcpts; i++)
+        is_ascii = idn_is_ascii(j->rcpts[i].address);
+    return !is_ascii;
+}
+
 /* Ready for the mail; or, the second time, done with it: the connection is for others now. */
 static void on_ready(void *owner)
 {
     struct job *j = owner;
     if (!j->is_sent) {
         j->is_sent = true;
-        client_send(j->client, &j->mail);
-        return;
+        j->mail.is_utf8 = needs_utf8(j);
+        if (j->mail.is_utf8 && !client_takes_utf8(j->client))
+            refuse_utf8(j);
+        if (j->mail.n_rcpts > 0) {
+            client_send(j->client, &j->mail);
+            return;
+        }
     }
     struct client *c = j->client;
     j->client = NULL;

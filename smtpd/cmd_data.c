@@ -12,16 +12,19 @@
 _Static_assert(TXN_STREAM_AT + 2 * PIECE_MAX + 2 + BODY_END_ROOM <= CHUNK_MAX,
                "a part must fit into a message");
 
-/* RFC 3848; who greets with HELO speaks SMTP, whatever is around it. */
+/* RFC 3848, RFC 6531 4.3. */
 static struct span protocol_of(const struct session *s)
 {
+    static const struct span names[2][2][2] = {
+        /* by UTF-8, TLS, login */
+        {{{"ESMTP", 5}, {"ESMTPA", 6}}, {{"ESMTPS", 6}, {"ESMTPSA", 7}}},
+        {{{"UTF8SMTP", 8}, {"UTF8SMTPA", 9}}, {{"UTF8SMTPS", 9}, {"UTF8SMTPSA", 10}}},
+    };
     if (s->rules.peer.n == NETADDR_LOCAL)
         return SPAN("local");
     if (!s->is_esmtp)
         return SPAN("SMTP");
-    if (s->tls != NULL)
-        return s->login != NULL ? SPAN("ESMTPSA") : SPAN("ESMTPS");
-    return s->login != NULL ? SPAN("ESMTPA") : SPAN("ESMTP");
+    return names[s->txn->is_utf8][s->tls != NULL][s->login != NULL];
 }
 
 static int add_trace(struct session *s, struct txn *t)

@@ -51,6 +51,7 @@ static const struct keyword keywords[] = {
     {{"ENHANCEDSTATUSCODES", 19}, NULL}, /* RFC 2034 */
     {{"STARTTLS", 8}, tls_tail},         /* RFC 3207 */
     {{"AUTH", 4}, auth_tail},            /* RFC 4954 */
+    {{"SMTPUTF8", 8}, NULL},             /* RFC 6531 */
     {{"CHUNKING", 8}, NULL},             /* RFC 3030 */
     {{"DSN", 3}, dsn_tail},              /* RFC 3461 */
     {{"HELP", 4}, NULL},                 /* last: it is always there */

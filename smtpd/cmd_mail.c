@@ -1,5 +1,6 @@
 /* MAIL and RCPT (RFC 5321 4.1.1.2, 4.1.1.3): the envelope. */
 #include "common/addr.h"
+#include "common/idn.h"
 #include "smtpd/params.h"
 #include "smtpd/verbs.h"
 
@@ -18,6 +19,12 @@ static int take_path(struct span argument, struct span keyword, enum addr_form f
         return -1;
     *rest = span_from(in, used);
     return rest->n == 0 || rest->p[0] == ' ' ? 0 : -1;
+}
+
+/* RFC 6531 3.5: only the client that said SMTPUTF8 may write a path beyond ASCII. */
+static bool needs_utf8(const struct session *s, struct span argument, struct span rest)
+{
+    return !s->txn->is_utf8 && !idn_is_ascii((struct span){argument.p, argument.n - rest.n});
 }
 
 static void sender_is_fine(struct session *s)
@@ -73,6 +80,8 @@ void cmd_mail(struct session *s, struct span argument)
         return;
     }
     enum reply r = params_take(s, PARAM_MAIL, rest);
+    if (r == R_SENDER_DONE && needs_utf8(s, argument, rest))
+        r = R_NEEDS_UTF8;
     if (r != R_SENDER_DONE) {
         session_refuse(s, r, span_of(path.text));
         txn_reset(s);
@@ -179,6 +188,8 @@ void cmd_rcpt(struct session *s, struct span argument)
         session_refuse(s, R_BAD_RCPT, argument);
     else if ((r = params_take(s, PARAM_RCPT, rest)) != R_RCPT_OK)
         session_refuse(s, r, argument);
+    else if (needs_utf8(s, argument, rest))
+        session_refuse(s, R_NEEDS_UTF8, span_of(path.text));
     else if (txn_has_rcpt(s->txn, span_of(path.text)))
         session_reply(s, R_RCPT_OK);
     else if (s->txn->n_rcpts >= s->rules.limits.recipients)

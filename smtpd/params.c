@@ -28,6 +28,14 @@ static enum reply param_body(struct session *s, struct txn *t, struct span value
     return t->body_8bit || span_ieq(value, SPAN("7BIT")) ? DONE : R_BAD_ARGUMENT;
 }
 
+/* RFC 6531 3.4. */
+static enum reply param_utf8(struct session *s, struct txn *t, struct span value)
+{
+    (void)s;
+    t->is_utf8 = true;
+    return value.p == NULL ? DONE : R_BAD_ARGUMENT;
+}
+
 /* RFC 3461 4.3. */
 static enum reply param_ret(struct session *s, struct txn *t, struct span value)
 {
@@ -101,6 +109,7 @@ static const struct param {
     {{"SIZE", 4}, PARAM_MAIL, NULL, param_size},
     {{"BODY", 4}, PARAM_MAIL, NULL, param_body},
     {{"AUTH", 4}, PARAM_MAIL, offers_auth, param_auth},
+    {{"SMTPUTF8", 8}, PARAM_MAIL, NULL, param_utf8},
     {{"RET", 3}, PARAM_MAIL, offers_dsn, param_ret},
     {{"ENVID", 5}, PARAM_MAIL, offers_dsn, param_envid},
     {{"NOTIFY", 6}, PARAM_RCPT, offers_dsn, param_notify},

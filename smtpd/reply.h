@@ -83,6 +83,7 @@ enum reply_flag {
     R(CONTENT_NUL, "550", "5.6.0", REPLY_FAULT, "NUL in the message")                              \
     R(CONTENT_LINE, "550", "5.6.0", REPLY_FAULT, "A line of the message is too long")              \
     R(CONTENT_BAD, "550", "5.6.0", REPLY_FAULT, "The message is not lines that end with CRLF")     \
+    R(NEEDS_UTF8, "553", "5.6.7", REPLY_FAULT, "This address needs SMTPUTF8")                      \
     R(TOO_BIG, "552", "5.3.4", REPLY_FAULT, "Message too big")                                     \
     R(HEADER_TOO_BIG, "552", "5.3.4", REPLY_FAULT, "Header section of the message too big")        \
     R(ENDLESS, "552", "5.3.4", REPLY_FAULT | REPLY_CLOSES, "Message far too big")                  \

@@ -21,6 +21,7 @@ struct txn {
     char sender[ADDRESS_MAX]; /* "" is the null reverse-path */
     bool body_8bit;
     uint64_t declared; /* SIZE=, 0: nothing */
+    bool is_utf8;      /* SMTPUTF8 */
     uint8_t ret;       /* enum ret */
     char envid[ENVID_MAX + 1];
 

@@ -1,7 +1,7 @@
 """The extensions that EHLO lists, alone and together, from the wire to the mailbox."""
 
 from harness import message, without_trace
-from relaying import RelayTest
+from relaying import Bounce, RelayTest, wait_for_empty_queue
 
 FROM = "alice@example.org"
 
@@ -55,3 +55,77 @@ class Chunking(RelayTest):
             self.assertEqual(codes[:2], [250, 552])
             self.assertEqual(set(codes[2:]), {503})
             self.assertEqual(client.noop()[0], 250)
+
+
+ALL = ["fake.example", "PIPELINING", "SIZE 104857600", "8BITMIME", "SMTPUTF8", "DSN"]
+UTF8_HEADER = "Subject: J\u00f8rgen\r\n\r\ntext\r\n".encode()
+
+
+class Utf8(RelayTest):
+    """SMTPUTF8 (RFC 6531) and domains beyond ASCII."""
+
+    def send(self, suite, sender, rcpts, content=UTF8_HEADER):
+        with suite.smtp() as client:
+            client.command_encoding = "utf-8"
+            refused = client.sendmail(sender, rcpts, content, ["SMTPUTF8", "BODY=8BITMIME"])
+            self.assertEqual(refused, {})
+
+    def test_mailbox_of_a_user_beyond_ascii(self):
+        suite = self.suite()
+        suite.cli("domain", "add", "b\u00fccher.example")
+        suite.cli("user", "add", "J\u00f8rgen@b\u00fccher.example", "--password-stdin", stdin="correct horse\n")
+        suite.cli("alias", "add", "\u7528\u6237@example.org", "bob@example.org")
+        # in capitals, and with a combining character
+        self.send(suite, "\u00e5sa@elsewhere.example", ["J\u00d8RGEN@bu\u0308cher.example", "\u7528\u6237@example.org"])
+        got = suite.wait_for_mail("bob")[0]
+        self.assertTrue(got.startswith("Return-Path: <\u00e5sa@elsewhere.example>\r\n".encode()))
+        self.assertIn(b"with UTF8SMTP id", got)
+        self.assertEqual(without_trace(got), UTF8_HEADER)
+        self.assertEqual(suite.cli("mailbox", "show", "j\u00f8rgen@xn--bcher-kva.example", json=True)["messages"], 1)
+
+    def test_passed_on_with_smtputf8(self):
+        suite, remote = self.routed({"ehlo": ALL})
+        self.send(suite, "alice@example.org", ["j\u00f8rgen@remote.example"])
+        got = remote.wait(1)[0]
+        self.assertIn("SMTPUTF8", got["from_params"])
+        self.assertEqual(got["rcpts"], ["j\u00f8rgen@remote.example".encode().decode("latin-1")])
+        self.assertIn(UTF8_HEADER[:-2], got["data"])
+        self.assertEqual(remote.violations, [])
+
+    def test_a_server_without_it_gets_only_who_needs_none(self):
+        suite, remote = self.routed()
+        self.send(suite, "alice@example.org", ["j\u00f8rgen@remote.example", "carol@remote.example"],
+                  message("plain"))
+        self.assertEqual(remote.wait(1)[0]["rcpts"], ["carol@remote.example"])
+        self.assertNotIn("SMTPUTF8", remote.messages[0]["from_params"])
+        report = Bounce(suite.wait_for_mail("alice")[0])
+        recipient = report.recipients["j\\x{F8}rgen@remote.example"]
+        self.assertEqual(recipient["Status"], "5.6.7")
+        self.assertIn("j\u00f8rgen@remote.example", report.text)
+
+    def test_a_header_beyond_ascii_needs_it_too(self):
+        suite, remote = self.routed()
+        self.send(suite, "alice@example.org", ["carol@remote.example"])
+        octets = suite.wait_for_mail("alice")[0]
+        self.assertIn(b"Status: 5.6.7", octets)
+        self.assertIn(b"message/global-headers", octets)
+        self.assertEqual(remote.messages, [])
+        # the same without SMTPUTF8 is the old 8-bit header: passed on as it is
+        suite.send("alice@example.org", ["carol@remote.example"], UTF8_HEADER)
+        self.assertEqual(len(remote.wait(1)), 1)
+
+    def test_only_a_domain_beyond_ascii_needs_nothing(self):
+        suite, remote = self.routed(domain="xn--bcher-kva.example")
+        self.send(suite, "alice@example.org", ["carol@b\u00fccher.example"], message("plain"))
+        self.assertEqual(remote.wait(1)[0]["rcpts"], ["carol@xn--bcher-kva.example"])
+        wait_for_empty_queue(suite)
+
+    def test_not_without_the_parameter(self):
+        suite = self.suite()
+        with suite.smtp() as client:
+            client.command_encoding = "utf-8"
+            client.ehlo()
+            self.assertEqual(client.docmd("MAIL FROM:<\u00e5sa@x.example>")[0], 553)
+            client.mail("x@y.example")
+            code, text = client.docmd("RCPT TO:<\u7528\u6237@example.org>")
+            self.assertEqual((code, text[:5]), (553, b"5.6.7"))

@@ -35,6 +35,18 @@ Test(command, parameters)
     }
 }
 
+Test(command, utf8)
+{
+    struct client_mail m = {.sender = SPAN("s@x"), .rcpts = &plain, .n_rcpts = 1, .is_utf8 = true};
+    struct offer o = {.has_utf8 = true};
+    char line[COMMAND_MAX];
+    command_format(line, &m, &o, 0);
+    cr_expect_str_eq(line, "MAIL FROM:<s@x> SMTPUTF8\r\n");
+    m.is_utf8 = false;
+    command_format(line, &m, &o, 0);
+    cr_expect_str_eq(line, "MAIL FROM:<s@x>\r\n");
+}
+
 /* With everything as long as it may be the line still has its end. */
 Test(command, the_longest)
 {
@@ -48,8 +60,9 @@ Test(command, the_longest)
                             .rcpts = &r,
                             .n_rcpts = 1,
                             .flags = CONTENT_8BIT,
+                            .is_utf8 = true,
                             .size = UINT64_MAX};
-    struct offer all = {.has_size = true, .has_8bitmime = true, .has_dsn = true};
+    struct offer all = {.has_size = true, .has_8bitmime = true, .has_dsn = true, .has_utf8 = true};
     for (size_t i = 0; i < 2; i++) {
         command_format(line, &m, &all, i);
         cr_expect_str_eq(line + strlen(line) - 2, "\r\n");

@@ -48,7 +48,7 @@ static const struct row {
     {HI "MAIL FROM:<x@y> SIZE\r\nMAIL FROM:<x@y> SIZE=-1\r\nMAIL FROM:<x@y> SIZE=1 SIZE=1\r\n"
         "MAIL FROM:<x@y> BODY=9BIT\r\nMAIL FROM:<x@y> SIZE=000000000000000000001\r\n",
      "220 250 501/5.5.4 501/5.5.4 501/5.5.4 501/5.5.4 501/5.5.4 ", false},
-    {HI "MAIL FROM:<x@y> SMTPUTF8\r\nMAIL FROM:<x@y> AUTH=<>\r\nMAIL FROM:<x@y> X\tY\r\n",
+    {HI "MAIL FROM:<x@y> XTREME\r\nMAIL FROM:<x@y> AUTH=<>\r\nMAIL FROM:<x@y> X\tY\r\n",
      "220 250 555/5.5.4 555/5.5.4 555/5.5.4 ", false},
     /* RCPT */
     {HI "MAIL FROM:<>\r\nRCPT TO: <ann@b.test>\r\nRCPT TO:<@r.test,@q.test:bob@b.test>\r\n"
@@ -79,6 +79,16 @@ static const struct row {
      false},
     {HI "MAIL FROM:<>\r\nRCPT TO:<quota+full@b.test>\r\nDATA\r\n",
      "220 250 250/2.1.0 452/4.2.2 554/5.5.1 ", false},
+    /* SMTPUTF8 (RFC 6531) */
+    {HI "MAIL FROM:<j\xc3\xb8@y.test>\r\nMAIL FROM:<x@\xc3\xb8.test>\r\nMAIL "
+        "FROM:<j\xc3\xb8@y.test> SMTPUTF8\r\n"
+        "RCPT TO:<ann@b.test>\r\nRCPT TO:<\xf8@b.test>\r\nDATA\r\n~x\r\n.\r\n",
+     "220 250 553/5.6.7 553/5.6.7 250/2.1.0 250/2.1.5 501/5.1.3 354 250/2.0.0 ", false},
+    {HI "MAIL FROM:<x@y.test>\r\nRCPT TO:<\xc3\xb8@b.test>\r\n", "220 250 250/2.1.0 553/5.6.7 ",
+     false},
+    {HI "MAIL FROM:<x@y> SMTPUTF8=1\r\nMAIL FROM:<x@y> smtputf8 SMTPUTF8\r\nMAIL FROM:<\xff@y> "
+        "SMTPUTF8\r\n",
+     "220 250 501/5.5.4 501/5.5.4 501/5.1.7 ", false},
     /* BDAT (RFC 3030) */
     {HI TO "BDAT 7\r\nhello\r\nBDAT 0 LAST\r\nNOOP\r\n",
      "220 250 250/2.1.0 250/2.1.5 250/2.0.0 250/2.0.0 250/2.0.0 ", false},
@@ -169,7 +179,7 @@ Test(session, extensions_are_listed)
     world_say(&w, SPAN(HI), 100);
     cr_expect_str_eq(w.out, "220 mx.test ESMTP barid\r\n250-mx.test\r\n250-PIPELINING\r\n"
                             "250-SIZE 500000\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n"
-                            "250-CHUNKING\r\n250-DSN\r\n"
+                            "250-SMTPUTF8\r\n250-CHUNKING\r\n250-DSN\r\n"
                             "250 HELP\r\n");
     world_end(&w);
 }
