@@ -117,6 +117,12 @@ static struct ipc *give_authd(void *owner)
     return w.authd_here;
 }
 
+static struct tls_server *no_tls(void *owner)
+{
+    (void)owner;
+    return NULL;
+}
+
 static void session_closed(void *owner, struct session *s)
 {
     (void)owner, (void)s;
@@ -137,7 +143,8 @@ static void run(void)
 static void begin(void)
 {
     int fds[2];
-    static struct session_host host = {.authd = give_authd, .closed = session_closed};
+    static struct session_host host = {
+        .authd = give_authd, .tls = no_tls, .closed = session_closed};
     struct session_settings set = {
         .may_log_in = (w.mood & 1) == 0, .failures_max = 3, .errors_max = 4};
     struct netaddr peer = {.octets = {192, 0, 2, 1}, .n = 4};
