@@ -1,4 +1,5 @@
 /* `barid mailbox`: who has a mailbox is known to authd, what is in it to queue. */
+#include "cli/mailbox.h"
 #include "cli/output.h"
 #include "cli/tables.h"
 
@@ -9,26 +10,41 @@
 
 #include <inttypes.h>
 
-static bool find(const struct row *row, const char *name, struct column *out)
+int mailbox_print(struct cli *cli, const struct rows *rows, enum shape shape)
 {
-    struct unpacker u = unpacker_on(row_fields(row));
-    while (column_next(&u, out))
-        if (span_eq(out->name, span_of(name)))
-            return true;
-    return false;
+    struct buf out;
+    buf_init(&out, SIZE_MAX / 4);
+    return output_print(cli, &out,
+                        cli->is_json ? output_json(&out, rows, shape, NULL)
+                                     : output_table(&out, rows, shape));
 }
 
-static int64_t number(const struct row *row, const char *name)
+int mailbox_find(struct cli *cli, struct mailbox *out, struct error *e)
 {
+    struct question who = {
+        .process = ROLE_AUTHD, .admin = "user show", .args = cli->args, .n_args = 1};
+    struct rows user = {.n = 0};
     struct column c;
-    return row != NULL && find(row, name, &c) ? c.number : 0;
+    int rc = cli_ask(cli, &who, &user, NULL, e);
+    *out = (struct mailbox){0};
+    if (rc == 0) {
+        int64_t box = user.n > 0 ? row_find_number(&user.list[0], "box") : 0;
+        int64_t quota = user.n > 0 ? row_find_number(&user.list[0], "quota") : 0;
+        out->box = box > 0 ? (uint64_t)box : 0;
+        out->quota = quota > 0 ? (uint64_t)quota : 0;
+        if (box <= 0 || !row_find(&user.list[0], "address", &c) ||
+            span_copy(out->address, sizeof out->address, c.text) < 0)
+            rc = error_set(e, "authd's answer is not complete: install all of barid together");
+    }
+    rows_free(&user);
+    return rc;
 }
 
 /* Takes over a field; one that is not there becomes null. */
 static void copy(struct admin_row *to, const struct row *from, const char *name)
 {
     struct column c;
-    if (from == NULL || !find(from, name, &c))
+    if (!row_find(from, name, &c))
         row_null(to, name);
     else if (c.type == COLUMN_TEXT)
         row_text(to, name, c.text);
@@ -47,15 +63,6 @@ static int finish(struct admin_row *r, struct rows *out)
     return r->w.failed ? -1 : rows_add(out, 0, SPAN(""), packer_span(&r->w));
 }
 
-static int print(struct cli *cli, const struct rows *rows, enum shape shape)
-{
-    struct buf out;
-    buf_init(&out, SIZE_MAX / 4);
-    return output_print(cli, &out,
-                        cli->is_json ? output_json(&out, rows, shape, NULL)
-                                     : output_table(&out, rows, shape));
-}
-
 /* --- list --- */
 
 /* queue tells of the mailboxes that ever got mail, in the order of their numbers. */
@@ -64,7 +71,7 @@ static const struct row *box_of(const struct rows *boxes, int64_t id)
     size_t from = 0, to = boxes->n;
     while (from < to) {
         size_t middle = from + (to - from) / 2;
-        int64_t here = number(&boxes->list[middle], "id");
+        int64_t here = row_find_number(&boxes->list[middle], "id");
         if (here == id)
             return &boxes->list[middle];
         if (here < id)
@@ -80,11 +87,11 @@ static int merge_list(const struct rows *users, const struct rows *boxes, struct
     static struct admin_row r;
     for (size_t i = 0; i < users->n; i++) {
         const struct row *user = &users->list[i];
-        const struct row *box = box_of(boxes, number(user, "box"));
+        const struct row *box = box_of(boxes, row_find_number(user, "box"));
         row_begin(&r);
         copy(&r, user, "address");
-        row_number(&r, "messages", number(box, "messages"));
-        row_size(&r, "octets", (uint64_t)number(box, "octets"));
+        row_number(&r, "messages", row_find_number(box, "messages"));
+        row_size(&r, "octets", (uint64_t)row_find_number(box, "octets"));
         copy(&r, user, "quota");
         if (finish(&r, out) < 0)
             return -1;
@@ -106,7 +113,7 @@ static int list_main(struct cli *cli)
     else if (merge_list(&users, &boxes, &both) < 0)
         status = cli_fail(cli, "no memory");
     else
-        status = print(cli, &both, SHAPE_LIST);
+        status = mailbox_print(cli, &both, SHAPE_LIST);
     rows_free(&users);
     rows_free(&boxes);
     rows_free(&both);
@@ -149,12 +156,12 @@ static int show_main(struct cli *cli)
         status = cli_fail(cli, "%s", e.text);
     else if (user.n == 0)
         status = cli_fail(cli, "authd's answer is not complete: install all of barid together");
-    else if (ask_box(cli, number(&user.list[0], "box"), &box, &e) < 0)
+    else if (ask_box(cli, row_find_number(&user.list[0], "box"), &box, &e) < 0)
         status = cli_fail(cli, "%s", e.text);
     else if (box.n == 0 || merge_show(&user.list[0], &box.list[0], &both) < 0)
         status = cli_fail(cli, "queue's answer is not complete: install all of barid together");
     else
-        status = print(cli, &both, SHAPE_OBJECT);
+        status = mailbox_print(cli, &both, SHAPE_OBJECT);
     rows_free(&user);
     rows_free(&box);
     rows_free(&both);
@@ -170,7 +177,7 @@ static int find_box(struct cli *cli, int64_t *box, struct error *e)
         .process = ROLE_AUTHD, .admin = "user show", .args = cli->args, .n_args = 1};
     struct rows user = {.n = 0};
     int rc = cli_load(cli, e) < 0 ? -1 : cli_ask(cli, &who, &user, NULL, e);
-    if (rc == 0 && (user.n == 0 || (*box = number(&user.list[0], "box")) <= 0))
+    if (rc == 0 && (user.n == 0 || (*box = row_find_number(&user.list[0], "box")) <= 0))
         rc = error_set(e, "authd's answer is not complete: install all of barid together");
     rows_free(&user);
     return rc;
@@ -198,11 +205,12 @@ static int print_undeleted(struct cli *cli, const struct rows *pages)
     struct rows sum = {.n = 0};
     int64_t n = 0;
     for (size_t i = 0; i < pages->n; i++)
-        n += number(&pages->list[i], "messages");
+        n += row_find_number(&pages->list[i], "messages");
     row_begin(&r);
     row_text(&r, "address", cli->args[0]);
     row_number(&r, "undeleted", n);
-    int status = finish(&r, &sum) < 0 ? cli_fail(cli, "no memory") : print(cli, &sum, SHAPE_OBJECT);
+    int status =
+        finish(&r, &sum) < 0 ? cli_fail(cli, "no memory") : mailbox_print(cli, &sum, SHAPE_OBJECT);
     rows_free(&sum);
     return status;
 }
@@ -263,5 +271,21 @@ static const struct command commands[] = {
      .args_min = 1,
      .args_max = 1,
      .run = undelete_main},
+    {.words = "mailbox import",
+     .usage = "USER (--maildir DIR | --mbox FILE) [--uidl HOW] [--uidl-format FORMAT] "
+              "[--since TIME] [--until TIME]",
+     .summary = "takes mail into a mailbox; run again, it goes on where it was. HOW: auto, "
+                "dovecot, courier, file-name, x-uidl, new",
+     .options = {"maildir=", "mbox=", "uidl=", "uidl-format=", "since=", "until="},
+     .args_min = 1,
+     .args_max = 1,
+     .run = mailbox_import_main},
+    {.words = "mailbox export",
+     .usage = "USER (--maildir DIR | --mbox FILE) [--since TIME] [--until TIME]",
+     .summary = "writes the mail of a mailbox to a Maildir (with the UIDLs) or an mbox",
+     .options = {"maildir=", "mbox=", "since=", "until="},
+     .args_min = 1,
+     .args_max = 1,
+     .run = mailbox_export_main},
 };
 const struct command_table mailbox_table = {commands, sizeof commands / sizeof *commands};

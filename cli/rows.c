@@ -1,7 +1,5 @@
 #include "cli/rows.h"
 
-#include "common/admin.h"
-
 static bool is_whole(struct span fields)
 {
     struct unpacker u = unpacker_on(fields);
@@ -54,6 +52,21 @@ void rows_free(struct rows *r)
 struct span row_fields(const struct row *r)
 {
     return (struct span){r->fields, r->n};
+}
+
+bool row_find(const struct row *r, const char *name, struct column *out)
+{
+    struct unpacker u = unpacker_on(r != NULL ? row_fields(r) : SPAN(""));
+    while (column_next(&u, out))
+        if (span_eq(out->name, span_of(name)))
+            return true;
+    return false;
+}
+
+int64_t row_find_number(const struct row *r, const char *name)
+{
+    struct column c;
+    return row_find(r, name, &c) ? c.number : 0;
 }
 
 size_t rows_end_of(const struct rows *r, size_t parent)

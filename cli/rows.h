@@ -3,7 +3,7 @@
 #ifndef BARID_ROWS_H
 #define BARID_ROWS_H
 
-#include "common/str.h"
+#include "common/admin.h"
 
 struct row {
     char *group;  /* NUL-terminated; "" at depth 0 */
@@ -23,6 +23,9 @@ int rows_add(struct rows *r, unsigned depth, struct span group, struct span fiel
 void rows_cut(struct rows *r, uint64_t n);
 void rows_free(struct rows *r);
 struct span row_fields(const struct row *r);
+/* A field by its name. False: the row (may be NULL) has none. */
+bool row_find(const struct row *r, const char *name, struct column *out);
+int64_t row_find_number(const struct row *r, const char *name); /* 0: none */
 /* Where the children of the row `parent` end. */
 size_t rows_end_of(const struct rows *r, size_t parent);
 

@@ -5,6 +5,7 @@
 #define BARID_MAILDB_H
 
 #include "common/id.h"
+#include "common/proto.h"
 
 #include <stdio.h>
 
@@ -27,13 +28,16 @@ static inline void maildb_spool_name(char out[MAILDB_SPOOL_NAME], uint64_t id)
     snprintf(out, MAILDB_SPOOL_NAME, MAILDB_SPOOL_DIR "/%s", text);
 }
 
-/* A mailbox hands out each message with a Return-Path field before its content (RFC 5321 4.4). It
- * is made when the message is read; entry.octets counts it. */
+/* A mailbox hands out each message with a Return-Path field before its content (RFC 5321 4.4), but
+ * not what was imported without one. It is made when the message is read; entry.octets counts it.
+ */
 #define MAILDB_PREFIX_BEGIN "Return-Path: <"
 #define MAILDB_PREFIX_END   ">\r\n"
 
-static inline uint64_t maildb_prefix_octets(struct span sender)
+static inline uint64_t maildb_prefix_octets(struct span sender, uint8_t flags)
 {
+    if ((flags & CONTENT_BARE) != 0)
+        return 0;
     return sizeof MAILDB_PREFIX_BEGIN - 1 + sender.n + sizeof MAILDB_PREFIX_END - 1;
 }
 

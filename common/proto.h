@@ -58,6 +58,8 @@ int role_parse(struct span name, enum role *out);
 #define ENVELOPE_ID 100   /* RFC 3461 4.4 */
 #define LIST_MAX    24576 /* packed records in one message */
 #define CHUNK_MAX   65536 /* content in one message */
+#define UIDL_MAX    70    /* RFC 1939 7 */
+#define SOURCE_KEY  16    /* names a message in what is imported */
 #define SEALED_MAX  8192  /* what seal.h makes */
 #define IPC_MAX     98304 /* a whole message; every row of the table fits */
 #define KEY_ID      32    /* SHA-256 of the public half (SubjectPublicKeyInfo) */
@@ -110,6 +112,7 @@ enum key_scheme {
 enum content_flag {
     CONTENT_8BIT = 1,     /* has octets over 127 */
     CONTENT_DOTS = 2,     /* has a line that starts with a dot */
+    CONTENT_BARE = 8,     /* imported: no Return-Path is put in front of it */
     CONTENT_LONGLINE = 4, /* has a line over 1000 octets with its CRLF (RFC 5321 4.5.3.1.6) */
     CONTENT_HEADER8 = 8,  /* has octets over 127 in its header section */
     CONTENT_UTF8 = 16,    /* its client said SMTPUTF8 (RFC 6531): the envelope's, not the content's */
@@ -216,6 +219,16 @@ enum ticket_reason {
     M(BOX_DELETE, box_delete, P_MAILBOX, P_QUEUE, BOX_DELETE_RE, 0,                                \
       "remove these messages of a granted mailbox in one transaction, after the last part")        \
     M(BOX_DELETE_RE, box_delete_re, P_QUEUE, P_MAILBOX, NONE, 0, "")                               \
+    M(IMPORT_OPEN, import_open, P_CLI, P_QUEUE, IMPORT_OPEN_RE, 0,                                 \
+      "take this message into one mailbox, unless it was taken before; content if all of it fits") \
+    M(IMPORT_MORE, import_more, P_CLI, P_QUEUE, NONE, 0,                                           \
+      "more content for the IMPORT_OPEN with this tag")                                            \
+    M(IMPORT_OPEN_RE, import_open_re, P_QUEUE, P_CLI, NONE, 0, "VERDICT_OK: committed to disk")    \
+    M(EXPORT_NEXT, export_next, P_CLI, P_MAILBOX, EXPORT_NEXT_RE, 0,                               \
+      "the next message of a mailbox")                                                             \
+    M(EXPORT_NEXT_RE, export_next_re, P_MAILBOX, P_CLI, NONE, 1,                                   \
+      "content in the message, or as a read-only descriptor if larger, not compared with its "     \
+      "hash")                                                                                      \
     M(ADMIN, admin, P_CLI, P_PARENT | P_AUTHD | P_QUEUE | P_MAILBOX, ADMIN_RE, 0,                  \
       "a command of the administrator: see common/admin.h")                                        \
     M(ADMIN_ROW, admin_row, P_PARENT | P_AUTHD | P_QUEUE | P_MAILBOX, P_CLI, NONE, 0,              \
@@ -363,6 +376,27 @@ static inline int64_t relay_job_ms(uint64_t size)
     F(X, U64, tag, 0) F(X, U64, box, 0) F(X, U64, session, 0) F(X, BYTES, sequences, LIST_MAX)     \
     F(X, U8, is_last, 0)
 #define PROTO_FIELDS_box_delete_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
+/* arrived: seconds since 1970. flags: CONTENT_BARE or 0. uidl: empty: a new one. quota: octets, 0:
+ * none. source: what was taken under this key before is not taken again. */
+#define PROTO_FIELDS_import_open(F, X)                                                             \
+    F(X, U64, tag, 0) F(X, U64, box, 0) F(X, U64, quota, 0) F(X, U64, arrived, 0)                  \
+    F(X, TEXT, sender, ADDRESS_MAX) F(X, TEXT, uidl, UIDL_MAX) F(X, BYTES, source, SOURCE_KEY)     \
+    F(X, U8, flags, 0) F(X, BYTES, content, CHUNK_MAX) F(X, U8, is_last, 0)
+#define PROTO_FIELDS_import_more(F, X)                                                             \
+    F(X, U64, tag, 0) F(X, BYTES, content, CHUNK_MAX) F(X, U8, is_last, 0)
+/* reason: enum intake_reason. is_known: it was taken before. has_new_uidl: another message of this
+ * mailbox has the wanted one. */
+#define PROTO_FIELDS_import_open_re(F, X)                                                          \
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0) F(X, U8, is_known, 0)               \
+    F(X, U8, has_new_uidl, 0)
+#define PROTO_FIELDS_export_next(F, X) F(X, U64, tag, 0) F(X, U64, box, 0) F(X, U64, after, 0)
+/* verdict NEVER: there is none; TRY_LATER with a sequence: that one is damaged. arrived: seconds
+ * since 1970. octets: of the content. uidl: as POP3 gives it. */
+#define PROTO_FIELDS_export_next_re(F, X)                                                          \
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U64, sequence, 0) F(X, U64, id, 0)                 \
+    F(X, U64, arrived, 0) F(X, U64, octets, 0) F(X, BYTES, hash, CONTENT_HASH)                     \
+    F(X, TEXT, sender, ADDRESS_MAX) F(X, TEXT, uidl, UIDL_MAX) F(X, BYTES, prefix, 1024)           \
+    F(X, BYTES, content, CHUNK_MAX)
 #define PROTO_FIELDS_admin(F, X)                                                                   \
     F(X, U64, tag, 0) F(X, TEXT, command, 64) F(X, BYTES, args, LIST_MAX)                          \
     F(X, BYTES, secret, 1024) F(X, U64, cursor, 0)

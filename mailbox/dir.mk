@@ -4,6 +4,7 @@ mailbox_libmailbox_a_SOURCES = mailbox/delay.c mailbox/delay.h
 mailbox_libmailbox_a_SOURCES += mailbox/serve.c mailbox/serve.h
 mailbox_libmailbox_a_SOURCES += mailbox/shelf.c mailbox/shelf.h
 mailbox_libmailbox_a_SOURCES += mailbox/spool.c mailbox/spool.h
+mailbox_libmailbox_a_SOURCES += mailbox/export.c mailbox/export.h mailbox/prefix.c mailbox/prefix.h
 mailbox_libmailbox_a_SOURCES += mailbox/store.c mailbox/store.h
 mailbox_libmailbox_a_SOURCES += mailbox/verify.c mailbox/verify.h
 pkglibexec_PROGRAMS += libexec/barid/mailbox

@@ -1,6 +1,7 @@
 /* mailbox: reads mail for granted mailboxes. It sees no network and writes nothing. */
 #include "common/maildb.h"
 #include "common/proc.h"
+#include "mailbox/export.h"
 #include "mailbox/serve.h"
 
 static struct ipc *queue(void *owner)
@@ -35,6 +36,12 @@ static void granted(void *owner, struct ipc *from, const union msg *m, int fd)
         serve_grant(proc_state(p), &m->box_grant, fd);
 }
 
+static void on_export_next(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)fd;
+    export_next(serve_store(proc_state(owner)), from, &m->export_next);
+}
+
 /* The parent stops pop3d before us: what is left are removals that queue has not answered. */
 static void leave_if_idle(struct proc *p)
 {
@@ -42,7 +49,8 @@ static void leave_if_idle(struct proc *p)
         proc_exit(p);
 }
 
-static const struct ipc_handler handlers[] = {{MSG_BOX_GRANT, granted}};
+static const struct ipc_handler handlers[] = {{MSG_BOX_GRANT, granted},
+                                              {MSG_EXPORT_NEXT, on_export_next}};
 static const struct proc_spec spec = {
     .role = ROLE_MAILBOX,
     .handlers = handlers,

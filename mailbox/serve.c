@@ -6,12 +6,12 @@
 #include "common/pack.h"
 #include "common/verdict.h"
 #include "mailbox/delay.h"
+#include "mailbox/prefix.h"
 #include "mailbox/shelf.h"
 #include "mailbox/spool.h"
 #include "mailbox/verify.h"
 
-#define DAY_MS     (24 * 60 * 60 * 1000)
-#define PREFIX_MAX (ADDRESS_MAX + 32)
+#define DAY_MS (24 * 60 * 60 * 1000)
 
 /* Messages to be removed, collected until the last part came. */
 struct update {
@@ -241,20 +241,6 @@ static void on_list(void *owner, struct ipc *from, const union msg *m, int fd)
 
 /* --- read --- */
 
-static size_t add(char *out, size_t at, struct span s)
-{
-    if (s.n > 0)
-        memcpy(out + at, s.p, s.n);
-    return at + s.n;
-}
-
-static struct span make_prefix(char out[PREFIX_MAX], struct span sender)
-{
-    size_t n = add(out, 0, SPAN(MAILDB_PREFIX_BEGIN));
-    n = add(out, n, sender); /* at most ADDRESS_MAX: store_read checked it */
-    return (struct span){out, add(out, n, SPAN(MAILDB_PREFIX_END))};
-}
-
 static void send_content(struct ipc *to, uint64_t tag, const struct store_message *m, int fd)
 {
     char prefix[PREFIX_MAX];
@@ -263,7 +249,7 @@ static void send_content(struct ipc *to, uint64_t tag, const struct store_messag
                                  .octets = m->octets,
                                  .header = m->header,
                                  .flags = m->flags,
-                                 .prefix = make_prefix(prefix, m->sender),
+                                 .prefix = prefix_make(prefix, m),
                                  .content = m->content};
     ipc_send_box_read_re(to, &re, fd);
 }
@@ -521,6 +507,11 @@ struct serve *serve_new(struct loop *loop, struct store *store, struct ipc *(*qu
 void serve_set(struct serve *v, const struct serve_settings *set)
 {
     v->set = *set;
+}
+
+struct store *serve_store(const struct serve *v)
+{
+    return v->store;
 }
 
 void serve_free(struct serve *v)

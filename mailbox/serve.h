@@ -27,6 +27,7 @@ struct serve_settings {
 /* `queue` gives the channel to queue, or NULL while it is down. NULL without memory. */
 struct serve *serve_new(struct loop *loop, struct store *store, struct ipc *(*queue)(void *owner),
                         void *owner);
+struct store *serve_store(const struct serve *v);
 void serve_free(struct serve *v);
 /* What it begins with: no limits. */
 void serve_set(struct serve *v, const struct serve_settings *set);

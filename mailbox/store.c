@@ -10,7 +10,7 @@
 
 #define OPEN_LOG_MS 10000 /* a store that cannot be opened is said so often at most */
 
-enum statement { LOOK, LIST, READ, HIDDEN, STATEMENTS };
+enum statement { LOOK, LIST, READ, NEXT, HIDDEN, STATEMENTS };
 
 static const char *const statements[STATEMENTS] = {
     [LOOK] = "SELECT next_seq, forgotten, epoch, retention FROM box WHERE id = ?1",
@@ -20,6 +20,10 @@ static const char *const statements[STATEMENTS] = {
     [READ] = "SELECT m.id, m.sender, m.size, m.header, m.flags, m.spooled, m.content, e.octets,"
              " m.hash FROM entry AS e JOIN message AS m ON m.id = e.message"
              " WHERE e.box = ?1 AND e.seq = ?2",
+    [NEXT] = "SELECT m.id, m.sender, m.size, m.header, m.flags, m.spooled, m.content, e.octets,"
+             " m.hash, e.seq, m.arrived, e.uidl"
+             " FROM entry AS e JOIN message AS m ON m.id = e.message"
+             " WHERE e.box = ?1 AND e.seq > ?2 ORDER BY e.seq LIMIT 1",
 };
 
 struct store {
@@ -212,7 +216,8 @@ static bool is_sound(const struct store_message *m, uint64_t octets_listed)
 {
     if (m->id == 0 || m->octets == 0 || m->header > m->octets)
         return false;
-    if (m->sender.n > ADDRESS_MAX || octets_listed != maildb_prefix_octets(m->sender) + m->octets)
+    if (m->sender.n > ADDRESS_MAX ||
+        octets_listed != maildb_prefix_octets(m->sender, m->flags) + m->octets)
         return false;
     for (size_t i = 0; i < m->sender.n; i++)
         if ((unsigned char)m->sender.p[i] < ' ')
@@ -221,6 +226,26 @@ static bool is_sound(const struct store_message *m, uint64_t octets_listed)
         return m->content.n == 0;
     return m->content.n == m->octets && m->content.n <= CHUNK_MAX &&
            content_is(m->content, m->hash);
+}
+
+/* The columns that READ and NEXT share. False: damaged. */
+static bool take_message(sqlite3_stmt *s, struct store_message *out)
+{
+    uint64_t flags = sql_column_u64(s, 4);
+    *out = (struct store_message){
+        .id = sql_column_u64(s, 0),
+        .sender = sql_column(s, 1),
+        .octets = sql_column_u64(s, 2),
+        .header = sql_column_u64(s, 3),
+        .flags = (uint8_t)flags,
+        .is_spooled = sql_column_u64(s, 5) != 0,
+        .content = sql_column(s, 6),
+    };
+    struct span hash = sql_column(s, 8);
+    if (flags > UINT8_MAX || hash.n != sizeof out->hash)
+        return false;
+    memcpy(out->hash, hash.p, hash.n);
+    return is_sound(out, sql_column_u64(s, 7));
 }
 
 enum store_found store_read(struct store *st, uint64_t box, uint64_t sequence,
@@ -238,23 +263,38 @@ enum store_found store_read(struct store *st, uint64_t box, uint64_t sequence,
         shut(st);
         return STORE_FAILED;
     }
-    uint64_t flags = sql_column_u64(s, 4);
-    *out = (struct store_message){
-        .id = sql_column_u64(s, 0),
-        .sender = sql_column(s, 1),
-        .octets = sql_column_u64(s, 2),
-        .header = sql_column_u64(s, 3),
-        .flags = (uint8_t)flags,
-        .is_spooled = sql_column_u64(s, 5) != 0,
-        .content = sql_column(s, 6),
-    };
-    struct span hash = sql_column(s, 8);
-    if (hash.n == sizeof out->hash)
-        memcpy(out->hash, hash.p, hash.n);
-    if (flags <= UINT8_MAX && hash.n == sizeof out->hash && is_sound(out, sql_column_u64(s, 7)))
+    if (take_message(s, out))
         return STORE_FOUND;
     LOG(out->id, "damaged", LZ("row", "message"), LN("box", (int64_t)box),
         LN("sequence", (int64_t)sequence));
+    sql_reset(s);
+    return STORE_FAILED;
+}
+
+enum store_found store_next(struct store *st, uint64_t box, uint64_t after,
+                            struct store_message *out)
+{
+    sqlite3_stmt *s = get(st, NEXT);
+    *out = (struct store_message){.sequence = 0};
+    if (s == NULL)
+        return STORE_FAILED;
+    sql_bind_u64(s, 1, box);
+    sql_bind_u64(s, 2, after);
+    int rc = sql_step(s);
+    if (rc == 0)
+        return STORE_ABSENT;
+    if (rc < 0) {
+        shut(st);
+        return STORE_FAILED;
+    }
+    bool is_right = take_message(s, out);
+    out->sequence = sql_column_u64(s, 9);
+    out->arrived = sql_column_u64(s, 10);
+    out->uidl = sql_column(s, 11);
+    if (is_right && (out->uidl.n == 0 || listing_is_uidl(out->uidl)))
+        return STORE_FOUND;
+    LOG(out->id, "damaged", LZ("row", "message"), LN("box", (int64_t)box),
+        LN("sequence", (int64_t)out->sequence));
     sql_reset(s);
     return STORE_FAILED;
 }
@@ -263,4 +303,6 @@ void store_done(struct store *st)
 {
     if (st->db != NULL && st->prepared[READ] != NULL)
         sql_reset(st->prepared[READ]);
+    if (st->db != NULL && st->prepared[NEXT] != NULL)
+        sql_reset(st->prepared[NEXT]);
 }

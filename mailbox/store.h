@@ -6,7 +6,7 @@
 #ifndef BARID_MAILBOX_STORE_H
 #define BARID_MAILBOX_STORE_H
 
-#include "common/content.h"
+#include "common/proto.h"
 #include "common/str.h"
 
 struct store;
@@ -26,6 +26,9 @@ struct store_message {
     bool is_spooled; /* then content is empty and in a file, and to be compared with hash */
     struct span content;
     unsigned char hash[CONTENT_HASH];
+    /* Of store_next only. */
+    uint64_t sequence, arrived;
+    struct span uidl; /* empty: the id */
 };
 
 /* `path` must outlive it. NULL without memory. */
@@ -67,6 +70,10 @@ enum store_found {
     STORE_FAILED,
 };
 enum store_found store_read(struct store *st, uint64_t box, uint64_t sequence,
+                            struct store_message *out);
+/* The first message of a mailbox after this sequence number, whatever its content is. STORE_FAILED
+ * with out->sequence: its row is damaged, others may be read; without: nothing can be read. */
+enum store_found store_next(struct store *st, uint64_t box, uint64_t after,
                             struct store_message *out);
 void store_done(struct store *st);
 

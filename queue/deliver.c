@@ -179,7 +179,7 @@ void targets_tidy(struct targets *t)
 /* Its entry counts the Return-Path field in front. */
 static uint64_t entry_octets(const struct message *m)
 {
-    return m->size + maildb_prefix_octets(m->sender);
+    return m->size + maildb_prefix_octets(m->sender, m->flags);
 }
 
 /* Reads the mailbox into b->seq and *octets. */
@@ -236,14 +236,18 @@ static int make_room(struct store *s, const struct box_target *b, uint64_t octet
     return fits ? 0 : store_trash_hasten(s, b->box);
 }
 
-static int add_entry(struct store *s, const struct message *m, const struct box_target *b)
+static int add_entry(struct store *s, const struct delivery *d, const struct box_target *b)
 {
-    uint64_t octets = entry_octets(m);
-    if (store_box_add(s, b->box, b->seq, octets) < 0)
+    struct entry e = {.box = b->box,
+                      .seq = b->seq,
+                      .message = d->message->id,
+                      .octets = entry_octets(d->message),
+                      .uidl = d->uidl};
+    if (store_box_add(s, b->box, b->seq, e.octets) < 0)
         return -1;
-    if (store_entry_add(s, b->box, b->seq, m->id, octets) < 0)
+    if (store_entry_add(s, &e) < 0)
         return -1;
-    return b->quota != 0 ? make_room(s, b, octets) : 0;
+    return b->quota != 0 ? make_room(s, b, e.octets) : 0;
 }
 
 static int add_rcpt(struct store *s, const struct message *m, size_t number,
@@ -297,7 +301,7 @@ enum intake_reason deliver(struct store *s, const struct delivery *d)
     if (store_message_add(s, d->message, d->content) < 0)
         return INTAKE_FAULT;
     for (size_t i = 0; i < t->n_boxes; i++)
-        if (add_entry(s, d->message, &t->boxes[i]) < 0)
+        if (add_entry(s, d, &t->boxes[i]) < 0)
             return INTAKE_FAULT;
     for (size_t i = 0; i < t->n_remotes; i++)
         if (add_rcpt(s, d->message, i, &t->remotes[i]) < 0)

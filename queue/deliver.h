@@ -56,6 +56,7 @@ struct delivery {
     const struct message *message;
     struct span content;           /* unless message->is_spooled */
     const struct targets *targets; /* tidy */
+    struct span uidl;              /* in its mailboxes; empty: its id */
     bool passes_quota;             /* a bounce: short, and too important to be lost */
 };
 

@@ -3,8 +3,8 @@ noinst_LIBRARIES += queue/libqueue.a
 queue_libqueue_a_SOURCES = queue/agenda.c queue/agenda.h queue/batch.c queue/batch.h \
   queue/bounce.c queue/bounce.h queue/boxes.c queue/boxes.h queue/control.c queue/control.h \
   queue/deliver.c queue/deliver.h queue/dispatch.c queue/dispatch.h queue/dsn.c queue/dsn.h \
-  queue/filter.c queue/filter.h queue/intake.c queue/intake.h queue/local.c queue/local.h queue/queue.c queue/queue.h \
   queue/pace.c queue/pace.h queue/postpone.c queue/postpone.h \
+  queue/filter.c queue/filter.h queue/import.c queue/import.h queue/intake.c queue/intake.h queue/local.c queue/local.h queue/queue.c queue/queue.h \
   queue/recover.c queue/recover.h queue/schedule.c queue/schedule.h queue/spool.c queue/spool.h \
   queue/statements.h queue/store.c queue/store.h queue/store_box.c queue/store_message.c \
   queue/store_rcpt.c queue/store_trash.c queue/trash.c queue/trash.h

@@ -10,6 +10,7 @@
 #include "queue/bounce.h"
 #include "queue/deliver.h"
 #include "queue/dispatch.h"
+#include "queue/import.h"
 #include "queue/local.h"
 
 #include <errno.h>
@@ -42,7 +43,8 @@ struct intake {
     struct content_scan scan;
     struct buf content; /* what came in parts and is to be in the row */
     struct spool_file file;
-    bool has_file; /* a spool file was made */
+    bool has_file;         /* a spool file was made */
+    struct import *import; /* NULL: it is not one */
 };
 
 struct intakes {
@@ -100,6 +102,7 @@ static void free_intake(struct intake *in)
         ipc_cancel(in->q->authd, in->ticket_tag);
     free(in->login);
     free(in->text);
+    free(in->import);
     free(in);
 }
 
@@ -141,12 +144,25 @@ static const struct {
     [INTAKE_SENDER] = {VERDICT_NEVER, "sender"},
 };
 
+enum verdict intake_verdict(enum intake_reason reason)
+{
+    return reasons[reason].verdict;
+}
+
 static void answer(struct ipc *ch, uint64_t tag, enum intake_reason reason)
 {
     struct msg_queue_open_re re = {
         .tag = tag, .verdict = (uint8_t)reasons[reason].verdict, .reason = (uint8_t)reason};
     if (ch != NULL)
         ipc_send_queue_open_re(ch, &re, -1);
+}
+
+static void answer_intake(const struct intake *in, enum intake_reason reason)
+{
+    if (in->import != NULL)
+        import_answer(in->ch, in->tag, in->import, reason);
+    else
+        answer(in->ch, in->tag, reason);
 }
 
 static void log_refused(uint64_t id, struct span sender, enum intake_reason reason)
@@ -157,7 +173,7 @@ static void log_refused(uint64_t id, struct span sender, enum intake_reason reas
 static void refuse(struct intake *in, enum intake_reason reason)
 {
     log_refused(in->message.id, in->message.sender, reason);
-    answer(in->ch, in->tag, reason);
+    answer_intake(in, reason);
     drop(in);
 }
 
@@ -182,7 +198,12 @@ static void settled(struct waiter *w, enum outcome o)
     /* ======================= THE RESPONSIBILITY LINE =======================
      * The commit is on disk: message, mailbox entries, recipients elsewhere.
      * From here on the message is ours. Nothing above this line says "OK". */
-    answer(in->ch, in->tag, INTAKE_OK);
+    answer_intake(in, INTAKE_OK);
+    if (in->import != NULL) { /* one line each would be a log as long as the mailbox */
+        in->has_file &= in->import->is_known;
+        drop(in);
+        return;
+    }
     log_accepted(in);
     dispatch_fresh_all(in->q, &in->message, &in->targets);
     if (in->targets.n_deeds > 0)
@@ -252,8 +273,11 @@ static enum intake_reason append_to_file(struct intake *in, struct span chunk)
     return spool_append(&in->file, chunk) == 0 ? INTAKE_OK : disk_reason(errno);
 }
 
+/* What is imported was accepted once, by a server with another limit. */
 static bool is_too_big(const struct intake *in)
 {
+    if (in->import != NULL)
+        return false;
     uint64_t max = in->q->config->message_size_max;
     return in->scan.octets > max && in->scan.octets - max > TRACE_MAX;
 }
@@ -279,7 +303,7 @@ static void store_it(struct intake *in, struct span whole)
     struct queue *q = in->q;
     struct message *m = &in->message;
     struct delivery d = {.message = m, .content = whole, .targets = &in->targets};
-    m->arrived = clock_wall_s();
+    m->arrived = in->import != NULL ? in->import->arrived : clock_wall_s();
     m->expires = m->arrived + q->config->relay.expire_ms / 1000;
     m->size = in->scan.octets;
     m->header = in->scan.header;
@@ -290,7 +314,8 @@ static void store_it(struct intake *in, struct span whole)
         refuse(in, store_fault(q->store) == STORE_FAULT_FULL ? INTAKE_DISK : INTAKE_FAULT);
         return;
     }
-    enum intake_reason reason = deliver(q->store, &d);
+    enum intake_reason reason =
+        in->import != NULL ? import_deliver(q->store, in->import, &d) : deliver(q->store, &d);
     if (reason == INTAKE_OK) {
         in->waiter.settled = settled;
         batch_keep(&q->batch, &in->waiter);
@@ -484,6 +509,43 @@ void intake_abort(struct queue *q, struct ipc *from, const struct msg_queue_abor
         drop(in);
     else if (in != NULL)
         in->ch = NULL;
+}
+
+static struct intake *new_import(struct queue *q, struct ipc *from, const struct msg_import_open *m)
+{
+    struct msg_queue_open open = {.tag = m->tag,
+                                  .id = id_new(),
+                                  .sender = m->sender,
+                                  .client = SPAN("127.0.0.1"),
+                                  .helo = SPAN("import")};
+    struct import *im = import_new(m);
+    struct intake *in = im != NULL ? new_intake(q, from, &open, -1) : NULL;
+    if (in == NULL) {
+        free(im);
+        return NULL;
+    }
+    in->message.flags = m->flags;
+    in->import = im;
+    if (targets_add_box(&in->targets, m->box, m->quota) == 0)
+        return in;
+    drop(in);
+    return NULL;
+}
+
+void intake_import(struct queue *q, struct ipc *from, const struct msg_import_open *m)
+{
+    struct intake *in = q->is_draining ? NULL : new_import(q, from, m);
+    if (in == NULL)
+        import_answer(from, m->tag, NULL, INTAKE_FAULT);
+    else
+        take_part(in, SPAN(""), m->content, m->is_last != 0);
+}
+
+void intake_import_more(struct queue *q, struct ipc *from, const struct msg_import_more *m)
+{
+    struct intake *in = find(q, from, m->tag);
+    if (in != NULL && in->import != NULL && !is_complete(in))
+        take_part(in, SPAN(""), m->content, m->is_last != 0);
 }
 
 void intake_room(struct queue *q, struct ipc *from, const struct msg_queue_room *m)

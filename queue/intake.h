@@ -11,6 +11,7 @@
 #ifndef BARID_QUEUE_INTAKE_H
 #define BARID_QUEUE_INTAKE_H
 
+#include "common/verdict.h"
 #include "queue/queue.h"
 
 struct intakes *intakes_new(void);
@@ -23,6 +24,12 @@ void intake_abort(struct queue *q, struct ipc *from, const struct msg_queue_abor
 void intake_room(struct queue *q, struct ipc *from, const struct msg_queue_room *m);
 /* The channel is gone: drops what is not complete; what waits for its commit goes on unanswered. */
 void intake_channel_closed(struct queue *q, struct ipc *from);
+/* A message for one mailbox, from the administrator's command: no size limit and no second copy of
+ * what the same import brought before. Quota and commit are those of all mail. */
+void intake_import(struct queue *q, struct ipc *from, const struct msg_import_open *m);
+void intake_import_more(struct queue *q, struct ipc *from, const struct msg_import_more *m);
+/* What SMTP makes of a reason. */
+enum verdict intake_verdict(enum intake_reason reason);
 size_t intake_count(const struct queue *q);
 
 #endif

@@ -56,6 +56,18 @@ static void on_box_forget(void *owner, struct ipc *from, const union msg *m, int
     boxes_forget(queue_of(owner), from, &m->box_forget);
 }
 
+static void on_import_open(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)fd;
+    intake_import(queue_of(owner), from, &m->import_open);
+}
+
+static void on_import_more(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)fd;
+    intake_import_more(queue_of(owner), from, &m->import_more);
+}
+
 static void on_admin(void *owner, struct ipc *from, const union msg *m, int fd)
 {
     (void)fd;
@@ -63,10 +75,11 @@ static void on_admin(void *owner, struct ipc *from, const union msg *m, int fd)
 }
 
 static const struct ipc_handler handlers[] = {
-    {MSG_SEAL_KEY, on_seal_key},     {MSG_QUEUE_OPEN, on_queue_open},
-    {MSG_QUEUE_MORE, on_queue_more}, {MSG_QUEUE_ABORT, on_queue_abort},
-    {MSG_QUEUE_ROOM, on_queue_room}, {MSG_BOX_DELETE, on_box_delete},
-    {MSG_BOX_FORGET, on_box_forget}, {MSG_ADMIN, on_admin},
+    {MSG_SEAL_KEY, on_seal_key},       {MSG_QUEUE_OPEN, on_queue_open},
+    {MSG_QUEUE_MORE, on_queue_more},   {MSG_QUEUE_ABORT, on_queue_abort},
+    {MSG_QUEUE_ROOM, on_queue_room},   {MSG_BOX_DELETE, on_box_delete},
+    {MSG_BOX_FORGET, on_box_forget},   {MSG_ADMIN, on_admin},
+    {MSG_IMPORT_OPEN, on_import_open}, {MSG_IMPORT_MORE, on_import_more},
 };
 
 static int open_queue(struct proc *p, struct error *e)

@@ -113,7 +113,7 @@ void queue_peer_up(struct queue *q, enum role role, struct ipc *ch)
 
 void queue_peer_down(struct queue *q, enum role role, struct ipc *ch)
 {
-    if (role == ROLE_SMTPD)
+    if (role == ROLE_SMTPD || role == ROLE_CLI)
         intake_channel_closed(q, ch);
     if (role == ROLE_MAILBOX || role == ROLE_AUTHD)
         boxes_channel_closed(q, ch);

@@ -66,7 +66,13 @@
     S(BOX_OLDEST,                                                                                  \
       "SELECT message.arrived, entry.seq FROM entry JOIN message ON message.id = entry.message"    \
       " WHERE entry.box = ?1 ORDER BY entry.seq LIMIT 1")                                          \
-    S(ENTRY_ADD, "INSERT INTO entry (box, seq, message, octets) VALUES (?1, ?2, ?3, ?4)")          \
+    S(ENTRY_ADD, "INSERT INTO entry (box, seq, message, octets, uidl)"                             \
+                 " VALUES (?1, ?2, ?3, ?4, ?5)")                                                   \
+    S(UIDL_LOOK, "SELECT 1 FROM entry INDEXED BY entry_uidl WHERE box = ?1 AND uidl = ?2"          \
+                 " AND uidl IS NOT NULL")                                                          \
+    S(IMPORTED_LOOK, "SELECT 1 FROM imported WHERE box = ?1 AND source = ?2")                      \
+    S(IMPORTED_ADD, "INSERT INTO imported (box, source) VALUES (?1, ?2)")                          \
+    S(IMPORTED_FORGET, "DELETE FROM imported WHERE box = ?1")                                      \
     S(ENTRY_REMOVE, "DELETE FROM entry WHERE box = ?1 AND seq = ?2 RETURNING message, octets")     \
     S(ENTRY_FIRST, "SELECT seq FROM entry WHERE box = ?1 ORDER BY seq LIMIT 1")                    \
     S(TRASH_ADD, "INSERT INTO trash (box, seq, message, octets, uidl, at)"                         \

@@ -106,7 +106,16 @@ struct store_removed {
 enum found store_box_look(struct store *s, uint64_t box, uint64_t *seq, uint64_t *octets);
 /* Counts one message in; seq is what store_box_look said. */
 int store_box_add(struct store *s, uint64_t box, uint64_t seq, uint64_t octets);
-int store_entry_add(struct store *s, uint64_t box, uint64_t seq, uint64_t message, uint64_t octets);
+struct entry {
+    uint64_t box, seq, message, octets;
+    struct span uidl; /* empty: the message's id */
+};
+int store_entry_add(struct store *s, const struct entry *e);
+/* Has an entry of this mailbox this UIDL (of its own, not an id)? */
+enum found store_uidl_look(struct store *s, uint64_t box, struct span uidl);
+/* Was this imported into the mailbox before? */
+enum found store_imported_look(struct store *s, uint64_t box, struct span source);
+int store_imported_add(struct store *s, uint64_t box, struct span source);
 /* FOUND_NONE: there is no such entry. The box's counts are the caller's to correct. */
 enum found store_entry_remove(struct store *s, uint64_t box, uint64_t seq, uint64_t *message,
                               uint64_t *octets);

@@ -25,14 +25,39 @@ int store_box_add(struct store *s, uint64_t box, uint64_t seq, uint64_t octets)
     return statement_run(s, which);
 }
 
-int store_entry_add(struct store *s, uint64_t box, uint64_t seq, uint64_t message, uint64_t octets)
+int store_entry_add(struct store *s, const struct entry *e)
 {
     sqlite3_stmt *st = s->s[S_ENTRY_ADD];
-    sql_bind_u64(st, 1, box);
-    sql_bind_u64(st, 2, seq);
-    sql_bind_u64(st, 3, message);
-    sql_bind_u64(st, 4, octets);
+    sql_bind_u64(st, 1, e->box);
+    sql_bind_u64(st, 2, e->seq);
+    sql_bind_u64(st, 3, e->message);
+    sql_bind_u64(st, 4, e->octets);
+    if (e->uidl.n > 0)
+        sql_bind_text(st, 5, e->uidl);
     return statement_run(s, S_ENTRY_ADD);
+}
+
+enum found store_uidl_look(struct store *s, uint64_t box, struct span uidl)
+{
+    uint64_t one;
+    sql_bind_u64(s->s[S_UIDL_LOOK], 1, box);
+    sql_bind_text(s->s[S_UIDL_LOOK], 2, uidl);
+    return statement_number(s, S_UIDL_LOOK, &one);
+}
+
+enum found store_imported_look(struct store *s, uint64_t box, struct span source)
+{
+    uint64_t one;
+    sql_bind_u64(s->s[S_IMPORTED_LOOK], 1, box);
+    sql_bind_blob(s->s[S_IMPORTED_LOOK], 2, source);
+    return statement_number(s, S_IMPORTED_LOOK, &one);
+}
+
+int store_imported_add(struct store *s, uint64_t box, struct span source)
+{
+    sql_bind_u64(s->s[S_IMPORTED_ADD], 1, box);
+    sql_bind_blob(s->s[S_IMPORTED_ADD], 2, source);
+    return statement_run(s, S_IMPORTED_ADD);
 }
 
 enum found store_entry_remove(struct store *s, uint64_t box, uint64_t seq, uint64_t *message,
@@ -87,6 +112,9 @@ enum found store_box_unswept(struct store *s, uint64_t *box)
 
 int store_box_emptied(struct store *s, uint64_t box)
 {
+    sql_bind_u64(s->s[S_IMPORTED_FORGET], 1, box);
+    if (statement_run(s, S_IMPORTED_FORGET) < 0)
+        return -1;
     sql_bind_u64(s->s[S_BOX_EMPTIED], 1, box);
     return statement_run(s, S_BOX_EMPTIED);
 }

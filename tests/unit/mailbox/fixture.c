@@ -61,7 +61,7 @@ void fixture_add(sqlite3 *db, uint64_t box, uint64_t sequence, uint64_t id, stru
     sql_bind_u64(s, 1, box);
     sql_bind_u64(s, 2, sequence);
     sql_bind_u64(s, 3, id);
-    sql_bind_u64(s, 4, scan.octets + maildb_prefix_octets(SPAN("a@b.example")));
+    sql_bind_u64(s, 4, scan.octets + maildb_prefix_octets(SPAN("a@b.example"), 0));
     cr_assert_eq(sql_run(s), 0);
     sqlite3_finalize(s);
 }

@@ -400,7 +400,7 @@ Test(intake, a_fault_in_the_middle_of_a_delivery_takes_back_the_whole_batch)
     world_send_local(&w, "", 1, CONTENT);
     uint64_t other = world_send_local(&w, "", 2, CONTENT);
     world_pump(&w);
-    cr_assert_eq(store_entry_add(w.q->store, 1, 2, other, 10), 0);
+    cr_assert_eq(store_entry_add(w.q->store, &(struct entry){1, 2, other, 10, SPAN("")}), 0);
     world_send_local(&w, "", 3, CONTENT);
     world_send_local(&w, "", 1, CONTENT);
     world_pump(&w);

@@ -21,7 +21,6 @@ struct row {
     const char *content; /* NULL: no mail is sent */
     uint8_t flags;
     const char *expected; /* events in order: "ready", "0:ok 250 …" */
-    bool is_other;        /* the hash is that of other content */
 };
 
 #define HELLO                                                                                      \
@@ -244,8 +243,7 @@ static const struct row rows[] = {
      {PIPED, {ENVELOPE, "250 ok\r\n250 ok\r\n250 ok\r\n354 go\r\n"}},
      "a\r\nb\r\n",
      0,
-     "ready|ended later 451 4.3.0 the stored message is damaged; not sent to HERE",
-     true},
+     "ready|ended later 451 4.3.0 the stored message is damaged; not sent to HERE"},
     /* endings */
     {"greeting 554", {{"", "554 no\r\n"}}, NULL, 0, "ended never 554 no (in reply to connect)"},
     {"greeting 421", {{"", "421 no\r\n"}}, NULL, 0, "ended later 421 no (in reply to connect)"},
@@ -530,7 +528,7 @@ static void check(const struct row *row, size_t step, const struct client_times 
                                    .fd = -1};
     s->mail.size = s->mail.content.n;
     set_hash(&s->mail, s->mail.content);
-    s->mail.hash[0] ^= row->is_other;
+    s->mail.hash[0] ^= strstr(row->name, "is not what was accepted") != NULL;
     listen_somewhere(s);
     const char *got = play(s, times);
     cr_expect_str_eq(got, row->expected, "%s by %zu: %s", row->name, step, got);
