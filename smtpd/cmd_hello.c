@@ -37,6 +37,13 @@ static bool auth_tail(const struct session *s, char out[TAIL_MAX])
     return list[0] != '\0';
 }
 
+/* RFC 9422: so that a client cuts a long list before it is told so, recipient by recipient. */
+static bool limits_tail(const struct session *s, char out[TAIL_MAX])
+{
+    snprintf(out, TAIL_MAX, " RCPTMAX=%llu", (unsigned long long)s->rules.limits.recipients);
+    return true;
+}
+
 static bool dsn_tail(const struct session *s, char out[TAIL_MAX])
 {
     (void)out;
@@ -53,6 +60,7 @@ static const struct keyword keywords[] = {
     {{"AUTH", 4}, auth_tail},            /* RFC 4954 */
     {{"SMTPUTF8", 8}, NULL},             /* RFC 6531 */
     {{"CHUNKING", 8}, NULL},             /* RFC 3030 */
+    {{"LIMITS", 6}, limits_tail},        /* RFC 9422 */
     {{"DSN", 3}, dsn_tail},              /* RFC 3461 */
     {{"HELP", 4}, NULL},                 /* last: it is always there */
 };
