@@ -62,6 +62,7 @@ tests_unit_common_test_SOURCES += tests/unit/common/test_ipc.c tests/unit/common
 tests_unit_common_test_SOURCES += tests/unit/common/test_route.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_sasl.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_conn.c
+tests_unit_common_test_SOURCES += tests/unit/common/test_tls.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_peers.c
 tests_unit_common_test_LDADD = $(LIBS_TLS) $(CRITERION_LIBS)
 tests_unit_common_test_SOURCES += tests/unit/common/test_proxy.c

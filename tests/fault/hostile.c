@@ -96,7 +96,8 @@ static int take(struct attack *a, int timeout_ms)
     enum msg_type type;
     int fd, rc;
     while ((rc = play_receive(a->channel, &m, &type, &fd, timeout_ms)) > 0) {
-        bool is_let_in = type == MSG_LOGIN_RE && (m.login_re.verdict == VERDICT_OK || fd >= 0);
+        bool is_let_in = (type == MSG_LOGIN_RE && (m.login_re.verdict == VERDICT_OK || fd >= 0)) ||
+                         (type == MSG_KEY_SIGN_RE && m.key_sign_re.verdict == VERDICT_OK);
         if (fd >= 0)
             close(fd);
         if (is_let_in || !is_allowed(a->owner->role, type, a->sibling)) {
@@ -201,10 +202,29 @@ static bool opens_box(struct play *mailbox)
     return false;
 }
 
+/* It has no keys here, and says so. */
+static bool answers_about_key(struct play *keyd)
+{
+    union msg m;
+    enum msg_type type;
+    char key[KEY_ID] = {0};
+    int fd, smtpd = keyd->channels[ROLE_SMTPD];
+    struct msg_key_sign ask = {
+        .tag = 1, .key = {key, sizeof key}, .scheme = KEY_ED25519, .input = SPAN("anything")};
+    if (play_send(smtpd, MSG_KEY_SIGN, &ask, -1) < 0)
+        return false;
+    while (play_receive(smtpd, &m, &type, &fd, PLAY_WAIT_MS) > 0)
+        if (type == MSG_KEY_SIGN_RE)
+            return m.key_sign_re.verdict == VERDICT_NEVER;
+    return false;
+}
+
 static bool serves_honest(struct play *owner)
 {
     if (owner->role == ROLE_QUEUE)
         return work_proof(owner, &ledger) == 0;
+    if (owner->role == ROLE_KEYD)
+        return answers_about_key(owner);
     return owner->role == ROLE_AUTHD ? resolves(owner) : opens_box(owner);
 }
 
@@ -278,6 +298,8 @@ static void face(const struct pair *p)
                          .log_fd = open_log(log, sizeof log, p)};
     if (p->owner == ROLE_AUTHD)
         owner.peers = P_SMTPD | P_POP3D | P_QUEUE | P_MAILBOX;
+    if (p->owner == ROLE_KEYD)
+        owner.peers = P_SMTPD | P_POP3D;
     if (p->owner == ROLE_MAILBOX)
         owner.peers = P_AUTHD | P_QUEUE;
     if (play_start(&owner) < 0 || (p->owner == ROLE_QUEUE && work_begin(&owner, &ledger) < 0)) {
@@ -302,6 +324,7 @@ int main(int argc, char **argv)
         {ROLE_QUEUE, ROLE_SMTPD},   {ROLE_QUEUE, ROLE_RELAY},   {ROLE_QUEUE, ROLE_MAILBOX},
         {ROLE_AUTHD, ROLE_SMTPD},   {ROLE_AUTHD, ROLE_POP3D},   {ROLE_AUTHD, ROLE_QUEUE},
         {ROLE_AUTHD, ROLE_MAILBOX}, {ROLE_MAILBOX, ROLE_POP3D}, {ROLE_MAILBOX, ROLE_QUEUE},
+        {ROLE_KEYD, ROLE_SMTPD},    {ROLE_KEYD, ROLE_POP3D},
     };
     char dir[PATH_MAX];
     tap_begin(argc, argv, "hostile", base, sizeof base);

@@ -1,0 +1,261 @@
+/* Two ends of TLS over a socket pair: certificates by name, signatures made elsewhere, what a
+ * client finds out about the server, and what stays refused. */
+#include "common/tls.h"
+
+#include "common/conn.h"
+#include "common/tls_key.h"
+
+#include <criterion/criterion.h>
+#include <openssl/pem.h>
+#include <openssl/rsa.h>
+#include <openssl/x509v3.h>
+
+struct pair {
+    EVP_PKEY *key;
+    X509 *x;
+    struct cert cert;
+    char pem[4096];
+    size_t n;
+};
+
+/* What keyd does, without its rules. */
+static EVP_PKEY *known[4];
+static size_t n_known;
+static bool signs = true;
+
+static size_t sign(void *arg, const unsigned char id[KEY_ID], enum key_scheme scheme,
+                   struct span input, unsigned char out[TLS_SIGNATURE_MAX])
+{
+    (void)arg;
+    for (size_t i = 0; i < n_known && signs; i++) {
+        unsigned char own[KEY_ID];
+        size_t n = TLS_SIGNATURE_MAX;
+        cert_key_id(own, known[i]);
+        if (memcmp(own, id, KEY_ID) != 0)
+            continue;
+        EVP_PKEY_CTX *padding;
+        EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+        EVP_DigestSignInit_ex(ctx, &padding, "SHA256", NULL, NULL, known[i], NULL);
+        if (scheme == KEY_RSA_PSS_SHA256) {
+            EVP_PKEY_CTX_set_rsa_padding(padding, RSA_PKCS1_PSS_PADDING);
+            EVP_PKEY_CTX_set_rsa_pss_saltlen(padding, RSA_PSS_SALTLEN_DIGEST);
+        }
+        int rc = EVP_DigestSign(ctx, out, &n, (const unsigned char *)input.p, input.n);
+        EVP_MD_CTX_free(ctx);
+        return rc == 1 ? n : 0;
+    }
+    return 0;
+}
+
+static struct pair make(const char *kind, const char *names)
+{
+    struct pair p = {.key = strcmp(kind, "EC") == 0 ? EVP_EC_gen("P-256") : EVP_RSA_gen(2048)};
+    struct error e;
+    p.x = X509_new();
+    X509_set_version(p.x, X509_VERSION_3);
+    ASN1_INTEGER_set(X509_get_serialNumber(p.x), 1);
+    X509_gmtime_adj(X509_getm_notBefore(p.x), -60);
+    X509_gmtime_adj(X509_getm_notAfter(p.x), 86400);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(p.x), "CN", MBSTRING_ASC,
+                               (const unsigned char *)"test", -1, -1, 0);
+    X509_set_issuer_name(p.x, X509_get_subject_name(p.x));
+    X509_set_pubkey(p.x, p.key);
+    X509_EXTENSION *san = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, names);
+    X509_add_ext(p.x, san, -1);
+    X509_EXTENSION_free(san);
+    cr_assert_gt(X509_sign(p.x, p.key, EVP_sha256()), 0);
+    BIO *bio = BIO_new(BIO_s_mem());
+    PEM_write_bio_X509(bio, p.x);
+    p.n = (size_t)BIO_read(bio, p.pem, sizeof p.pem);
+    BIO_free(bio);
+    cr_assert_eq(cert_parse((struct span){p.pem, p.n}, &p.cert, &e), 0);
+    known[n_known++] = p.key;
+    return p;
+}
+
+struct end {
+    struct conn *conn;
+    bool is_secured, is_ended;
+    enum conn_end why;
+    const char *words;
+};
+
+static void on_input(void *owner)
+{
+    (void)owner;
+}
+
+static void on_secured(void *owner)
+{
+    ((struct end *)owner)->is_secured = true;
+}
+
+static void on_ended(void *owner, enum conn_end why)
+{
+    struct end *e = owner;
+    e->is_ended = true;
+    e->why = why;
+    e->words = conn_tls_why(e->conn);
+}
+
+static const struct conn_ops ops = {.input = on_input, .secured = on_secured, .ended = on_ended};
+
+struct talk {
+    struct loop *loop;
+    struct end server, client;
+    struct tls_client *from;
+};
+
+static void turns(struct talk *t)
+{
+    for (int i = 0; i < 60; i++)
+        loop_turn(t->loop, 1);
+}
+
+static void shake(struct talk *t, struct tls_server *s, struct span trust, struct span host)
+{
+    int fds[2];
+    struct error e;
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    t->from = tls_client_new(trust, &e);
+    cr_assert_neq(t->from, NULL);
+    t->server.conn = conn_new(t->loop, fds[0], &ops, &t->server, 65536, 65536);
+    t->client.conn = conn_new(t->loop, fds[1], &ops, &t->client, 65536, 65536);
+    cr_assert_eq(conn_start_tls(t->server.conn, s, 5000), 0);
+    cr_assert_eq(conn_start_tls_client(t->client.conn, t->from, host, false, 5000), 0);
+    turns(t);
+}
+
+static void finish(struct talk *t)
+{
+    conn_free(t->server.conn);
+    conn_free(t->client.conn);
+    tls_client_free(t->from);
+    loop_free(t->loop);
+}
+
+static struct tls_server *server_of(const struct pair *pairs, size_t n)
+{
+    struct tls_offer offers[4] = {0};
+    struct error e = {{0}};
+    for (size_t i = 0; i < n; i++)
+        offers[i].cert = &pairs[i].cert;
+    struct tls_server *s = tls_server_new(offers, n, 0, false, &e);
+    cr_assert_neq(s, NULL, "%s", e.text);
+    return s;
+}
+
+static void init(void)
+{
+    cr_assert_eq(tls_init(), 0);
+    cr_assert_eq(tls_key_init(sign, NULL), 0);
+}
+
+Test(tls, both_ends_agree, .init = init)
+{
+    struct pair pairs[] = {make("EC", "DNS:mx.example.org"), make("RSA", "DNS:other.example.org")};
+    static const struct {
+        const char *host;
+        bool trusts, is_verified;
+    } rows[] = {
+        {"mx.example.org", true, true},     {"other.example.org", true, false},
+        {"elsewhere.example", true, false}, {"mx.example.org", false, false},
+        {"192.0.2.1", true, false},
+    };
+    struct tls_server *s = server_of(pairs, 2);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct talk t = {.loop = loop_new()};
+        struct span trust = {pairs[0].pem, rows[i].trusts ? pairs[0].n : 0};
+        shake(&t, s, trust, span_of(rows[i].host));
+        cr_assert(t.server.is_secured && t.client.is_secured, "row %zu: %s", i, t.server.words);
+        const struct tls_info *info = conn_tls(t.client.conn);
+        cr_expect_eq(info->is_verified, rows[i].is_verified, "row %zu: %s", i,
+                     info->unverified_because);
+        cr_expect_eq(info->unverified_because == NULL, rows[i].is_verified, "row %zu", i);
+        cr_expect_str_eq(info->version, "TLSv1.3");
+
+        unsigned char a[TLS_BINDING_MAX], b[TLS_BINDING_MAX];
+        for (int kind = TLS_BINDING_EXPORTER; kind <= TLS_BINDING_END_POINT; kind++) {
+            size_t an, bn;
+            cr_expect_eq(conn_tls_binding(t.server.conn, (enum tls_binding)kind, a, &an), 0);
+            cr_expect_eq(conn_tls_binding(t.client.conn, (enum tls_binding)kind, b, &bn), 0);
+            cr_expect(an == 32 && an == bn && memcmp(a, b, an) == 0, "row %zu: binding %d", i,
+                      kind);
+        }
+        size_t n;
+        cr_expect_eq(conn_tls_binding(t.server.conn, TLS_BINDING_UNIQUE, a, &n), -1, "TLS 1.3");
+
+        cr_expect_eq(conn_write(t.client.conn, "hello", 5), 0);
+        turns(&t);
+        cr_expect(span_eq(conn_input(t.server.conn), SPAN("hello")));
+        conn_finish(t.server.conn);
+        turns(&t);
+        cr_expect(t.client.is_ended && t.client.why == CONN_EOF);
+        finish(&t);
+    }
+    tls_server_release(s);
+}
+
+Test(tls, no_signature_no_session, .init = init)
+{
+    struct pair p = make("EC", "DNS:mx.example.org");
+    struct tls_server *s = server_of(&p, 1);
+    struct talk t = {.loop = loop_new()};
+    signs = false;
+    shake(&t, s, SPAN(""), SPAN("mx.example.org"));
+    cr_expect(t.server.is_ended && t.server.why == CONN_TLS && !t.server.is_secured);
+    cr_expect_str_eq(t.server.words, "keyd did not sign");
+    cr_expect(t.client.is_ended && !t.client.is_secured);
+    finish(&t);
+    tls_server_release(s);
+}
+
+/* What came in the clear is never taken for what came through TLS. */
+Test(tls, input_that_waits_forbids_it, .init = init)
+{
+    struct pair p = make("EC", "DNS:mx.example.org");
+    struct tls_server *s = server_of(&p, 1);
+    struct talk t = {.loop = loop_new()};
+    int fds[2];
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    t.server.conn = conn_new(t.loop, fds[0], &ops, &t.server, 65536, 65536);
+    cr_assert_eq(write(fds[1], "MAIL", 4), 4);
+    turns(&t);
+    cr_expect_eq(conn_start_tls(t.server.conn, s, 5000), -1);
+    conn_consume(t.server.conn, 4);
+    cr_expect_eq(conn_start_tls(t.server.conn, s, 5000), 0);
+    cr_expect_eq(conn_start_tls(t.server.conn, s, 5000), -1, "twice");
+    cr_expect_eq(conn_write(t.server.conn, "x", 1), -1, "nothing is written meanwhile");
+    cr_assert_eq(write(fds[1], "RCPT TO:<a@b.c>\r\n", 17), 17);
+    turns(&t);
+    cr_expect(t.server.is_ended && t.server.why == CONN_TLS);
+    close(fds[1]);
+    conn_free(t.server.conn);
+    loop_free(t.loop);
+    tls_server_release(s);
+}
+
+Test(tls, choice_by_name, .init = init)
+{
+    struct pair pairs[] = {make("EC", "DNS:mx.example.org"),
+                           make("EC", "DNS:*.example.net,DNS:example.net"),
+                           make("EC", "DNS:one.example.net")};
+    const struct cert *certs[] = {&pairs[0].cert, &pairs[1].cert, &pairs[2].cert};
+    static const struct {
+        const char *name;
+        size_t at;
+    } rows[] = {
+        {"mx.example.org", 0},
+        {"MX.example.ORG", 0},
+        {"example.net", 1},
+        {"two.example.net", 1},
+        {"a.b.example.net", 0},
+        {".example.net", 0},
+        {"", 0},
+        {"one.example.net", 2},
+        {"net", 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        cr_expect_eq(tls_choose(certs, 3, 0, span_of(rows[i].name)), rows[i].at, "%s",
+                     rows[i].name);
+}
