@@ -7,6 +7,13 @@
 
 /* cmd_auth.c: before there is a maildrop, and the end */
 void cmd_user(struct session *s, struct span arg);
+/* What authd said, NULL: nothing; takes over fd. */
+void login_decided(struct session *s, const struct msg_login_re *r, int fd);
+/* cmd_sasl.c */
+void cmd_auth(struct session *s, struct span arg);
+unsigned sasl_offered(const struct session *s); /* a set of SASL_BIT */
+void sasl_take_line(struct session *s, struct span line);
+void sasl_drop(struct session *s); /* ends an exchange under way */
 void cmd_pass(struct session *s, struct span arg);
 void cmd_stls(struct session *s, struct span arg);
 void cmd_quit(struct session *s, struct span arg);

@@ -173,11 +173,8 @@ static void granted(struct session *s, struct span address, int fd)
         timer_set(&s->opening, ANSWER_MS);
 }
 
-static void logged_in(void *arg, const union msg *answer, int fd)
+void login_decided(struct session *s, const struct msg_login_re *r, int fd)
 {
-    struct session *s = arg;
-    const struct msg_login_re *r = answer != NULL ? &answer->login_re : NULL;
-    s->login_tag = 0;
     if (r != NULL && r->verdict == VERDICT_OK && fd >= 0) {
         granted(s, r->address, fd);
         return;
@@ -192,6 +189,13 @@ static void logged_in(void *arg, const union msg *answer, int fd)
         refused(s, REPLY_DISABLED, "disabled");
     else
         refused(s, REPLY_WRONG, "wrong");
+}
+
+static void logged_in(void *arg, const union msg *answer, int fd)
+{
+    struct session *s = arg;
+    s->login_tag = 0;
+    login_decided(s, answer != NULL ? &answer->login_re : NULL, fd);
 }
 
 /* The rest of the line is the password, spaces and all (RFC 1939 7). */

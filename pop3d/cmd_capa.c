@@ -26,6 +26,11 @@ void cmd_capa(struct session *s, struct span arg)
         session_say(s, REPLY_CAPA_IMPLEMENTATION);
     if (s->set.may_log_in)
         session_say(s, REPLY_CAPA_USER);
+    if (s->set.may_log_in) {
+        char names[SASL_LIST_MAX];
+        sasl_list(names, sasl_offered(s));
+        session_sayf(s, REPLY_CAPA_SASL, names);
+    }
     if (session_offers_tls(s))
         session_say(s, REPLY_CAPA_STLS);
     session_send(s, SPAN(".\r\n"));

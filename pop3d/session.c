@@ -30,6 +30,7 @@ static const struct verb verbs[] = {
     {SPAN("STAT"), STATE_TRANSACTION, VERB_NO_ARG, cmd_stat},
     {SPAN("NOOP"), STATE_TRANSACTION, VERB_NO_ARG, cmd_noop},
     {SPAN("RSET"), STATE_TRANSACTION, VERB_NO_ARG, cmd_rset},
+    {SPAN("AUTH"), STATE_AUTHORIZATION, 0, cmd_auth},
     {SPAN("USER"), STATE_AUTHORIZATION, VERB_ARG, cmd_user},
     {SPAN("PASS"), STATE_AUTHORIZATION, 0, cmd_pass},
     {SPAN("STLS"), STATE_AUTHORIZATION, VERB_NO_ARG, cmd_stls},
@@ -158,7 +159,8 @@ static bool take_command(struct session *s)
     size_t used;
     if (s->is_skipping)
         return skip_line(s);
-    switch (line_take(conn_input(s->conn), LINE_OCTETS, &line, &used)) {
+    switch (line_take(conn_input(s->conn), s->sasl != NULL ? SASL_LINE_MAX : LINE_OCTETS, &line,
+                      &used)) {
     case LINE_MORE:
         return false;
     case LINE_TOO_LONG:
@@ -173,7 +175,10 @@ static bool take_command(struct session *s)
         break;
     }
     rearm(s);
-    run(s, line);
+    if (s->sasl != NULL)
+        sasl_take_line(s, line);
+    else
+        run(s, line);
     conn_consume(s->conn, used);
     return true;
 }
@@ -319,6 +324,7 @@ struct session *session_new(const struct session_host *host, const struct sessio
                           .started_ms = clock_mono_ms(),
                           .state = STATE_AUTHORIZATION,
                           .wants_input = true,
+                          .granted_fd = -1,
                           .job.fd = -1};
     timer_init(&s->opening, host->loop, box_silent, s);
     s->conn = conn_new(host->loop, fd, &conn_ops, s, IN_MAX, OUT_MAX);
@@ -365,6 +371,7 @@ void session_free(struct session *s)
 {
     log_end(s);
     session_close_box(s);
+    sasl_drop(s);
     if (s->login_tag != 0)
         ipc_cancel(s->host->authd(s->host->owner), s->login_tag);
     job_stop(s);

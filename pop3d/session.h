@@ -12,12 +12,13 @@
 
 #include "common/conn.h"
 #include "common/ipc.h"
+#include "common/sasl.h"
 #include "pop3d/drop.h"
 #include "pop3d/multiline.h"
 #include "pop3d/reply.h"
 
-#define LINE_OCTETS 255 /* RFC 2449 4: a command with its CRLF */
-#define IN_MAX      4096
+#define LINE_OCTETS 255   /* RFC 2449 4: a command with its CRLF */
+#define IN_MAX      16384 /* a line of SASL */
 #define SKIP_MAX    65536 /* thrown away of one line that is too long */
 #define OUT_MAX     (256U << 10)
 #define OUT_BUSY    (16U << 10) /* more than this unsent: wait for the client */
@@ -91,6 +92,8 @@ struct session {
     struct drop drop;
     struct job job;
     struct timer opening; /* until BOX_OPENED comes */
+    struct sasl *sasl;    /* an AUTH exchange under way, or NULL */
+    int granted_fd;       /* of SCRAM, until the client has seen our proof; -1 */
     uint64_t login_tag;   /* LOGIN under way */
     size_t skipped;       /* octets of a line that was too long */
     uint64_t reading;     /* number of the message asked for */

@@ -30,8 +30,8 @@ static const struct {
 } dialogs[] = {
     {"QUIT\r\n", BYE},
     {"quit\r\n", BYE},
-    {"CAPA\r\nQUIT\r\n", CAPA_BOTH "USER\r\n.\r\n" BYE},
-    {LOGIN "CAPA\r\nQUIT\r\n", LOGGED_IN CAPA_BOTH "USER\r\n.\r\n" BYE},
+    {"CAPA\r\nQUIT\r\n", CAPA_BOTH "USER\r\nSASL SCRAM-SHA-256 PLAIN\r\n.\r\n" BYE},
+    {LOGIN "CAPA\r\nQUIT\r\n", LOGGED_IN CAPA_BOTH "USER\r\nSASL SCRAM-SHA-256 PLAIN\r\n.\r\n" BYE},
     {LOGIN "STAT\r\nLIST\r\nLIST 2\r\nUIDL\r\nUIDL 1\r\nNOOP\r\nQUIT\r\n",
      LOGGED_IN "+OK 2 116\r\n+OK 2 messages (116 octets)\r\n1 69\r\n2 47\r\n.\r\n+OK 2 47\r\n"
                "+OK unique ids follow\r\n1 0000000000035\r\n2 0000000000036\r\n.\r\n"
@@ -165,8 +165,9 @@ Test(session, capabilities_by_setting)
     stage_connect(st);
     stage_send(st, SPAN("CAPA\r\n"));
     stage_run(st);
-    cr_expect_not_null(strstr(stage_got(st), "\r\nEXPIRE 7 USER\r\nLOGIN-DELAY 60\r\n"
-                                             "IMPLEMENTATION barid\r\nUSER\r\n.\r\n"));
+    cr_expect_not_null(strstr(stage_got(st),
+                              "\r\nEXPIRE 7 USER\r\nLOGIN-DELAY 60\r\n"
+                              "IMPLEMENTATION barid\r\nUSER\r\nSASL SCRAM-SHA-256 PLAIN\r\n.\r\n"));
     stage_send(st, SPAN(LOGIN "CAPA\r\n"));
     stage_run(st);
     cr_expect_not_null(strstr(stage_got(st), "\r\nEXPIRE 30\r\nLOGIN-DELAY 60\r\n"));
