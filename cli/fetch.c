@@ -244,15 +244,18 @@ static int keep_message(struct fetching *f, const struct pop3_message *m, struct
 {
     struct fetch_seen seen;
     struct error why;
-    if (fetch_box_end(&f->box, &seen, e) < 0 ||
-        fetch_state_add(f->state, f->account, m->uidl, &seen, e) < 0)
+    if (fetch_box_end(&f->box, &seen, e) < 0)
         return -1;
+    if (fetch_state_add(f->state, f->account, m->uidl, &seen, e) < 0) {
+        fetch_box_leave(&f->box); /* the row may be on disk after all: the next run looks */
+        return -1;
+    }
     if (fetch_box_publish(&f->box, &seen, e) == 0)
         return f->box.kind == FETCH_MAILDIR
                    ? 0
                    : fetch_state_settle_one(f->state, f->account, m->uidl, e);
-    fetch_state_forget(f->state, f->account, m->uidl,
-                       &why); /* else the next run finds it pending */
+    if (fetch_state_forget(f->state, f->account, m->uidl, &why) < 0)
+        fetch_box_leave(&f->box); /* the row is pending, so its part has to stay */
     return -1;
 }
 
@@ -332,6 +335,7 @@ static int recover(struct fetching *f, struct error *e)
                           : fetch_state_forget(f->state, f->account, uidl, e);
         if (rc < 0)
             return -1;
+        fetch_box_discard(&f->box, &seen);
     }
 }
 

@@ -235,6 +235,13 @@ void fetch_box_drop(struct fetch_box *b)
         unlinkat(parts_of(b), b->name, 0);
 }
 
+void fetch_box_leave(struct fetch_box *b)
+{
+    if (b->file >= 0)
+        close(b->file);
+    b->file = -1;
+}
+
 /* --- 3: into its place --- */
 
 /* 0 or -1 (errno). Readers and writers of mboxes lock them so. */
@@ -412,10 +419,14 @@ static int recover_mbox(struct fetch_box *b, const struct fetch_seen *m, bool *i
         is_part(b, m, size - m->offset) &&
         (ftruncate(b->mbox, (off_t)m->offset) < 0 || fsync(b->mbox) < 0))
         rc = failed(b, e, "cannot take back a part of a message from");
-    if (rc == 0)
-        unlinkat(b->dir, m->name, 0);
     lock_mbox(b, F_UNLCK);
     return rc;
+}
+
+void fetch_box_discard(struct fetch_box *b, const struct fetch_seen *m)
+{
+    if (b->kind == FETCH_MBOX && m->name[0] != '\0')
+        unlinkat(b->dir, m->name, 0);
 }
 
 int fetch_box_recover(struct fetch_box *b, const struct fetch_seen *m, bool *is_there,

@@ -47,11 +47,15 @@ void fetch_box_close(struct fetch_box *b);
 int fetch_box_begin(struct fetch_box *b, struct error *e);
 int fetch_box_write(void *box, struct span content, struct error *e); /* a pop3_write_fn */
 int fetch_box_end(struct fetch_box *b, struct fetch_seen *out, struct error *e);
-void fetch_box_drop(struct fetch_box *b); /* instead of end or publish */
+void fetch_box_drop(struct fetch_box *b);  /* instead of end or publish */
+void fetch_box_leave(struct fetch_box *b); /* the same, but what was written stays for recover */
 int fetch_box_publish(struct fetch_box *b, const struct fetch_seen *m, struct error *e);
 int fetch_box_sync(struct fetch_box *b, struct error *e);
 /* *is_there: it is in its place now; else forget it, and it will be fetched again. */
 int fetch_box_recover(struct fetch_box *b, const struct fetch_seen *m, bool *is_there,
                       struct error *e);
+/* After that, when its row is settled or forgotten and no sooner: without the part of an mbox that
+ * is pending the message counts as there. */
+void fetch_box_discard(struct fetch_box *b, const struct fetch_seen *m);
 
 #endif
