@@ -140,12 +140,6 @@ static void run(void)
     }
 }
 
-static struct tls_server *no_tls(void *owner)
-{
-    (void)owner;
-    return NULL;
-}
-
 static void begin(void)
 {
     int fds[2];
