@@ -11,6 +11,14 @@
     }
 
 static const struct command list[] = {
+    {.words = "trace",
+     .usage = "ID|MESSAGE-ID",
+     .summary = "the life of one message: arrival, recipients, attempts, mailboxes, end",
+     .args_min = 1,
+     .args_max = 1,
+     .process = ROLE_QUEUE,
+     .shape = SHAPE_OBJECT,
+     .groups = {"recipients", "events", "mailboxes", NULL}},
     {.words = "queue list",
      .usage =
          "[--from A] [--to A] [--domain D] [--state S] [--older TIME] [--larger SIZE] [--limit N]",

@@ -182,6 +182,10 @@ const struct setting config_settings[] = {
      .max = CHUNK_MAX, .fallback = "64K",
      .meaning = "Content up to this size is stored in the database, larger content in a file."},
 
+    {SECTION_QUEUE, "trace", VALUE_DURATION, AT(config, trace_ms), .min = 0, .max = 365 * DAY,
+     .fallback = "7d",
+     .meaning = "How long 'barid trace' can tell what became of a message; 0s: nothing is kept."},
+
     {SECTION_MAILBOX, "undelete_for", VALUE_DURATION, .or_none = true,
      AT(mailbox_config, undelete_for_ms), .min = MINUTE, .max = 3650 * DAY, .fallback = "7d",
      .meaning = "How long what a user deleted can be brought back by 'barid mailbox undelete'. It "

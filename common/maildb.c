@@ -31,8 +31,11 @@
  * or handed on (outcome: 1 delivered, 2 relayed, 3 expanded) and its sender, who asked for it
  * (notify), not yet told; so such a row may stand for a mailbox here. status is the enhanced code
  * (RFC 3463). The rows of a message go when all are 3 or 4.
+ *
+ * event: What became of a recipient at one attempt, or without one; in the order of time. past: A
+ * message that nobody needs any more, for `barid trace`. Both are kept for [queue] trace.
  */
-static const char version_3[] = "CREATE TABLE message ("
+static const char version_4[] = "CREATE TABLE message ("
                                 " id INTEGER PRIMARY KEY CHECK (id > 0),"
                                 " arrived INTEGER NOT NULL CHECK (arrived >= 0),"
                                 " expires INTEGER NOT NULL CHECK (expires >= arrived),"
@@ -126,6 +129,31 @@ static const char version_3[] = "CREATE TABLE message ("
                                 " PRIMARY KEY (message, number)"
                                 ") STRICT, WITHOUT ROWID;"
                                 "CREATE INDEX recipient_due ON recipient (state, next_attempt);"
-                                "CREATE INDEX recipient_domain ON recipient (domain);";
+                                "CREATE INDEX recipient_domain ON recipient (domain);"
 
-const char *const maildb_migrations[MAILDB_VERSION] = {NULL, NULL, version_3};
+                                "CREATE TABLE event ("
+                                " id INTEGER PRIMARY KEY,"
+                                " message INTEGER NOT NULL,"
+                                " at INTEGER NOT NULL,"
+                                " what TEXT NOT NULL CHECK (length(what) <= 16),"
+                                " address TEXT NOT NULL CHECK (length(address) <= 512),"
+                                " remote TEXT NOT NULL CHECK (length(remote) <= 400),"
+                                " reply TEXT NOT NULL CHECK (length(reply) <= 512)"
+                                ") STRICT;"
+                                "CREATE INDEX event_message ON event (message);"
+
+                                "CREATE TABLE past ("
+                                " id INTEGER PRIMARY KEY CHECK (id > 0),"
+                                " arrived INTEGER NOT NULL,"
+                                " gone INTEGER NOT NULL,"
+                                " sender TEXT NOT NULL CHECK (length(sender) <= 512),"
+                                " client TEXT NOT NULL CHECK (length(client) <= 64),"
+                                " login TEXT NOT NULL CHECK (length(login) <= 512),"
+                                " size INTEGER NOT NULL CHECK (size > 0),"
+                                " message_id TEXT NOT NULL CHECK (length(message_id) <= 250)"
+                                ") STRICT;"
+                                "CREATE INDEX past_gone ON past (gone);"
+                                "CREATE INDEX past_message_id ON past (message_id)"
+                                " WHERE message_id <> '';";
+
+const char *const maildb_migrations[MAILDB_VERSION] = {NULL, NULL, NULL, version_4};

@@ -10,6 +10,7 @@
 #include "queue/dispatch.h"
 #include "queue/filter.h"
 #include "queue/schedule.h"
+#include "queue/trace.h"
 #include "queue/trash.h"
 
 #include <inttypes.h>
@@ -281,6 +282,14 @@ static int change_one(struct walk *w, const struct message *m)
             return -1;
     if (c.n == 0)
         return 0;
+    struct incident e = {.message = id,
+                         .at = w->filter.now_s,
+                         .what = w->action->event,
+                         .address = SPAN(""),
+                         .remote = SPAN(""),
+                         .reply = SPAN("by the administrator")};
+    if (!w->filter.is_dry_run && store_event_add(w->q->store, &e) < 0)
+        return -1;
     w->changed[w->n_matched++] = (struct changed){id, c.n};
     send_changed(w, id, c.n);
     if (w->filter.is_dry_run)
@@ -512,12 +521,19 @@ static void box_list(void *owner, struct admin_call *call)
 }
 
 static const struct admin_command commands[] = {
-    {"queue list", queue_list},       {"queue show", queue_show},
-    {"queue retry", queue_retry},     {"queue hold", queue_hold},
-    {"queue release", queue_release}, {"queue remove", queue_remove},
-    {"queue bounce", queue_bounce},   {"queue depth", queue_depth},
-    {"box show", box_show},           {"box list", box_list},
-    {"box undelete", box_undelete},   {"box retention", box_retention},
+    {"trace", trace_show},
+    {"queue list", queue_list},
+    {"queue show", queue_show},
+    {"queue retry", queue_retry},
+    {"queue hold", queue_hold},
+    {"queue release", queue_release},
+    {"queue remove", queue_remove},
+    {"queue bounce", queue_bounce},
+    {"queue depth", queue_depth},
+    {"box show", box_show},
+    {"box list", box_list},
+    {"box undelete", box_undelete},
+    {"box retention", box_retention},
 };
 
 void control_run(struct queue *q, struct ipc *from, const struct msg_admin *m)

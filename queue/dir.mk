@@ -3,6 +3,7 @@ noinst_LIBRARIES += queue/libqueue.a
 queue_libqueue_a_SOURCES = queue/agenda.c queue/agenda.h queue/batch.c queue/batch.h \
   queue/bounce.c queue/bounce.h queue/boxes.c queue/boxes.h queue/control.c queue/control.h \
   queue/deliver.c queue/deliver.h queue/dispatch.c queue/dispatch.h queue/dsn.c queue/dsn.h \
+  queue/store_trace.c queue/trace.c queue/trace.h \
   queue/pace.c queue/pace.h queue/postpone.c queue/postpone.h \
   queue/filter.c queue/filter.h queue/import.c queue/import.h queue/intake.c queue/intake.h queue/local.c queue/local.h queue/queue.c queue/queue.h \
   queue/recover.c queue/recover.h queue/schedule.c queue/schedule.h queue/spool.c queue/spool.h \

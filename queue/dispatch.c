@@ -365,6 +365,14 @@ static int save_recipient(struct job *j, size_t i, const struct message *m)
     apply_result(j, &j->results[i], m, &r);
     if (r.state == RCPT_WAITING && (j->again_s == 0 || r.next_attempt < j->again_s))
         j->again_s = r.next_attempt;
+    struct incident e = {.message = r.message,
+                         .at = clock_wall_s(),
+                         .what = j->is_answered ? event_of(&j->results[i]) : "relay-silent",
+                         .address = r.address,
+                         .remote = j->is_answered ? j->remote : SPAN(""),
+                         .reply = j->is_answered ? j->results[i].reply : SPAN("")};
+    if (store_event_add(j->q->store, &e) < 0)
+        return -1;
     return store_rcpt_set(j->q->store, &r);
 }
 

@@ -41,6 +41,14 @@ static int put_off(struct postponing *p, struct recipient *r)
         r->next_attempt = spread(p);
         p->n_put_off++;
     }
+    struct incident e = {.message = r->message,
+                         .at = p->now_s,
+                         .what = is_expired ? "expired" : "put-off",
+                         .address = r->address,
+                         .remote = SPAN(""),
+                         .reply = r->last_reply};
+    if (store_event_add(p->q->store, &e) < 0)
+        return -1;
     return store_rcpt_set(p->q->store, r);
 }
 

@@ -46,6 +46,8 @@ struct queue *queue_open(struct loop *loop, const struct config *config, struct 
     timer_init(&q->wake, loop, woken, q);
     if (spool_open(&q->spool, e) == 0)
         q->store = store_open(MAILDB_PATH, e);
+    if (q->store != NULL)
+        store_trace(q->store, config->trace_ms > 0);
     batch_init(&q->batch, q->store, &q->spool);
     if (q->store != NULL && make_parts(q, e) == 0 && recover_spool(q, e) == 0)
         return q;

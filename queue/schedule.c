@@ -13,8 +13,9 @@
 #define REWIND_S                                                                                   \
     300 /* how often the search starts over: whatever was passed over is found then                \
          */
-#define SOON_S    30
-#define HELD_STEP 100 /* of held ones that expire, in one turn */
+#define SOON_S        30
+#define HELD_STEP     100 /* of held ones that expire, in one turn */
+#define TRACE_SWEEP_S 60
 #define POSTPONE_S                                                                                 \
     60 /* and up to five times that: a lane has more waiting than memory is for it                 \
         */
@@ -29,6 +30,7 @@ struct schedule {
     bool is_refilling;   /* a second search, for what did not fit */
     struct due refilled; /* how far it got */
     int64_t rewound_s;
+    int64_t swept_s; /* when the trace was last swept */
 };
 
 int64_t schedule_next(const struct delivery_config *c, uint64_t attempts, int64_t now_s,
@@ -197,6 +199,22 @@ static void plan_next_look(struct queue *q, int64_t now_s)
     schedule_at(q, is_known && at - now_s < LOOK_AGAIN_S ? at : now_s + LOOK_AGAIN_S);
 }
 
+static void sweep_trace(struct queue *q, int64_t now_s)
+{
+    int64_t keep_ms = q->config->trace_ms;
+    store_trace(q->store, keep_ms > 0);
+    bool is_early = now_s - q->schedule->swept_s < TRACE_SWEEP_S && now_s >= q->schedule->swept_s;
+    if (is_early || batch_begin(&q->batch) < 0)
+        return;
+    int64_t before = store_changes(q->store);
+    if (store_trace_sweep(q->store, now_s - keep_ms / 1000) < 0)
+        batch_undo(&q->batch);
+    else
+        batch_keep(&q->batch, NULL);
+    if (store_changes(q->store) - before < TRACE_STEP) /* else there is more of it */
+        q->schedule->swept_s = now_s;
+}
+
 /* Held mail is not kept for longer than other mail. */
 static void expire_held(struct queue *q, int64_t now_s)
 {
@@ -214,6 +232,7 @@ static bool search(struct queue *q, int64_t now_s)
     struct schedule *s = q->schedule;
     rewind_if_time(s, now_s);
     expire_held(q, now_s);
+    sweep_trace(q, now_s);
     enum step result = load_step(q, &s->after, now_s);
     s->waits_for_room = result == STEP_NO_ROOM;
     s->is_wanted = result == STEP_MORE;

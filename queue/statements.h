@@ -35,7 +35,8 @@
                       " AND NOT EXISTS (SELECT 1 FROM entry WHERE message = ?1)"                   \
                       " AND NOT EXISTS (SELECT 1 FROM trash WHERE message = ?1)"                   \
                       " AND NOT EXISTS (SELECT 1 FROM recipient WHERE message = ?1)"               \
-                      " RETURNING spooled")                                                        \
+                      " RETURNING spooled, id, arrived, sender, client, login, size,"              \
+                      " substr(content, 1, min(header, 16384))")                                   \
     S(RCPTS_SETTLE, "DELETE FROM recipient WHERE message = ?1 AND NOT EXISTS"                      \
                     " (SELECT 1 FROM recipient WHERE message = ?1 AND state NOT IN (3, 4))")       \
     S(BOX_LOOK, "SELECT next_seq, octets, forgotten FROM box WHERE id = ?1")                       \
@@ -122,6 +123,24 @@
                      " WHERE state = 1 AND next_attempt BETWEEN 1 AND ?1 LIMIT 1")                 \
     S(DUE_WHEN, "SELECT next_attempt FROM recipient INDEXED BY recipient_due"                      \
                 " WHERE state = 0 AND next_attempt >= ?1 ORDER BY next_attempt LIMIT 1")           \
+    S(EVENT_ADD, "INSERT INTO event (message, at, what, address, remote, reply)"                   \
+                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                               \
+    S(EVENTS_OF, "SELECT at, what, address, remote, reply FROM event INDEXED BY event_message"     \
+                 " WHERE message = ?1 ORDER BY id LIMIT 500")                                      \
+    S(EVENTS_SWEEP, "DELETE FROM event WHERE id IN (SELECT id FROM (SELECT id, at FROM event"      \
+                    " ORDER BY id LIMIT 500) WHERE at < ?1)")                                      \
+    S(PAST_ADD, "INSERT OR IGNORE INTO past"                                                       \
+                " (id, arrived, gone, sender, client, login, size, message_id)"                    \
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                        \
+    S(PAST_GET, "SELECT id, arrived, gone, sender, client, login, size FROM past WHERE id = ?1")   \
+    S(PAST_OF_MESSAGE_ID, "SELECT id FROM past INDEXED BY past_message_id"                         \
+                          " WHERE message_id = ?1 AND message_id <> '' ORDER BY id DESC LIMIT 1")  \
+    S(PAST_SWEEP, "DELETE FROM past WHERE id IN (SELECT id FROM past INDEXED BY past_gone"         \
+                  " WHERE gone < ?1 LIMIT 500)")                                                   \
+    S(HEADER_BEFORE, "SELECT id, substr(content, 1, min(header, 16384)) FROM message"              \
+                     " WHERE id < ?1 ORDER BY id DESC LIMIT 1")                                    \
+    S(BOXES_OF, "SELECT box, 0 FROM entry WHERE message = ?1 UNION ALL"                            \
+                " SELECT box, at FROM trash INDEXED BY trash_message WHERE message = ?1")          \
     S(COUNT_DUE, "SELECT count(*) FROM recipient INDEXED BY recipient_due"                         \
                  " WHERE state = 0 AND next_attempt <= ?1")                                        \
     S(COUNT_DEFERRED, "SELECT count(*) FROM recipient INDEXED BY recipient_due"                    \
@@ -139,12 +158,15 @@ struct store {
     sqlite3 *db;
     sqlite3_stmt *s[N_STATEMENTS];
     enum store_fault fault;
+    bool is_tracing; /* events and past are kept */
     char rcpt_text[ADDRESS_MAX + DOMAIN_MAX + STATUS_MAX + REMOTE_MAX + REPLY_MAX + ORCPT_MAX];
 };
 
 /* Like sql_step and sql_run, but they note why it failed while that can still be known. */
 int statement_step(struct store *s, enum statement which);
 int statement_run(struct store *s, enum statement which);
+/* The row that MESSAGE_REMOVE gave becomes one of past. */
+int statement_past(struct store *s);
 /* For statements that give at most one row of one number: FOUND_YES and *out. */
 enum found statement_number(struct store *s, enum statement which, uint64_t *out);
 

@@ -249,6 +249,41 @@ enum found store_held_too_long(struct store *s, int64_t now_s, uint64_t *message
 /* When the first recipient becomes due at or after `from`. */
 enum found store_due_when(struct store *s, int64_t from, int64_t *at);
 
+/* --- what happened: for `barid trace` --- */
+
+struct incident {
+    uint64_t message;
+    int64_t at;
+    const char *what; /* when written: "delivered" */
+    struct span word; /* the same, when read */
+    struct span address, remote, reply;
+};
+/* Nothing is kept (and these write nothing) until this says so. */
+void store_trace(struct store *s, bool is_on);
+int store_event_add(struct store *s, const struct incident *e);
+/* The first 500 of a message, in order of time; used like store_rcpts_begin. */
+void store_events_begin(struct store *s, uint64_t message);
+enum found store_events_next(struct store *s, struct incident *e);
+/* Removes some of what is older: fewer than TRACE_STEP rows if that was all. */
+#define TRACE_STEP 500
+int store_trace_sweep(struct store *s, int64_t before_s);
+
+struct past {
+    uint64_t id, size;
+    int64_t arrived, gone;
+    struct span sender, client, login;
+};
+/* A message that was removed; spans hold until store_past_end. */
+enum found store_past_get(struct store *s, uint64_t id, struct past *p);
+void store_past_end(struct store *s);
+enum found store_past_find(struct store *s, struct span message_id, uint64_t *id);
+/* The newest message before this id; its header, if it is in the row, holds until the next call. */
+enum found store_header_before(struct store *s, uint64_t *id, struct span *header);
+void store_header_end(struct store *s);
+/* Mailboxes that have it; deleted_at: 0, it is not. Used like store_rcpts_begin. */
+void store_boxes_of_begin(struct store *s, uint64_t message);
+enum found store_boxes_of_next(struct store *s, uint64_t *box, int64_t *deleted_at);
+
 struct depth {
     uint64_t due, deferred, held;
 };

@@ -115,13 +115,16 @@ int store_message_set_warned(struct store *s, uint64_t id)
 
 int store_message_settle(struct store *s, uint64_t id, bool *freed_file)
 {
-    uint64_t was_spooled = 0;
     *freed_file = false;
     sql_bind_u64(s->s[S_RCPTS_SETTLE], 1, id);
     if (statement_run(s, S_RCPTS_SETTLE) < 0)
         return -1;
     sql_bind_u64(s->s[S_MESSAGE_REMOVE], 1, id);
-    enum found f = statement_number(s, S_MESSAGE_REMOVE, &was_spooled);
-    *freed_file = f == FOUND_YES && was_spooled != 0;
-    return f == FOUND_FAULT ? -1 : 0;
+    int rc = statement_step(s, S_MESSAGE_REMOVE);
+    if (rc > 0) {
+        *freed_file = sql_column_u64(s->s[S_MESSAGE_REMOVE], 0) != 0;
+        rc = statement_past(s);
+    }
+    sql_reset(s->s[S_MESSAGE_REMOVE]);
+    return rc < 0 ? -1 : 0;
 }

@@ -35,6 +35,22 @@ class Queue(RelayTest):
         self.assertIn("451 4.7.1 not now", recipient["last_reply"])
         self.assertEqual(suite.status()["queue"]["deferred"], 1)
 
+    def test_trace_while_it_waits_and_after(self):
+        suite, remote = self.deferred("carol@remote.example")
+        entry, = suite.queue()
+        told = suite.cli("trace", entry["id"], json=True)
+        self.assertEqual((told["state"], told["from"]), ("here", FROM))
+        self.assertIn("451 4.7.1 not now", told["events"][0]["reply"])
+        suite.cli("queue", "remove", entry["id"])
+        told = suite.cli("trace", entry["id"], json=True)
+        self.assertEqual((told["state"], told["events"][-1]["event"]), ("gone", "removed"))
+
+    def test_a_dry_run_and_the_size(self):
+        suite, _ = self.deferred("carol@remote.example")
+        said = suite.cli("queue", "remove", "--larger", "10", "--dry-run", json=True)
+        self.assertEqual(said[0]["recipients"], 1)
+        self.assertEqual(len(suite.queue()), 1)
+
     def test_empty_list_is_an_empty_array(self):
         suite = self.suite()
         self.assertEqual(suite.queue(), [])

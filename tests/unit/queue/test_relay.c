@@ -1,4 +1,5 @@
 /* The way out: dispatch, results, retries, bounces, over restarts. */
+#include "queue/trace.h"
 #include "world.h"
 
 #include <criterion/criterion.h>
@@ -483,4 +484,60 @@ Test(relay, a_route_can_hold_or_discard)
     cr_assert_eq(world_count(&w, "SELECT count(*) FROM message"), 1);
     cr_assert_eq(world_count(&w, STATE), RCPT_HELD);
     world_end(&w);
+}
+
+Test(relay, the_life_of_a_message_can_be_told)
+{
+    char id[ID_TEXT];
+    world_begin(&w, "[queue]\ntrace = 1d\n");
+    world_send_remote(&w, "a@example.org", "x@example.net",
+                      "Subject: x\r\nmessage-id:\r\n <1@a.example>\r\n\r\nhi\r\n");
+    world_pump(&w);
+    id_format(id, w.jobs[0].id);
+    world_relay(&w, 0, VERDICT_TRY_LATER, "450 later");
+    world_admin(&w, "trace", (const char *[]){id, NULL});
+    cr_expect(strstr(w.rows, "state=here") != NULL, "%s", w.rows);
+    world_admin(&w, "queue retry", (const char *[]){id, NULL});
+    world_pass(&w, 2);
+    world_relay(&w, 1, VERDICT_OK, "250 2.0.0 kept");
+    cr_assert_eq(world_count(&w, "SELECT count(*) FROM message"), 0);
+    static const char *const names[] = {NULL, "<1@a.example>", "1@a.example"};
+    for (size_t i = 0; i < 3; i++) {
+        world_admin(&w, "trace", (const char *[]){i == 0 ? id : names[i], NULL});
+        cr_assert_eq(w.admin_re.verdict, VERDICT_OK, "%s", w.admin_error);
+        cr_expect(strstr(w.rows, "state=gone from=a@example.org") != NULL, "%s", w.rows);
+        const char *later = strstr(w.rows, "event=deferred address=x@example.net");
+        cr_assert(later != NULL && strstr(later, "reply=450 later") != NULL, "%s", w.rows);
+        const char *asked = strstr(later, "event=retried");
+        cr_assert(asked != NULL && strstr(asked, "event=delivered") != NULL, "%s", w.rows);
+    }
+    world_admin(&w, "trace", (const char *[]){"<2@a.example>", NULL});
+    cr_expect_eq(w.admin_re.verdict, VERDICT_NEVER);
+    world_pass(&w, 90000);
+    world_pass(&w, 100);
+    world_admin(&w, "trace", (const char *[]){id, NULL});
+    cr_expect_eq(w.admin_re.verdict, VERDICT_NEVER);
+    cr_expect_eq(world_count(&w, "SELECT (SELECT count(*) FROM event) + count(*) FROM past"), 0);
+    world_end(&w);
+}
+
+Test(relay, a_message_is_found_by_its_message_id)
+{
+    static const struct {
+        const char *header, *id;
+    } rows[] = {
+        {"Message-ID: <a@b>\r\n", "a@b"},
+        {"X: <n@o>\r\nMESSAGE-ID:<a@b> (x)\r\n", "a@b"},
+        {"Message-ID:\r\n\t<a@b>\r\n", "a@b"},
+        {"Message-ID: a@b\r\nX: <n@o>\r\n", ""},
+        {"Message-ID: <a b>\r\n", ""},
+        {"Message-ID: <a", ""},
+        {"Message-ID: <>", ""},
+        {"Message-IDx: <a@b>\r\n <a@c>", ""},
+        {"", ""},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct span id = trace_message_id(span_of(rows[i].header));
+        cr_expect(span_eq(id, span_of(rows[i].id)), "%zu: %.*s", i, (int)id.n, id.p);
+    }
 }
