@@ -112,10 +112,10 @@ enum key_scheme {
 enum content_flag {
     CONTENT_8BIT = 1,     /* has octets over 127 */
     CONTENT_DOTS = 2,     /* has a line that starts with a dot */
-    CONTENT_BARE = 8,     /* imported: no Return-Path is put in front of it */
     CONTENT_LONGLINE = 4, /* has a line over 1000 octets with its CRLF (RFC 5321 4.5.3.1.6) */
     CONTENT_HEADER8 = 8,  /* has octets over 127 in its header section */
     CONTENT_UTF8 = 16,    /* its client said SMTPUTF8 (RFC 6531): the envelope's, not the content's */
+    CONTENT_BARE = 32,    /* imported: no Return-Path is put in front of it */
 };
 
 enum login_service {

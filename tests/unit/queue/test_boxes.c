@@ -37,6 +37,18 @@ Test(boxes, deletions_are_one_transaction_over_all_parts)
     world_end(&w);
 }
 
+/* Only what was imported without a Return-Path has none. */
+Test(boxes, octets_over_127_in_a_header_section_change_nothing_in_front)
+{
+    static const char content[] = "Subject: h\xc3\xa4llo\r\n\r\nthere\r\n";
+    world_begin(&w, AT_ONCE);
+    world_send_local(&w, "", 7, content);
+    world_pump(&w);
+    cr_assert_eq(world_count(&w, "SELECT octets FROM entry"),
+                 (int64_t)(strlen(content) + strlen("Return-Path: <>\r\n")));
+    world_end(&w);
+}
+
 Test(boxes, a_refused_part_refuses_all_that_belongs_to_it)
 {
     world_begin(&w, AT_ONCE);
