@@ -127,13 +127,16 @@ int main(int argc, char **argv)
 {
     static struct parent p;
     struct error e = {{0}};
-    if (argc != 3 || strcmp(argv[1], "--config") != 0) {
-        fputs("usage: barid run [--config FILE]\n", stderr);
+    bool is_json = argc == 4 && strcmp(argv[3], "--json") == 0;
+    if ((argc != 3 && !is_json) || strcmp(argv[1], "--config") != 0) {
+        fputs("usage: barid run [--config FILE] [--json]\n", stderr);
         return 2;
     }
     p.config_path = argv[2];
     log_set_prefix("parent ");
     log_set_sink(logpipe_say);
+    if (is_json)
+        logpipe_fail_in_json();
     spawn_adopt_orphans();
     p.loop = loop_new();
     if (p.loop == NULL || sodium_init() < 0) {
@@ -146,7 +149,7 @@ int main(int argc, char **argv)
     if (reload_read(p.config_path, &p.text, &p.text_n, &p.config) < 0)
         return 1;
     if (watch_signals(&p) < 0 || start(&p, &e) < 0) {
-        logpipe_sayf("barid: %s\n", e.text[0] != '\0' ? e.text : "out of memory");
+        logpipe_fail("%s", e.text[0] != '\0' ? e.text : "out of memory");
         supervise_kill(&p);
         spawn_wait_all();
         return 1;

@@ -1,5 +1,7 @@
 #include "barid/logpipe.h"
 
+#include "common/json.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -93,6 +95,30 @@ void logpipe_sayf(const char *fmt, ...)
     va_end(ap);
     if (n > 0)
         logpipe_say((struct span){line, (size_t)n < sizeof line ? (size_t)n : sizeof line - 1});
+}
+
+static bool is_failing_in_json;
+
+void logpipe_fail_in_json(void)
+{
+    is_failing_in_json = true;
+}
+
+void logpipe_fail(const char *fmt, ...)
+{
+    char text[1024];
+    struct buf json;
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    buf_init(&json, 8192);
+    if (is_failing_in_json && buf_addf(&json, "{\"error\": ") == 0 &&
+        json_string(&json, span_of(text)) == 0 && buf_addf(&json, "}\n") == 0)
+        logpipe_say(buf_span(&json));
+    else
+        logpipe_sayf("barid: %s\n", text);
+    buf_free(&json);
 }
 
 static void take_lines(struct logpipe *lp)

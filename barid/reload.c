@@ -19,7 +19,7 @@ int reload_read(const char *path, char **text, size_t *n, struct config **c)
     *c = NULL;
     *text = config_read(path, n, &e);
     if (*text == NULL) {
-        logpipe_sayf("barid: %s\n", e.text);
+        logpipe_fail("%s", e.text);
         return -1;
     }
     *c = config_parse((struct span){*text, *n}, path, &problems);

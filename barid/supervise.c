@@ -290,7 +290,7 @@ static void died(struct child *c, int status)
         return;
     }
     if (!p->was_ready) {
-        logpipe_sayf("barid: %s cannot start: %s\n", role_name(c->kind->role),
+        logpipe_fail("%s cannot start: %s", role_name(c->kind->role),
                      c->failure[0] != '\0' ? c->failure
                      : by != 0             ? strsignal(by)
                      : WEXITSTATUS(status) >= 126

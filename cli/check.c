@@ -5,6 +5,7 @@
 #include "cli/output.h"
 #include "cli/text.h"
 #include "common/admin.h"
+#include "common/json.h"
 #include "common/maildb.h"
 #include "common/spawn.h"
 #include "common/sql_peek.h"
@@ -171,10 +172,10 @@ static void check_machine(struct checking *c)
 /* --- saying it --- */
 
 /* A row of authd: "file" (a store of state_dir), "severity", "message"; "line" has no meaning
- * there. */
+ * there, but everybody who reads a finding expects one. */
 static struct finding of_row(const struct row *row)
 {
-    struct finding f = {.is_warning = true};
+    struct finding f = {.line = 1, .is_warning = true};
     struct unpacker u = unpacker_on(row_fields(row));
     struct column c;
     while (column_next(&u, &c)) {
@@ -210,10 +211,10 @@ static int print_json(struct buf *out, const struct checking *c)
     for (size_t i = 0; i < count_findings(c); i++) {
         struct finding f = finding_at(c, i);
         rc |= buf_addf(out, "%s{\"file\": ", i > 0 ? ",\n " : "");
-        rc |= text_json(out, f.file);
+        rc |= json_string(out, f.file);
         rc |= buf_addf(out, ", \"line\": %zu, \"severity\": \"%s\", \"message\": ", f.line,
                        f.is_warning ? "warning" : "error");
-        rc |= text_json(out, f.message);
+        rc |= json_string(out, f.message);
         rc |= buf_add(out, "}", 1);
     }
     return rc | buf_add(out, "]\n", 2);

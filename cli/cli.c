@@ -5,6 +5,7 @@
 #include "cli/output.h"
 #include "cli/tables.h"
 #include "cli/text.h"
+#include "common/json.h"
 #include "common/spawn.h"
 
 #include <errno.h>
@@ -19,7 +20,7 @@ static void complain(bool is_json, const char *text)
     buf_init(&out, SIZE_MAX / 4);
     int rc = is_json ? buf_addf(&out, "{\"error\": ") : buf_addf(&out, "barid: ");
     if (rc == 0)
-        rc = is_json ? text_json(&out, span_of(text)) : text_terminal(&out, span_of(text));
+        rc = is_json ? json_string(&out, span_of(text)) : text_terminal(&out, span_of(text));
     if (rc == 0 && buf_addf(&out, is_json ? "}\n" : "\n") == 0)
         fwrite(buf_span(&out).p, 1, buf_span(&out).n, stderr);
     else

@@ -3,6 +3,7 @@
 
 #include "cli/output.h"
 #include "cli/text.h"
+#include "common/json.h"
 #include "common/near.h"
 
 struct showing {
@@ -34,9 +35,9 @@ static void show_json(void *arg, const char *section, const char *key, const cha
     if (!is_wanted(s, section, key))
         return;
     s->rc |= buf_addf(&s->out, "%s{\"section\": ", s->n++ > 0 ? ",\n " : "[");
-    s->rc |= text_json(&s->out, span_of(section));
+    s->rc |= json_string(&s->out, span_of(section));
     s->rc |= buf_addf(&s->out, ", \"key\": \"%s\", \"value\": ", key);
-    s->rc |= text_json(&s->out, span_of(value));
+    s->rc |= json_string(&s->out, span_of(value));
     s->rc |= line > 0 ? buf_addf(&s->out, ", \"line\": %zu}", line)
                       : buf_addf(&s->out, ", \"line\": null}");
 }

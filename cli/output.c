@@ -3,6 +3,7 @@
 #include "cli/text.h"
 #include "common/admin.h"
 #include "common/clock.h"
+#include "common/json.h"
 
 #include <errno.h>
 
@@ -15,7 +16,7 @@ static int json_value(struct buf *out, const struct column *c)
     char when[CLOCK_TEXT_MAX];
     switch (c->type) {
     case COLUMN_TEXT:
-        return text_json(out, c->text);
+        return json_string(out, c->text);
     case COLUMN_NUMBER:
     case COLUMN_SIZE:
         return buf_addf(out, "%lld", (long long)c->number);
@@ -36,7 +37,7 @@ int json_fields(struct buf *out, const struct row *r)
     struct unpacker u = unpacker_on(row_fields(r));
     struct column c;
     for (bool is_first = true; column_next(&u, &c); is_first = false)
-        if ((!is_first && buf_add(out, ", ", 2) < 0) || text_json(out, c.name) < 0 ||
+        if ((!is_first && buf_add(out, ", ", 2) < 0) || json_string(out, c.name) < 0 ||
             buf_add(out, ": ", 2) < 0 || json_value(out, &c) < 0)
             return -1;
     return 0;

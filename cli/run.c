@@ -27,7 +27,7 @@ static int become_parent(const struct cli *cli)
     if (realpath(cli->config_file, file) == NULL)
         return cli_fail(cli, "cannot find %s: %s", cli->config_file, strerror(errno));
     snprintf(program, sizeof program, "%s/parent", dir);
-    execl(program, "barid", "--config", file, (char *)NULL);
+    execl(program, "barid", "--config", file, cli->is_json ? "--json" : (char *)NULL, (char *)NULL);
     return cli_fail(cli, "cannot start %s: %s: install all of barid", program, strerror(errno));
 }
 

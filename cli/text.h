@@ -5,9 +5,6 @@
 
 #include "common/buf.h"
 
-/* A JSON string with its quotes; octets that are not UTF-8 become U+FFFD. 0, or -1 without memory.
- */
-int text_json(struct buf *out, struct span s);
 /* For a terminal: control characters, octets that are not UTF-8 and characters that turn the
  * direction of writing become \xNN. */
 int text_terminal(struct buf *out, struct span s);

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 
 #define CONFIG_TEXT_MAX (1U << 20)
+#define CONFIG_READ_MAX (CONFIG_TEXT_MAX + 1024) /* with what config_child_text adds */
 
 /* How many octets of the file to repeat in a message. */
 static int shown(struct span text)
@@ -230,6 +231,15 @@ static void read_lines(struct reader *r, struct span text)
         read_line(r, span_cut(&text, '\n'), number);
 }
 
+/* The number of the line that the octet stands in. */
+static size_t line_at(struct span text, size_t octet)
+{
+    size_t line = 1;
+    for (size_t i = 0; i < octet; i++)
+        line += text.p[i] == '\n';
+    return line;
+}
+
 struct config *config_parse(struct span text, const char *file, struct config_problems *problems)
 {
     *problems = (struct config_problems){.n = 0};
@@ -237,8 +247,9 @@ struct config *config_parse(struct span text, const char *file, struct config_pr
     struct config *c = alloc_array(1, sizeof *c);
     if (c != NULL)
         c->file = span_dup(span_of(file));
-    if (text.n > CONFIG_TEXT_MAX + 1024) /* room for what config_child_text adds */
-        PROBLEM(&r, 0, "the file is larger than 1 MiB");
+    if (text.n > CONFIG_READ_MAX)
+        PROBLEM(&r, line_at(text, CONFIG_TEXT_MAX),
+                "the file is larger than 1 MiB, which ends on this line: is it the right one?");
     else
         read_lines(&r, text);
     bool is_built = c != NULL && c->file != NULL && !r.is_out_of_memory && r.n_sections > 0 &&
@@ -266,27 +277,28 @@ const char *config_path(const char *given)
     return access(usual, F_OK) == 0 || env == NULL || *env == '\0' ? usual : env;
 }
 
-/* Reads to the end: 0, or -1 (errno; EFBIG: longer than a configuration can be). */
+/* Reads to the end, or as much as shows that it is too long. 0, or -1 (errno). */
 static int read_all(int fd, struct buf *b)
 {
-    for (;;) {
+    while (buf_span(b).n <= CONFIG_READ_MAX) {
         char *room = buf_room(b, 16384);
         ssize_t got = room != NULL ? read(fd, room, 16384) : -1;
         if (room == NULL)
-            errno = EFBIG;
+            errno = ENOMEM;
         if (got < 0 && room != NULL && errno == EINTR)
             continue;
         if (got <= 0)
             return got == 0 ? 0 : -1;
         buf_grew(b, (size_t)got);
     }
+    return 0;
 }
 
 char *config_read(const char *path, size_t *n, struct error *e)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     struct buf b;
-    buf_init(&b, CONFIG_TEXT_MAX + 16384);
+    buf_init(&b, CONFIG_READ_MAX + 2 * 16384);
     int rc = fd < 0 ? -1 : read_all(fd, &b);
     int why = errno;
     if (fd >= 0)
@@ -295,7 +307,7 @@ char *config_read(const char *path, size_t *n, struct error *e)
     *n = 0;
     if (rc < 0)
         error_set(e, "cannot read the configuration %s: %s: name the file with --config", path,
-                  why == EFBIG ? "larger than 1 MiB" : strerror(why));
+                  strerror(why));
     else if ((copy = malloc(b.end - b.at + 1)) == NULL)
         error_set(e, "no memory to read %s", path);
     else {

@@ -183,7 +183,7 @@ struct config {
     "with"
 
 struct config_problem {
-    size_t line; /* 0: the file as a whole */
+    size_t line; /* the first, if it is about the file as a whole */
     bool is_warning;
     char text[300]; /* what, why, what to do; with the nearest known key for an unknown one */
 };
@@ -199,13 +199,15 @@ struct config_problems {
 struct config *config_parse(struct span text, const char *file, struct config_problems *problems);
 void config_free(struct config *c); /* NULL is allowed */
 void config_problems_free(struct config_problems *p);
+/* line 0: of the file as a whole. */
 void config_problem_add(struct config_problems *p, size_t line, bool is_warning, const char *fmt,
                         ...) __attribute__((format(printf, 4, 5)));
 
 /* The file to use: `given` (--config) if not NULL; else SYSCONFDIR/barid/barid.conf if it is there;
  * else $BARID_CONFIG; else the first again, so that messages name it. */
 const char *config_path(const char *given);
-/* Its text (to be freed), at most 1 MiB; NULL and e. */
+/* Its text (to be freed), of a longer one than 1 MiB only so much that config_parse sees it; NULL
+ * and e. */
 char *config_read(const char *path, size_t *n, struct error *e);
 
 /* The text for children (to be freed): the same, with what only the parent can find out (the name

@@ -23,6 +23,8 @@ void config_problem_add(struct config_problems *p, size_t line, bool is_warning,
                         ...)
 {
     p->n_errors += !is_warning;
+    line = line > 0 ? line
+                    : 1; /* what no line says is said of the first: editors and scripts go there */
     if (p->n > PROBLEMS_MAX)
         return;
     bool is_last = p->n == PROBLEMS_MAX;

@@ -38,7 +38,7 @@ common_libcommon_a_SOURCES += common/proxy.c common/proxy.h
 common_libcommon_a_SOURCES += common/sql_peek.c common/sql_peek.h common/userdb.h
 common_libcommon_a_SOURCES += common/spawn.c common/spawn.h
 common_libcommon_a_SOURCES += common/unixsock.c common/unixsock.h
-common_libcommon_a_SOURCES += common/utf8.c common/utf8.h
+common_libcommon_a_SOURCES += common/json.c common/json.h common/utf8.c common/utf8.h
 
 # Apart from the rest: only who has connections, certificates or keys links OpenSSL.
 noinst_LIBRARIES += common/libtls.a

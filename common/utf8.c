@@ -38,3 +38,16 @@ bool utf8_is_valid(struct span s)
     }
     return true;
 }
+
+size_t utf8_character(struct span s, uint32_t *number)
+{
+    static const unsigned char mask[] = {0, 0x7f, 0x1f, 0x0f, 0x07};
+    const unsigned char *p = (const unsigned char *)s.p;
+    const struct lead *l = lead_of(p[0]);
+    if (l == NULL || l->octets > s.n || !is_character(p, l))
+        return 0;
+    *number = p[0] & mask[l->octets];
+    for (size_t i = 1; i < l->octets; i++)
+        *number = *number << 6 | (p[i] & 0x3fU);
+    return l->octets;
+}

@@ -74,6 +74,43 @@ just words
             self.assertIn(f"{suite.config_file}:{line}: ", log)
         self.assertNotIn("ready", log)
 
+    def test_run_json_says_in_json_why_it_does_not_start(self):
+        wrong = self.wrong()
+        busy = self.suite()
+        busy.start()
+        for suite in (wrong, busy):  # refused by the command, and by what it becomes
+            status, out, err = suite.run("run", "--json")
+            self.assertEqual((status, out), (1, ""))
+            self.assertEqual(list(json.loads(err)), ["error"], err)
+        self.assertIn("already running", json.loads(err)["error"])
+        busy.stop()
+
+    def test_a_file_over_1_mib(self):
+        suite = self.suite()
+        with open(suite.config_file, "a") as f:
+            f.write("# nothing\n" * 120000)
+        line = (1 << 20) // len("# nothing\n")
+        for command in ("check", "run"):
+            status, out, err = suite.run(command)
+            self.assertEqual(status, 1)
+            found = re.search(rf"(?m)^{re.escape(suite.config_file)}:(\d+): .*1 MiB", out + err)
+            self.assertTrue(found, out + err)
+            self.assertAlmostEqual(int(found[1]), line, delta=50)
+
+    def test_no_finding_has_line_0(self):
+        """Nor has what is about a default, or about users.db."""
+        suite = self.suite(users=())
+        suite.start()
+        suite.cli("domain", "add", "nobody.example")
+        suite.stop()
+        findings = json.loads(suite.run("check", "--json")[1])
+        suite.write_config({"listen smtp": None, "listen pop3": None})
+        findings += json.loads(suite.run("check", "--json")[1])
+        self.assertTrue(any("no listen section" in f["message"] for f in findings), findings)
+        self.assertTrue(any("nobody.example" in f["message"] for f in findings), findings)
+        for finding in findings:
+            self.assertGreater(finding["line"], 0, finding)
+
     def test_check_of_a_right_file(self):
         suite = self.suite()
         suite.accounts_wanted = None

@@ -1,4 +1,5 @@
 #include "cli/text.h"
+#include "common/json.h"
 
 #include <criterion/criterion.h>
 
@@ -29,7 +30,7 @@ Test(text, escapes)
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         struct buf out;
         buf_init(&out, 1000);
-        cr_expect_eq(text_json(&out, texts[i].in), 0);
+        cr_expect_eq(json_string(&out, texts[i].in), 0);
         cr_expect(span_eq(buf_span(&out), span_of(texts[i].json)), "%zu: %.*s", i, (int)out.end,
                   out.p);
         buf_free(&out);

@@ -29,7 +29,7 @@ static const struct {
      "5 address: '127.0.0.1:25# no' is not an address with a port, like 0.0.0.0:25 or [::]:25\n"},
     {"hostname = mx\n" LISTEN, "1 warning: hostname 'mx' has no domain: many servers refuse mail "
                                "from it, set the full name\n"},
-    {HOST, "0 no listen section, so nothing would be served: add for example a line '[listen "
+    {HOST, "1 no listen section, so nothing would be served: add for example a line '[listen "
            "smtp]'\n"},
     {HOST LISTEN "adress = 0.0.0.0:25\n", "3 unknown setting 'adress': did you mean 'address'?\n"},
     {HOST LISTEN "zzzzzzzz = 1\n", "3 unknown setting 'zzzzzzzz': see barid.conf(5)\n"},
