@@ -53,6 +53,7 @@ struct limits_config {
     struct rate connection_rate; /* new ones per address */
     uint64_t recipients;         /* per transaction */
     uint64_t errors;             /* replies 4xx/5xx without an accepted message */
+    int64_t error_delay_ms;      /* such a reply waits so long */
     uint64_t junk_commands; /* NOOP RSET EHLO VRFY HELP per message, then each counts as an error */
     uint64_t hops;          /* Received fields */
     int64_t command_timeout_ms; /* per line, in total */

@@ -161,6 +161,10 @@ const struct setting config_settings[] = {
     {SECTION_LIMITS, "errors", VALUE_COUNT, .or_none = true, AT(limits_config, errors), .min = 1,
      .max = 100000, .fallback = "10",
      .meaning = "Mistakes of a client without an accepted message, then its connection is closed."},
+    {SECTION_LIMITS, "error_delay", VALUE_DURATION, AT(limits_config, error_delay_ms), .min = 0,
+     .max = MINUTE, .fallback = "1s",
+     .meaning = "How long the reply to such a mistake waits, and with it all that the client sends "
+                "after it (SMTP). Loopback and the networks of allow_from are exempt."},
     {SECTION_LIMITS, "junk_commands", VALUE_COUNT, .or_none = true,
      AT(limits_config, junk_commands), .min = 1, .max = 100000, .fallback = "100",
      .meaning = "Commands that do nothing (NOOP, RSET, EHLO, VRFY, HELP) for each message, then "

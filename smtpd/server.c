@@ -352,13 +352,17 @@ static void log_turned_away(struct server *v, const struct netaddr *peer, enum r
     v->untold = 0;
 }
 
+/* Exempt from the limits that are about strangers. */
+static bool is_trusted(const struct server *v, const struct netaddr *peer)
+{
+    bool is_root = peer->n == NETADDR_LOCAL && netaddr_uid(peer) == 0;
+    return is_root || netaddr_is_loopback(peer) || config_may_relay(proc_config(v->proc), peer);
+}
+
 /* R_BANNER: let him in, he is counted. */
 static enum reply judge(struct server *v, const struct listener *on, const struct netaddr *peer)
 {
-    const struct config *config = proc_config(v->proc);
-    bool is_root = peer->n == NETADDR_LOCAL && netaddr_uid(peer) == 0;
-    bool is_trusted = is_root || netaddr_is_loopback(peer) || config_may_relay(config, peer);
-    switch (peers_enter(v->peers, peer, &on->config->limits, is_trusted)) {
+    switch (peers_enter(v->peers, peer, &on->config->limits, is_trusted(v, peer))) {
     case PEERS_FULL:
         return R_TOO_BUSY;
     case PEERS_TOO_MANY:
@@ -400,6 +404,8 @@ static struct client *client_new(struct server *v, const struct listener *on, in
         .may_log_in_plain = config_may_log_in_plain(&on->config->auth, peer),
         .login_failures_max = on->config->auth.failures_per_connection,
     };
+    if (is_trusted(v, peer) || peer->n == NETADDR_LOCAL)
+        rules.limits.error_delay_ms = 0;
     c->server = v;
     c->peer = *peer;
     c->wants_input = true;

@@ -111,6 +111,8 @@ static void log_refusal(struct session *s, enum reply r, struct span about)
 static void count_refusal(struct session *s, enum reply r, struct span about)
 {
     log_refusal(s, r, about);
+    s->owes_delay |=
+        (reply_desc(r)->flags & REPLY_FAULT) != 0 && r != R_LOGIN_WRONG; /* authd waited */
     if ((reply_desc(r)->flags & REPLY_FAULT) == 0 || ++s->errors < s->rules.limits.errors)
         return;
     if ((reply_desc(r)->flags & REPLY_CLOSES) == 0)
@@ -143,17 +145,40 @@ void session_refuse(struct session *s, enum reply r, struct span about)
     answer(s, r, SPAN(""), about);
 }
 
+/* A client that guesses costs us a timer and himself the time: his input is not read meanwhile. */
+static void begin_delay(struct session *s)
+{
+    bool is_owed = s->owes_delay && s->rules.limits.error_delay_ms > 0;
+    if (s->wait != WAIT_NOTHING || s->state == STATE_OVER)
+        return;
+    s->owes_delay = false;
+    if (!is_owed)
+        return;
+    s->wait = WAIT_DELAY;
+    s->due_ms = clock_mono_ms() + s->rules.limits.error_delay_ms;
+}
+
 /* Replies wait while a question about a recipient is open: they go out with the one that it
  * decides. */
 static void write_replies(struct session *s)
 {
     struct span out = buf_span(&s->out);
-    if (s->state == STATE_OVER || s->wait == WAIT_RCPT || out.n == 0)
+    if (s->state == STATE_OVER || s->wait == WAIT_RCPT || s->wait == WAIT_DELAY || out.n == 0)
         return;
     int rc = s->rules.ops->write(s->rules.client, out);
     buf_free(&s->out);
     if (rc < 0)
         end(s);
+}
+
+static void end_delay(struct session *s)
+{
+    s->wait = WAIT_NOTHING;
+    s->due_ms = clock_mono_ms() + s->rules.limits.command_timeout_ms;
+    write_replies(s); /* before the next mistake holds them again */
+    if (s->state != STATE_OVER)
+        s->rules.ops->resume(s->rules.client);
+    write_replies(s);
 }
 
 void session_greet(struct session *s, bool talked_early)
@@ -313,6 +338,7 @@ size_t session_input(struct session *s, struct span in)
         /* A line has its time as a whole, so the clock starts when the one before it was done. */
         if (!is_content || !is_in_content(s))
             s->due_ms = clock_mono_ms() + s->rules.limits.command_timeout_ms;
+        begin_delay(s);
         if (s->is_draining)
             session_drain(s);
     }
@@ -324,6 +350,7 @@ void session_answered(struct session *s)
 {
     s->wait = WAIT_NOTHING;
     s->due_ms = clock_mono_ms() + s->rules.limits.command_timeout_ms;
+    begin_delay(s);
     if (s->is_draining)
         session_drain(s);
     if (s->state != STATE_OVER)
@@ -348,25 +375,30 @@ void session_go_on(struct session *s)
 
 int64_t session_due_ms(const struct session *s)
 {
-    if (s->wait != WAIT_NOTHING || s->state == STATE_OVER)
+    bool is_ours = s->wait != WAIT_NOTHING && s->wait != WAIT_DELAY;
+    if (is_ours || s->state == STATE_OVER)
         return INT64_MAX;
     int64_t end_ms = s->began_ms + s->rules.limits.session_timeout_ms;
     bool is_taken =
         s->state == STATE_DATA || (s->state == STATE_CHUNK && s->chunk.refusal == R_DONE);
-    int64_t due_ms = is_taken ? data_due_ms(s) : s->due_ms;
+    int64_t due_ms = is_taken && s->wait == WAIT_NOTHING ? data_due_ms(s) : s->due_ms;
     return due_ms < end_ms ? due_ms : end_ms;
 }
 
 void session_expire(struct session *s)
 {
     s->verb = NULL;
-    session_reply(s, R_TIMEOUT);
+    if (s->wait == WAIT_DELAY && clock_mono_ms() >= s->due_ms)
+        end_delay(s);
+    else
+        session_reply(s, R_TIMEOUT);
 }
 
 void session_drain(struct session *s)
 {
     s->is_draining = true;
-    if (!is_in_content(s) && s->state != STATE_CHUNKS && s->wait == WAIT_NOTHING) {
+    if (!is_in_content(s) && s->state != STATE_CHUNKS &&
+        (s->wait == WAIT_NOTHING || s->wait == WAIT_DELAY)) {
         s->verb = NULL;
         session_reply(s, R_DRAINING);
     }

@@ -52,7 +52,7 @@ struct session_rules {
     const struct session_ops *ops;
     void *client;
     struct netaddr peer;
-    struct limits_config limits;
+    struct limits_config limits; /* error_delay_ms: 0 for those who are exempt */
     uint64_t message_size_max;
     bool normalises_newlines;
     bool may_relay;
@@ -81,6 +81,7 @@ enum session_wait {
     WAIT_LOGIN, /* for what authd says about a login */
     WAIT_QUEUE, /* for the answer that decides about a message */
     WAIT_ROOM,  /* for the queue to take more content */
+    WAIT_DELAY, /* limits.error_delay, with the replies of this flight */
     WAIT_TLS,   /* for the handshake, which the server begins when the replies are written */
 };
 
@@ -104,6 +105,7 @@ struct session {
     const struct tls_info *tls; /* NULL: in the clear */
     bool is_esmtp;
     bool is_draining;
+    bool owes_delay;     /* a mistake of the client's was answered in this flight */
     bool has_more_input; /* behind the command that is being handled */
     char *helo;          /* NULL: none yet */
     struct txn *txn;     /* NULL: none */

@@ -2,6 +2,7 @@
 workers of a service keep together."""
 
 import socket
+import time
 import unittest
 
 from harness import Suite, message, wait_until
@@ -65,6 +66,21 @@ class Proxy(unittest.TestCase):
         for wrong in (b"EHLO client.example\r\n", b"PROXY TCP4 nonsense\r\n", b"\x16\x03\x01\0\0"):
             self.assertEqual(self.connect(wrong)[1], b"")
         wait_until(lambda: self.suite.log().count("proxy-refused") == 3, 5, "three lines")
+
+    def test_mistakes_of_strangers_are_answered_late(self):
+        proxied = {"proxy_from": "127.0.0.0/8", "error_delay": "1s"}
+        self.suite.write_config({"listen smtp": proxied, "limits": {"error_delay": "30s"}})
+        self.suite.restart()
+        s, line = self.connect(self.header(PEOPLE[0]))
+        began = time.monotonic()
+        s.sendall(b"NONSENSE\r\nQUIT\r\n")
+        self.assertRegex(s.makefile("rb").read(), rb"\A500 [^\r]*\r\n221 ")
+        self.assertGreater(time.monotonic() - began, 0.9)
+        s, line = self.connect(V2_LOCAL)  # loopback: not at all
+        began = time.monotonic()
+        s.sendall(b"NONSENSE\r\nQUIT\r\n")
+        self.assertRegex(s.makefile("rb").read(), rb"\A500 [^\r]*\r\n221 ")
+        self.assertLess(time.monotonic() - began, 0.9)
 
     def test_limits_of_an_address_over_all_workers(self):
         held = [self.connect(self.header(PEOPLE[0])) for _ in range(10)]

@@ -350,6 +350,70 @@ Test(session, a_slow_drip_does_not_extend_a_line)
     world_end(&w);
 }
 
+static void begin_with_delay(struct world *w)
+{
+    clock_fake(1000000, 1795311269000);
+    world_begin(w);
+    w->s->rules.limits.error_delay_ms = 1000;
+    world_say(w, SPAN(HI), 100);
+    world_codes(w);
+}
+
+Test(session, mistakes_are_answered_late)
+{
+    struct world w;
+    begin_with_delay(&w);
+    world_say(&w, SPAN("NOOP\r\nFOO\r\nNOOP\r\nBAR\r\nRSET\r\n"), 100);
+    cr_expect_str_eq(world_codes(&w), "", "what follows waits too");
+    cr_expect_eq(session_due_ms(w.s), 1001000);
+    clock_fake(1001000, 1795311269000);
+    session_expire(w.s);
+    cr_expect_str_eq(world_codes(&w), "250/2.0.0 500/5.5.1 ");
+    clock_fake(1002000, 1795311269000);
+    session_expire(w.s);
+    cr_expect_str_eq(world_codes(&w), "250/2.0.0 500/5.5.1 250/2.0.0 ");
+    world_end(&w);
+}
+
+Test(session, unknown_recipients_are_answered_late)
+{
+    struct world w;
+    begin_with_delay(&w);
+    world_say(&w, SPAN("MAIL FROM:<>\r\nRCPT TO:<nobody@b.test>\r\nRCPT TO:<later@b.test>\r\n"),
+              100);
+    cr_expect_str_eq(world_codes(&w), "");
+    clock_fake(1001000, 1795311269000);
+    session_expire(w.s);
+    world_say(&w, SPAN("NOOP\r\n"), 100);
+    cr_expect_str_eq(world_codes(&w), "250/2.1.0 550/5.1.1 451/4.3.0 250/2.0.0 ", "ours are not");
+    cr_expect_eq(session_due_ms(w.s), 1301000);
+    world_end(&w);
+}
+
+Test(session, the_limit_of_errors_ends_the_waiting_too)
+{
+    struct world w;
+    begin_with_delay(&w);
+    w.s->rules.limits.errors = 2;
+    world_say(&w, SPAN("FOO\r\nFOO\r\nFOO\r\n"), 100);
+    clock_fake(1001000, 1795311269000);
+    session_expire(w.s);
+    cr_expect_str_eq(world_codes(&w), "500/5.5.1 500/5.5.1 421/4.7.0 ");
+    cr_expect(w.is_finished);
+    world_end(&w);
+}
+
+Test(session, a_stop_does_not_wait_for_those_who_wait)
+{
+    struct world w;
+    begin_with_delay(&w);
+    world_say(&w, SPAN("FOO\r\n"), 100);
+    session_drain(w.s);
+    cr_expect_str_eq(world_codes(&w), "500/5.5.1 421/4.3.2 ");
+    cr_expect(w.is_finished);
+    world_end(&w);
+}
+
 Test(session, content_has_a_minimum_rate)
 {
     struct world w;
