@@ -49,6 +49,12 @@ class MailboxTest(unittest.TestCase):
 
 
 class InAndOut(MailboxTest):
+    def test_header_beyond_ascii_keeps_its_return_path(self):
+        mail = message("hello", headers="X-Name: Zo\u00eb\r\n")
+        self.suite.send("eve@client.example", [USER], mail)
+        with self.suite.pop3() as session:
+            self.assertTrue(session.retr(1).startswith(b"Return-Path: <eve@client.example>\r\n"))
+
     def test_maildir_octet_for_octet(self):
         rng = random.Random(5)
         mails = [content(n) for n in range(20)]
@@ -69,6 +75,10 @@ class InAndOut(MailboxTest):
         self.assertEqual(self.suite.count(), len(mails))
         shown = self.suite.cli("mailbox", "show", USER, json=True)
         self.assertEqual(shown["oldest"], "2023-11-14T22:13:20Z")
+        listed = {box["address"]: box for box in self.suite.cli("mailbox", "list", json=True)}
+        self.assertEqual(listed[USER]["oldest"], "2023-11-14T22:13:20Z")
+        self.assertIsNotNone(listed[USER]["last_login"])
+        self.assertIsNone(listed["bob@example.org"]["oldest"])
 
         out = os.path.join(self.dir, "out")
         self.assertEqual(self.exported("--maildir", out)["exported"], len(mails))

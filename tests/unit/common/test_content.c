@@ -1,4 +1,5 @@
 #include "common/content.h"
+#include "common/maildb.h"
 #include "common/proto.h"
 
 #include <criterion/criterion.h>
@@ -74,4 +75,14 @@ Test(content, long_lines)
             cr_expect_eq((s.flags & CONTENT_LONGLINE) != 0, n + 2 > 1000, "%zu", n);
             cr_expect_not(s.is_damaged);
         }
+}
+
+/* No scan, and no client, can make a message look imported: it would lose its Return-Path. */
+Test(content, flags_are_not_that_of_an_import)
+{
+    unsigned found = CONTENT_UTF8;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        found |= rows[i].flags;
+    cr_expect_eq(found & CONTENT_BARE, 0);
+    cr_expect_gt(maildb_prefix_octets(SPAN("a@b.example"), (uint8_t)found), 0);
 }
