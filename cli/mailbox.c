@@ -93,6 +93,8 @@ static int merge_list(const struct rows *users, const struct rows *boxes, struct
         row_number(&r, "messages", row_find_number(box, "messages"));
         row_size(&r, "octets", (uint64_t)row_find_number(box, "octets"));
         copy(&r, user, "quota");
+        row_time(&r, "oldest", row_find_number(box, "oldest"));
+        copy(&r, user, "last_login");
         if (finish(&r, out) < 0)
             return -1;
     }
@@ -256,7 +258,7 @@ int retention_main(struct cli *cli)
 static const struct command commands[] = {
     {.words = "mailbox list",
      .usage = "",
-     .summary = "all mailboxes with messages, size and quota",
+     .summary = "all mailboxes with size, quota, oldest message, last login",
      .run = list_main},
     {.words = "mailbox show",
      .usage = "USER",

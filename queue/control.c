@@ -507,10 +507,15 @@ static void box_list(void *owner, struct admin_call *call)
     size_t n = 0;
     while (call->cursor <= INT64_MAX && n < ADMIN_PAGE &&
            (f = store_box_next(q->store, box.id, &box)) == FOUND_YES) {
+        int64_t oldest;
+        uint64_t seq;
+        if ((f = store_box_oldest(q->store, box.id, &oldest, &seq)) == FOUND_FAULT)
+            break;
         row_begin(&row);
         row_number(&row, "id", (int64_t)box.id);
         row_number(&row, "messages", (int64_t)box.messages);
         row_size(&row, "octets", box.octets);
+        row_time(&row, "oldest", oldest);
         row_send(&row, call, 0, "");
         n++;
     }
