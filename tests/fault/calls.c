@@ -1,19 +1,18 @@
-/* One call of the queue fails: the 1st, the 2nd, and so on to the last that a day's work makes; of
- * every kind of call, with every error (without --all: all syncs, and a
- * sample of the others). The queue may refuse, or
- * end; it may not fall silent. Then it is started again and compared with the ledger. */
-#include "tests/fault/disk.h"
+/* One call of a process fails: every one of a day's work that is made from another place in the
+ * program, of every kind of call, with every error (without --all: all syncs of the queue, and a
+ * sample of the others). The process may refuse, say "later", or end; it may not fall silent nor
+ * say "no" for that reason. Then it is started again, and what it said is compared with what is
+ * there. */
+#include "tests/fault/subject.h"
 #include "tests/fault/tap.h"
 #include "tests/fault/work.h"
-
-#include "common/verdict.h"
 
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-#define SAMPLE 8
+#define SITES_MAX 65536
 
 static const struct kind {
     const char *call, *what;
@@ -26,8 +25,12 @@ static const struct kind {
     {"receive", "kill"},
 };
 
-static struct ledger ledger;
 static char base[PATH_MAX / 4];
+static const struct subject *subject;
+
+/* The calls of a day that are made from different places: the first of each. */
+static uint64_t sites[SITES_MAX];
+static size_t n_sites;
 
 static int open_trace(void)
 {
@@ -41,123 +44,133 @@ static int open_trace(void)
     return fd;
 }
 
+static bool is_new(uint64_t hash)
+{
+    static uint64_t seen[SITES_MAX * 2];
+    if (hash == 0) { /* begin anew */
+        memset(seen, 0, sizeof seen);
+        return false;
+    }
+    size_t at = hash % (SITES_MAX * 2);
+    while (seen[at] != 0 && seen[at] != hash)
+        at = (at + 1) % (SITES_MAX * 2);
+    if (seen[at] == hash || n_sites == SITES_MAX)
+        return false;
+    seen[at] = hash;
+    return true;
+}
+
 /* Did it fail? If not, *count is the number of such calls (0: unknown). */
 static bool has_failed(int trace_fd, uint64_t *count)
 {
     struct trace_record r;
     bool is_failed = false;
-    off_t at = 0;
-    for (; pread(trace_fd, &r, sizeof r, at) == sizeof r; at += (off_t)sizeof r) {
+    uint64_t n = 0;
+    for (off_t at = 0; pread(trace_fd, &r, sizeof r, at) == sizeof r; at += (off_t)sizeof r) {
         is_failed |= r.kind == TRACE_FAILED;
         *count = r.kind == TRACE_COUNT ? r.offset : *count;
+        n += r.kind == TRACE_SITE;
+        if (r.kind == TRACE_SITE && is_new(r.offset | 1))
+            sites[n_sites++] = n;
     }
     close(trace_fd);
     return is_failed;
 }
 
-/* What a queue that ended by an I/O error said "later" to may be on its disk all the same. */
-static void forget_faults(void)
+static struct play player(const char *state)
 {
-    for (size_t i = 0; i < ledger.n_letters; i++)
-        if (ledger.letters[i].verdict == VERDICT_TRY_LATER &&
-            ledger.letters[i].kind < LETTER_ABORTED)
-            ledger.letters[i].answered = NEVER;
-}
-
-static int day(struct play *q)
-{
-    int rc = work_begin(q, &ledger);
-    for (int i = 0; i < 2 && rc == 0; i++) {
-        rc = work_letters(q, &ledger, 8);
-        if (rc == 0)
-            rc = work_removals(q, &ledger);
-    }
-    return rc;
+    return (struct play){.role = subject->role,
+                         .state_dir = state,
+                         .extra = subject->config,
+                         .peers = subject->peers,
+                         .trace_fd = -1,
+                         .log_fd = tap_log()};
 }
 
 /* The number of things that are wrong. */
 static unsigned live(const char *state, const char *fault, int trace_fd)
 {
-    struct play q = {.role = ROLE_QUEUE,
-                     .state_dir = state,
-                     .extra = WORK_CONFIG,
-                     .peers = WORK_PEERS,
-                     .trace_fd = trace_fd,
-                     .fault = fault,
-                     .log_fd = tap_log()};
-    if (play_start(&q) < 0)
+    struct play p = player(state);
+    p.trace_fd = trace_fd;
+    p.fault = fault;
+    if (play_start(&p) < 0)
         return 0; /* that is allowed; it is started again */
-    int rc = day(&q);
+    int rc = subject->day(&p);
     if (rc == WORK_SILENCE)
         printf("# it does not answer\n");
-    int status = play_is_alive(&q) && rc == 0 ? play_stop(&q) : play_kill(&q);
-    if (status != 0)
-        forget_faults();
+    int status = play_is_alive(&p) && rc == 0 ? play_stop(&p) : play_kill(&p);
     bool has_crashed = WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL;
     if (has_crashed)
         printf("# it died of signal %d\n", WTERMSIG(status));
-    return (unsigned)(rc == WORK_SILENCE) + has_crashed;
+    return (unsigned)(rc == WORK_SILENCE) + has_crashed + subject->evening(status == 0);
 }
 
 static unsigned again(const char *state)
 {
-    char dir[PATH_MAX];
-    struct play q = {.role = ROLE_QUEUE,
-                     .state_dir = state,
-                     .extra = WORK_CONFIG,
-                     .peers = WORK_PEERS,
-                     .trace_fd = -1,
-                     .log_fd = tap_log()};
-    snprintf(dir, sizeof dir, "%s/queue", state);
-    if (play_start(&q) < 0) {
-        printf("# it does not start again: %s\n", q.why);
+    struct play p = player(state);
+    if (play_start(&p) < 0) {
+        printf("# it does not start again: %s\n", p.why);
         return 1;
     }
-    unsigned wrong = work_begin(&q, &ledger) < 0 || work_proof(&q, &ledger) < 0;
-    wrong += play_stop(&q) != 0;
-    return wrong + ledger_check(&ledger, dir, NEVER - 1);
+    unsigned wrong = subject->again(&p);
+    wrong += play_stop(&p) != 0;
+    return wrong + subject->stopped(state);
 }
 
 /* 1: it failed and all was well; 0: there is no Nth call; -1: all was not well. */
 static int fail_one(const struct kind *k, uint64_t n, uint64_t *count)
 {
-    char state[PATH_MAX / 2], fault[64];
+    char state[PATH_MAX / 2], template[PATH_MAX / 2], fault[64];
     snprintf(fault, sizeof fault, "%s:%llu:%s", k->call, (unsigned long long)n, k->what);
-    snprintf(state, sizeof state, "%s/%s", base, fault);
+    snprintf(template, sizeof template, "%s/%s", base, role_name(subject->role));
+    snprintf(state, sizeof state, "%s/%s-%s", base, role_name(subject->role),
+             subject->is_kept ? "kept" : fault);
     int trace_fd = open_trace();
-    ledger = (struct ledger){0};
-    chance_begin(tap_seed()); /* the same day each time */
-    play_layout(state);
+    subject->lay_out(state, template);
     unsigned wrong = live(state, fault, trace_fd);
     bool is_failed = has_failed(trace_fd, count);
     wrong += again(state);
     if (wrong > 0) {
-        printf("# with %s\n", fault);
+        printf("# %s with %s\n", role_name(subject->role), fault);
         return -1;
     }
-    tap_remove(state);
+    if (!subject->is_kept)
+        tap_remove(state);
     return is_failed ? 1 : 0;
 }
 
 static void fail_each(const struct kind *k)
 {
     uint64_t count = 0, done = 0;
+    n_sites = 0;
+    is_new(0);
     int rc = fail_one(k, UINT64_MAX, &count);
-    bool is_whole = tap_is_all() || count < SAMPLE || strcmp(k->call, "sync") == 0;
-    uint64_t stride = is_whole ? 1 : count / SAMPLE;
-    for (uint64_t n = 1; rc >= 0 && n <= count; n += stride) {
+    bool is_every = subject == &subject_queue && strcmp(k->call, "sync") == 0;
+    size_t all = is_every ? (size_t)count : n_sites;
+    size_t stride = is_every || tap_is_all() || all < subject->sample ? 1 : all / subject->sample;
+    for (size_t i = 0; rc >= 0 && i < all; i += stride) {
         uint64_t unused;
-        rc = fail_one(k, n, &unused);
+        rc = fail_one(k, is_every ? i + 1 : sites[i], &unused);
         done += rc > 0;
     }
-    tap_ok(rc >= 0 && count > 0, "%s fails with %s: %llu of %llu calls", k->call, k->what,
-           (unsigned long long)done, (unsigned long long)count);
+    if (rc >= 0 && count == 0 && subject != &subject_queue)
+        return; /* it makes no such calls */
+    tap_ok(rc >= 0 && count > 0, "%s: %s fails with %s: %llu of %llu calls from %llu places",
+           role_name(subject->role), k->call, k->what, (unsigned long long)done,
+           (unsigned long long)count, (unsigned long long)n_sites);
 }
 
 int main(int argc, char **argv)
 {
+    static const struct subject *const subjects[] = {&subject_queue, &subject_authd,
+                                                     &subject_mailbox};
+    const char *only = getenv("BARID_FAULT_ROLE"); /* to look into one */
     tap_begin(argc, argv, "calls", base, sizeof base);
-    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
-        fail_each(&kinds[i]);
+    for (size_t t = 0; t < sizeof subjects / sizeof subjects[0]; t++) {
+        subject = subjects[t];
+        for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++)
+            if (only == NULL || strcmp(only, role_name(subject->role)) == 0)
+                fail_each(&kinds[i]);
+    }
     return tap_end();
 }

@@ -17,7 +17,8 @@ tests_fault_powercut_SOURCES = tests/fault/powercut.c
 tests_fault_powercut_LDADD = $(FAULT_LIBS)
 
 check_PROGRAMS += tests/fault/calls
-tests_fault_calls_SOURCES = tests/fault/calls.c
+tests_fault_calls_SOURCES = tests/fault/calls.c tests/fault/subject.c tests/fault/subject.h \
+  tests/fault/subject_authd.c tests/fault/subject_mailbox.c tests/fault/subject_queue.c
 tests_fault_calls_LDADD = $(FAULT_LIBS)
 
 check_PROGRAMS += tests/fault/hostile

@@ -16,6 +16,7 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <execinfo.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -39,6 +40,10 @@ static long long clock_shift_s;
 static bool is_file[FDS]; /* opened by a name, so its writes are of interest */
 
 /* --- failing --- */
+
+#define SITE_FRAMES 6
+
+static pid_t first_pid; /* the processes that it forks count for themselves */
 
 static struct {
     char call[12];
@@ -89,10 +94,31 @@ static void note_path(enum trace_kind kind, int dirfd, const char *path, int fd,
          path);
 }
 
+/* Who called whom, as far as some frames up. Where the libraries lie is the same in one process. */
+static void note_site(void)
+{
+    static bool is_inside; /* what asks for memory may itself be in the library that looks */
+    void *frames[SITE_FRAMES + 2];
+    uint64_t hash = 14695981039346656037U;
+    if (is_inside)
+        return;
+    is_inside = true;
+    int n = backtrace(frames, SITE_FRAMES + 2);
+    for (int i = 2; i < n; i++)
+        hash = (hash ^ (uint64_t)(uintptr_t)frames[i]) * 1099511628211U;
+    note(&(struct trace_record){.kind = TRACE_SITE, .offset = hash}, NULL);
+    is_inside = false;
+}
+
 /* Is it this call's turn? Then errno is set, or there is no return. */
 static bool fails(const char *call)
 {
-    if (plan.at == 0 || strcmp(plan.call, call) != 0 || ++plan.seen != plan.at)
+    if (plan.at == 0 || strcmp(plan.call, call) != 0)
+        return false;
+    plan.seen++;
+    if (plan.at == UINT64_MAX)
+        note_site();
+    if (plan.seen != plan.at)
         return false;
     note(&(struct trace_record){.kind = TRACE_FAILED}, NULL);
     if (plan.is_kill)
@@ -106,13 +132,17 @@ __attribute__((constructor)) static void begin(void)
     const char *fd = getenv(TRACE_FD_ENV);
     if (fd != NULL)
         trace_fd = (int)strtol(fd, NULL, 10);
+    void *unused[2];
+    backtrace(unused, 2); /* the first time it loads a library */
+    first_pid = getpid();
     read_plan(getenv(TRACE_FAIL_ENV));
     *(void **)&real_autocheckpoint = dlsym(RTLD_NEXT, "sqlite3_wal_autocheckpoint");
 }
 
 __attribute__((destructor)) static void end(void)
 {
-    note(&(struct trace_record){.kind = TRACE_COUNT, .offset = plan.seen}, NULL);
+    if (getpid() == first_pid)
+        note(&(struct trace_record){.kind = TRACE_COUNT, .offset = plan.seen}, NULL);
 }
 
 static bool is_of_interest(int fd)
