@@ -44,6 +44,7 @@ int files_open(const struct config *c, struct opened_list *out, struct error *e)
         if (c->tls[i].client_ca != NULL)
             open_one(out, FILE_CLIENT_CA, i, c->tls[i].client_ca);
     }
+    open_one(out, FILE_TRUST, 0, c->relay.ca_file);
     return 0;
 }
 

@@ -103,8 +103,18 @@ struct url {
     uint16_t port;
 };
 
-/* How fast, and when again: of [relay], and of a [route] with its own settings over it. */
+/* How well connections to other servers must be protected. */
+enum relay_tls {
+    RELAY_TLS_OPPORTUNISTIC, /* TLS if it can be had, whatever the certificate; else the clear */
+    RELAY_TLS_REQUIRED,      /* whatever the certificate */
+    RELAY_TLS_VERIFIED,      /* with the certificate of that server */
+    RELAY_TLS_NONE,
+};
+
+/* How fast, how safe, and when again: of [relay], and of a [route] with its own settings over it.
+ */
 struct delivery_config {
+    enum relay_tls tls;
     int64_t *retry_ms; /* the last one repeats */
     size_t n_retry;
     struct rate rate; /* messages */
@@ -132,6 +142,7 @@ struct relay_config {
     struct network *never_connect_to;
     size_t n_never_connect_to;
     uint64_t connections; /* to all destinations together */
+    char *ca_file;        /* who signs the certificates of other servers */
 };
 
 #define DURATION_NONE (-1) /* 'none' of a duration */

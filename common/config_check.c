@@ -83,9 +83,32 @@ static void check_limits(const struct config *c, struct config_problems *problem
                                "allow_from takes in everybody: this is an open relay");
 }
 
+static bool has_smtps(const struct url *to, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (to[i].is_tls)
+            return true;
+    return false;
+}
+
+static void check_hops(const struct config *c, struct config_problems *problems)
+{
+    const struct relay_config *r = &c->relay;
+    bool has_any = has_smtps(r->smarthost, r->n_smarthost) || has_smtps(r->fallback, r->n_fallback);
+    if (has_any && r->delivery.tls == RELAY_TLS_NONE)
+        config_problem_add(problems, config_line(c, SECTION_RELAY, "tls"), false,
+                           "smtps:// and 'tls = none' contradict each other: use smtp://");
+    for (size_t i = 0; i < c->n_routes; i++)
+        if (has_smtps(c->routes[i].to, c->routes[i].n_to) &&
+            c->routes[i].delivery.tls == RELAY_TLS_NONE)
+            config_problem_add(problems, c->routes[i].line, false,
+                               "smtps:// and 'tls = none' contradict each other: use smtp://");
+}
+
 void config_check(const struct config *c, struct config_problems *problems)
 {
     check_kinds(c, problems);
     check_addresses(c, problems);
     check_limits(c, problems);
+    check_hops(c, problems);
 }

@@ -84,6 +84,8 @@ static void find_addresses(char out[DEFAULT_MAX], enum listen_kind kind)
 static const char *const plaintext_words[] = {"no", "loopback", "yes", NULL};
 static const char *const client_certificates_words[] = {"no", "ask", NULL};
 static const char *const tls_minimum_words[] = {"1.2", "1.3", NULL};
+static const char *const relay_tls_words[] = {"opportunistic", "required", "verified", "none",
+                                              NULL};
 static const char *const jail_words[] = {"on", "off", NULL};
 static const char *const switch_words[] = {"on", "off", NULL};
 static const char *const offered_words[] = {"no", "trusted", "yes", NULL};
@@ -258,6 +260,18 @@ const struct setting config_settings[] = {
      AT(delivery_config, rate), .min = 1, .max = 1000000, .fallback = "none",
      .meaning = "Messages in a time to one destination, like 100/1m: so many at once, then evenly. "
                 "May stand in a [route] too."},
+
+    {SECTION_RELAY, "tls", VALUE_CHOICE, .is_delivery = true, AT(delivery_config, tls),
+     .words = relay_tls_words, .fallback = "opportunistic",
+     .meaning = "How connections to other servers are protected. opportunistic: by TLS where it "
+                "works, whatever the certificate, else not at all; required: mail waits rather "
+                "than go in the clear; verified: the certificate must be valid for the name that "
+                "the route, or the MX record, gives the server; none: no TLS. A server given as "
+                "smtps:// has TLS from the first octet and is verified, unless required is set. "
+                "May stand in a [route] too."},
+    {SECTION_RELAY, "ca_file", VALUE_PATH, AT(relay_config, ca_file),
+     .fallback = "/etc/ssl/certs/ca-certificates.crt",
+     .meaning = "File of the authorities (PEM) that sign the certificates of other servers."},
 
     {SECTION_DNS, "server", VALUE_SERVERS, .or_none = true, LIST(dns_config, servers),
      .fallback = "none",

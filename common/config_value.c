@@ -242,7 +242,7 @@ static int parse_authority(struct span text, struct url *u, struct error *e)
     struct span host, port;
     if (split_authority(text, &host, &port, e) < 0)
         return -1;
-    u->port = u->kind == HOP_LMTP ? 24 : 25;
+    u->port = u->kind == HOP_LMTP ? 24 : u->is_tls ? 465 : 25;
     if (port.p != NULL && parse_url_port(port, &u->port) < 0)
         return error_set(e, "'%.*s' is not a port number", shown(port), port.p);
     return keep_lower(&u->host, host, e);
@@ -267,12 +267,10 @@ static int url_entry(const struct place *at, struct span text, void *entry, stru
     u->kind = span_istarts(text, SPAN("lmtp://")) ? HOP_LMTP : HOP_SMTP;
     if (*at->n > 0 && (*(struct url *const *)at->value)[0].kind >= HOP_HOLD)
         return error_set(e, "'hold' and 'discard' stand alone");
-    if (span_istarts(text, SPAN("smtps://")))
-        return error_set(e,
-                         "smtps:// needs TLS, which this version does not have yet: use smtp://");
-    if (u->kind != HOP_LMTP && !span_istarts(text, SPAN("smtp://")))
+    u->is_tls = span_istarts(text, SPAN("smtps://"));
+    if (u->kind != HOP_LMTP && !u->is_tls && !span_istarts(text, SPAN("smtp://")))
         return error_set(e, "must be a URL like smtp://10.0.0.25:25");
-    rest = span_from(text, sizeof "smtp://" - 1);
+    rest = span_from(text, u->is_tls ? sizeof "smtps://" - 1 : sizeof "smtp://" - 1);
     if (rest.n > 0 && rest.p[rest.n - 1] == '/')
         rest.n--;
     if (rest.n > 0 && memchr(rest.p, '@', rest.n) != NULL)

@@ -35,7 +35,7 @@
  * event: What became of a recipient at one attempt, or without one; in the order of time. past: A
  * message that nobody needs any more, for `barid trace`. Both are kept for [queue] trace.
  */
-static const char version_4[] = "CREATE TABLE message ("
+static const char version_5[] = "CREATE TABLE message ("
                                 " id INTEGER PRIMARY KEY CHECK (id > 0),"
                                 " arrived INTEGER NOT NULL CHECK (arrived >= 0),"
                                 " expires INTEGER NOT NULL CHECK (expires >= arrived),"
@@ -138,6 +138,7 @@ static const char version_4[] = "CREATE TABLE message ("
                                 " what TEXT NOT NULL CHECK (length(what) <= 16),"
                                 " address TEXT NOT NULL CHECK (length(address) <= 512),"
                                 " remote TEXT NOT NULL CHECK (length(remote) <= 400),"
+                                " tls TEXT NOT NULL CHECK (length(tls) <= 200),"
                                 " reply TEXT NOT NULL CHECK (length(reply) <= 512)"
                                 ") STRICT;"
                                 "CREATE INDEX event_message ON event (message);"
@@ -156,4 +157,4 @@ static const char version_4[] = "CREATE TABLE message ("
                                 "CREATE INDEX past_message_id ON past (message_id)"
                                 " WHERE message_id <> '';";
 
-const char *const maildb_migrations[MAILDB_VERSION] = {NULL, NULL, NULL, version_4};
+const char *const maildb_migrations[MAILDB_VERSION] = {NULL, NULL, NULL, NULL, version_5};

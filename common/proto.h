@@ -114,8 +114,8 @@ enum content_flag {
     CONTENT_DOTS = 2,     /* has a line that starts with a dot */
     CONTENT_LONGLINE = 4, /* has a line over 1000 octets with its CRLF (RFC 5321 4.5.3.1.6) */
     CONTENT_HEADER8 = 8,  /* has octets over 127 in its header section */
-    CONTENT_UTF8 = 16,    /* its client said SMTPUTF8 (RFC 6531): the envelope's, not the content's */
-    CONTENT_BARE = 32,    /* imported: no Return-Path is put in front of it */
+    CONTENT_UTF8 = 16, /* its client said SMTPUTF8 (RFC 6531): the envelope's, not the content's */
+    CONTENT_BARE = 32, /* imported: no Return-Path is put in front of it */
 };
 
 enum login_service {
@@ -326,6 +326,7 @@ enum ticket_reason {
  * RELAY_RCPTS_MAX recipients, so that their records fit with all that RFC 3461 lets them have. */
 #define RELAY_RCPTS_MAX  30
 #define RCPT_ADDRESS_MAX 256 /* of a recipient elsewhere: a path (RFC 5321 4.5.3.1.3) */
+#define PROTECTION_MAX 200 /* octets of how a connection was protected, in words */
 /* The relay answers a job within this time, whatever the other servers do: half an hour, and longer
  * for what takes longer at 1000 octets/s. The queue waits a minute more, so that a job is never with
  * the relay twice. */
@@ -341,10 +342,11 @@ static inline int64_t relay_job_ms(uint64_t size)
     F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX)
 /* results: records {u32 number, u8 verdict, bytes reply (text, REPLY_MAX)}; a recipient without one
  * counts as TRY_LATER. remote: "mx.example.org[192.0.2.1]:25" or empty. told: who took the mail was
- * told what its sender asks to be told, and tells him (RFC 3461 5.2). reach: enum reach. */
+ * told what its sender asks to be told, and tells him (RFC 3461 5.2). reach: enum reach. tls: how the
+ * connection was protected, or why not: "1.3 TLS_AES_256_GCM_SHA384 verified=yes". */
 #define PROTO_FIELDS_relay_job_re(F, X)                                                            \
     F(X, U64, tag, 0) F(X, U8, reach, 0) F(X, TEXT, remote, 400) F(X, U8, told, 0)                 \
-    F(X, BYTES, results, LIST_MAX)
+    F(X, TEXT, tls, PROTECTION_MAX) F(X, BYTES, results, LIST_MAX)
 #define PROTO_FIELDS_dns_mx(F, X) F(X, U64, tag, 0) F(X, TEXT, domain, DOMAIN_MAX)
 /* verdict NEVER: the domain does not exist. OK with an empty list: it exists without MX records.
  * hosts: records {u16 preference, bytes host}; null MX (RFC 7505) is one record with an empty host.

@@ -41,7 +41,7 @@ struct tls_client;
 
 /* trust: authorities in PEM; empty: nobody is verified. NULL and e. */
 struct tls_client *tls_client_new(struct span trust, struct error *e);
-void tls_client_free(struct tls_client *c); /* when it has no sessions; NULL is allowed */
+void tls_client_free(struct tls_client *c); /* its sessions go on; NULL is allowed */
 
 /* --- a session --- */
 

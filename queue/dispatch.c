@@ -36,7 +36,7 @@ struct job {
     bool is_answered;
     bool is_told; /* the next server tells the sender what he asks to be told */
     enum reach reach;
-    struct span remote;
+    struct span remote, tls;
     struct result results[RELAY_RCPTS_MAX];
     int64_t again_s; /* when the first of them is to be tried again; 0: none */
     bool is_late;    /* its sender should hear that it is delayed */
@@ -370,6 +370,7 @@ static int save_recipient(struct job *j, size_t i, const struct message *m)
                          .what = j->is_answered ? event_of(&j->results[i]) : "relay-silent",
                          .address = r.address,
                          .remote = j->is_answered ? j->remote : SPAN(""),
+                         .tls = j->is_answered ? j->tls : SPAN(""),
                          .reply = j->is_answered ? j->results[i].reply : SPAN("")};
     if (store_event_add(j->q->store, &e) < 0)
         return -1;
@@ -435,17 +436,25 @@ static void take_result(struct job *j, uint64_t number, uint64_t verdict, struct
         }
 }
 
+static struct span keep(char **at, struct span s)
+{
+    struct span kept = {*at, s.n};
+    memcpy(*at, s.p, s.n);
+    *at += s.n;
+    return kept;
+}
+
 /* Text is copied, as the answer is gone before it is saved. A damaged record ends the list: who has
  * no result is tried again. */
 static int take_answer(struct job *j, const struct msg_relay_job_re *m)
 {
-    j->text = malloc(m->remote.n + m->results.n + 1);
+    j->text = malloc(m->remote.n + m->tls.n + m->results.n + 1);
     if (j->text == NULL)
         return -1;
-    memcpy(j->text, m->remote.p, m->remote.n);
-    memcpy(j->text + m->remote.n, m->results.p, m->results.n);
-    j->remote = (struct span){j->text, m->remote.n};
-    struct unpacker in = unpacker_on((struct span){j->text + m->remote.n, m->results.n});
+    char *at = j->text;
+    j->remote = keep(&at, m->remote);
+    j->tls = keep(&at, m->tls);
+    struct unpacker in = unpacker_on(keep(&at, m->results));
     while (in.left.n > 0 && !in.failed) {
         uint64_t number = unpack_uint(&in, 4), verdict = unpack_uint(&in, 1);
         struct span reply = unpack_text(&in, REPLY_MAX);
@@ -579,7 +588,7 @@ static void decide(struct job *j, const struct route *route)
                             .reply = is_held ? SPAN("held by its route in the configuration")
                                              : SPAN("discarded by its route in the configuration")};
     j->is_answered = true;
-    j->remote = SPAN("");
+    j->remote = j->tls = SPAN("");
     save(j);
 }
 

@@ -123,9 +123,10 @@
                      " WHERE state = 1 AND next_attempt BETWEEN 1 AND ?1 LIMIT 1")                 \
     S(DUE_WHEN, "SELECT next_attempt FROM recipient INDEXED BY recipient_due"                      \
                 " WHERE state = 0 AND next_attempt >= ?1 ORDER BY next_attempt LIMIT 1")           \
-    S(EVENT_ADD, "INSERT INTO event (message, at, what, address, remote, reply)"                   \
-                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                               \
-    S(EVENTS_OF, "SELECT at, what, address, remote, reply FROM event INDEXED BY event_message"     \
+    S(EVENT_ADD, "INSERT INTO event (message, at, what, address, remote, reply, tls)"              \
+                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                                           \
+    S(EVENTS_OF, "SELECT at, what, address, remote, reply, tls"                                    \
+                 " FROM event INDEXED BY event_message"                                            \
                  " WHERE message = ?1 ORDER BY id LIMIT 500")                                      \
     S(EVENTS_SWEEP, "DELETE FROM event WHERE id IN (SELECT id FROM (SELECT id, at FROM event"      \
                     " ORDER BY id LIMIT 500) WHERE at < ?1)")                                      \

@@ -257,6 +257,7 @@ struct incident {
     const char *what; /* when written: "delivered" */
     struct span word; /* the same, when read */
     struct span address, remote, reply;
+    struct span tls; /* how the connection was protected; empty: there was none */
 };
 /* Nothing is kept (and these write nothing) until this says so. */
 void store_trace(struct store *s, bool is_on);

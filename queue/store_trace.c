@@ -24,6 +24,7 @@ int store_event_add(struct store *s, const struct incident *e)
     sql_bind_text(st, 4, at_most(e->address, ADDRESS_MAX));
     sql_bind_text(st, 5, at_most(e->remote, REMOTE_MAX));
     sql_bind_text(st, 6, at_most(e->reply, REPLY_MAX));
+    sql_bind_text(st, 7, at_most(e->tls, PROTECTION_MAX));
     return statement_run(s, S_EVENT_ADD);
 }
 
@@ -43,7 +44,8 @@ enum found store_events_next(struct store *s, struct incident *e)
                            .word = sql_column(st, 1),
                            .address = sql_column(st, 2),
                            .remote = sql_column(st, 3),
-                           .reply = sql_column(st, 4)};
+                           .reply = sql_column(st, 4),
+                           .tls = sql_column(st, 5)};
     return FOUND_YES;
 }
 

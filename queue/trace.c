@@ -109,6 +109,7 @@ static void tell_events(struct queue *q, struct admin_call *call, uint64_t id)
         row_text(&row, "event", e.word);
         row_text(&row, "address", e.address);
         row_text(&row, "remote", e.remote);
+        row_text(&row, "tls", e.tls);
         row_text(&row, "reply", e.reply);
         row_send(&row, call, 1, "events");
     }

@@ -10,6 +10,7 @@
 
 const struct client_times client_times_default = {
     .connect_ms = 60 * 1000,
+    .handshake_ms = 60 * 1000,
     .greeting_ms = 300 * 1000,
     .command_ms = 300 * 1000,
     .data_ms = 120 * 1000,
@@ -19,9 +20,10 @@ const struct client_times client_times_default = {
 };
 
 static const char *const steps[] = {
-    [CONNECTING] = "connect", [GREETING] = "connect",  [EHLO] = "EHLO",      [HELO] = "HELO",
-    [FINAL] = "end of DATA",  [EMPTY] = "end of DATA", [RESETTING] = "RSET", [CONTENT] = "content",
-    [QUITTING] = "QUIT",      [ENDED] = NULL,
+    [CONNECTING] = "connect", [GREETING] = "connect",  [EHLO] = "EHLO",
+    [HELO] = "HELO",          [STARTTLS] = "STARTTLS", [HANDSHAKE] = "STARTTLS",
+    [FINAL] = "end of DATA",  [EMPTY] = "end of DATA", [RESETTING] = "RSET",
+    [CONTENT] = "content",    [QUITTING] = "QUIT",     [ENDED] = NULL,
 };
 
 /* What the reply that is awaited (or came last) is about. */
@@ -44,6 +46,7 @@ void client_end_now(struct client *c, enum verdict v, const char *text)
     }
     struct client_end e = {.verdict = v, .text = span_of(text)};
     e.is_untouched = c->state == ENVELOPE && c->n_answered == 0;
+    e.is_tls = c->is_securing;
     c->state = ENDED;
     timer_stop(&c->soon);
     conn_free(c->conn);
@@ -81,6 +84,7 @@ void client_end_by_us(struct client *c, const char *fmt, ...)
 
 void client_out_of_step(struct client *c)
 {
+    c->is_securing = false; /* who answers like this is no better without TLS */
     client_end_by_us(c, "%s answers out of step or not in SMTP (awaited: reply to %s)", c->remote,
                      client_step_name(c, c->n_answered));
 }
@@ -134,11 +138,12 @@ static bool on_reply(struct client *c)
     static void (*const handlers[])(struct client *) = {
         [GREETING] = client_on_greeting, [EHLO] = client_on_hello, [HELO] = client_on_hello,
         [FINAL] = client_on_final,       [EMPTY] = client_reset,   [RESETTING] = client_on_reset,
-        [CONTENT] = client_on_early,     [QUITTING] = on_quit,
+        [CONTENT] = client_on_early,     [QUITTING] = on_quit,     [STARTTLS] = client_on_starttls,
     };
-    if (c->reply.code == 421) /* the server hangs up (RFC 5321 3.8) */
+    if (c->reply.code == 421) { /* the server hangs up (RFC 5321 3.8) */
+        c->is_securing = false;
         client_end_by_reply(c, VERDICT_TRY_LATER);
-    else if (c->state == ENVELOPE)
+    } else if (c->state == ENVELOPE)
         return client_on_envelope(c);
     else if (c->state == FINAL && c->is_lmtp)
         return client_on_lmtp_final(c);
@@ -190,12 +195,25 @@ static void error_words(char *out, size_t cap, int err)
     out[0] = ascii_lower(out[0]);
 }
 
-static void on_connected(void *owner)
+void client_await_greeting(struct client *c)
 {
-    struct client *c = owner;
     c->state = GREETING;
     reply_begin(&c->reply);
     conn_deadline(c->conn, c->times->greeting_ms);
+}
+
+static void on_connected(void *owner)
+{
+    struct client *c = owner;
+    if (c->is_implicit)
+        client_start_tls(c);
+    else
+        client_await_greeting(c);
+}
+
+static void on_secured(void *owner)
+{
+    client_on_secured(owner);
 }
 
 static void on_drained(void *owner)
@@ -213,7 +231,11 @@ static void on_ended(void *owner, enum conn_end why)
         error_words(cause, sizeof cause, conn_errno(c->conn));
     else if (why == CONN_EOF)
         snprintf(cause, sizeof cause, "closed by the server");
-    if (c->state == CONNECTING)
+    else if (why == CONN_TLS)
+        snprintf(cause, sizeof cause, "%s", conn_tls_why(c->conn));
+    if (c->state == HANDSHAKE)
+        client_end_by_us(c, "451 4.7.5 TLS with %s failed: %s", c->remote, cause);
+    else if (c->state == CONNECTING)
         client_end_by_us(c, "connect to %s: %s", c->remote, cause);
     else if (c->state == QUITTING)
         on_quit(c);
@@ -226,6 +248,7 @@ static const struct conn_ops conn_ops = {
     .input = on_input,
     .drained = on_drained,
     .connected = on_connected,
+    .secured = on_secured,
     .ended = on_ended,
 };
 
@@ -260,6 +283,14 @@ struct client *client_connect(const struct client_params *params, const struct c
     }
     c->times = params->times;
     c->is_lmtp = params->is_lmtp;
+    c->level = params->level;
+    c->is_implicit = params->is_implicit;
+    c->tls = params->tls;
+    if (c->level == RELAY_TLS_NONE)
+        snprintf(c->protection, sizeof c->protection, "no (%.*s)", (int)params->plain_because.n,
+                 params->plain_because.p);
+    if (params->host.n == 0 || span_copy(c->tls_host, sizeof c->tls_host, params->host) < 0)
+        netaddr_format(c->tls_host, params->to);
     client_own(c, ops, owner);
     client_format_remote(c->remote, params->host, params->to);
     timer_init(&c->soon, params->loop, call_back, c);
@@ -320,6 +351,11 @@ void client_free(struct client *c)
 const char *client_remote(const struct client *c)
 {
     return c->remote;
+}
+
+struct span client_protection(const struct client *c)
+{
+    return span_of(c->protection);
 }
 
 bool client_tells(const struct client *c)

@@ -7,13 +7,14 @@
  * `ended` can come at any time instead and is the last callback. Callbacks run from the event loop
  * only, never from inside a call of the owner.
  *
- * RFC 5321 with PIPELINING (2920), SIZE (1870), 8BITMIME (6152), DSN (3461), SMTPUTF8 (6531). A
- * mail with 8-bit octets is sent as it is to a server that does not offer 8BITMIME: RFC 6152 3
- * would have it converted or bounced, but every server in use takes it, and a bounce would lose
- * mail that arrives. */
+ * RFC 5321 with STARTTLS (3207), PIPELINING (2920), SIZE (1870), 8BITMIME (6152), DSN (3461),
+ * SMTPUTF8 (6531). A mail with 8-bit octets is sent as it is to a server that does not offer
+ * 8BITMIME: RFC 6152 3 would have it converted or bounced, but every server in use takes it, and a
+ * bounce would lose mail that arrives. */
 #ifndef BARID_RELAY_CLIENT_H
 #define BARID_RELAY_CLIENT_H
 
+#include "common/config.h"
 #include "common/loop.h"
 #include "common/net.h"
 #include "common/notify.h"
@@ -25,16 +26,20 @@ struct client;
 
 /* RFC 5321 4.5.3.2; each is for one reply, in total, however slowly it comes. */
 struct client_times {
-    int64_t connect_ms, greeting_ms, command_ms, data_ms, chunk_ms, final_ms, quit_ms;
+    int64_t connect_ms, handshake_ms, greeting_ms, command_ms, data_ms, chunk_ms, final_ms, quit_ms;
 };
 extern const struct client_times client_times_default;
 
 struct client_params {
     struct loop *loop;
     const struct netaddr *to;
-    struct span host;                 /* its name, for people; empty: known by address only */
-    struct span hostname;             /* ours, for EHLO */
-    bool is_lmtp;                     /* RFC 2033: one reply for each recipient at the end */
+    struct span host;     /* its name, for people; empty: known by address only */
+    struct span hostname; /* ours, for EHLO */
+    bool is_lmtp;         /* RFC 2033: one reply for each recipient at the end */
+    enum relay_tls level;
+    bool is_implicit;                 /* TLS from the first octet; else by STARTTLS (RFC 3207) */
+    struct span plain_because;        /* RELAY_TLS_NONE: why, for people; outlives the client */
+    struct tls_client *tls;           /* NULL: none can be had; outlives the handshake */
     const struct client_times *times; /* outlives the client */
 };
 
@@ -64,6 +69,7 @@ struct client_end {
     struct span text;     /* at most REPLY_MAX octets of printable ASCII; gone after the callback,
                              not with the client */
     bool is_untouched;    /* a mail was being sent, but no reply to any part of it came */
+    bool is_tls;          /* TLS failed, which says nothing about a connection without it */
 };
 
 struct client_ops {
@@ -87,6 +93,9 @@ void client_quit(struct client *c);
 void client_free(struct client *c); /* closes at once; NULL is allowed */
 /* "mx.example.org[192.0.2.1]:25". */
 const char *client_remote(const struct client *c);
+/* How the connection is protected, or why not: at most PROTECTION_MAX octets of ASCII. "" before
+ * that is known. */
+struct span client_protection(const struct client *c);
 /* Was the server told what the sender asks to be told (RFC 3461)? */
 bool client_tells(const struct client *c);
 /* Was the last mail refused for now as a whole, by MAIL, DATA or at its end? */

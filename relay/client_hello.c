@@ -19,11 +19,78 @@ void client_on_greeting(struct client *c)
         client_out_of_step(c);
 }
 
+static const char *version_of(const struct tls_info *info)
+{
+    return strncmp(info->version, "TLSv", 4) == 0 ? info->version + 4 : info->version;
+}
+
+/* Says what the connection is worth, in the log and to the queue. */
+static void describe(struct client *c, const struct tls_info *info)
+{
+    const char *why = info->unverified_because != NULL ? info->unverified_because : "no reason";
+    snprintf(c->protection, sizeof c->protection,
+             info->is_verified ? "%s %s verified=yes" : "%s %s verified=no (%s)", version_of(info),
+             info->cipher, why);
+}
+
+/* What was said before counts no more, the offer least of all (RFC 3207 4.2). */
+void client_start_tls(struct client *c)
+{
+    c->is_securing = true;
+    c->state = HANDSHAKE;
+    c->offer = (struct offer){0};
+    if (c->tls == NULL ||
+        conn_start_tls_client(c->conn, c->tls, span_of(c->tls_host),
+                              c->level == RELAY_TLS_OPPORTUNISTIC, c->times->handshake_ms) < 0)
+        client_end_by_us(c, "451 4.3.0 out of memory for TLS with %s", c->remote);
+}
+
+void client_on_secured(struct client *c)
+{
+    const struct tls_info *info = conn_tls(c->conn);
+    describe(c, info);
+    if (c->level == RELAY_TLS_VERIFIED && !info->is_verified)
+        client_end_by_us(c, "451 4.7.5 the certificate of %s is not valid for it: %s", c->remote,
+                         info->unverified_because);
+    else if (c->is_implicit)
+        client_await_greeting(c);
+    else
+        say_hello(c, EHLO, c->is_lmtp ? "LHLO" : "EHLO");
+}
+
+void client_on_starttls(struct client *c)
+{
+    if (c->reply.code != 220)
+        client_end_by_reply(c, VERDICT_TRY_LATER);
+    else if (conn_input(c->conn).n > 0) /* said in the clear, to be taken for said through TLS */
+        client_out_of_step(c);
+    else
+        client_start_tls(c);
+}
+
+/* Who greets through TLS has nothing to do with what was said before it. */
+static void hello_is_done(struct client *c)
+{
+    c->is_securing = false;
+    if (c->level == RELAY_TLS_NONE || conn_is_tls(c->conn)) {
+        client_is_ready(c);
+    } else if (c->offer.has_starttls) {
+        c->is_securing = true;
+        client_say(c, STARTTLS, "STARTTLS\r\n");
+    } else if (c->level == RELAY_TLS_OPPORTUNISTIC) {
+        snprintf(c->protection, sizeof c->protection, "no (not offered)");
+        client_is_ready(c);
+    } else {
+        client_end_by_us(c, "451 4.7.4 %s does not offer STARTTLS, and TLS is required here",
+                         c->remote);
+    }
+}
+
 void client_on_hello(struct client *c)
 {
     unsigned class = c->reply.code / 100;
     if (class == 2)
-        client_is_ready(c);
+        hello_is_done(c);
     else if (class == 5 && c->state == EHLO && !c->is_lmtp)
         say_hello(c, HELO, "HELO");
     else if (class == 3)

@@ -12,9 +12,11 @@
 
 enum state {
     CONNECTING,
-    GREETING, /* from here to RESETTING a reply is awaited, */
+    HANDSHAKE, /* of TLS */
+    GREETING,  /* from here to RESETTING a reply is awaited, */
     EHLO,
     HELO,
+    STARTTLS,
     ENVELOPE, /* (one or more: commands up to n_sent are sent, up to n_answered are answered) */
     FINAL,    /* the one that decides: all content and the final dot are sent */
     EMPTY,    /* DATA without recipients was taken: the reply to its dot means nothing */
@@ -38,6 +40,13 @@ struct client {
     char hostname[DOMAIN_MAX + 1];
     unsigned n_mails;
     bool is_lmtp;
+    /* TLS */
+    enum relay_tls level;
+    bool is_implicit;
+    struct tls_client *tls;
+    char tls_host[DOMAIN_MAX + 1]; /* a name, or an address */
+    bool is_securing; /* from STARTTLS until it answers through TLS: what fails is TLS */
+    char protection[PROTECTION_MAX + 1];
     struct offer offer;
     /* the mail being sent */
     const struct client_mail *mail;
@@ -66,10 +75,14 @@ const char *client_step_name(const struct client *c, size_t command);
 /* False: the connection was ended. */
 bool client_send_line(struct client *c, const char *line, int64_t deadline_ms);
 bool client_say(struct client *c, enum state next, const char *line);
+void client_await_greeting(struct client *c);
 /* A mail can be sent. c may be gone after it. */
 void client_is_ready(struct client *c);
 
-/* --- client_hello.c: replies --- */
+/* --- client_hello.c: replies, and TLS --- */
+void client_start_tls(struct client *c);
+void client_on_secured(struct client *c);
+void client_on_starttls(struct client *c);
 void client_on_greeting(struct client *c);
 void client_on_hello(struct client *c);
 

@@ -3,6 +3,7 @@ noinst_LIBRARIES += relay/librelay.a
 relay_librelay_a_SOURCES = relay/client.c relay/client_state.h relay/client_hello.c relay/client_mail.c relay/client.h
 relay_librelay_a_SOURCES += relay/command.c relay/command.h
 relay_librelay_a_SOURCES += relay/job.c relay/job.h
+relay_librelay_a_SOURCES += relay/memo.c relay/memo.h
 relay_librelay_a_SOURCES += relay/offer.c relay/offer.h
 relay_librelay_a_SOURCES += relay/plan.c relay/plan.h
 relay_librelay_a_SOURCES += relay/pool.c relay/pool.h

@@ -25,16 +25,19 @@ struct job {
     struct plan plan;
     uint64_t dns_tag; /* question to the resolver, or 0 */
     struct client *client;
-    bool is_kept;  /* the client was used before us */
-    bool is_sent;  /* the mail was given to the client */
-    bool is_blind; /* the resolver did not answer: that says nothing about the destination */
-    bool is_told;  /* who gave the last result offers DSN */
+    bool is_kept;     /* the client was used before us */
+    bool is_sent;     /* the mail was given to the client */
+    bool is_blind;    /* the resolver did not answer: that says nothing about the destination */
+    bool is_hopeless; /* TLS failed with this server a short while ago */
+    bool is_barred;   /* it insists on TLS: the connection is of no use */
+    bool is_told;     /* who gave the last result offers DSN */
     enum reach reach;
     struct client_mail mail;
     struct client_rcpt rcpts[RELAY_RCPTS_MAX];
     uint32_t numbers[RELAY_RCPTS_MAX];
     bool has_result[RELAY_RCPTS_MAX];
-    char remote[CLIENT_REMOTE]; /* who gave the last result; "" */
+    char remote[CLIENT_REMOTE];          /* who gave the last result; "" */
+    char protection[PROTECTION_MAX + 1]; /* of the connection to it; "" */
     char domain[DOMAIN_MAX + 1];
     struct packer results;
     char arena[]; /* what the spans point to, then room for the results */
@@ -47,14 +50,26 @@ static void next_step(struct job *j);
 static void log_result(const struct job *j, size_t rcpt, enum verdict v, struct span text)
 {
     const char *event = v == VERDICT_OK ? "sent" : v == VERDICT_NEVER ? "failed" : "deferred";
-    LOG(j->id, event, LS("to", j->rcpts[rcpt].address), LZ("remote", j->remote), LS("reply", text),
+    LOG(j->id, event, LS("to", j->rcpts[rcpt].address), LZ("remote", j->remote),
+        LZ("tls", j->protection), LS("reply", text),
         LN("delay_ms", clock_wall_ms() - id_wall_ms(j->id)));
+}
+
+/* "Must issue a STARTTLS command first" (RFC 3207 4), after just that did not work: not now. */
+static bool is_for_want_of_tls(const struct job *j, struct span text)
+{
+    return j->is_hopeless && span_istarts(text, SPAN("530"));
 }
 
 static void record(struct job *j, size_t rcpt, enum verdict v, struct span text)
 {
     if (j->has_result[rcpt])
         return;
+    if (is_for_want_of_tls(j, text)) {
+        v = VERDICT_TRY_LATER;
+        j->is_barred = true;
+        memo_drop(&j->relay->no_tls, &j->plan.to);
+    }
     if (text.n > REPLY_MAX)
         text.n = REPLY_MAX;
     j->has_result[rcpt] = true;
@@ -101,6 +116,7 @@ static void finish(struct job *j)
                                   .reach = (uint8_t)j->reach,
                                   .remote = span_of(j->remote),
                                   .told = j->is_told,
+                                  .tls = span_of(j->protection),
                                   .results = packer_span(&j->results)};
     ipc_send_relay_job_re(j->from, &re, -1);
     free_job(j);
@@ -165,6 +181,7 @@ static bool needs_utf8(const struct job *j)
 static void on_ready(void *owner)
 {
     struct job *j = owner;
+    span_copy(j->protection, sizeof j->protection, client_protection(j->client));
     if (!j->is_sent) {
         j->is_sent = true;
         j->mail.is_utf8 = needs_utf8(j);
@@ -179,6 +196,10 @@ static void on_ready(void *owner)
     j->client = NULL;
     if (client_is_slow(c))
         j->reach = REACH_SLOW;
+    if (j->is_barred) {
+        client_free(c);
+        c = NULL;
+    }
     pool_give(&j->relay->pool, &j->turn, c);
     finish(j);
 }
@@ -191,6 +212,17 @@ static void on_result(void *owner, size_t rcpt, enum verdict v, struct span text
 }
 
 static void begin(struct job *j);
+static bool connect_to(struct job *j);
+
+/* TLS that may be left out, and does not work: the same server once more, in the clear. */
+static void go_on_in_the_clear(struct job *j, struct span why)
+{
+    LOG(j->id, "tls-failed", LZ("remote", j->remote), LS("because", why),
+        LZ("instead", "in the clear"));
+    memo_add(&j->relay->no_tls, &j->plan.to, clock_mono_ms());
+    if (!connect_to(j))
+        next_step(j);
+}
 
 /* A kept connection that the server closed in the meantime says nothing about the mail. */
 static void on_ended(void *owner, const struct client_end *e)
@@ -204,6 +236,8 @@ static void on_ended(void *owner, const struct client_end *e)
     } else if (j->is_sent) {
         j->reach = REACH_LOST;
         finish_all(j, VERDICT_TRY_LATER, e->text);
+    } else if (e->is_tls && j->plan.tls == RELAY_TLS_OPPORTUNISTIC) {
+        go_on_in_the_clear(j, e->text);
     } else {
         plan_refused(&j->plan, e->verdict, e->text);
         next_step(j);
@@ -275,12 +309,18 @@ static bool ask_addr(struct job *j)
 
 static bool connect_to(struct job *j)
 {
+    j->is_hopeless = j->plan.tls == RELAY_TLS_OPPORTUNISTIC &&
+                     memo_has(&j->relay->no_tls, &j->plan.to, clock_mono_ms());
     struct client_params params = {
         .loop = proc_loop(j->relay->proc),
         .to = &j->plan.to,
         .host = span_of(j->plan.host),
         .hostname = span_of(proc_config(j->relay->proc)->hostname),
         .is_lmtp = j->plan.is_lmtp,
+        .level = j->is_hopeless ? RELAY_TLS_NONE : j->plan.tls,
+        .is_implicit = j->plan.is_implicit,
+        .plain_because = j->is_hopeless ? SPAN("failed before") : SPAN("switched off"),
+        .tls = j->relay->tls,
         .times = &client_times_default,
     };
     client_format_remote(j->remote, params.host, params.to);
@@ -316,8 +356,8 @@ static void next_step(struct job *j)
 static void begin(struct job *j)
 {
     struct plan_scope scope = scope_of(j);
-    j->is_kept = j->is_sent = j->is_blind = false;
-    j->remote[0] = '\0';
+    j->is_kept = j->is_sent = j->is_blind = j->is_hopeless = false;
+    j->remote[0] = j->protection[0] = '\0';
     plan_begin(&j->plan, &scope, span_of(j->domain), j->mail.sender);
     next_step(j);
 }
@@ -423,6 +463,13 @@ static void count_in(struct relay *r, struct job *j)
     timer_set(&j->deadline, relay_job_ms(j->mail.size));
 }
 
+/* Connections are shared only by those who want them protected alike. */
+static void add_level(char *key, size_t cap, enum relay_tls level)
+{
+    size_t n = strlen(key);
+    snprintf(key + n, cap - n, " tls %u", (unsigned)level);
+}
+
 /* Decides what needs no connection, else waits for a turn. */
 static void set_going(struct job *j)
 {
@@ -437,6 +484,7 @@ static void set_going(struct job *j)
     }
     route_for(proc_config(j->relay->proc), span_of(j->domain), j->mail.sender, &route);
     route_key(&route, span_of(j->domain), key, sizeof key);
+    add_level(key, sizeof key, route.delivery->tls);
     j->turn.granted = granted;
     if (pool_ask(&j->relay->pool, span_of(key), route.delivery->connections_per_destination,
                  &j->turn) < 0)

@@ -6,6 +6,7 @@
 #define BARID_RELAY_JOB_H
 
 #include "common/proc.h"
+#include "relay/memo.h"
 #include "relay/pool.h"
 
 #define JOBS_MAX 1024
@@ -16,6 +17,8 @@ struct job;
 struct relay {
     struct proc *proc;
     struct pool pool;
+    struct tls_client *tls; /* NULL: no memory for it */
+    struct memo no_tls;
     struct job *jobs;
     size_t n_jobs;
     struct ipc *paused; /* the queue's channel while there are JOBS_MAX jobs */

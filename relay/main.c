@@ -1,6 +1,7 @@
 /* The relay: hands messages to other mail servers. It sees the network and opens no file; what it
  * knows of the world comes from the resolver, what it sends from the queue. */
 #include "common/log.h"
+#include "common/tls.h"
 #include "relay/job.h"
 
 #include <ifaddrs.h>
@@ -38,12 +39,43 @@ static int relay_prepare(struct proc *p, struct error *e)
     return 0;
 }
 
+/* Without authorities no certificate can be verified, but there is still TLS. Connections go on
+ * with what they began with. */
+static void read_trust(struct relay *r)
+{
+    struct error e;
+    size_t n;
+    char *pem = proc_read_file(r->proc, FILE_TRUST, 0, &n, &e);
+    struct tls_client *fresh = pem != NULL ? tls_client_new((struct span){pem, n}, &e) : NULL;
+    free(pem);
+    if (fresh == NULL)
+        LOG(0, "no-authorities", LZ("because", e.text),
+            LZ("instead", r->tls != NULL ? "those before" : "no server can be verified"));
+    if (fresh == NULL && r->tls == NULL)
+        fresh = tls_client_new(SPAN(""), &e);
+    if (fresh != NULL) {
+        tls_client_free(r->tls);
+        r->tls = fresh;
+    }
+}
+
 static int relay_open(struct proc *p, struct error *e)
 {
-    (void)e;
     struct relay *r = proc_state(p);
     pool_init(&r->pool, proc_loop(p));
+    if (tls_init() < 0)
+        return error_set(e, "OpenSSL cannot be used");
+    read_trust(r);
     return 0;
+}
+
+/* Connections that were made by other rules, or with other authorities, are not used any more. */
+static void relay_reloaded(struct proc *p)
+{
+    struct relay *r = proc_state(p);
+    pool_quit_idle(&r->pool);
+    read_trust(r);
+    r->no_tls = (struct memo){.next = 0};
 }
 
 static void relay_peer_down(struct proc *p, enum role role, unsigned instance, struct ipc *ch)
@@ -89,6 +121,7 @@ static const struct proc_spec spec = {
     .n_handlers = sizeof handlers / sizeof handlers[0],
     .prepare = relay_prepare,
     .open = relay_open,
+    .reloaded = relay_reloaded,
     .peer_down = relay_peer_down,
     .turn = relay_turn,
     .drain = relay_drain,

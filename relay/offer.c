@@ -8,6 +8,8 @@ void offer_learn(struct offer *o, struct span line)
         o->has_pipelining = true;
     } else if (span_ieq(word, SPAN("8BITMIME"))) {
         o->has_8bitmime = true;
+    } else if (span_ieq(word, SPAN("STARTTLS"))) {
+        o->has_starttls = true;
     } else if (span_ieq(word, SPAN("SMTPUTF8"))) {
         o->has_utf8 = true;
     } else if (span_ieq(word, SPAN("DSN"))) {

@@ -10,6 +10,7 @@ struct offer {
     bool has_size;       /* RFC 1870 */
     uint64_t size_max;   /* 0: no limit is told */
     bool has_dsn;        /* RFC 3461 */
+    bool has_starttls;   /* RFC 3207 */
     bool has_utf8;       /* RFC 6531 */
 };
 

@@ -127,7 +127,7 @@ static void add_hops(struct plan *p, const struct url *to, size_t n)
 {
     for (size_t i = 0; i < n && p->n_hosts < PLAN_HOSTS_MAX; i++) {
         struct plan_host *h = &p->hosts[p->n_hosts];
-        if (to[i].is_tls || to[i].user != NULL || to[i].host == NULL ||
+        if (to[i].user != NULL || to[i].host == NULL ||
             span_copy(h->name, sizeof h->name, span_of(to[i].host)) < 0) {
             p->is_undecided = true; /* it cannot be used, by this version or at all */
             memcpy(p->host, h->name, sizeof p->host);
@@ -135,6 +135,7 @@ static void add_hops(struct plan *p, const struct url *to, size_t n)
         }
         h->is_configured = true;
         h->is_lmtp = to[i].kind == HOP_LMTP;
+        h->is_implicit = to[i].is_tls;
         h->port = to[i].port;
         h->preference = UINT16_MAX;
         p->n_hosts++;
@@ -151,6 +152,7 @@ void plan_begin(struct plan *p, const struct plan_scope *scope, struct span doma
         return;
     }
     route_for(scope->config, domain, sender, &route);
+    p->wanted = p->tls = route.delivery->tls;
     if (route.n_to > 0) {
         p->by = PLAN_BY_ROUTE;
         p->step = PLAN_CONNECT;
@@ -334,6 +336,13 @@ static void nothing_left(struct plan *p)
     p->step = PLAN_OVER;
 }
 
+/* Who says smtps:// means a certain server. */
+static enum relay_tls effective(const struct plan *p, const struct plan_host *h)
+{
+    bool is_open = p->wanted == RELAY_TLS_OPPORTUNISTIC || p->wanted == RELAY_TLS_NONE;
+    return h->is_implicit && is_open ? RELAY_TLS_VERIFIED : p->wanted;
+}
+
 static void begin_host(struct plan *p, const struct plan_scope *scope, const struct plan_host *h)
 {
     struct netaddr a;
@@ -342,6 +351,8 @@ static void begin_host(struct plan *p, const struct plan_scope *scope, const str
     p->port = h->port;
     p->is_configured = h->is_configured;
     p->is_lmtp = h->is_lmtp;
+    p->is_implicit = h->is_implicit;
+    p->tls = effective(p, h);
     p->step = PLAN_ASK_ADDR;
     if (!h->is_configured || netaddr_parse(span_of(h->name), &a) < 0)
         return;

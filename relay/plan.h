@@ -34,6 +34,7 @@ struct plan_host {
     uint16_t port;
     bool is_configured; /* a next hop of a route: it may lead anywhere */
     bool is_lmtp;
+    bool is_implicit;          /* TLS from the first octet */
     char name[DOMAIN_MAX + 1]; /* or an address */
 };
 
@@ -42,11 +43,14 @@ struct plan {
     char domain[DOMAIN_MAX + 1];
     char host[DOMAIN_MAX + 1]; /* "" for an address literal */
     struct netaddr to;
-    bool is_lmtp; /* of `to` */
+    bool is_lmtp;       /* of `to`, */
+    bool is_implicit;   /* and with TLS from the first octet */
+    enum relay_tls tls; /* how its connection must be protected */
     enum verdict verdict;
     char text[REPLY_MAX];
     /* private */
     enum { PLAN_BY_ROUTE, PLAN_BY_MX, PLAN_BY_DOMAIN } by;
+    enum relay_tls wanted; /* by the configuration */
     uint16_t port;
     bool is_configured;                     /* as the host */
     bool has_fallback;                      /* it was taken into `hosts` */

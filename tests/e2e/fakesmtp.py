@@ -12,7 +12,11 @@ The script (all of it optional; the JSON file is read again for each connection)
     "greeting"   an action, default "220 fake.example ESMTP"
     "ehlo"       lines of the answer to EHLO, default ["fake.example", "PIPELINING", "SIZE 104857600", "8BITMIME"];
                  without "PIPELINING", a client that sends ahead is a violation
-    "replies"    {verb: action}, verbs EHLO HELO MAIL RCPT DATA DOT (the end of content) RSET NOOP QUIT
+    "replies"    {verb: action}, verbs EHLO HELO MAIL RCPT DATA DOT (the end of content) RSET NOOP QUIT STARTTLS
+    "tls"        {"certificate": FILE, "key": FILE}: offers STARTTLS, not again once TLS is there;
+                 "implicit": true: TLS from the first octet; "version": "TLSv1_2"; "break": true: says something
+                 that is not TLS instead of the handshake; "behind": text that goes out behind the reply to
+                 STARTTLS, in the clear and in the same packet; "ehlo": lines of the answer to EHLO within TLS
 An action is
     "250 2.1.0 ok"                      a reply; a newline in it makes a second line, "" says nothing
     {"reply": "...", "delay": 2}        waits before it
@@ -22,7 +26,7 @@ An action is
     {"bob@example.org": action, "*": action}    for MAIL and RCPT: by address (lower case)
     {"reply": "354 go", "read": 100, "drop": true}   for DATA: reads so many octets of content, then closes
 
-Recorded per message: {"from", "from_params", "rcpts" (accepted ones), "rcpt_params", "helo", "connection",
+Recorded per message: {"tls" (version, or null), "from", "from_params", "rcpts" (accepted ones), "rcpt_params", "helo", "connection",
 "data" (dots removed), "raw" (as it came, with the last dot)}. With --record DIR: DIR/0001.json, DIR/0001.eml,
 DIR/0001.raw, and DIR/transcript with one line for each command, reply and violation ("C1 > 250 ok").
 """
@@ -32,6 +36,7 @@ import os
 import re
 import socket
 import socketserver
+import ssl
 import sys
 import threading
 import time
@@ -39,7 +44,8 @@ import time
 DEFAULT = {"greeting": "220 fake.example ESMTP",
            "ehlo": ["fake.example", "PIPELINING", "SIZE 104857600", "8BITMIME"], "replies": {}}
 REPLIES = {"HELO": "250 fake.example", "MAIL": "250 2.1.0 ok", "RCPT": "250 2.1.5 ok", "DATA": "354 go ahead",
-           "DOT": "250 2.0.0 stored", "RSET": "250 2.0.0 ok", "NOOP": "250 2.0.0 ok", "QUIT": "221 2.0.0 bye"}
+           "DOT": "250 2.0.0 stored", "STARTTLS": "220 2.0.0 go ahead",
+           "RSET": "250 2.0.0 ok", "NOOP": "250 2.0.0 ok", "QUIT": "221 2.0.0 bye"}
 
 
 class Gone(Exception):
@@ -53,7 +59,7 @@ class Connection:
         self.server, self.sock, self.number = server, sock, number
         self.script = server.load()
         self.pending = b""
-        self.helo = ""
+        self.helo, self.tls, self.offered = "", None, self.script["ehlo"]
         self.reset()
 
     def reset(self):
@@ -119,8 +125,42 @@ class Connection:
         if "EHLO" in self.script["replies"]:
             return self.act(self.action("EHLO"))
         lines = self.script["ehlo"]
+        tls = self.script.get("tls")
+        if tls and self.tls:
+            lines = tls.get("ehlo", lines)
+        elif tls and not tls.get("implicit"):
+            lines = [*lines, "STARTTLS"]
+        self.offered = lines
         marks = ["-"] * (len(lines) - 1) + [" "]
         return self.act("\n".join("250" + mark + line for mark, line in zip(marks, lines)))
+
+    def secure(self):
+        tls = self.script["tls"]
+        if tls.get("break"):
+            self.send(b"this is not TLS\r\n", 0)
+            raise Gone
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tls["certificate"], tls["key"])
+        if "version" in tls:
+            context.minimum_version = context.maximum_version = ssl.TLSVersion[tls["version"]]
+        context.sni_callback = lambda _socket, name, _context: self.log("=", f"SNI {name}")
+        try:
+            self.sock = context.wrap_socket(self.sock, server_side=True)
+        except OSError as e:
+            self.log("!", f"handshake: {e}")
+            raise Gone from e
+        self.tls = self.sock.version()
+        self.log("=", self.tls)
+
+    def starttls(self):
+        tls = self.script.get("tls")
+        if tls and "behind" in tls:
+            self.send(f"220 go ahead\r\n{tls['behind']}\r\n".encode(), 0)
+        elif self.act(self.action("STARTTLS") if tls and not self.tls else "503 5.5.1 no") != 220:
+            return
+        self.helo = ""
+        self.reset()
+        self.secure()
 
     def path(self, args):
         found = re.match(r"(?i)(?:FROM|TO):<(.*)>(.*)$", args) if args else None
@@ -158,7 +198,7 @@ class Connection:
         data = b"\r\n".join(line[1:] if line.startswith(b".") else line for line in lines)
         if re.search(rb"(?<!\r)\n|\r(?!\n)", raw):
             self.violation("bare CR or LF in content")
-        message = {"from": self.sender, "from_params": self.sender_params, "rcpts": self.rcpts,
+        message = {"tls": self.tls, "from": self.sender, "from_params": self.sender_params, "rcpts": self.rcpts,
                    "rcpt_params": self.rcpt_params, "helo": self.helo, "connection": self.number,
                    "data": data, "raw": raw}
         reply = self.action("DOT")
@@ -184,7 +224,7 @@ class Connection:
         verb, _, args = line.partition(" ")
         verb = verb.upper()
         self.log("<", line)
-        may_follow = verb in ("MAIL", "RCPT", "RSET", "NOOP") and "PIPELINING" in self.script["ehlo"]
+        may_follow = verb in ("MAIL", "RCPT", "RSET", "NOOP") and "PIPELINING" in self.offered
         if self.pending and not may_follow:
             self.violation(f"sent ahead after {verb}: {self.pending[:60]!r}")
         if verb == "EHLO":
@@ -195,6 +235,8 @@ class Connection:
             self.rcpt(args)
         elif verb == "DATA":
             self.data()
+        elif verb == "STARTTLS":
+            self.starttls()
         else:
             if verb in ("HELO", "RSET"):
                 self.reset()
@@ -206,6 +248,8 @@ class Connection:
     def run(self):
         try:
             self.log("=", "connected")
+            if self.script.get("tls", {}).get("implicit"):
+                self.secure()
             if self.act(self.script["greeting"] if not isinstance(self.script["greeting"], list)
                         else self.turn("greeting")) == 0:
                 return

@@ -516,13 +516,27 @@ Test(plan, damaged_answers_are_undecided)
     config_free(c);
 }
 
-Test(plan, a_route_with_tls_waits_for_a_version_that_can)
+Test(plan, smtps_is_verified_unless_less_is_asked_for)
 {
-    struct url relay = {.is_tls = true, .host = (char[]){"relay.x"}, .port = 465};
-    struct config c = {.relay = {.smarthost = &relay, .n_smarthost = 1}};
-    struct plan_scope scope = {&c, NULL, 0};
-    struct plan p;
-    plan_begin(&p, &scope, SPAN("d.example"), SPAN(""));
-    cr_expect_eq(plan_next(&p, &scope), PLAN_OVER);
-    cr_expect_eq(p.verdict, LATER);
+    static const struct {
+        enum relay_tls wanted, starttls, smtps;
+    } levels[] = {
+        {RELAY_TLS_OPPORTUNISTIC, RELAY_TLS_OPPORTUNISTIC, RELAY_TLS_VERIFIED},
+        {RELAY_TLS_REQUIRED, RELAY_TLS_REQUIRED, RELAY_TLS_REQUIRED},
+        {RELAY_TLS_VERIFIED, RELAY_TLS_VERIFIED, RELAY_TLS_VERIFIED},
+        {RELAY_TLS_NONE, RELAY_TLS_NONE, RELAY_TLS_VERIFIED},
+    };
+    for (size_t i = 0; i < sizeof levels / sizeof levels[0]; i++) {
+        struct url hops[] = {{.host = (char[]){"192.0.2.1"}, .port = 25},
+                             {.is_tls = true, .host = (char[]){"192.0.2.2"}, .port = 465}};
+        struct config c = {.relay = {.smarthost = hops, .n_smarthost = 2}};
+        struct plan_scope scope = {&c, NULL, 0};
+        struct plan p;
+        c.relay.delivery.tls = levels[i].wanted;
+        plan_begin(&p, &scope, SPAN("d.example"), SPAN(""));
+        cr_assert_eq(plan_next(&p, &scope), PLAN_CONNECT);
+        cr_expect(!p.is_implicit && p.tls == levels[i].starttls, "level %zu", i);
+        cr_assert_eq(plan_next(&p, &scope), PLAN_CONNECT);
+        cr_expect(p.is_implicit && p.tls == levels[i].smtps, "level %zu", i);
+    }
 }
