@@ -117,6 +117,7 @@ static int open_stores(struct proc *p, struct error *e)
     randombytes_buf(a->seal_key, sizeof a->seal_key);
     timer_init(&a->save_logins, proc_loop(p), save_logins, a);
     timer_init(&a->forget_again, proc_loop(p), forget_again, a);
+    timer_init(&a->tell_again, proc_loop(p), devices_tell, a);
     verify_start(a->verifiers, proc_loop(p), verifiers_gone, a);
     return 0;
 }
@@ -132,6 +133,7 @@ static void peer_up(struct proc *p, enum role role, unsigned instance, struct ip
     struct msg_seal_key m = {.key = {(const char *)a->seal_key, sizeof a->seal_key}};
     ipc_send_seal_key(ch, &m, -1);
     forget_again(a);
+    devices_tell(a);
 }
 
 static void peer_down(struct proc *p, enum role role, unsigned instance, struct ipc *ch)

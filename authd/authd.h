@@ -1,7 +1,7 @@
 /* The state of the process, and what its files have in common. authd answers four questions: who
  * is this address (resolve.c), is this the password (login.c), may this login send as that sender
  * (sender.c), and what the administrator asks (command*.c). It asks one: that queue forgets the box
- * of a removed user (forget.c). */
+ * of a removed user (forget.c), and tells it of devices (devices.c). */
 #ifndef BARID_AUTHD_AUTHD_H
 #define BARID_AUTHD_AUTHD_H
 
@@ -38,7 +38,10 @@ struct authd {
     struct timer forget_again;
     uint64_t forgetting;   /* the box queue was asked to forget, 0: none */
     uint64_t forgot_up_to; /* boxes up to this one were asked about in this round */
-    bool is_draining;      /* ends when the last of the hashings is done */
+    struct timer tell_again;
+    struct device_news telling; /* what queue is being told; box 0: nothing */
+    uint64_t told_up_to;        /* as forgot_up_to */
+    bool is_draining;           /* ends when the last of the hashings is done */
     bool is_ending;
 };
 
@@ -61,6 +64,10 @@ void sender_handle_logout(void *owner, struct ipc *from, const union msg *m, int
 /* forget.c */
 void forget_next(struct authd *a); /* does nothing while queue is away or was asked already */
 void forget_again(void *authd);    /* the timer's */
+
+/* devices.c */
+void devices_tell_next(struct authd *a); /* does nothing while queue is away or is being told */
+void devices_tell(void *authd);          /* the timer's, and after a change */
 
 /* commands.c */
 void commands_handle(void *owner, struct ipc *from, const union msg *m, int fd);

@@ -5,8 +5,8 @@
 
 #include <stdlib.h>
 
-#define APP_NAME_MAX 64
-#define APPS_MAX     64 /* of a user */
+#define APP_NAME_MAX DEVICE_NAME_MAX
+#define APPS_MAX     DEVICES_MAX /* of a user */
 #define APP_GROUPS   4
 #define APP_GROUP    5
 #define APP_TEXT     (APP_GROUPS * (APP_GROUP + 1)) /* with its NUL */
@@ -112,6 +112,8 @@ static void add_app(struct authd *a, struct hashing *h, const struct users_secre
         return;
     }
     LOG(0, "app-password-added", LZ("user", h->address), LZ("name", h->name));
+    if (app.is_device)
+        devices_tell(a);
     row_begin(&r);
     row_text(&r, "address", user->node.name);
     row_text(&r, "name", app.name);
@@ -344,5 +346,6 @@ void app_remove(void *authd, struct admin_call *call)
     }
     LOG(0, "app-password-removed", LS("user", user->node.name), LS("name", name));
     directory_renew(a->directory, user); /* logins that were cached, and tickets, end */
+    devices_tell(a);
     admin_done(call, 0);
 }

@@ -7,6 +7,7 @@ authd_libauthd_a_SOURCES += authd/command_domain.c
 authd_libauthd_a_SOURCES += authd/command_password.c
 authd_libauthd_a_SOURCES += authd/command_user.c
 authd_libauthd_a_SOURCES += authd/commands.c authd/commands.h
+authd_libauthd_a_SOURCES += authd/devices.c
 authd_libauthd_a_SOURCES += authd/directory.c authd/directory.h
 authd_libauthd_a_SOURCES += authd/forget.c
 authd_libauthd_a_SOURCES += authd/grant.c authd/grant.h

@@ -33,6 +33,10 @@
     S(REMOVE_APP, "DELETE FROM app_password WHERE box = ?1 AND name = ?2")                         \
     S(ALL_APPS, "SELECT credential, name, device, stored_key, server_key, created, last_used"      \
                 " FROM app_password WHERE box = ?1 ORDER BY credential")                           \
+    S(DEVICE_NEWS, "INSERT INTO device_news (box, version) VALUES (?1, 1)"                         \
+                   " ON CONFLICT (box) DO UPDATE SET version = version + 1")                       \
+    S(NEXT_NEWS, "SELECT box, version FROM device_news WHERE box > ?1 ORDER BY box LIMIT 1")       \
+    S(NEWS_TOLD, "DELETE FROM device_news WHERE box = ?1 AND version = ?2")                        \
     S(SET_USED, "UPDATE app_password SET last_used = ?2 WHERE credential = ?1")                    \
     S(SET_QUOTA, "UPDATE user SET quota = ?2 WHERE box = ?1")                                      \
     S(SET_LOGIN, "UPDATE user SET last_login = ?2 WHERE box = ?1")                                 \
@@ -76,5 +80,7 @@ struct users {
 int users_failed(struct users *u);
 /* 0, or -1. */
 int users_run(struct users *u, enum statement which);
+/* Ends a transaction: COMMIT, or ROLLBACK if rc is not 0. 0, or -1. */
+int users_end(struct users *u, int rc);
 
 #endif

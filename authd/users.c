@@ -57,6 +57,12 @@ static const char *const migrations[] = {
     " UNIQUE (box, name)) STRICT;"
     "CREATE TABLE secret (octets BLOB NOT NULL) STRICT;"
     "INSERT INTO secret (octets) VALUES (randomblob(32));",
+    /* Boxes whose devices changed since queue was told; version counts the changes. */
+    "CREATE TABLE device_news ("
+    " box INTEGER PRIMARY KEY REFERENCES user(box) ON DELETE CASCADE,"
+    " version INTEGER NOT NULL) STRICT;"
+    "INSERT INTO device_news (box, version) SELECT DISTINCT box, 1 FROM app_password"
+    " WHERE device = 1;",
 };
 _Static_assert(sizeof migrations / sizeof migrations[0] == USERDB_VERSION,
                "each version has its migration");
@@ -130,8 +136,7 @@ static int run_text(struct users *u, enum statement which, uint64_t key, struct 
     return users_run(u, which);
 }
 
-/* Ends what begin began: COMMIT, or ROLLBACK if rc is not 0. */
-static int end(struct users *u, int rc)
+int users_end(struct users *u, int rc)
 {
     if (rc == 0 && users_run(u, Q_COMMIT) == 0)
         return 0;
@@ -276,7 +281,7 @@ int users_remove(struct users *u, uint64_t box)
     int rc = run_number(u, Q_REMOVE_USER, box, 0);
     if (rc == 0)
         rc = run_number(u, Q_FORGET, box, (uint64_t)clock_wall_s());
-    return end(u, rc);
+    return users_end(u, rc);
 }
 
 int users_save_logins(struct users *u, struct directory *d, const struct app_use *uses,
@@ -293,7 +298,7 @@ int users_save_logins(struct users *u, struct directory *d, const struct app_use
     }
     for (size_t i = 0; i < n_uses && rc == 0; i++)
         rc = run_number(u, Q_SET_USED, uses[i].credential, (uint64_t)uses[i].at);
-    if (end(u, rc) < 0)
+    if (users_end(u, rc) < 0)
         return -1;
     for (struct node *n = table_next(t, NULL); n != NULL; n = table_next(t, n))
         ((struct user *)n)->is_login_unsaved = false;
@@ -325,7 +330,7 @@ int users_add_targets(struct users *u, struct span address, uint64_t domain,
     int rc = users_run(u, Q_ADD_ALIAS);
     for (size_t i = 0; i < n && rc == 0; i++)
         rc = run_pair(u, Q_ADD_TARGET, address, targets[i]);
-    return end(u, rc);
+    return users_end(u, rc);
 }
 
 int users_remove_targets(struct users *u, struct span address, const struct span *targets, size_t n)
@@ -339,7 +344,7 @@ int users_remove_targets(struct users *u, struct span address, const struct span
         rc = run_pair(u, Q_REMOVE_TARGET, address, targets[i]);
     if (rc == 0)
         rc = run_name(u, Q_REMOVE_EMPTY_ALIAS, address);
-    return end(u, rc);
+    return users_end(u, rc);
 }
 
 /* --- forgotten boxes --- */

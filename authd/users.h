@@ -85,6 +85,16 @@ int users_remove_app(struct users *u, uint64_t box, struct span name);
 typedef void users_app_fn(void *arg, const struct app_password *app);
 int users_apps(struct users *u, uint64_t box, users_app_fn *fn, void *arg);
 
+/* A box whose devices are not as queue was told. Adding and removing one notes that in the same
+ * transaction. */
+struct device_news {
+    uint64_t box, version;
+};
+/* The first over `after`: 1; 0: none; -1. */
+int users_next_news(struct users *u, uint64_t after, struct device_news *out);
+/* Unless there are newer ones. */
+int users_news_told(struct users *u, const struct device_news *n);
+
 int users_add_targets(struct users *u, struct span address, uint64_t domain,
                       const struct span *targets, size_t n);
 /* n 0: the whole alias. */

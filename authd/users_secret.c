@@ -95,6 +95,12 @@ int users_secret(struct users *u, unsigned char out[USERS_SECRET_OCTETS])
 
 /* --- passwords of programs --- */
 
+static int note_news(struct users *u, uint64_t box)
+{
+    sql_bind_u64(u->q[Q_DEVICE_NEWS], 1, box);
+    return users_run(u, Q_DEVICE_NEWS);
+}
+
 int users_add_app(struct users *u, uint64_t box, const struct app_password *new)
 {
     sqlite3_stmt *s = u->q[Q_ADD_APP];
@@ -104,15 +110,46 @@ int users_add_app(struct users *u, uint64_t box, const struct app_password *new)
     sql_bind_blob(s, 4, octets_of(new->keys.stored, sizeof new->keys.stored));
     sql_bind_blob(s, 5, octets_of(new->keys.server, sizeof new->keys.server));
     sql_bind_i64(s, 6, clock_wall_s());
-    return users_run(u, Q_ADD_APP);
+    if (!new->is_device)
+        return users_run(u, Q_ADD_APP);
+    if (users_run(u, Q_BEGIN) < 0)
+        return -1;
+    int rc = users_run(u, Q_ADD_APP);
+    return users_end(u, rc == 0 ? note_news(u, box) : rc);
 }
 
 int users_remove_app(struct users *u, uint64_t box, struct span name)
 {
     sqlite3_stmt *s = u->q[Q_REMOVE_APP];
+    if (users_run(u, Q_BEGIN) < 0)
+        return -1;
     sql_bind_u64(s, 1, box);
     sql_bind_text(s, 2, name);
-    return users_run(u, Q_REMOVE_APP) < 0 ? -1 : sqlite3_changes(u->db);
+    int rc = users_run(u, Q_REMOVE_APP), n = sqlite3_changes(u->db);
+    if (rc == 0 && n > 0)
+        rc = note_news(u, box);
+    return users_end(u, rc) < 0 ? -1 : n;
+}
+
+int users_next_news(struct users *u, uint64_t after, struct device_news *out)
+{
+    sqlite3_stmt *s = u->q[Q_NEXT_NEWS];
+    sql_bind_u64(s, 1, after);
+    int rc = sql_step(s);
+    if (rc < 0)
+        return users_failed(u);
+    if (rc == 1) {
+        *out = (struct device_news){sql_column_u64(s, 0), sql_column_u64(s, 1)};
+        sql_reset(s);
+    }
+    return rc;
+}
+
+int users_news_told(struct users *u, const struct device_news *n)
+{
+    sql_bind_u64(u->q[Q_NEWS_TOLD], 1, n->box);
+    sql_bind_u64(u->q[Q_NEWS_TOLD], 2, n->version);
+    return users_run(u, Q_NEWS_TOLD);
 }
 
 int users_apps(struct users *u, uint64_t box, users_app_fn *fn, void *arg)

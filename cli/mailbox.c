@@ -10,13 +10,19 @@
 
 #include <inttypes.h>
 
-int mailbox_print(struct cli *cli, const struct rows *rows, enum shape shape)
+static int print(struct cli *cli, const struct rows *rows, enum shape shape,
+                 const char *const *groups)
 {
     struct buf out;
     buf_init(&out, SIZE_MAX / 4);
     return output_print(cli, &out,
-                        cli->is_json ? output_json(&out, rows, shape, NULL)
+                        cli->is_json ? output_json(&out, rows, shape, groups)
                                      : output_table(&out, rows, shape));
+}
+
+int mailbox_print(struct cli *cli, const struct rows *rows, enum shape shape)
+{
+    return print(cli, rows, shape, NULL);
 }
 
 int mailbox_find(struct cli *cli, struct mailbox *out, struct error *e)
@@ -124,9 +130,10 @@ static int list_main(struct cli *cli)
 
 /* --- show --- */
 
-static int merge_show(const struct row *user, const struct row *box, struct rows *out)
+static int merge_show(const struct row *user, const struct rows *boxes, struct rows *out)
 {
     static struct admin_row r;
+    const struct row *box = &boxes->list[0];
     row_begin(&r);
     copy(&r, user, "address");
     copy(&r, box, "messages");
@@ -135,7 +142,10 @@ static int merge_show(const struct row *user, const struct row *box, struct rows
     copy(&r, box, "deleted");
     copy(&r, box, "oldest");
     copy(&r, user, "last_login");
-    return finish(&r, out);
+    int rc = finish(&r, out);
+    for (size_t i = 1; i < boxes->n && rc == 0; i++)
+        rc = rows_add(out, 1, span_of(boxes->list[i].group), row_fields(&boxes->list[i]));
+    return rc;
 }
 
 static int ask_box(struct cli *cli, int64_t id, struct rows *box, struct error *e)
@@ -160,10 +170,10 @@ static int show_main(struct cli *cli)
         status = cli_fail(cli, "authd's answer is not complete: install all of barid together");
     else if (ask_box(cli, row_find_number(&user.list[0], "box"), &box, &e) < 0)
         status = cli_fail(cli, "%s", e.text);
-    else if (box.n == 0 || merge_show(&user.list[0], &box.list[0], &both) < 0)
+    else if (box.n == 0 || merge_show(&user.list[0], &box, &both) < 0)
         status = cli_fail(cli, "queue's answer is not complete: install all of barid together");
     else
-        status = mailbox_print(cli, &both, SHAPE_OBJECT);
+        status = print(cli, &both, SHAPE_OBJECT, (const char *const[]){"devices", NULL});
     rows_free(&user);
     rows_free(&box);
     rows_free(&both);

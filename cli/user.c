@@ -51,7 +51,10 @@ static const struct command commands[] = {
     {.words = "user app-password add",
      .usage = "ADDRESS NAME [--device]",
      .summary =
-         "make a password for one program, shown once; a device has its own view of the mail",
+         "make a password for one program, shown once. A device has its own view of the mailbox: "
+         "what it deletes stays there for the other devices, and goes when all of them deleted "
+         "it. It begins with everything that is there. The user's own password, and app "
+         "passwords of no device, delete for all",
      .options = {"device"},
      .args_min = 2,
      .args_max = 2,
@@ -66,7 +69,8 @@ static const struct command commands[] = {
      .shape = SHAPE_LIST},
     {.words = "user app-password remove",
      .usage = "ADDRESS NAME",
-     .summary = "end one of them, and what is logged in with it",
+     .summary =
+         "end one of them, and what is logged in with it. What only this device still had goes",
      .args_min = 2,
      .args_max = 2,
      .process = ROLE_AUTHD},

@@ -19,9 +19,16 @@
  * trash: Entries that were deleted and can be undeleted for a while; at: when that was, 0: the next
  * to go. They are as they were in entry, and go back there.
  *
- * removal: A large deletion that was decided and is carried out step by step. sequences: up to some
- * hundred of them, eight octets each; whatever is named here is no longer in its
- * mailbox for anybody who reads it.
+ * removal: A large deletion (of a device, or 0: for all) that was decided and is carried out step
+ * by step. sequences: up to some hundred of them, eight octets each; whatever is named here is no
+ * longer in its mailbox for anybody who reads it.
+ *
+ * device: The devices of a mailbox, as authd named them: app passwords with a view of their own.
+ * Its view is what is in entry without what it dropped. epoch grows with every change of that but
+ * an addition. box.review: a device was removed, so dropped has to be looked through.
+ *
+ * dropped: Entries that a device deleted for itself. Those that every device dropped go to trash.
+ * Rows of a device that is no more mean nothing.
  *
  * imported: What imports brought into a mailbox, by a key of its source: each comes once, however
  * often an import runs.
@@ -66,8 +73,10 @@ static const char version_5[] = "CREATE TABLE message ("
                                 " deleted_octets INTEGER NOT NULL DEFAULT 0"
                                 "  CHECK (deleted_octets >= 0),"
                                 " epoch INTEGER NOT NULL DEFAULT 0 CHECK (epoch >= 0),"
-                                " retention INTEGER NOT NULL DEFAULT 0 CHECK (retention >= 0)"
+                                " retention INTEGER NOT NULL DEFAULT 0 CHECK (retention >= 0),"
+                                " review INTEGER NOT NULL DEFAULT 0 CHECK (review IN (0, 1))"
                                 ") STRICT;"
+                                "CREATE INDEX box_review ON box (id) WHERE review = 1;"
 
                                 "CREATE TABLE entry ("
                                 " box INTEGER NOT NULL REFERENCES box (id),"
@@ -80,6 +89,23 @@ static const char version_5[] = "CREATE TABLE message ("
                                 ") STRICT, WITHOUT ROWID;"
                                 "CREATE UNIQUE INDEX entry_uidl ON entry (box, uidl)"
                                 " WHERE uidl IS NOT NULL;"
+
+                                "CREATE TABLE device ("
+                                " id INTEGER PRIMARY KEY CHECK (id > 0),"
+                                " box INTEGER NOT NULL REFERENCES box (id),"
+                                " name TEXT NOT NULL CHECK (length(name) <= 64),"
+                                " epoch INTEGER NOT NULL DEFAULT 0 CHECK (epoch >= 0)"
+                                ") STRICT;"
+                                "CREATE INDEX device_box ON device (box);"
+
+                                "CREATE TABLE dropped ("
+                                " box INTEGER NOT NULL,"
+                                " seq INTEGER NOT NULL,"
+                                " device INTEGER NOT NULL CHECK (device > 0),"
+                                " PRIMARY KEY (box, seq, device),"
+                                " FOREIGN KEY (box, seq) REFERENCES entry (box, seq)"
+                                "  ON DELETE CASCADE"
+                                ") STRICT, WITHOUT ROWID;"
 
                                 "CREATE TABLE trash ("
                                 " box INTEGER NOT NULL REFERENCES box (id),"
@@ -97,6 +123,7 @@ static const char version_5[] = "CREATE TABLE message ("
                                 " id INTEGER PRIMARY KEY CHECK (id > 0),"
                                 " box INTEGER NOT NULL REFERENCES box (id),"
                                 " at INTEGER NOT NULL CHECK (at >= 0),"
+                                " device INTEGER NOT NULL DEFAULT 0 CHECK (device >= 0),"
                                 " sequences BLOB NOT NULL CHECK (length(sequences) > 0"
                                 "  AND length(sequences) % 8 = 0)"
                                 ") STRICT;"

@@ -180,6 +180,9 @@ enum ticket_reason {
     M(BOX_FORGET, box_forget, P_AUTHD, P_QUEUE, BOX_FORGET_RE, 0,                                  \
       "a user was removed: remove the mailbox and its mail")                                       \
     M(BOX_FORGET_RE, box_forget_re, P_QUEUE, P_AUTHD, NONE, 0, "")                                 \
+    M(BOX_DEVICES, box_devices, P_AUTHD, P_QUEUE, BOX_DEVICES_RE, 0,                               \
+      "the devices of a mailbox, all of them: what none of them holds any more may go")            \
+    M(BOX_DEVICES_RE, box_devices_re, P_QUEUE, P_AUTHD, NONE, 0, "")                               \
     M(QUEUE_OPEN, queue_open, P_SMTPD, P_QUEUE, QUEUE_OPEN_RE, 1,                                  \
       "take responsibility for a message: envelope, and content if all of it fits; from the "      \
       "submit socket with the user's connection, which proves who he is")                          \
@@ -293,6 +296,12 @@ enum ticket_reason {
     F(X, TEXT, client, IP_MAX)
 #define PROTO_FIELDS_box_forget(F, X) F(X, U64, tag, 0) F(X, U64, box, 0)
 #define PROTO_FIELDS_box_forget_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
+/* devices: records {u64 credential, bytes name}, at most DEVICES_MAX. */
+#define DEVICES_MAX     64
+#define DEVICE_NAME_MAX 64
+#define PROTO_FIELDS_box_devices(F, X)                                                             \
+    F(X, U64, tag, 0) F(X, U64, box, 0) F(X, BYTES, devices, LIST_MAX)
+#define PROTO_FIELDS_box_devices_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
 /* rcpts: records of seal.h's rcpt_pack. size: what MAIL declared, 0 if nothing. ticket: empty
  * unless the session logged in. ret, envid: what MAIL said (notify.h).
  * is_utf8: SMTPUTF8. */
@@ -374,9 +383,10 @@ static inline int64_t relay_job_ms(uint64_t size)
 #define PROTO_FIELDS_box_update(F, X)                                                              \
     F(X, U64, tag, 0) F(X, BYTES, sequences, LIST_MAX) F(X, U8, is_last, 0)
 #define PROTO_FIELDS_box_update_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
+/* device: it drops these messages, others may still want them; 0: for all. */
 #define PROTO_FIELDS_box_delete(F, X)                                                              \
-    F(X, U64, tag, 0) F(X, U64, box, 0) F(X, U64, session, 0) F(X, BYTES, sequences, LIST_MAX)     \
-    F(X, U8, is_last, 0)
+    F(X, U64, tag, 0) F(X, U64, box, 0) F(X, U64, session, 0) F(X, U64, device, 0)                 \
+    F(X, BYTES, sequences, LIST_MAX) F(X, U8, is_last, 0)
 #define PROTO_FIELDS_box_delete_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
 /* arrived: seconds since 1970. flags: CONTENT_BARE or 0. uidl: empty: a new one. quota: octets, 0:
  * none. source: what was taken under this key before is not taken again. */

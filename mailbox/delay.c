@@ -21,15 +21,20 @@ void delay_free(struct delay *d)
     free(d);
 }
 
+static size_t place_of(uint64_t box)
+{
+    return (box + (box >> 32) * 31) % PLACES;
+}
+
 bool delay_is_over(const struct delay *d, uint64_t box, int64_t now_ms, int64_t delay_ms)
 {
-    size_t i = box % PLACES;
+    size_t i = place_of(box);
     return d->places[i].box != box || now_ms - d->places[i].opened_ms >= delay_ms;
 }
 
 void delay_opened(struct delay *d, uint64_t box, int64_t now_ms)
 {
-    size_t i = box % PLACES;
+    size_t i = place_of(box);
     d->places[i].box = box;
     d->places[i].opened_ms = now_ms;
 }

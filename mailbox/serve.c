@@ -38,6 +38,7 @@ struct access {
     struct serve *serve;
     struct ipc *ch; /* NULL: closed, but its removal is under way */
     uint64_t box, session;
+    uint64_t device;       /* whose view of it; 0: the user's, which is all of it */
     struct store_box look; /* what was in it when it was opened */
     struct store_hidden hidden;
     struct shelf_work work; /* while is_listing */
@@ -65,10 +66,11 @@ struct serve {
 
 /* --- lock --- */
 
-static bool is_locked(const struct serve *v, uint64_t box)
+static bool is_locked_for(const struct access *who)
 {
-    for (const struct access *a = v->first; a != NULL; a = a->next)
-        if (a->box == box && a->holds_lock)
+    for (const struct access *a = who->serve->first; a != NULL; a = a->next)
+        if (a->box == who->box && a->holds_lock &&
+            (a->device == who->device || a->device == 0 || who->device == 0))
             return true;
     return false;
 }
@@ -125,13 +127,14 @@ static void say_opened(struct access *a, enum verdict verdict, enum box_reason r
 static enum box_reason open_box(struct access *a)
 {
     struct serve *v = a->serve;
+    struct store_view view = {a->box, a->device};
+    uint64_t who = (a->device << 32) + a->box; /* a device does not delay others */
     int64_t now = clock_mono_ms(), delay = v->set.login_delay_ms;
-    if (delay != DURATION_NONE && !delay_is_over(v->delay, a->box, now, delay))
+    if (delay != DURATION_NONE && !delay_is_over(v->delay, who, now, delay))
         return BOX_TOO_SOON;
-    if (store_look(v->store, a->box, &a->look) < 0 ||
-        store_hidden(v->store, a->box, &a->hidden) < 0)
+    if (store_look(v->store, &view, &a->look) < 0 || store_hidden(v->store, &view, &a->hidden) < 0)
         return BOX_FAULT;
-    delay_opened(v->delay, a->box, now);
+    delay_opened(v->delay, who, now);
     return BOX_OK;
 }
 
@@ -150,8 +153,9 @@ static bool take_lock(struct access *a)
     return true;
 }
 
-/* Ends a channel; who waited longest for its mailbox gets it. While a removal is under way the lock
- * stays, so that nobody is shown what is about to go; `deleted` comes here again. */
+/* Ends a channel; who waited longest for its mailbox gets it, and others that it leaves room for.
+ * While a removal is under way the lock stays, so that nobody is shown what is about to go;
+ * `deleted` comes here again. */
 static void drop(struct access *a)
 {
     struct serve *v = a->serve;
@@ -165,8 +169,8 @@ static void drop(struct access *a)
     access_free(a);
     for (struct access *w = is_free ? v->first : NULL, *next; w != NULL; w = next) {
         next = w->next;
-        if (w->box == box && take_lock(w))
-            return;
+        if (w->box == box && !w->holds_lock && !is_locked_for(w))
+            take_lock(w);
     }
 }
 
@@ -361,7 +365,7 @@ static int send_delete(struct access *a)
 {
     char octets[LIST_MAX];
     struct ipc *queue = a->serve->queue(a->serve->owner);
-    struct msg_box_delete m = {.box = a->box, .session = a->session};
+    struct msg_box_delete m = {.box = a->box, .session = a->session, .device = a->device};
     for (size_t i = 0; i < a->update.n;) {
         struct packer w = packer_on(octets, sizeof octets);
         while (i < a->update.n && w.n + 8 <= w.cap)
@@ -454,7 +458,11 @@ void serve_grant(struct serve *v, const struct msg_box_grant *m, int fd)
         close(fd);
         return;
     }
-    *a = (struct access){.serve = v, .box = m->box, .session = m->session, .reading = {.fd = -1}};
+    *a = (struct access){.serve = v,
+                         .box = m->box,
+                         .session = m->session,
+                         .device = m->device,
+                         .reading = {.fd = -1}};
     timer_init(&a->wait, v->loop, waited_long_enough, a);
     timer_init(&a->step, v->loop, step_listing, a);
     a->ch = ipc_open(v->loop, fd, ROLE_MAILBOX, ROLE_POP3D, &ops, a);
@@ -466,7 +474,7 @@ void serve_grant(struct serve *v, const struct msg_box_grant *m, int fd)
     while (*at != NULL)
         at = &(*at)->next;
     *at = a;
-    if (is_locked(v, a->box))
+    if (is_locked_for(a))
         timer_set(&a->wait, LOCK_WAIT_MS);
     else
         take_lock(a);

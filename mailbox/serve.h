@@ -3,7 +3,9 @@
  * it was opened (RFC 1939 3: later mail is for the next session).
  *
  * A mailbox is locked for one channel as long as that is open, and until a removal it asked for is
- * decided. Removals go to queue, all of them in one transaction; nobody here writes. */
+ * decided. Devices lock nothing but their own view of it: what one of them deletes stays there for
+ * the others; they wait for the user's own session, and it for them, since that deletes for all.
+ * Removals go to queue, all of them in one transaction; nobody here writes. */
 #ifndef BARID_MAILBOX_SERVE_H
 #define BARID_MAILBOX_SERVE_H
 

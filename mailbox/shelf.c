@@ -40,17 +40,23 @@ void shelf_free(struct shelf *s)
     free(s);
 }
 
+static size_t place_of(uint64_t box, uint64_t device)
+{
+    return (box + device * 31) % SHELF_PLACES;
+}
+
 const struct shelf_item *shelf_find(const struct shelf *s, uint64_t box,
                                     const struct store_box *look)
 {
-    const struct shelf_item *i = &s->places[box % SHELF_PLACES];
-    bool holds = i->box == box && i->look.epoch == look->epoch && i->look.limit <= look->limit;
+    const struct shelf_item *i = &s->places[place_of(box, look->device)];
+    bool holds = i->box == box && i->look.device == look->device && i->look.epoch == look->epoch &&
+                 i->look.device_epoch == look->device_epoch && i->look.limit <= look->limit;
     return holds ? i : NULL;
 }
 
 void shelf_keep(struct shelf *s, const struct shelf_item *item)
 {
-    struct shelf_item *place = &s->places[item->box % SHELF_PLACES];
+    struct shelf_item *place = &s->places[place_of(item->box, item->look.device)];
     /* One that is cut short does not reach to its limit. */
     if (item->n < WORTH || item->n >= LISTING_MAX || octets_of(item) > SHELF_OCTETS / 2)
         return;
@@ -156,7 +162,10 @@ static int complete(struct shelf_work *w)
 
 int shelf_work_step(struct shelf_work *w, struct store *st)
 {
-    struct store_range r = {.after = w->item.last, .limit = w->item.look.limit, .most = STEP};
+    struct store_range r = {.after = w->item.last,
+                            .limit = w->item.look.limit,
+                            .most = STEP,
+                            .device = w->item.look.device};
     if (r.most > LISTING_MAX - w->item.n)
         r.most = LISTING_MAX - w->item.n;
     long n = store_list(st, w->item.box, &r, add, w);

@@ -10,13 +10,19 @@
 
 #define OPEN_LOG_MS 10000 /* a store that cannot be opened is said so often at most */
 
-enum statement { LOOK, LIST, READ, NEXT, HIDDEN, STATEMENTS };
+enum statement { LOOK, LIST, LIST_DEVICE, READ, NEXT, HIDDEN, STATEMENTS };
 
 static const char *const statements[STATEMENTS] = {
-    [LOOK] = "SELECT next_seq, forgotten, epoch, retention FROM box WHERE id = ?1",
-    [HIDDEN] = "SELECT sequences FROM removal WHERE box = ?1",
+    [LOOK] = "SELECT next_seq, forgotten, epoch, retention,"
+             " (SELECT d.epoch FROM device AS d WHERE d.id = ?2 AND d.box = ?1)"
+             " FROM box WHERE id = ?1",
+    [HIDDEN] = "SELECT sequences FROM removal WHERE box = ?1 AND device IN (0, ?2)",
     [LIST] = "SELECT seq, message, octets, uidl FROM entry WHERE box = ?1 AND seq > ?2 AND seq < ?3"
              " ORDER BY seq LIMIT ?4",
+    [LIST_DEVICE] = "SELECT seq, message, octets, uidl FROM entry WHERE box = ?1 AND seq > ?2"
+                    " AND seq < ?3 AND NOT EXISTS (SELECT 1 FROM dropped AS d"
+                    " WHERE d.box = ?1 AND d.seq = entry.seq AND d.device = ?5)"
+                    " ORDER BY seq LIMIT ?4",
     [READ] = "SELECT m.id, m.sender, m.size, m.header, m.flags, m.spooled, m.content, e.octets,"
              " m.hash FROM entry AS e JOIN message AS m ON m.id = e.message"
              " WHERE e.box = ?1 AND e.seq = ?2",
@@ -90,19 +96,21 @@ static sqlite3_stmt *get(struct store *st, enum statement which)
     return st->prepared[which];
 }
 
-int store_look(struct store *st, uint64_t box, struct store_box *out)
+int store_look(struct store *st, const struct store_view *view, struct store_box *out)
 {
     sqlite3_stmt *s = get(st, LOOK);
     if (s == NULL)
         return -1;
-    sql_bind_u64(s, 1, box);
-    *out = (struct store_box){.limit = 1};
+    sql_bind_u64(s, 1, view->box);
+    sql_bind_u64(s, 2, view->device);
+    *out = (struct store_box){.device = view->device, .limit = 1};
     int rc = sql_step(s);
     if (rc == 1) {
         bool is_forgotten = sql_column_u64(s, 1) != 0;
         out->limit = is_forgotten ? 1 : sql_column_u64(s, 0);
         out->epoch = sql_column_u64(s, 2);
         out->retention_s = sql_column_u64(s, 3);
+        out->device_epoch = sql_column_u64(s, 4);
     }
     if (rc < 0 || out->limit == 0) {
         shut(st);
@@ -130,14 +138,15 @@ static int compare_sequences(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-int store_hidden(struct store *st, uint64_t box, struct store_hidden *out)
+int store_hidden(struct store *st, const struct store_view *view, struct store_hidden *out)
 {
     sqlite3_stmt *s = get(st, HIDDEN);
     int rc;
     *out = (struct store_hidden){0};
     if (s == NULL)
         return -1;
-    sql_bind_u64(s, 1, box);
+    sql_bind_u64(s, 1, view->box);
+    sql_bind_u64(s, 2, view->device);
     while ((rc = sql_step(s)) == 1)
         if (add_hidden(out, sql_column(s, 0)) < 0) {
             rc = -1;
@@ -183,13 +192,15 @@ long store_list(struct store *st, uint64_t box, const struct store_range *range,
                 void *arg)
 {
     struct store_range r = *range;
-    sqlite3_stmt *s = get(st, LIST);
+    sqlite3_stmt *s = get(st, r.device != 0 ? LIST_DEVICE : LIST);
     if (s == NULL)
         return -1;
     sql_bind_u64(s, 1, box);
     sql_bind_u64(s, 2, r.after);
     sql_bind_u64(s, 3, r.limit);
     sql_bind_u64(s, 4, r.most);
+    if (r.device != 0)
+        sql_bind_u64(s, 5, r.device);
     long n = 0;
     int rc;
     while ((rc = sql_step(s)) == 1) {

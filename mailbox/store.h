@@ -35,13 +35,21 @@ struct store_message {
 struct store *store_new(const char *path);
 void store_free(struct store *st);
 
+/* A mailbox as its user sees it, or one of his devices. */
+struct store_view {
+    uint64_t box;
+    uint64_t device; /* 0: all of it */
+};
+
 struct store_box {
-    uint64_t limit; /* the first sequence number that is not in it yet; 1: it never got mail */
-    uint64_t epoch; /* the same: nothing but additions happened */
-    uint64_t retention_s; /* 0: as configured; MAILDB_RETENTION_NONE */
+    uint64_t device; /* whose view it is */
+    uint64_t limit;  /* the first sequence number that is not in it yet; 1: it never got mail */
+    uint64_t epoch;  /* the same: nothing but additions happened */
+    uint64_t device_epoch; /* the same: the device dropped nothing */
+    uint64_t retention_s;  /* 0: as configured; MAILDB_RETENTION_NONE */
 };
 /* 0, or -1. */
-int store_look(struct store *st, uint64_t box, struct store_box *out);
+int store_look(struct store *st, const struct store_view *view, struct store_box *out);
 
 /* Entries whose deletion was decided and is being carried out: nobody is shown them. Sorted. */
 #define STORE_HIDDEN_MAX 4000000
@@ -50,13 +58,14 @@ struct store_hidden {
     size_t n, cap;
 };
 /* 0 (store_hidden_free it), or -1. */
-int store_hidden(struct store *st, uint64_t box, struct store_hidden *out);
+int store_hidden(struct store *st, const struct store_view *view, struct store_hidden *out);
 bool store_is_hidden(const struct store_hidden *h, uint64_t sequence);
 void store_hidden_free(struct store_hidden *h); /* empties it */
 
 struct store_range {
     uint64_t after, limit; /* sequence numbers between these */
     size_t most;           /* so many of them */
+    uint64_t device;       /* without what it dropped; 0: all */
 };
 /* The spans in e are gone when it returns. -1 ends the listing. */
 typedef int store_list_fn(void *arg, const struct store_entry *e);

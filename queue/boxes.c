@@ -1,5 +1,6 @@
 #include "queue/boxes.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/verdict.h"
 #include "queue/trash.h"
@@ -16,7 +17,7 @@ struct request {
     struct request *next, **at;
     struct queue *q;
     struct ipc *ch; /* NULL: nobody waits for the answer */
-    uint64_t tag, box, session;
+    uint64_t tag, box, session, device;
     bool is_deletion; /* else: forget */
     bool is_complete; /* waits for the commit */
     bool is_refused;  /* answered; the rest of its parts is awaited only to be thrown away */
@@ -140,7 +141,7 @@ static void finish(struct request *r, enum verdict v)
     const char *result = v == VERDICT_OK ? "ok" : "failed";
     if (r->is_deletion) {
         LOG(r->session, "deleted", LN("mailbox", (int64_t)r->box), LN("messages", (int64_t)r->n),
-            LZ("result", result));
+            LN("device", (int64_t)r->device), LZ("result", result));
         answer_delete(r->ch, r->tag, v);
     } else {
         LOG(0, "mailbox-forgotten", LN("mailbox", (int64_t)r->box), LZ("result", result));
@@ -196,24 +197,28 @@ static struct request *find(struct queue *q, const struct ipc *ch, const struct 
 void boxes_delete(struct queue *q, struct ipc *from, const struct msg_box_delete *m)
 {
     struct request *r = find(q, from, m);
-    if (r == NULL && m->box > 0 && m->box <= INT64_MAX && (r = new_request(q, from, m->tag))) {
+    if (r == NULL && m->box > 0 && m->box <= INT64_MAX && m->device <= INT64_MAX &&
+        (r = new_request(q, from, m->tag))) {
         r->is_deletion = true;
         r->box = m->box;
+        r->device = m->device;
         r->session = m->session <= INT64_MAX ? m->session : 0;
     }
     if (r == NULL) {
         answer_delete(from, m->tag, VERDICT_TRY_LATER);
         return;
     }
-    if (r->is_refused || r->box != m->box || collect(r, m->sequences) < 0) {
+    if (r->is_refused || r->box != m->box || r->device != m->device ||
+        collect(r, m->sequences) < 0) {
         refuse_part(r, m->is_last != 0);
         return;
     }
     if (m->is_last == 0)
         return;
+    struct deletion d = {.box = r->box, .device = r->device, .at = clock_wall_s()};
     if (batch_begin(&q->batch) < 0) {
         finish(r, VERDICT_TRY_LATER);
-    } else if (trash_delete(q, r->box, r->sequences, r->n) < 0) {
+    } else if (trash_delete(q, &d, r->sequences, r->n) < 0) {
         batch_undo(&q->batch);
         finish(r, VERDICT_TRY_LATER);
     } else {

@@ -397,6 +397,24 @@ static void queue_depth(void *owner, struct admin_call *call)
     admin_done(call, 0);
 }
 
+/* 0, or -1. */
+static int show_devices(struct queue *q, struct admin_call *call, const struct box *box)
+{
+    static struct admin_row row;
+    uint64_t id = 0, dropped;
+    char name[DEVICE_NAME_MAX + 1];
+    enum found f;
+    while ((f = store_device_next(q->store, box->id, id, &id, name)) == FOUND_YES) {
+        if (store_device_dropped(q->store, box->id, id, &dropped) != FOUND_YES)
+            return -1;
+        row_begin(&row);
+        row_text(&row, "name", span_of(name));
+        row_number(&row, "messages", (int64_t)(box->messages - dropped));
+        row_send(&row, call, 1, "devices");
+    }
+    return f == FOUND_FAULT ? -1 : 0;
+}
+
 static void box_show(void *owner, struct admin_call *call)
 {
     static struct admin_row row;
@@ -420,7 +438,10 @@ static void box_show(void *owner, struct admin_call *call)
     row_time(&row, "oldest", oldest);
     row_number(&row, "deleted", (int64_t)box.deleted);
     row_send(&row, call, 0, "");
-    admin_done(call, 0);
+    if (show_devices(q, call, &box) < 0)
+        admin_fail(call, VERDICT_TRY_LATER, "the mailbox cannot be read: see the log");
+    else
+        admin_done(call, 0);
 }
 
 /* The first argument; false: that was refused. */

@@ -3,6 +3,7 @@
 #include "common/proc.h"
 #include "queue/boxes.h"
 #include "queue/control.h"
+#include "queue/devices.h"
 #include "queue/dispatch.h"
 #include "queue/intake.h"
 
@@ -56,6 +57,12 @@ static void on_box_forget(void *owner, struct ipc *from, const union msg *m, int
     boxes_forget(queue_of(owner), from, &m->box_forget);
 }
 
+static void on_box_devices(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)fd;
+    devices_set(queue_of(owner), from, &m->box_devices);
+}
+
 static void on_import_open(void *owner, struct ipc *from, const union msg *m, int fd)
 {
     (void)fd;
@@ -79,7 +86,8 @@ static const struct ipc_handler handlers[] = {
     {MSG_QUEUE_MORE, on_queue_more},   {MSG_QUEUE_ABORT, on_queue_abort},
     {MSG_QUEUE_ROOM, on_queue_room},   {MSG_BOX_DELETE, on_box_delete},
     {MSG_BOX_FORGET, on_box_forget},   {MSG_ADMIN, on_admin},
-    {MSG_IMPORT_OPEN, on_import_open}, {MSG_IMPORT_MORE, on_import_more},
+    {MSG_BOX_DEVICES, on_box_devices}, {MSG_IMPORT_OPEN, on_import_open},
+    {MSG_IMPORT_MORE, on_import_more},
 };
 
 static int open_queue(struct proc *p, struct error *e)

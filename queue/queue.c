@@ -4,6 +4,7 @@
 #include "common/maildb.h"
 #include "queue/bounce.h"
 #include "queue/boxes.h"
+#include "queue/devices.h"
 #include "queue/dispatch.h"
 #include "queue/intake.h"
 #include "queue/local.h"
@@ -23,12 +24,13 @@ static int make_parts(struct queue *q, struct error *e)
     q->intakes = intakes_new();
     q->locals = locals_new();
     q->boxes = boxes_new(q);
+    q->devices = devices_new(q);
     q->trash = trash_new(q);
     q->schedule = schedule_new(q);
     q->dispatch = dispatch_new(q);
     q->bounces = bounces_new(q);
     if (q->intakes == NULL || q->locals == NULL || q->boxes == NULL || q->trash == NULL ||
-        q->schedule == NULL || q->dispatch == NULL || q->bounces == NULL)
+        q->devices == NULL || q->schedule == NULL || q->dispatch == NULL || q->bounces == NULL)
         return error_set(e, "out of memory");
     return 0;
 }
@@ -65,6 +67,7 @@ void queue_close(struct queue *q)
     intakes_free(q);
     locals_free(q->locals);
     boxes_free(q);
+    devices_free(q);
     trash_free(q);
     schedule_free(q);
     dispatch_free(q);
@@ -86,6 +89,7 @@ void queue_turn(struct queue *q)
         dispatch_run(q);
         bounce_run(q);
         has_more |= boxes_sweep(q);
+        has_more |= devices_review(q);
         has_more |= trash_run(q);
         has_more |= batch_is_open(&q->batch);
     }
@@ -119,6 +123,8 @@ void queue_peer_down(struct queue *q, enum role role, struct ipc *ch)
         intake_channel_closed(q, ch);
     if (role == ROLE_MAILBOX || role == ROLE_AUTHD)
         boxes_channel_closed(q, ch);
+    if (role == ROLE_AUTHD)
+        devices_channel_closed(q, ch);
     if (q->authd == ch)
         q->authd = NULL;
     if (q->relay == ch)

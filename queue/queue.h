@@ -23,6 +23,7 @@ struct queue {
     struct intakes *intakes;
     struct locals *locals;
     struct boxes *boxes;
+    struct devices *devices;
     struct trash *trash;
     struct schedule *schedule;
     struct dispatch *dispatch;

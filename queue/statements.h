@@ -96,9 +96,27 @@
     S(BOX_UNTRASH, "UPDATE box SET deleted = max(0, deleted - ?2),"                                \
                    " deleted_octets = max(0, deleted_octets - ?3), messages = messages + ?2,"      \
                    " octets = octets + ?3, epoch = epoch + 1 WHERE id = ?1")                       \
-    S(REMOVAL_ADD, "INSERT INTO removal (box, at, sequences) VALUES (?1, ?2, ?3)")                 \
-    S(REMOVAL_NEXT, "SELECT id, box, at, sequences FROM removal ORDER BY id LIMIT 1")              \
+    S(REMOVAL_ADD, "INSERT INTO removal (box, at, sequences, device) VALUES (?1, ?2, ?3, ?4)")     \
+    S(REMOVAL_NEXT, "SELECT id, box, at, sequences, device FROM removal ORDER BY id LIMIT 1")      \
     S(REMOVAL_DONE, "DELETE FROM removal WHERE id = ?1")                                           \
+    S(DEVICE_LOOK, "SELECT 1 FROM device WHERE id = ?1 AND box = ?2")                              \
+    S(DEVICE_NEXT, "SELECT id, name FROM device WHERE box = ?1 AND id > ?2 ORDER BY id LIMIT 1")   \
+    S(DEVICE_ADD, "INSERT INTO device (id, box, name) VALUES (?1, ?2, ?3)")                        \
+    S(DEVICE_REMOVE, "DELETE FROM device WHERE id = ?1 AND box = ?2")                              \
+    S(DEVICES_FORGET, "DELETE FROM device WHERE box = ?1")                                         \
+    S(DEVICE_CHANGED, "UPDATE device SET epoch = epoch + 1 WHERE id = ?1")                         \
+    S(DEVICE_DROPPED, "SELECT count(*) FROM dropped WHERE box = ?1 AND device = ?2")               \
+    S(BOX_MAKE, "INSERT INTO box (id, messages, octets, next_seq, forgotten)"                      \
+                " VALUES (?1, 0, 0, 1, 0) ON CONFLICT (id) DO NOTHING")                            \
+    S(BOX_REVIEW, "UPDATE box SET review = ?2 WHERE id = ?1")                                      \
+    S(REVIEW_NEXT, "SELECT id FROM box INDEXED BY box_review WHERE review = 1 LIMIT 1")            \
+    S(DROP, "INSERT OR IGNORE INTO dropped (box, seq, device) SELECT box, seq, ?3 FROM entry"      \
+            " WHERE box = ?1 AND seq = ?2")                                                        \
+    S(DROPPED_NEXT, "SELECT seq FROM dropped WHERE box = ?1 AND seq > ?2 ORDER BY seq LIMIT 1")    \
+    S(DROPPED_CLEAN, "DELETE FROM dropped WHERE box = ?1 AND seq = ?2"                             \
+                     " AND device NOT IN (SELECT id FROM device WHERE box = ?1)")                  \
+    S(HOLDER, "SELECT id FROM device WHERE box = ?1 AND NOT EXISTS (SELECT 1 FROM dropped"         \
+              " WHERE box = ?1 AND seq = ?2 AND device = device.id) LIMIT 1")                      \
     S(RCPT_ADD, "INSERT INTO recipient (" RCPT_COLUMNS ")"                                         \
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)")           \
     S(RCPT_GET, "SELECT " RCPT_COLUMNS " FROM recipient WHERE message = ?1 AND number = ?2")       \

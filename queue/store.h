@@ -162,6 +162,7 @@ int store_trash_hasten(struct store *s, uint64_t box);
 #define REMOVAL_MAX 256
 struct removal {
     uint64_t id, box;
+    uint64_t device; /* 0: for all */
     int64_t at;
     struct span sequences;
 };
@@ -170,6 +171,35 @@ int store_removal_add(struct store *s, const struct removal *r);
 enum found store_removal_next(struct store *s, struct removal *r);
 void store_removal_end(struct store *s);
 int store_removal_done(struct store *s, uint64_t id);
+
+/* --- devices (store_device.c); see maildb.c --- */
+
+struct device {
+    uint64_t id, box;
+    struct span name;
+};
+/* FOUND_NONE: the mailbox has no such device. */
+enum found store_device_look(struct store *s, uint64_t box, uint64_t device);
+/* The next of a mailbox; its name is copied. */
+enum found store_device_next(struct store *s, uint64_t box, uint64_t after, uint64_t *device,
+                             char name[DEVICE_NAME_MAX + 1]);
+int store_device_add(struct store *s, const struct device *d);
+int store_device_remove(struct store *s, uint64_t box, uint64_t device);
+/* Readers of its view shall look again. */
+int store_device_changed(struct store *s, uint64_t device);
+/* How many of the entries it dropped. */
+enum found store_device_dropped(struct store *s, uint64_t box, uint64_t device, uint64_t *n);
+/* The entry is not in the view of this device any more; nothing, if it is not there. */
+int store_drop(struct store *s, uint64_t box, uint64_t seq, uint64_t device);
+/* FOUND_NONE: no device of this mailbox has the entry in its view. */
+enum found store_holder(struct store *s, uint64_t box, uint64_t seq);
+/* dropped has to be looked through, or was. */
+int store_box_review(struct store *s, uint64_t box, bool is_needed);
+enum found store_review_next(struct store *s, uint64_t *box);
+/* The next entry that a device dropped; what devices dropped that are no more is forgotten. */
+enum found store_dropped_next(struct store *s, uint64_t box, uint64_t after, uint64_t *seq);
+/* There is a row for this mailbox from now on. */
+int store_box_make(struct store *s, uint64_t box);
 
 /* --- recipients elsewhere --- */
 

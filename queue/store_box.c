@@ -102,7 +102,8 @@ int store_box_set_retention(struct store *s, uint64_t box, uint64_t seconds)
 int store_box_forget(struct store *s, uint64_t box)
 {
     sql_bind_u64(s->s[S_BOX_FORGET], 1, box);
-    return statement_run(s, S_BOX_FORGET);
+    sql_bind_u64(s->s[S_DEVICES_FORGET], 1, box);
+    return statement_run(s, S_BOX_FORGET) < 0 ? -1 : statement_run(s, S_DEVICES_FORGET);
 }
 
 enum found store_box_unswept(struct store *s, uint64_t *box)

@@ -94,6 +94,7 @@ int store_removal_add(struct store *s, const struct removal *r)
     sql_bind_u64(st, 1, r->box);
     sql_bind_i64(st, 2, r->at);
     sql_bind_blob(st, 3, r->sequences);
+    sql_bind_u64(st, 4, r->device);
     return statement_run(s, S_REMOVAL_ADD);
 }
 
@@ -106,7 +107,8 @@ enum found store_removal_next(struct store *s, struct removal *r)
     *r = (struct removal){.id = sql_column_u64(st, 0),
                           .box = sql_column_u64(st, 1),
                           .at = (int64_t)sql_column_u64(st, 2),
-                          .sequences = sql_column(st, 3)};
+                          .sequences = sql_column(st, 3),
+                          .device = sql_column_u64(st, 4)};
     return FOUND_YES;
 }
 

@@ -115,26 +115,55 @@ static int put_into_trash(struct queue *q, uint64_t box, uint64_t seq, int64_t a
     return store_entry_remove(q->store, box, seq, &message, octets) == FOUND_FAULT ? -1 : 0;
 }
 
-/* Packed sequences, in this transaction. */
-static int delete_now(struct queue *q, uint64_t box, int64_t at, struct span sequences)
+/* Does anybody else want what this device drops? */
+static enum found drop(struct queue *q, const struct deletion *d, uint64_t seq)
+{
+    if (store_drop(q->store, d->box, seq, d->device) < 0)
+        return FOUND_FAULT;
+    return store_holder(q->store, d->box, seq);
+}
+
+static int delete_one(struct queue *q, const struct deletion *d, uint64_t seq,
+                      struct store_removed *sum)
+{
+    uint64_t octets;
+    bool keeps = keeps_deleted(q);
+    int rc = keeps ? put_into_trash(q, d->box, seq, d->at, &octets)
+                   : trash_remove_entry(q, d->box, seq, &octets);
+    if (rc < 0)
+        return -1;
+    sum->messages += octets > 0;
+    sum->octets += octets;
+    sum->trashed = keeps ? sum->messages : 0;
+    sum->trashed_octets = keeps ? sum->octets : 0;
+    return 0;
+}
+
+static int delete_all(struct queue *q, const struct deletion *d, struct span sequences,
+                      struct store_removed *sum)
 {
     struct unpacker in = unpacker_on(sequences);
-    struct store_removed sum = {0};
-    bool keeps = keeps_deleted(q);
     while (in.left.n > 0) {
-        uint64_t octets, seq = unpack_uint(&in, SEQ_BYTES);
+        uint64_t seq = unpack_uint(&in, SEQ_BYTES);
         if (in.failed)
             break;
-        int rc = keeps ? put_into_trash(q, box, seq, at, &octets)
-                       : trash_remove_entry(q, box, seq, &octets);
-        if (rc < 0)
+        enum found f = d->device != 0 ? drop(q, d, seq) : FOUND_NONE;
+        if (f == FOUND_FAULT || (f == FOUND_NONE && delete_one(q, d, seq, sum) < 0))
             return -1;
-        sum.messages += octets > 0;
-        sum.octets += octets;
     }
-    sum.trashed = keeps ? sum.messages : 0;
-    sum.trashed_octets = keeps ? sum.octets : 0;
-    return store_box_subtract(q->store, box, &sum);
+    return 0;
+}
+
+/* Packed sequences, in this transaction. What a device that is no more wanted is left undone. */
+static int delete_now(struct queue *q, const struct deletion *d, struct span sequences)
+{
+    struct store_removed sum = {0};
+    enum found f = d->device != 0 ? store_device_look(q->store, d->box, d->device) : FOUND_YES;
+    if (f != FOUND_YES)
+        return f == FOUND_NONE ? 0 : -1;
+    if (delete_all(q, d, sequences, &sum) < 0)
+        return -1;
+    return d->device != 0 && sum.messages == 0 ? 0 : store_box_subtract(q->store, d->box, &sum);
 }
 
 static struct span pack_some(char *out, const uint64_t *sequences, size_t n)
@@ -145,14 +174,25 @@ static struct span pack_some(char *out, const uint64_t *sequences, size_t n)
     return packer_span(&w);
 }
 
-int trash_delete(struct queue *q, uint64_t box, const uint64_t *sequences, size_t n)
+/* The views that will not show what is deleted. */
+static int note_change(struct queue *q, const struct deletion *d)
+{
+    return d->device != 0 ? store_device_changed(q->store, d->device)
+                          : store_box_changed(q->store, d->box);
+}
+
+int trash_delete(struct queue *q, const struct deletion *d, const uint64_t *sequences, size_t n)
 {
     char room[AT_ONCE * SEQ_BYTES];
     struct box there;
-    struct removal r = {.box = box, .at = clock_wall_s()};
-    if (n <= AT_ONCE)
-        return delete_now(q, box, r.at, pack_some(room, sequences, n));
-    enum found f = store_box_get(q->store, box, &there);
+    struct removal r = {.box = d->box, .device = d->device, .at = d->at};
+    if (d->device != 0 && store_device_look(q->store, d->box, d->device) != FOUND_YES)
+        return -1;
+    if (n <= AT_ONCE) {
+        int rc = delete_now(q, d, pack_some(room, sequences, n));
+        return rc < 0 || d->device == 0 ? rc : note_change(q, d);
+    }
+    enum found f = store_box_get(q->store, d->box, &there);
     if (f != FOUND_YES) /* a mailbox that never was, or is no more, has nothing to delete */
         return f == FOUND_FAULT ? -1 : 0;
     for (size_t i = 0; i < n; i += AT_ONCE) {
@@ -161,7 +201,7 @@ int trash_delete(struct queue *q, uint64_t box, const uint64_t *sequences, size_
             return -1;
     }
     q->trash->has_removals = true;
-    return store_box_changed(q->store, box);
+    return note_change(q, d);
 }
 
 /* One part of a large deletion. FOUND_NONE: there is none. */
@@ -172,14 +212,39 @@ static enum found carry_out(struct queue *q)
     enum found f = store_removal_next(q->store, &r);
     if (f != FOUND_YES)
         return f;
+    struct deletion d = {.box = r.box, .device = r.device, .at = r.at};
     size_t n = r.sequences.n <= sizeof room ? r.sequences.n : 0;
     memcpy(room, r.sequences.p, n);
     store_removal_end(q->store);
     if (n == 0)
         LOG(0, "damaged", LZ("row", "removal"), LN("mailbox", (int64_t)r.box));
-    else if (delete_now(q, r.box, r.at, (struct span){room, n}) < 0)
+    else if (delete_now(q, &d, (struct span){room, n}) < 0)
         return FOUND_FAULT;
     return store_removal_done(q->store, r.id) < 0 ? FOUND_FAULT : FOUND_YES;
+}
+
+enum found trash_review(struct queue *q, uint64_t box, uint64_t *cursor)
+{
+    uint64_t device, seq;
+    char name[DEVICE_NAME_MAX + 1];
+    struct deletion d = {.box = box, .at = clock_wall_s()};
+    struct store_removed sum = {0};
+    enum found f = store_device_next(q->store, box, 0, &device, name), next = FOUND_YES;
+    if (f == FOUND_FAULT)
+        return f;
+    bool has_devices = f == FOUND_YES;
+    for (int i = 0; i < STEP && next == FOUND_YES; i++) {
+        next = store_dropped_next(q->store, box, *cursor, &seq);
+        if (next != FOUND_YES)
+            break;
+        *cursor = seq;
+        f = has_devices ? store_holder(q->store, box, seq) : FOUND_YES;
+        if (f == FOUND_FAULT || (f == FOUND_NONE && delete_one(q, &d, seq, &sum) < 0))
+            return FOUND_FAULT;
+    }
+    if (sum.messages > 0 && store_box_subtract(q->store, box, &sum) < 0)
+        return FOUND_FAULT;
+    return next;
 }
 
 /* --- the end of the grace period --- */

@@ -4,7 +4,7 @@
  * nothing ever waits for them.
  *
  * States of an entry: in the mailbox (entry) -> named in removal, if it is one of very many -> in
- * the trash -> gone; and from the trash back into the mailbox. */
+ * the trash -> gone; and from the trash back into the mailbox, for all devices. */
 #ifndef BARID_QUEUE_TRASH_H
 #define BARID_QUEUE_TRASH_H
 
@@ -15,9 +15,18 @@ struct trash;
 struct trash *trash_new(struct queue *q);
 void trash_free(struct queue *q);
 
+/* Who deletes where. */
+struct deletion {
+    uint64_t box;
+    uint64_t device; /* it drops them for itself; they go when no other has them; 0: for all */
+    int64_t at;      /* seconds since 1970 */
+};
 /* Deletes these messages, within the caller's transaction: all of them when it is committed. One
  * that is not there counts as deleted. 0, or -1. */
-int trash_delete(struct queue *q, uint64_t box, const uint64_t *sequences, size_t n);
+int trash_delete(struct queue *q, const struct deletion *d, const uint64_t *sequences, size_t n);
+/* Deletes what no device has any more, after one of a mailbox was removed: some entries above
+ * *cursor in this transaction. FOUND_NONE: that was all. */
+enum found trash_review(struct queue *q, uint64_t box, uint64_t *cursor);
 /* Removes an entry for good, and the message if this was the last that needed it; the counts of the
  * box are the caller's. *octets: 0 if it was not there. */
 int trash_remove_entry(struct queue *q, uint64_t box, uint64_t seq, uint64_t *octets);

@@ -127,6 +127,20 @@ static void on_forget(void *owner, struct ipc *ch, const union msg *m, int fd)
     h->tag = m->box_forget.tag;
 }
 
+static void on_devices(void *owner, struct ipc *ch, const union msg *m, int fd)
+{
+    (void)ch;
+    struct heard *h = note(owner, MSG_BOX_DEVICES, fd);
+    struct unpacker r = unpacker_on(m->box_devices.devices);
+    h->box = m->box_devices.box;
+    h->tag = m->box_devices.tag;
+    h->device = 0;
+    while (r.left.n > 0) { /* the sum of their numbers */
+        h->device += unpack_uint(&r, 8);
+        unpack_bytes(&r, DEVICE_NAME_MAX);
+    }
+}
+
 static void on_row(void *owner, struct ipc *ch, const union msg *m, int fd)
 {
     (void)ch;
@@ -146,9 +160,12 @@ static void on_row(void *owner, struct ipc *ch, const union msg *m, int fd)
 static const struct ipc_handler their_handlers[] = {{MSG_SEAL_KEY, on_seal_key},
                                                     {MSG_BOX_GRANT, on_grant},
                                                     {MSG_BOX_FORGET, on_forget},
+                                                    {MSG_BOX_DEVICES, on_devices},
                                                     {MSG_ADMIN_ROW, on_row}};
-static const struct ipc_ops their_ops = {
-    .handlers = their_handlers, .n_handlers = 4, .on_close = ignore};
+static const struct ipc_ops their_ops = {.handlers = their_handlers,
+                                         .n_handlers =
+                                             sizeof their_handlers / sizeof their_handlers[0],
+                                         .on_close = ignore};
 static struct ipc_ops our_ops;
 
 struct ipc *fake_connect(enum role role)

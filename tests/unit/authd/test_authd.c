@@ -498,3 +498,34 @@ Test(authd, check_says_what_leads_nowhere)
     h = fake_admin("check", NULL, "");
     cr_expect_str_eq(h.text, "users.db");
 }
+
+static void tell_done(struct ipc *queue, uint64_t tag, enum verdict v)
+{
+    struct msg_box_devices_re re = {.tag = tag, .verdict = (uint8_t)v};
+    cr_assert_eq(ipc_send_box_devices_re(queue, &re, -1), 0);
+}
+
+Test(authd, devices_are_told_until_queue_has_them)
+{
+    struct heard h;
+    must("user app-password add", ARGS("alice@example.org", "mail"), "");
+    must("user app-password add", ARGS("alice@example.org", "phone", "device=yes"), "");
+    must("user app-password add", ARGS("alice@example.org", "pc", "device=yes"), "");
+    struct ipc *queue = fake_connect(ROLE_QUEUE);
+    cr_assert(fake_hear(ROLE_QUEUE, &h) && h.type == MSG_SEAL_KEY);
+    cr_assert(fake_hear(ROLE_QUEUE, &h) && h.type == MSG_BOX_DEVICES && h.box == 1);
+    cr_assert_eq(h.device, 2 + 3, "only devices");
+    tell_done(queue, h.tag, VERDICT_TRY_LATER);
+    cr_expect(fake_hears_nothing(ROLE_QUEUE, 50), "not in a tight loop");
+    must("user app-password remove", ARGS("alice@example.org", "pc"), "");
+    cr_assert(fake_hear(ROLE_QUEUE, &h) && h.type == MSG_BOX_DEVICES && h.device == 2);
+    must("user app-password add", ARGS("alice@example.org", "tablet", "device=yes"), "");
+    tell_done(queue, h.tag, VERDICT_OK); /* of what is not the newest any more */
+    cr_assert(fake_hear(ROLE_QUEUE, &h) && h.type == MSG_BOX_DEVICES && h.device == 2 + 4);
+    tell_done(queue, h.tag, VERDICT_OK);
+    cr_expect(fake_hears_nothing(ROLE_QUEUE, 50));
+    fake_disconnect(ROLE_QUEUE);
+    fake_connect(ROLE_QUEUE);
+    cr_assert(fake_hear(ROLE_QUEUE, &h) && h.type == MSG_SEAL_KEY);
+    cr_expect(fake_hears_nothing(ROLE_QUEUE, 50), "it knows all");
+}

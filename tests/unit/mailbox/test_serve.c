@@ -21,7 +21,7 @@ struct stage {
     struct ipc *to_queue, *queue;
     unsigned verdict; /* what queue answers; 99: nothing */
     unsigned parts;
-    uint64_t removed[8000], n_removed, removed_box, last_tag;
+    uint64_t removed[8000], n_removed, removed_box, removed_device, last_tag;
     bool got_last;
 };
 
@@ -50,6 +50,7 @@ static void on_delete(void *owner, struct ipc *from, const union msg *m, int fd)
         st->removed[st->n_removed++] = unpack_uint(&r, 8);
     st->parts++;
     st->removed_box = m->box_delete.box;
+    st->removed_device = m->box_delete.device;
     st->last_tag = m->box_delete.tag;
     st->got_last = m->box_delete.is_last;
     struct msg_box_delete_re re = {.tag = st->last_tag, .verdict = (uint8_t)st->verdict};
@@ -132,16 +133,21 @@ static const struct ipc_handler client_handlers[] = {{MSG_BOX_OPENED, on_opened}
 static const struct ipc_ops client_ops = {
     .handlers = client_handlers, .n_handlers = 1, .on_close = client_closed};
 
-static void grant(struct client *c, struct stage *st, uint64_t box)
+static void grant_device(struct client *c, struct stage *st, uint64_t box, uint64_t device)
 {
     int fds[2];
     *c = (struct client){.st = st, .opened = -1, .reason = -1, .fd = -1};
     cr_assert_eq(unixsock_pair(fds), 0);
     c->ch = ipc_open(st->loop, fds[1], ROLE_POP3D, ROLE_MAILBOX, &client_ops, c);
     struct msg_box_grant m = {
-        .box = box, .session = 5, .address = SPAN("a@b"), .client = SPAN("c")};
+        .box = box, .session = 5, .device = device, .address = SPAN("a@b"), .client = SPAN("c")};
     serve_grant(st->serve, &m, fds[0]);
     turns(st, 4);
+}
+
+static void grant(struct client *c, struct stage *st, uint64_t box)
+{
+    grant_device(c, st, box, 0);
 }
 
 static void keep(struct client *c, struct span octets)
@@ -261,6 +267,15 @@ Test(serve, snapshot)
     end(st);
 }
 
+static size_t list_anew_as(struct client *c, struct stage *st, uint64_t device)
+{
+    grant_device(c, st, 18, device);
+    size_t n = list(c);
+    ipc_close(c->ch);
+    turns(st, 4);
+    return n;
+}
+
 static size_t list_anew(struct client *c, struct stage *st)
 {
     grant(c, st, 18);
@@ -363,6 +378,77 @@ Test(serve, one_session_per_mailbox)
     cr_expect_eq(third.opened, VERDICT_OK, "the first went while the third waited");
     ipc_close(third.ch);
     ipc_close(other.ch);
+    end(st);
+}
+
+/* What a device dropped is kept from its own eyes only, also in listings that are kept. */
+Test(serve, devices_see_what_they_did_not_drop)
+{
+    struct stage *st = begin(true);
+    struct client c;
+    fixture_run(st->db, "BEGIN");
+    for (uint64_t i = 1; i <= 100; i++)
+        fixture_add(st->db, 18, i, 1000 + i, SPAN("A: b\r\n"));
+    fixture_run(st->db,
+                "COMMIT; UPDATE box SET next_seq = 101 WHERE id = 18;"
+                "INSERT INTO device (id, box, name) VALUES (1, 18, 'phone'), (2, 18, 'pc')");
+    cr_expect_eq(list_anew_as(&c, st, 1), 100);
+    cr_expect_eq(list_anew_as(&c, st, 2), 100);
+    fixture_run(st->db, "INSERT INTO dropped SELECT 18, seq, 1 FROM entry WHERE seq <= 10;"
+                        "UPDATE device SET epoch = 1 WHERE id = 1");
+    for (int i = 0; i < 2; i++) { /* made, kept */
+        cr_expect_eq(list_anew_as(&c, st, 1), 90);
+        cr_expect_eq(c.listing.list[0].sequence, 11);
+        cr_expect_eq(list_anew_as(&c, st, 2), 100);
+        cr_expect_eq(list_anew_as(&c, st, 0), 100);
+    }
+    fixture_run(st->db, "INSERT INTO removal (box, at, device, sequences)"
+                        " VALUES (18, 5, 2, x'0b00000000000000');"
+                        "UPDATE device SET epoch = 1 WHERE id = 2");
+    cr_expect_eq(list_anew_as(&c, st, 1), 90);
+    cr_expect_eq(list_anew_as(&c, st, 2), 99);
+    cr_expect_eq(list_anew_as(&c, st, 0), 100);
+    listing_unmap(&c.listing);
+    end(st);
+}
+
+Test(serve, devices_lock_their_own_view)
+{
+    struct stage *st = begin(true);
+    struct client phone, pc, again, user;
+    grant_device(&phone, st, 17, 1);
+    grant_device(&pc, st, 17, 2);
+    cr_expect_eq(phone.opened, VERDICT_OK);
+    cr_expect_eq(pc.opened, VERDICT_OK);
+    grant_device(&again, st, 17, 1);
+    cr_expect_eq(again.opened, -1, "the same device");
+    grant(&user, st, 17);
+    cr_expect_eq(user.opened, -1, "he deletes for all");
+    ipc_close(pc.ch);
+    turns(st, 4);
+    cr_expect(again.opened == -1 && user.opened == -1);
+    ipc_close(phone.ch);
+    turns(st, 4);
+    cr_expect_eq(again.opened, VERDICT_OK, "it waited longest");
+    cr_expect_eq(user.opened, -1);
+    ipc_close(again.ch);
+    turns(st, 4);
+    cr_expect_eq(user.opened, VERDICT_OK);
+    ipc_close(user.ch);
+    end(st);
+}
+
+Test(serve, queue_hears_which_device_drops)
+{
+    struct stage *st = begin(true);
+    struct client c;
+    fixture_add(st->db, 18, 1, 1001, SPAN("A: b\r\n"));
+    grant_device(&c, st, 18, 5);
+    cr_assert_eq(list(&c), 1);
+    update(&c, 1, 1, 10);
+    cr_expect_eq(st->removed_device, 5);
+    listing_unmap(&c.listing);
+    ipc_close(c.ch);
     end(st);
 }
 

@@ -26,7 +26,7 @@ static int keep(void *arg, const struct store_entry *e)
 
 static long list(struct store *st, uint64_t after, uint64_t limit, size_t most, struct listed *l)
 {
-    struct store_range r = {after, limit, most};
+    struct store_range r = {after, limit, most, 0};
     *l = (struct listed){.n = 0};
     return store_list(st, 17, &r, keep, l);
 }
@@ -43,7 +43,7 @@ Test(store, lists_one_mailbox_up_to_the_limit)
     struct store *st = store_new(MAILDB_PATH);
     struct store_box box;
     struct listed l;
-    cr_expect_eq(store_look(st, 17, &box), 0);
+    cr_expect_eq(store_look(st, &(struct store_view){17, 0}, &box), 0);
     cr_expect_eq(box.limit, 4);
     cr_expect_eq(box.epoch, 9);
     cr_expect_eq(box.retention_s, 60);
@@ -59,7 +59,7 @@ Test(store, lists_one_mailbox_up_to_the_limit)
     cr_expect_eq(list(st, 3, 4, 4, &l), 0);
     fixture_run(db, "UPDATE entry SET uidl = 'A B' WHERE seq = 3");
     cr_expect_eq(list(st, 0, 4, 4, &l), -1, "damaged");
-    cr_expect_eq(store_look(st, 99, &box), 0);
+    cr_expect_eq(store_look(st, &(struct store_view){99, 0}, &box), 0);
     cr_expect_eq(box.limit, 1, "a mailbox that never got mail is empty");
     store_free(st);
     fixture_end(db);
@@ -74,7 +74,7 @@ Test(store, what_is_being_deleted_is_hidden)
                     " (18, 5, x'0400000000000000'), (17, 6, x'0100000000000000')");
     struct store *st = store_new(MAILDB_PATH);
     struct store_hidden h;
-    cr_assert_eq(store_hidden(st, 17, &h), 0);
+    cr_assert_eq(store_hidden(st, &(struct store_view){17, 0}, &h), 0);
     cr_expect_eq(h.n, 3);
     cr_expect(store_is_hidden(&h, 1) && store_is_hidden(&h, 3) && store_is_hidden(&h, 9));
     cr_expect(!store_is_hidden(&h, 2) && !store_is_hidden(&h, 4));
@@ -142,9 +142,9 @@ Test(store, waits_for_the_writer)
     fixture_begin(false);
     struct store *st = store_new(MAILDB_PATH);
     struct store_box box;
-    cr_expect_eq(store_look(st, 17, &box), -1);
+    cr_expect_eq(store_look(st, &(struct store_view){17, 0}, &box), -1);
     sqlite3 *db = fixture_open_writer();
-    cr_expect_eq(store_look(st, 17, &box), 0);
+    cr_expect_eq(store_look(st, &(struct store_view){17, 0}, &box), 0);
     cr_expect_eq(box.limit, 1);
     store_free(st);
     fixture_end(db);

@@ -29,12 +29,13 @@ FORWARD(q_abort, intake_abort(w->q, from, &m->queue_abort))
 FORWARD(q_room, intake_room(w->q, from, &m->queue_room))
 FORWARD(q_delete, boxes_delete(w->q, from, &m->box_delete))
 FORWARD(q_forget, boxes_forget(w->q, from, &m->box_forget))
+FORWARD(q_devices, devices_set(w->q, from, &m->box_devices))
 FORWARD(q_admin, control_run(w->q, from, &m->admin))
 
 static const struct ipc_handler q_handlers[] = {
-    {MSG_QUEUE_OPEN, q_open},   {MSG_QUEUE_MORE, q_more},   {MSG_QUEUE_ABORT, q_abort},
-    {MSG_BOX_DELETE, q_delete}, {MSG_BOX_FORGET, q_forget}, {MSG_ADMIN, q_admin},
-    {MSG_QUEUE_ROOM, q_room},
+    {MSG_QUEUE_OPEN, q_open},   {MSG_QUEUE_MORE, q_more},     {MSG_QUEUE_ABORT, q_abort},
+    {MSG_BOX_DELETE, q_delete}, {MSG_BOX_FORGET, q_forget},   {MSG_ADMIN, q_admin},
+    {MSG_QUEUE_ROOM, q_room},   {MSG_BOX_DEVICES, q_devices},
 };
 
 static void q_closed(void *owner, struct ipc *ch)
@@ -470,22 +471,62 @@ static struct span pack_sequences(const uint64_t *sequences, char room[800])
 
 uint64_t world_delete(struct world *w, uint64_t box, const uint64_t *sequences, bool is_last)
 {
+    return world_drop(w, box, 0, sequences, is_last);
+}
+
+uint64_t world_drop(struct world *w, uint64_t box, uint64_t device, const uint64_t *sequences,
+                    bool is_last)
+{
     char room[800];
-    struct msg_box_delete m = {
-        .box = box, .sequences = pack_sequences(sequences, room), .is_last = is_last};
+    struct msg_box_delete m = {.box = box,
+                               .device = device,
+                               .sequences = pack_sequences(sequences, room),
+                               .is_last = is_last};
     uint64_t tag = ipc_ask_box_delete(w->mailbox, &m, -1, 60000, delete_answered, w);
     cr_assert_neq(tag, 0);
     world_pump(w);
     return tag;
 }
 
+static void send_more(struct world *w, struct msg_box_delete *m, const uint64_t *sequences)
+{
+    char room[800];
+    m->sequences = pack_sequences(sequences, room);
+    cr_assert_eq(ipc_send_box_delete(w->mailbox, m, -1), 0);
+    world_pump(w);
+}
+
 void world_delete_more(struct world *w, uint64_t tag, uint64_t box, const uint64_t *sequences,
                        bool is_last)
 {
+    send_more(w, &(struct msg_box_delete){.tag = tag, .box = box, .is_last = is_last}, sequences);
+}
+
+void world_drop_more(struct world *w, const struct msg_box_delete *part, const uint64_t *sequences)
+{
+    struct msg_box_delete m = *part;
+    send_more(w, &m, sequences);
+}
+
+static void devices_answered(void *arg, const union msg *m, int fd)
+{
+    (void)fd;
+    struct world *w = arg;
+    w->devices_verdict = m != NULL ? m->box_devices_re.verdict : 99;
+}
+
+void world_devices(struct world *w, uint64_t box, const uint64_t *devices)
+{
     char room[800];
-    struct msg_box_delete m = {
-        .tag = tag, .box = box, .sequences = pack_sequences(sequences, room), .is_last = is_last};
-    cr_assert_eq(ipc_send_box_delete(w->mailbox, &m, -1), 0);
+    struct packer p = packer_on(room, sizeof room);
+    struct msg_box_devices m = {.box = box};
+    for (; *devices != 0; devices++) {
+        pack_uint(&p, *devices, 8);
+        pack_bytes(&p, SPAN("name"));
+    }
+    m.devices = packer_span(&p);
+    w->devices_verdict = 98;
+    cr_assert_neq(ipc_ask_box_devices(w->authd, &m, -1, 60000, devices_answered, w), 0);
     world_pump(w);
 }
 

@@ -10,6 +10,7 @@
 #include "common/verdict.h"
 #include "queue/bounce.h"
 #include "queue/deliver.h"
+#include "queue/devices.h"
 #include "queue/dispatch.h"
 #include "queue/intake.h"
 #include "queue/queue.h"
@@ -49,6 +50,7 @@ struct world {
     size_t n_deletes;
     struct msg_box_forget_re forgets[8];
     size_t n_forgets;
+    unsigned devices_verdict;
     char asked[8][ADDRESS_MAX + 1]; /* RESOLVE */
     uint64_t asked_tags[8];
     size_t n_asked;
@@ -89,6 +91,13 @@ void world_reach(struct world *w, size_t job, enum verdict v, const char *reply,
 void world_resolve(struct world *w, size_t at, enum address_kind kind, uint64_t box);
 /* Deletes sequences (ended by 0); the tag, for more parts. */
 uint64_t world_delete(struct world *w, uint64_t box, const uint64_t *sequences, bool is_last);
+/* The same for a device, 0: for all. */
+uint64_t world_drop(struct world *w, uint64_t box, uint64_t device, const uint64_t *sequences,
+                    bool is_last);
+/* A further part: tag, box, device, is_last. */
+void world_drop_more(struct world *w, const struct msg_box_delete *part, const uint64_t *sequences);
+/* The devices of a mailbox, ended by 0. */
+void world_devices(struct world *w, uint64_t box, const uint64_t *devices);
 void world_delete_more(struct world *w, uint64_t tag, uint64_t box, const uint64_t *sequences,
                        bool is_last);
 void world_forget(struct world *w, uint64_t box);
