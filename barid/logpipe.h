@@ -25,7 +25,8 @@ void logpipe_close(struct logpipe *lp);
 /* The parent's own whole lines, by the same way. */
 void logpipe_say(struct span lines);
 __attribute__((format(printf, 1, 2))) void logpipe_sayf(const char *fmt, ...);
-/* "barid: ..." and a new line: why nothing is started. As {"error": "..."} if that was asked for. */
+/* "barid: ..." and a new line: why nothing is started. As {"error": "..."} if that was asked for.
+ */
 void logpipe_fail_in_json(void);
 __attribute__((format(printf, 1, 2))) void logpipe_fail(const char *fmt, ...);
 

@@ -180,7 +180,7 @@ static int compare_uidls(const void *a, const void *b)
  * emptied. 0, or -1 without memory. */
 static int mark_doubles(struct fetching *f)
 {
-    struct pop3_message **sorted = alloc_array(f->list.n + 1, sizeof(struct pop3_message *));
+    struct pop3_message **sorted = alloc_array(f->list.n + 1, sizeof *sorted);
     if (sorted == NULL)
         return -1;
     for (size_t i = 0; i < f->list.n; i++)

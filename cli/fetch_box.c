@@ -268,7 +268,7 @@ static int each_piece(struct fetch_box *b, int (*fn)(struct fetch_box *b, struct
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return (int)n;
+            return n < 0 ? -1 : 0;
         if (fn(b, (struct span){piece, (size_t)n}) < 0)
             return -1;
         at += n;

@@ -11,6 +11,7 @@
 #include "common/addr.h"
 #include "common/clock.h"
 #include "common/id.h"
+#include "common/notify.h"
 #include "common/spawn.h"
 #include "common/unixsock.h"
 
@@ -202,24 +203,12 @@ static int refused(const struct sending *g, const char *what)
     return complain(g->args, status_of(reply), "%s: %.600s", what, reply);
 }
 
-/* RFC 3461 4: xtext. */
-static void put_xtext(char *out, size_t cap, const char *text)
-{
-    size_t n = 0;
-    for (; *text != '\0' && n + 4 < cap; text++) {
-        bool is_plain = *text > ' ' && *text <= '~' && *text != '+' && *text != '=';
-        n += (size_t)snprintf(out + n, cap - n, is_plain ? "%c" : "+%02X",
-                              is_plain ? *text : (unsigned char)*text);
-    }
-    out[n] = '\0';
-}
-
 static int say_mail(struct sending *g)
 {
     const struct sendmail *a = g->args;
-    char envid[400] = "", size[40] = "";
-    if (a->envid != NULL)
-        put_xtext(envid, 100, a->envid);
+    char envid[ENVID_MAX + 1] = "", size[40] = "";
+    if (a->envid != NULL && xtext_encode(span_of(a->envid), envid, ENVID_MAX + 1) < 0)
+        return complain(a, EX_USAGE, "-V takes at most 100 printable characters");
     if (g->is_all_read && g->smtp.has_size)
         snprintf(size, sizeof size, " SIZE=%zu", buf_span(&g->text).n);
     bool has_ret = a->ret != NULL && g->smtp.has_dsn;

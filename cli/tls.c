@@ -3,6 +3,7 @@
 #include "cli/output.h"
 #include "cli/tables.h"
 #include "common/admin.h"
+#include "common/buf.h"
 #include "common/clock.h"
 
 #include <errno.h>
@@ -36,8 +37,9 @@ static int alternative_names(const struct cli *cli, char *out, size_t cap, char 
                 return -1;
         if (name.n == 0 || name.n > DOMAIN_MAX || used + name.n + 6 > cap)
             return -1;
-        used += (size_t)snprintf(out + used, cap - used, "%sDNS:%.*s", i == 0 ? "" : ",",
-                                 (int)name.n, name.p);
+        int added =
+            snprintf(out + used, cap - used, "%sDNS:%.*s", i == 0 ? "" : ",", (int)name.n, name.p);
+        used += (size_t)added; /* there is room: see above */
     }
     snprintf(common, 65, "%.*s", (int)(first.n < 64 ? first.n : 64), first.p);
     return 0;
@@ -217,8 +219,8 @@ static int add_section(struct rows *rows, const struct tls_config *t)
     static struct admin_row row;
     struct cert cert;
     struct error e;
-    char names[NAMES_MAX] = "";
-    size_t used = 0;
+    struct buf names;
+    buf_init(&names, NAMES_MAX);
     row_begin(&row);
     row_text(&row, "tls", span_of(t->name));
     row_text(&row, "certificate", span_of(t->certificate));
@@ -226,10 +228,10 @@ static int add_section(struct rows *rows, const struct tls_config *t)
         row_text(&row, "problem", span_of(e.text));
         return rows_add(rows, 0, SPAN(""), packer_span(&row.w));
     }
-    for (size_t i = 0; i < cert.n_names && used < sizeof names; i++)
-        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i > 0 ? " " : "",
-                                 cert.names[i]);
-    row_text(&row, "names", span_of(names));
+    for (size_t i = 0; i < cert.n_names; i++)
+        buf_addf(&names, "%s%s", i > 0 ? " " : "", cert.names[i]); /* those that fit */
+    row_text(&row, "names", buf_span(&names));
+    buf_free(&names);
     row_text(&row, "key", span_of(cert.key_kind));
     row_time(&row, "expires", cert.not_after_s);
     row_number(&row, "days_left", check_tls_days(cert.not_after_s));

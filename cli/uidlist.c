@@ -128,7 +128,7 @@ static struct span value_of(char room[64], const struct variable *v, const struc
 }
 
 /* The UIDL's octets in out, or -1: a mistake in the format, or too long. */
-static int expand(const char *format, const struct facts *facts, char out[UIDL_MAX])
+static ssize_t expand(const char *format, const struct facts *facts, char out[UIDL_MAX])
 {
     struct span f = span_of(format);
     size_t n = 0;
@@ -147,14 +147,14 @@ static int expand(const char *format, const struct facts *facts, char out[UIDL_M
         memcpy(out + n, piece.p, piece.n);
         n += piece.n;
     }
-    return (int)n;
+    return (ssize_t)n;
 }
 
 bool uidlist_is_format(const char *format)
 {
     char out[UIDL_MAX];
     struct facts facts = {1, 1, SPAN("f"), SPAN("g")};
-    int n = expand(format, &facts, out);
+    ssize_t n = expand(format, &facts, out);
     return n > 0 && uidlist_is_uidl((struct span){out, (size_t)n});
 }
 
@@ -240,7 +240,7 @@ static int dovecot_line(struct uidlist *u, struct span line)
         facts.guid = facts.filename;
     if (kept.n > 0)
         return add(u, line, kept);
-    int n = expand(u->format, &facts, room);
+    ssize_t n = expand(u->format, &facts, room);
     return n > 0 ? add(u, line, (struct span){room, (size_t)n}) : 0;
 }
 
@@ -257,6 +257,16 @@ static struct span cut_last(struct span *s, char sep)
 }
 
 /* Courier's own name for what it never gave a number: the file's, with what is unusual as +XX. */
+/* "+2F": three octets. */
+static size_t put_hex(char *out, unsigned char c)
+{
+    static const char hex[] = "0123456789ABCDEF";
+    out[0] = '+';
+    out[1] = hex[c >> 4];
+    out[2] = hex[c & 15];
+    return 3;
+}
+
 static struct span courier_name(struct span name, char room[UIDL_MAX])
 {
     struct span base = uidlist_base(name);
@@ -266,7 +276,10 @@ static struct span courier_name(struct span name, char room[UIDL_MAX])
         bool is_odd = c < 0x21 || c > 0x7e || c == '\'' || c == '"' || c == '+';
         if (UIDL_MAX - n < 4)
             return (struct span){NULL, 0};
-        n += (size_t)snprintf(room + n, UIDL_MAX - n, is_odd ? "+%02X" : "%c", c);
+        if (is_odd)
+            n += put_hex(room + n, c);
+        else
+            room[n++] = (char)c;
     }
     return (struct span){room, n};
 }

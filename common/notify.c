@@ -76,9 +76,9 @@ static int hexchar(struct span in)
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
-int xtext_decode(struct span in, char *out)
+ssize_t xtext_decode(struct span in, char *out)
 {
-    int n = 0;
+    ssize_t n = 0;
     while (in.n > 0) {
         bool is_hex = in.p[0] == '+';
         int c = is_hex ? hexchar(in) : in.p[0];
@@ -91,7 +91,7 @@ int xtext_decode(struct span in, char *out)
     return n;
 }
 
-int xtext_encode(struct span in, char *out, size_t cap)
+ssize_t xtext_encode(struct span in, char *out, size_t cap)
 {
     static const char hex[] = "0123456789ABCDEF";
     size_t n = 0;
@@ -110,7 +110,7 @@ int xtext_encode(struct span in, char *out, size_t cap)
     if (n >= cap)
         return -1;
     out[n] = '\0';
-    return (int)n;
+    return (ssize_t)n;
 }
 
 bool envid_is_valid(struct span value)
@@ -156,7 +156,7 @@ static bool is_utf8_xtext(struct span s)
     return true;
 }
 
-int orcpt_show(struct span value, char out[ORCPT_MAX + 2])
+ssize_t orcpt_show(struct span value, char out[ORCPT_MAX + 2])
 {
     if (value.n > ORCPT_MAX)
         return -1;
@@ -166,7 +166,7 @@ int orcpt_show(struct span value, char out[ORCPT_MAX + 2])
     memcpy(out, type.p, type.n);
     memcpy(out + type.n, "; ", 2);
     char *to = out + type.n + 2;
-    int n = (int)address.n;
+    ssize_t n = (ssize_t)address.n;
     if (!span_ieq(type, SPAN("utf-8")))
         n = xtext_decode(address, to);
     else if (is_utf8_xtext(address))
@@ -176,7 +176,7 @@ int orcpt_show(struct span value, char out[ORCPT_MAX + 2])
     if (n < 0)
         return -1;
     to[n] = '\0';
-    return (int)type.n + 2 + n;
+    return (ssize_t)type.n + 2 + n;
 }
 
 bool orcpt_is_valid(struct span value)
@@ -195,7 +195,7 @@ static uint32_t character(const unsigned char *p, size_t *octets)
     return code;
 }
 
-int utf8_addr_encode(struct span in, char *out, size_t cap)
+ssize_t utf8_addr_encode(struct span in, char *out, size_t cap)
 {
     size_t n = 0, octets;
     if (!utf8_is_valid(in))
@@ -209,5 +209,5 @@ int utf8_addr_encode(struct span in, char *out, size_t cap)
             return -1;
         n += (size_t)added;
     }
-    return (int)n;
+    return (ssize_t)n;
 }

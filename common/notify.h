@@ -41,9 +41,9 @@ static inline bool notify_wants(uint8_t notify, enum notify what)
 
 /* xtext (RFC 3461 4). The decoded octets, at most in.n of them, go to `out`; all of them are
  * printable ASCII or spaces. The number, or -1: not xtext, or it hides something else. */
-int xtext_decode(struct span in, char *out);
+ssize_t xtext_decode(struct span in, char *out);
 /* Encodes printable ASCII: at most 3 * in.n octets and a NUL. -1: something else, or no room. */
-int xtext_encode(struct span in, char *out, size_t cap);
+ssize_t xtext_encode(struct span in, char *out, size_t cap);
 
 /* A value of ENVID: xtext, 1 to ENVID_MAX octets. */
 bool envid_is_valid(struct span value);
@@ -52,9 +52,9 @@ bool envid_is_valid(struct span value);
 bool orcpt_is_valid(struct span value);
 /* An address in UTF-8 as utf-8-addr-xtext (RFC 6533 3): ASCII, at most 6 * in.n octets and a NUL.
  * -1: no room, or no UTF-8. */
-int utf8_addr_encode(struct span in, char *out, size_t cap);
+ssize_t utf8_addr_encode(struct span in, char *out, size_t cap);
 /* As a report shows it, "type; address" (RFC 3464 2.3.1): at most ORCPT_MAX + 1 octets and a NUL.
  * -1: not valid. */
-int orcpt_show(struct span value, char out[ORCPT_MAX + 2]);
+ssize_t orcpt_show(struct span value, char out[ORCPT_MAX + 2]);
 
 #endif

@@ -104,10 +104,11 @@ static SSL_CTX *context_new(const SSL_METHOD *method)
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    char groups[] = GROUPS; /* the macro takes no const */
     if (SSL_CTX_set_num_tickets(ctx, 0) == 1 &&
         SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) == 1 &&
         SSL_CTX_set_cipher_list(ctx, CIPHERS_1_2) == 1 &&
-        SSL_CTX_set1_groups_list(ctx, GROUPS) == 1)
+        SSL_CTX_set1_groups_list(ctx, groups) == 1)
         return ctx;
     SSL_CTX_free(ctx);
     return NULL;
@@ -165,9 +166,10 @@ static int place_fill(struct tls_server *s, const struct tls_offer *offers, size
                       bool only_1_3, struct error *e)
 {
     struct place *p = &s->places[at];
+    char signatures[] = SIGNATURES; /* the macro takes no const */
     p->ctx = context_new(TLS_server_method());
     if (p->ctx == NULL || keep_names(&p->names, offers[at].cert) < 0 ||
-        SSL_CTX_set1_sigalgs_list(p->ctx, SIGNATURES) != 1 ||
+        SSL_CTX_set1_sigalgs_list(p->ctx, signatures) != 1 ||
         (only_1_3 && SSL_CTX_set_min_proto_version(p->ctx, TLS1_3_VERSION) != 1))
         return error_set(e, "out of memory");
     if (use_pairs(p->ctx, offers, s->n, at) < 0)
@@ -177,6 +179,16 @@ static int place_fill(struct tls_server *s, const struct tls_offer *offers, size
     SSL_CTX_set_tlsext_servername_callback(p->ctx, on_name);
     SSL_CTX_set_tlsext_servername_arg(p->ctx, s);
     return 0;
+}
+
+static void server_free(struct tls_server *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        SSL_CTX_free(s->places[i].ctx);
+        cert_free(&s->places[i].names);
+    }
+    free(s->places);
+    free(s);
 }
 
 struct tls_server *tls_server_new(const struct tls_offer *offers, size_t n, size_t fallback,
@@ -195,7 +207,7 @@ struct tls_server *tls_server_new(const struct tls_offer *offers, size_t n, size
     s->fallback = fallback;
     for (size_t i = 0; i < n; i++)
         if (place_fill(s, offers, i, only_1_3, e) < 0) {
-            tls_server_release(s);
+            server_free(s);
             return NULL;
         }
     return s;
@@ -209,14 +221,8 @@ struct tls_server *tls_server_use(struct tls_server *s)
 
 void tls_server_release(struct tls_server *s)
 {
-    if (s == NULL || --s->users > 0)
-        return;
-    for (size_t i = 0; i < s->n; i++) {
-        SSL_CTX_free(s->places[i].ctx);
-        cert_free(&s->places[i].names);
-    }
-    free(s->places);
-    free(s);
+    if (s != NULL && --s->users == 0)
+        server_free(s);
 }
 
 SSL_CTX *tls_server_first(struct tls_server *s)

@@ -97,8 +97,8 @@ static struct rcpt forwarded(const struct rcpt *alias, struct span to, bool is_s
     type = is_ascii ? type : utf8;
     memcpy(orcpt, type.p, type.n);
     size_t room = ORCPT_MAX + 1 - type.n;
-    int n = is_ascii ? xtext_encode(alias->address, orcpt + type.n, room)
-                     : utf8_addr_encode(alias->address, orcpt + type.n, room);
+    ssize_t n = is_ascii ? xtext_encode(alias->address, orcpt + type.n, room)
+                         : utf8_addr_encode(alias->address, orcpt + type.n, room);
     if (n > 0)
         r.orcpt = (struct span){orcpt, type.n + (size_t)n};
     return r;

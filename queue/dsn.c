@@ -285,7 +285,7 @@ static int add_people(struct dsn *d, const char *boundary, struct buf *out)
 static int add_machine(struct dsn *d, const char *boundary, struct buf *out)
 {
     char envid[ENVID_MAX];
-    int n = d->facts.envid.n <= ENVID_MAX ? xtext_decode(d->facts.envid, envid) : 0;
+    ssize_t n = d->facts.envid.n <= ENVID_MAX ? xtext_decode(d->facts.envid, envid) : 0;
     int rc = buf_addf(out,
                       "--%s\r\nContent-Description: Delivery report\r\n"
                       "Content-Type: message/delivery-status\r\n\r\n",

@@ -12,6 +12,12 @@ static size_t add_param(char out[COMMAND_MAX], size_t n, const char *name, struc
     return n + (added > 0 ? (size_t)added : 0);
 }
 
+static size_t add_word(char out[COMMAND_MAX], size_t n, const char *word)
+{
+    int added = snprintf(out + n, COMMAND_MAX - n, "%s", word);
+    return n + (added > 0 ? (size_t)added : 0);
+}
+
 static size_t add_path(char out[COMMAND_MAX], const char *verb, struct span path)
 {
     int n = snprintf(out, COMMAND_MAX, "%s:<%.*s>", verb, (int)path.n, path.p);
@@ -28,7 +34,7 @@ static size_t format_mail(char out[COMMAND_MAX], const struct client_mail *m, co
     if (o->has_8bitmime && (m->flags & CONTENT_8BIT) != 0)
         n = add_param(out, n, "BODY", SPAN("8BITMIME"));
     if (o->has_utf8 && m->is_utf8)
-        n += (size_t)snprintf(out + n, COMMAND_MAX - n, " SMTPUTF8");
+        n = add_word(out, n, " SMTPUTF8");
     if (o->has_dsn && m->ret != RET_DEFAULT)
         n = add_param(out, n, "RET", m->ret == RET_FULL ? SPAN("FULL") : SPAN("HDRS"));
     if (o->has_dsn && m->envid.n > 0)

@@ -19,7 +19,7 @@ static const unsigned char salt[16] = {0x5b, 0x6d, 0x99, 0x68, 0x9d, 0x12, 0x35,
 static struct scram of_the_rfc(void)
 {
     struct scram x = {.n_binding = 3};
-    memcpy(x.bare, CLIENT_FIRST + 3, sizeof CLIENT_FIRST - 3);
+    memcpy(x.bare, &CLIENT_FIRST[3], sizeof CLIENT_FIRST - 3);
     memcpy(x.said, SERVER_FIRST, sizeof SERVER_FIRST);
     memcpy(x.binding, "n,,", 3);
     return x;

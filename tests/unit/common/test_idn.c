@@ -86,7 +86,7 @@ Test(idn, addresses)
 Test(idn, utf8_in_ascii)
 {
     static char in[600], out[6 * sizeof in + 1];
-    int n = utf8_addr_encode(SPAN("j\xc3\xb8r+gen=\\@\xf0\x9f\x98\x80.x"), out, sizeof out);
+    ssize_t n = utf8_addr_encode(SPAN("j\xc3\xb8r+gen=\\@\xf0\x9f\x98\x80.x"), out, sizeof out);
     cr_assert_gt(n, 0);
     cr_expect_str_eq(out, "j\\x{F8}r\\x{2B}gen\\x{3D}\\x{5C}@\\x{1F600}.x");
     cr_expect_eq(utf8_addr_encode(SPAN("\xff"), out, sizeof out), -1);

@@ -58,12 +58,12 @@ Test(notify, xtext)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct span in = span_of(rows[i].in);
         char out[32], again[100];
-        int n = xtext_decode(in, out);
+        ssize_t n = xtext_decode(in, out);
         cr_expect_eq(n < 0, rows[i].out == NULL, "%s", rows[i].in);
         if (n < 0 || rows[i].out == NULL)
             continue;
         cr_expect(span_eq((struct span){out, (size_t)n}, span_of(rows[i].out)), "%s", rows[i].in);
-        int m = xtext_encode((struct span){out, (size_t)n}, again, sizeof again);
+        ssize_t m = xtext_encode((struct span){out, (size_t)n}, again, sizeof again);
         cr_expect(m >= 0 && xtext_decode((struct span){again, (size_t)m}, out) == n);
     }
 }
@@ -84,7 +84,7 @@ Test(notify, bounds)
     for (size_t n = 0; n <= sizeof in; n++) {
         for (size_t semicolon = 0; semicolon < n; semicolon += 7) {
             in[semicolon] = ';';
-            int rc = orcpt_show((struct span){in, n}, shown);
+            ssize_t rc = orcpt_show((struct span){in, n}, shown);
             cr_assert_eq(rc > 0, semicolon > 0 && semicolon + 1 < n && n <= ORCPT_MAX);
             cr_assert(rc <= 0 || rc == (int)n + 1);
             in[semicolon] = 'a';
@@ -123,7 +123,7 @@ Test(notify, orcpt)
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         char out[ORCPT_MAX + 2];
-        int n = orcpt_show(span_of(rows[i].in), out);
+        ssize_t n = orcpt_show(span_of(rows[i].in), out);
         cr_expect_eq(n > 0, rows[i].out != NULL, "%s", rows[i].in);
         if (n > 0 && rows[i].out != NULL)
             cr_expect_str_eq(out, rows[i].out);
