@@ -1,58 +1,26 @@
 #include "authd/scram.h"
 
+#include "common/scram_math.h"
+
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
 
 #define NONCE_OCTETS 18 /* 24 characters, none of them a comma */
-#define HASH_OCTETS  crypto_hash_sha256_BYTES
+#define HASH_OCTETS  SCRAM_HASH_OCTETS
 
 _Static_assert(SCRAM_KEY_OCTETS == HASH_OCTETS, "the keys are hashes");
 
 /* --- keys --- */
 
-static void hmac(const void *key, size_t n_key, struct span text, unsigned char out[HASH_OCTETS])
-{
-    crypto_auth_hmacsha256_state state;
-    crypto_auth_hmacsha256_init(&state, key, n_key);
-    crypto_auth_hmacsha256_update(&state, (const unsigned char *)text.p, text.n);
-    crypto_auth_hmacsha256_final(&state, out);
-    sodium_memzero(&state, sizeof state);
-}
-
-/* Hi() of RFC 5802 2.2: PBKDF2 of one block. The keyed state is made once and copied. */
-static void stretch(struct span password, struct span salt, uint32_t iterations,
-                    unsigned char out[HASH_OCTETS])
-{
-    static const unsigned char block[4] = {0, 0, 0, 1};
-    unsigned char u[HASH_OCTETS];
-    crypto_auth_hmacsha256_state keyed, state;
-    crypto_auth_hmacsha256_init(&keyed, (const unsigned char *)password.p, password.n);
-    state = keyed;
-    crypto_auth_hmacsha256_update(&state, (const unsigned char *)salt.p, salt.n);
-    crypto_auth_hmacsha256_update(&state, block, sizeof block);
-    crypto_auth_hmacsha256_final(&state, u);
-    memcpy(out, u, sizeof u);
-    for (uint32_t i = 1; i < iterations; i++) {
-        state = keyed;
-        crypto_auth_hmacsha256_update(&state, u, sizeof u);
-        crypto_auth_hmacsha256_final(&state, u);
-        for (size_t k = 0; k < sizeof u; k++)
-            out[k] ^= u[k];
-    }
-    sodium_memzero(&keyed, sizeof keyed);
-    sodium_memzero(&state, sizeof state);
-    sodium_memzero(u, sizeof u);
-}
-
 void scram_derive(struct span password, struct span salt, uint32_t iterations,
                   struct scram_keys *out)
 {
     unsigned char salted[HASH_OCTETS], client[HASH_OCTETS];
-    stretch(password, salt, iterations, salted);
-    hmac(salted, sizeof salted, SPAN("Client Key"), client);
+    scram_stretch(password, salt, iterations, salted);
+    scram_hmac(salted, sizeof salted, SPAN("Client Key"), client);
     crypto_hash_sha256(out->stored, client, sizeof client);
-    hmac(salted, sizeof salted, SPAN("Server Key"), out->server);
+    scram_hmac(salted, sizeof salted, SPAN("Server Key"), out->server);
     sodium_memzero(salted, sizeof salted);
     sodium_memzero(client, sizeof client);
 }
@@ -192,7 +160,7 @@ int scram_read_final(const struct scram *x, struct span text, struct scram_final
 bool scram_matches(const struct scram_final *f, const struct scram_keys *keys)
 {
     unsigned char key[HASH_OCTETS], stored[HASH_OCTETS];
-    hmac(keys->stored, sizeof keys->stored, (struct span){f->auth, f->n_auth}, key);
+    scram_hmac(keys->stored, sizeof keys->stored, (struct span){f->auth, f->n_auth}, key);
     for (size_t i = 0; i < sizeof key; i++)
         key[i] ^= f->proof[i];
     crypto_hash_sha256(stored, key, sizeof key);
@@ -204,7 +172,7 @@ void scram_answer(const struct scram_final *f, const struct scram_keys *keys,
                   char out[SCRAM_PROOF_TEXT])
 {
     unsigned char signature[HASH_OCTETS];
-    hmac(keys->server, sizeof keys->server, (struct span){f->auth, f->n_auth}, signature);
+    scram_hmac(keys->server, sizeof keys->server, (struct span){f->auth, f->n_auth}, signature);
     memcpy(out, "v=", 3);
     sodium_bin2base64(out + 2, SCRAM_PROOF_TEXT - 2, signature, sizeof signature,
                       sodium_base64_VARIANT_ORIGINAL);

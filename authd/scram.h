@@ -5,8 +5,7 @@
  * we prove ourselves. All credentials of a user share one salt, so that the exchange need not know
  * in advance which of them the client will use. Passwords are taken as the octets that were given;
  * SASLprep (RFC 4013) would change nothing in those that are ASCII.
- *
- * PBKDF2 is made of libsodium's HMAC: authd links no OpenSSL. */
+ */
 #ifndef BARID_AUTHD_SCRAM_H
 #define BARID_AUTHD_SCRAM_H
 

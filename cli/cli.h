@@ -13,7 +13,7 @@
 #include "common/proto.h"
 
 #define CLI_ARGS_MAX    60
-#define CLI_OPTIONS_MAX 16
+#define CLI_OPTIONS_MAX 32
 
 enum exit_status { EXIT_DONE = 0, EXIT_REFUSED = 1, EXIT_USAGE = 2 };
 

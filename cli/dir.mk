@@ -14,6 +14,7 @@ cli_libcli_a_SOURCES += cli/check_tls.c cli/check_tls.h cli/tls.c
 cli_libcli_a_SOURCES += cli/header.c cli/header.h cli/letter.c cli/letter.h cli/textin.c cli/textin.h
 cli_libcli_a_SOURCES += cli/mailq.c cli/mailq.h cli/pump.c cli/pump.h cli/smtpout.c cli/smtpout.h
 cli_libcli_a_SOURCES += cli/fetch.c cli/fetch_box.c cli/fetch_box.h cli/fetch_state.c cli/fetch_state.h
+cli_libcli_a_SOURCES += cli/wire.c cli/wire.h cli/pop3_login.c
 cli_libcli_a_SOURCES += cli/pop3.c cli/pop3.h cli/pop3in.c cli/pop3in.h
 cli_libcli_a_SOURCES += cli/sendmail.c cli/sendmail.h cli/sendmail_args.c
 bin_PROGRAMS += bin/barid

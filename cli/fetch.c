@@ -11,17 +11,19 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <sysexits.h>
 
 #define WINDOW       16 /* commands under way, if the server takes several */
 #define SIZE_DEFAULT (UINT64_C(1) << 30)
 #define DAY_S        86400
+#define POP3S_PORT   995
 
 enum keep { KEEP_ALL, KEEP_NONE, KEEP_DAYS };
 
 struct fetching {
     struct cli *cli;
-    char host[256], port[8];
+    struct pop3_server server;
     const char *user;
     enum keep keep;
     int64_t keep_s;
@@ -44,7 +46,12 @@ struct fetching {
 
 static int read_server(struct fetching *f, struct error *e)
 {
-    struct span text = cli_option(f->cli, "server"), host = text, port = SPAN("110");
+    struct span text = cli_option(f->cli, "server"), host = text;
+    enum wire_tls tls = f->server.tls;
+    /* Who says how the server is to be known wants TLS, also on this machine. */
+    bool is_known = f->server.trust.pin[0] != '\0' || f->server.trust.ca_file != NULL;
+    bool wants_110 = tls == WIRE_UPGRADE || tls == WIRE_CLEAR || tls == WIRE_CLEAR_OK;
+    struct span port = wants_110 ? SPAN("110") : SPAN("995");
     uint64_t number;
     if (text.n > 0 && text.p[0] == '[') {
         struct span rest = span_from(text, 1);
@@ -55,10 +62,39 @@ static int read_server(struct fetching *f, struct error *e)
         port = text;
         host = span_cut(&port, ':');
     }
-    if (host.n == 0 || span_copy(f->host, sizeof f->host, host) < 0 ||
+    if (host.n == 0 || span_copy(f->server.host, sizeof f->server.host, host) < 0 ||
         span_u64(port, &number) < 0 || number == 0 || number > UINT16_MAX)
         return error_set(e, "--server: '%.100s' is not HOST or HOST:PORT", text.p);
-    snprintf(f->port, sizeof f->port, "%u", (unsigned)number);
+    snprintf(f->server.port, sizeof f->server.port, "%u", (unsigned)number);
+    if (tls == WIRE_AUTO && number == POP3S_PORT)
+        f->server.tls = WIRE_IMPLICIT;
+    else if (tls == WIRE_AUTO && is_known)
+        f->server.tls = WIRE_UPGRADE;
+    return 0;
+}
+
+static int read_tls(struct fetching *f, struct error *e)
+{
+    bool implicit = cli_option(f->cli, "tls").p != NULL,
+         upgrade = cli_option(f->cli, "stls").p != NULL,
+         clear = cli_option(f->cli, "no-tls").p != NULL,
+         insecure = cli_option(f->cli, "insecure").p != NULL;
+    struct span pin = cli_option(f->cli, "pin");
+    struct wire_trust *trust = &f->server.trust;
+    trust->ca_file = cli_option(f->cli, "ca-file").p;
+    if (implicit + upgrade + clear > 1)
+        return error_set(e, "--tls, --stls and --no-tls exclude each other");
+    if (insecure && !clear)
+        return error_set(e, "--insecure goes with --no-tls; to trust one certificate, say --pin");
+    if (clear && (pin.p != NULL || trust->ca_file != NULL))
+        return error_set(e, "--no-tls has no use for --pin and --ca-file");
+    if (pin.p != NULL && wire_read_pin(trust, pin) < 0)
+        return error_set(e, "--pin: '%.80s' is not a SHA-256 in hex", pin.p);
+    f->server.tls = implicit   ? WIRE_IMPLICIT
+                    : upgrade  ? WIRE_UPGRADE
+                    : insecure ? WIRE_CLEAR_OK
+                    : clear    ? WIRE_CLEAR
+                               : WIRE_AUTO;
     return 0;
 }
 
@@ -134,17 +170,18 @@ static int read_options(struct fetching *f, struct error *e)
 {
     static const char *const words[] = {"maildir", "mbox", "deliver"};
     f->user = cli_option(f->cli, "user").p;
-    if (cli_option(f->cli, "server").p == NULL || f->user == NULL)
+    bool is_info = cli_option(f->cli, "serverinfo").p != NULL;
+    if (cli_option(f->cli, "server").p == NULL || (f->user == NULL && !is_info))
         return error_set(e, "--server and --user are needed");
-    if (read_server(f, e) < 0 || read_keep(f, e) < 0 || read_size(f, e) < 0)
+    if (read_tls(f, e) < 0 || read_server(f, e) < 0 || read_keep(f, e) < 0 || read_size(f, e) < 0)
         return -1;
-    if (cli_option(f->cli, "serverinfo").p != NULL)
+    if (is_info)
         return 0;
     if (read_box(f, e) < 0)
         return -1;
     const char *to = f->box.kind == FETCH_SUBMIT ? f->box.rcpt : f->path;
-    int n = snprintf(f->account, sizeof f->account, "%.400s@%s:%s %s:%s", f->user, f->host, f->port,
-                     words[f->box.kind], to);
+    int n = snprintf(f->account, sizeof f->account, "%.400s@%s:%s %s:%s", f->user, f->server.host,
+                     f->server.port, words[f->box.kind], to);
     return n > 0 && n < 4096 ? 0 : error_set(e, "the names are too long");
 }
 
@@ -375,7 +412,7 @@ static int log_in(struct fetching *f, struct error *e)
     f->is_temporary = false;
     if (read_password(f, e) < 0)
         return -1;
-    int rc = pop3_open(&f->pop3, f->host, f->port, e);
+    int rc = pop3_open(&f->pop3, &f->server, e);
     if (rc == 0)
         rc = pop3_login(&f->pop3, f->user, (struct span){f->password.octets, f->password.n}, e);
     f->is_temporary = f->pop3.is_temporary;
@@ -404,16 +441,26 @@ static int fetch(struct fetching *f, struct error *e)
     return rc;
 }
 
+static const char *yes(bool is_so)
+{
+    return is_so ? "yes" : "no";
+}
+
 static int show_server(struct fetching *f, struct error *e)
 {
-    int rc = pop3_open(&f->pop3, f->host, f->port, e);
+    int rc = pop3_open(&f->pop3, &f->server, e);
     f->is_temporary = f->pop3.is_temporary;
     if (rc < 0)
         return -1;
     const struct pop3 *p = &f->pop3;
-    printf("CAPA %s, UIDL %s, PIPELINING %s, STLS %s, TOP %s\n", p->has_capa ? "yes" : "no",
-           p->has_uidl ? "yes" : "no", p->has_pipelining ? "yes" : "no", p->has_stls ? "yes" : "no",
-           p->has_top ? "yes" : "no");
+    if (p->wire.tls != NULL)
+        printf("TLS %s %s, SHA-256 of the certificate %s\n", tls_info(p->wire.tls)->version,
+               tls_info(p->wire.tls)->cipher, tls_info(p->wire.tls)->fingerprint);
+    printf("CAPA %s, UIDL %s, PIPELINING %s, STLS %s, TOP %s, SASL%s%s%s%s\n", yes(p->has_capa),
+           yes(p->has_uidl), yes(p->has_pipelining), yes(p->has_stls), yes(p->has_top),
+           p->has_scram_plus ? " SCRAM-SHA-256-PLUS" : "", p->has_scram ? " SCRAM-SHA-256" : "",
+           p->has_plain ? " PLAIN" : "",
+           p->has_scram_plus || p->has_scram || p->has_plain ? "" : " no");
     return pop3_quit(&f->pop3, e);
 }
 
@@ -436,7 +483,8 @@ static int fetch_main(struct cli *cli)
     static struct fetching f; /* large */
     struct error e = {{0}};
     f = (struct fetching){.cli = cli};
-    f.pop3.fd = -1;
+    f.pop3.wire.fd = -1;
+    signal(SIGPIPE, SIG_IGN); /* OpenSSL writes without MSG_NOSIGNAL */
     if (read_options(&f, &e) < 0)
         return cli_wrong_usage(cli, "%s", e.text);
     bool is_info = cli_option(cli, "serverinfo").p != NULL;
@@ -457,10 +505,12 @@ static const struct command commands[] = {
     {.words = "fetch",
      .usage = "--server HOST[:PORT] --user USER (--password-file FILE|--password-stdin) "
               "(--maildir DIR|--mbox FILE|--deliver ADDRESS) [--keep|--delete|--keep-days N] "
-              "[--size-max SIZE] [--state-dir DIR] [--serverinfo]",
+              "[--size-max SIZE] [--state-dir DIR] [--tls|--stls|--no-tls [--insecure]] "
+              "[--ca-file FILE] [--pin SHA256] [--serverinfo]",
      .summary = "collect mail from a POP3 server",
      .options = {"server=", "user=", "password-file=", "maildir=", "mbox=", "deliver=", "keep",
-                 "delete", "keep-days=", "size-max=", "state-dir=", "serverinfo", NULL},
+                 "delete", "keep-days=", "size-max=", "state-dir=", "serverinfo", "tls", "stls",
+                 "no-tls", "insecure", "ca-file=", "pin=", NULL},
      .secret = SECRET_OPTIONAL,
      .run = fetch_main},
 };

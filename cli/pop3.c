@@ -1,25 +1,28 @@
 #include "cli/pop3.h"
 
-#include "cli/pop3in.h"
-#include "common/net.h"
-
-#include <errno.h>
-#include <netdb.h>
-#include <poll.h>
 #include <stdarg.h>
-#include <sys/socket.h>
 
-#define PIECE      16384
-#define CONNECT_MS 30000
-#define LINES_MAX  (2 * POP3_MESSAGES_MAX)
+#define PIECE     16384
+#define LINES_MAX (2 * POP3_MESSAGES_MAX)
 
 static int lost(struct pop3 *p, struct error *e, const char *why)
 {
-    if (p->fd >= 0)
-        close(p->fd);
-    p->fd = -1;
+    wire_close(&p->wire);
     p->is_temporary = true;
     return error_set(e, "%s", why);
+}
+
+int pop3_lost(struct pop3 *p, struct error *e, const char *why)
+{
+    return lost(p, e, why);
+}
+
+/* RFC 2449 8, RFC 3206: what a later try can change. */
+static bool says_later(const char *text)
+{
+    struct span t = span_of(text);
+    return span_istarts(t, SPAN("[IN-USE]")) || span_istarts(t, SPAN("[SYS/TEMP]")) ||
+           span_istarts(t, SPAN("[LOGIN-DELAY]"));
 }
 
 static int refused(struct pop3 *p, struct error *e, bool is_temporary, const char *what)
@@ -28,39 +31,30 @@ static int refused(struct pop3 *p, struct error *e, bool is_temporary, const cha
     return error_set(e, "%s: the server says: %.300s", what, p->text[0] ? p->text : "-ERR");
 }
 
+int pop3_refused(struct pop3 *p, struct error *e, const char *what)
+{
+    return refused(p, e, says_later(p->text), what);
+}
+
 /* --- octets --- */
 
 static int fill(struct pop3 *p, struct error *e)
 {
     char *room = buf_room(&p->in, PIECE);
-    ssize_t n;
-    if (p->fd < 0)
-        return -1;
+    struct error why;
     if (room == NULL)
         return lost(p, e, "no memory");
-    do
-        n = recv(p->fd, room, PIECE, 0);
-    while (n < 0 && errno == EINTR);
-    if (n > 0)
-        buf_grew(&p->in, (size_t)n);
-    return n > 0    ? 0
-           : n == 0 ? lost(p, e, "the server closed the connection")
-           : errno == EAGAIN || errno == EWOULDBLOCK
-               ? lost(p, e, "the server says nothing any more")
-               : lost(p, e, "the connection to the server was lost");
+    ssize_t n = wire_read(&p->wire, room, PIECE, &why);
+    if (n <= 0)
+        return lost(p, e, n == 0 ? "the server closed the connection" : why.text);
+    buf_grew(&p->in, (size_t)n);
+    return 0;
 }
 
-static int send_all(struct pop3 *p, struct span out, struct error *e)
+int pop3_send(struct pop3 *p, struct span out, struct error *e)
 {
-    while (out.n > 0) {
-        ssize_t n = p->fd < 0 ? -1 : send(p->fd, out.p, out.n, MSG_NOSIGNAL);
-        if (n < 0 && p->fd >= 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return lost(p, e, "the connection to the server was lost");
-        out = span_from(out, (size_t)n);
-    }
-    return 0;
+    struct error why;
+    return wire_write(&p->wire, out, &why) < 0 ? lost(p, e, why.text) : 0;
 }
 
 int pop3_say(struct pop3 *p, struct error *e, const char *fmt, ...)
@@ -73,24 +67,42 @@ int pop3_say(struct pop3 *p, struct error *e, const char *fmt, ...)
     if (n < 0 || (size_t)n >= sizeof line - 2)
         return error_set(e, "a command would be too long");
     memcpy(line + n, "\r\n", 2);
-    return send_all(p, (struct span){line, (size_t)n + 2}, e);
+    return pop3_send(p, (struct span){line, (size_t)n + 2}, e);
 }
 
-int pop3_status(struct pop3 *p, bool *is_ok, struct error *e)
+typedef enum pop3in_result read_fn(struct span in, struct span *text, size_t *used);
+
+/* What `read` finds in the next line; the text of it in p->text. */
+static int next_line(struct pop3 *p, read_fn *read, enum pop3in_result *r, struct error *e)
 {
     struct span text;
     size_t used;
-    enum pop3in_result r;
-    while ((r = pop3in_status(buf_span(&p->in), &text, &used)) == POP3IN_MORE)
+    while ((*r = read(buf_span(&p->in), &text, &used)) == POP3IN_MORE)
         if (fill(p, e) < 0)
             return -1;
-    if (r == POP3IN_BAD)
+    if (*r == POP3IN_BAD)
         return lost(p, e, "what answers there does not speak POP3");
     size_t n = text.n < sizeof p->text - 1 ? text.n : sizeof p->text - 1;
     memcpy(p->text, text.n > 0 ? text.p : "", n);
     p->text[n] = '\0';
     buf_consume(&p->in, used);
+    return 0;
+}
+
+int pop3_status(struct pop3 *p, bool *is_ok, struct error *e)
+{
+    enum pop3in_result r;
+    if (next_line(p, pop3in_status, &r, e) < 0)
+        return -1;
     *is_ok = r == POP3IN_OK;
+    return 0;
+}
+
+int pop3_auth_line(struct pop3 *p, enum pop3in_result *r, struct span *text, struct error *e)
+{
+    if (next_line(p, pop3in_challenge, r, e) < 0)
+        return -1;
+    *text = span_of(p->text);
     return 0;
 }
 
@@ -140,77 +152,14 @@ int pop3_content(struct pop3 *p, uint64_t max, pop3_write_fn *write, void *arg, 
 
 /* --- the connection --- */
 
-/* 0, or -1 (errno). */
-static int connect_in_time(int fd, const struct addrinfo *a)
+static void learn_sasl(struct pop3 *p, struct span line)
 {
-    struct pollfd ready = {.fd = fd, .events = POLLOUT};
-    struct timeval patience = {.tv_sec = POP3_TIMEOUT_S};
-    int why = 0;
-    socklen_t n = sizeof why;
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-    patience.tv_sec = CONNECT_MS / 1000;
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience); /* connect waits so long */
-    if (connect(fd, a->ai_addr, a->ai_addrlen) == 0)
-        return 0;
-    if (errno != EINTR)
-        return -1;
-    if (poll(&ready, 1, CONNECT_MS) != 1 || getsockopt(fd, SOL_SOCKET, SO_ERROR, &why, &n) < 0 ||
-        why != 0) {
-        errno = why != 0 ? why : ETIMEDOUT;
-        return -1;
+    while (line.n > 0) {
+        struct span word = span_cut(&line, ' ');
+        p->has_scram_plus = p->has_scram_plus || span_ieq(word, SPAN("SCRAM-SHA-256-PLUS"));
+        p->has_scram = p->has_scram || span_ieq(word, SPAN("SCRAM-SHA-256"));
+        p->has_plain = p->has_plain || span_ieq(word, SPAN("PLAIN"));
     }
-    return 0;
-}
-
-/* Passwords do not cross a network in the clear. */
-static bool is_here(const struct addrinfo *a)
-{
-    struct sockaddr_storage ss = {0};
-    struct netaddr address;
-    if (a->ai_addrlen > sizeof ss)
-        return false;
-    memcpy(&ss, a->ai_addr, a->ai_addrlen);
-    return netaddr_from_sockaddr(&ss, &address) == 0 && netaddr_is_loopback(&address);
-}
-
-static int connect_to(struct pop3 *p, const struct addrinfo *found, const char *host,
-                      struct error *e)
-{
-    for (const struct addrinfo *a = found; a != NULL; a = a->ai_next) {
-        if (!is_here(a)) {
-            p->is_temporary = false;
-            error_set(e,
-                      "%s is not this machine, and passwords do not go over a network without "
-                      "TLS, which this version of fetch does not speak",
-                      host);
-            continue;
-        }
-        p->fd = socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (p->fd >= 0 && connect_in_time(p->fd, a) == 0)
-            return 0;
-        int why = errno;
-        if (p->fd >= 0)
-            close(p->fd);
-        p->fd = -1;
-        p->is_temporary = true;
-        error_set(e, "cannot connect to %s: %s", host, strerror(why));
-    }
-    return -1;
-}
-
-static int connect_by_name(struct pop3 *p, const char *host, const char *port, struct error *e)
-{
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM}, *found = NULL;
-    int why = getaddrinfo(host, port, &hints, &found);
-    if (why != 0) {
-        p->is_temporary = why == EAI_AGAIN || why == EAI_MEMORY || why == EAI_SYSTEM;
-        return error_set(e, "cannot find %s: %s", host, gai_strerror(why));
-    }
-    error_set(e, "%s has no address", host);
-    int rc = connect_to(p, found, host, e);
-    freeaddrinfo(found);
-    return rc;
 }
 
 static int learn(void *arg, struct span line)
@@ -222,73 +171,74 @@ static int learn(void *arg, struct span line)
     p->has_stls = p->has_stls || span_ieq(word, SPAN("STLS"));
     p->has_user = p->has_user || span_ieq(word, SPAN("USER"));
     p->has_top = p->has_top || span_ieq(word, SPAN("TOP"));
+    if (span_ieq(word, SPAN("SASL")))
+        learn_sasl(p, line);
     return 0;
 }
 
-static int ask_capa(struct pop3 *p, struct error *e)
+int pop3_ask_capa(struct pop3 *p, struct error *e)
 {
     p->has_uidl = p->has_pipelining = p->has_stls = p->has_user = p->has_top = false;
+    p->has_scram = p->has_scram_plus = p->has_plain = false;
     if (pop3_say(p, e, "CAPA") < 0 || pop3_status(p, &p->has_capa, e) < 0)
         return -1;
     return p->has_capa ? pop3_lines(p, learn, p, e) : 0;
 }
 
-int pop3_open(struct pop3 *p, const char *host, const char *port, struct error *e)
+static int secure(struct pop3 *p, const struct pop3_server *to, struct error *e)
+{
+    struct error why;
+    bool is_temporary;
+    if (wire_secure(&p->wire, to->host, &to->trust, &is_temporary, &why) == 0)
+        return 0;
+    lost(p, e, why.text);
+    p->is_temporary = is_temporary;
+    return -1;
+}
+
+/* RFC 2595 4: asked for even if CAPA does not show it, since that came in the clear; and nothing
+ * that came before counts afterwards. */
+static int upgrade(struct pop3 *p, const struct pop3_server *to, struct error *e)
 {
     bool is_ok;
-    *p = (struct pop3){.fd = -1};
-    buf_init(&p->in, 4 * PIECE);
-    if (connect_by_name(p, host, port, e) < 0 || pop3_status(p, &is_ok, e) < 0)
+    if (pop3_say(p, e, "STLS") < 0 || pop3_status(p, &is_ok, e) < 0)
         return -1;
-    return is_ok ? ask_capa(p, e) : refused(p, e, true, "no service now");
+    if (!is_ok) {
+        lost(p, e,
+             "the server has no TLS here (STLS is refused), and without it no password is sent: "
+             "try --tls, which is port 995");
+        p->is_temporary = false;
+        return -1;
+    }
+    if (buf_span(&p->in).n > 0)
+        return lost(p, e, "somebody put words behind the server's answer to STLS");
+    return secure(p, to, e) < 0 ? -1 : pop3_ask_capa(p, e);
+}
+
+int pop3_open(struct pop3 *p, const struct pop3_server *to, struct error *e)
+{
+    bool is_ok;
+    *p = (struct pop3){.wire.fd = -1};
+    buf_init(&p->in, 4 * PIECE);
+    if (wire_connect(&p->wire, to->host, to->port, to->tls, &p->is_temporary, e) < 0)
+        return -1;
+    if (to->tls == WIRE_IMPLICIT && secure(p, to, e) < 0)
+        return -1;
+    if (pop3_status(p, &is_ok, e) < 0)
+        return -1;
+    if (!is_ok)
+        return refused(p, e, true, "no service now");
+    bool needs_tls = to->tls == WIRE_UPGRADE || (to->tls == WIRE_AUTO && !p->wire.is_here);
+    return needs_tls ? upgrade(p, to, e) : pop3_ask_capa(p, e);
 }
 
 void pop3_close(struct pop3 *p)
 {
-    if (p->fd >= 0)
-        close(p->fd);
-    p->fd = -1;
+    wire_close(&p->wire);
     buf_free(&p->in);
 }
 
 /* --- the session --- */
-
-/* RFC 2449 8, RFC 3206: what a later try can change. */
-static bool says_later(const char *text)
-{
-    struct span t = span_of(text);
-    return span_istarts(t, SPAN("[IN-USE]")) || span_istarts(t, SPAN("[SYS/TEMP]")) ||
-           span_istarts(t, SPAN("[LOGIN-DELAY]"));
-}
-
-static bool is_sayable(struct span s)
-{
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] < ' ' || s.p[i] == 127)
-            return false;
-    return s.n > 0 && s.n <= 500;
-}
-
-int pop3_login(struct pop3 *p, const char *user, struct span password, struct error *e)
-{
-    bool is_ok;
-    p->is_temporary = false;
-    if (!is_sayable(span_of(user)) || memchr(user, ' ', strlen(user)) != NULL)
-        return error_set(e, "the user name cannot be said in POP3");
-    if (!is_sayable(password))
-        return error_set(e, "the password cannot be said in POP3: it is empty, too long or has "
-                            "control characters");
-    if (pop3_say(p, e, "USER %s", user) < 0 || pop3_status(p, &is_ok, e) < 0)
-        return -1;
-    if (!is_ok)
-        return refused(p, e, says_later(p->text), "the user was refused");
-    if (pop3_say(p, e, "PASS %.*s", (int)password.n, password.p) < 0 ||
-        pop3_status(p, &is_ok, e) < 0)
-        return -1;
-    if (!is_ok)
-        return refused(p, e, says_later(p->text), "the login was refused");
-    return ask_capa(p, e); /* after the login a server may offer more */
-}
 
 struct listing {
     struct pop3_list *out;

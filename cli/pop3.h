@@ -4,20 +4,27 @@
 #ifndef BARID_POP3_H
 #define BARID_POP3_H
 
+#include "cli/pop3in.h"
+#include "cli/wire.h"
 #include "common/buf.h"
-#include "common/error.h"
 
 #define POP3_MESSAGES_MAX 10000000
 #define POP3_UIDL_MAX     128 /* RFC 1939 7: 70 */
-#define POP3_TIMEOUT_S    120 /* without an octet */
+
+struct pop3_server {
+    char host[256], port[8]; /* a name or an address */
+    enum wire_tls tls;
+    struct wire_trust trust;
+};
 
 struct pop3 {
-    int fd; /* -1: no connection */
+    struct wire wire;
     struct buf in;
     bool is_temporary;                                          /* of the last failure */
     bool has_uidl, has_pipelining, has_stls, has_user, has_top; /* CAPA; has_capa: it answered */
     bool has_capa;
-    char text[512]; /* of the last status line */
+    bool has_scram, has_scram_plus, has_plain; /* CAPA's SASL line */
+    char text[POP3IN_LINE_MAX];                /* of the last status line */
 };
 
 struct pop3_message {
@@ -31,10 +38,10 @@ struct pop3_list {
     size_t n, cap;
 };
 
-/* Connects (host is a name or an address), reads the greeting, asks CAPA. Without TLS only a
- * loopback address is connected to. */
-int pop3_open(struct pop3 *p, const char *host, const char *port, struct error *e);
+/* Connects, begins TLS if that is wanted, reads the greeting, asks CAPA. */
+int pop3_open(struct pop3 *p, const struct pop3_server *to, struct error *e);
 void pop3_close(struct pop3 *p); /* without QUIT: the server deletes nothing */
+/* In pop3_login.c: by the best that the server offers. */
 int pop3_login(struct pop3 *p, const char *user, struct span password, struct error *e);
 /* All messages with sizes and UIDLs; to be freed with pop3_list_free in any case. */
 int pop3_list(struct pop3 *p, struct pop3_list *out, struct error *e);
@@ -54,5 +61,15 @@ typedef int pop3_write_fn(void *arg, struct span content, struct error *e);
 int pop3_content(struct pop3 *p, uint64_t max, pop3_write_fn *write, void *arg, struct error *e);
 /* QUIT: with its +OK the server has deleted what was to be deleted. */
 int pop3_quit(struct pop3 *p, struct error *e);
+
+/* --- for pop3_login.c --- */
+
+int pop3_ask_capa(struct pop3 *p, struct error *e);
+int pop3_send(struct pop3 *p, struct span out, struct error *e);
+/* The next line of an AUTH exchange; `text` lives until the next line. */
+int pop3_auth_line(struct pop3 *p, enum pop3in_result *r, struct span *text, struct error *e);
+int pop3_refused(struct pop3 *p, struct error *e, const char *what);
+/* Ends the session. */
+int pop3_lost(struct pop3 *p, struct error *e, const char *why);
 
 #endif

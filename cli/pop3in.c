@@ -35,6 +35,16 @@ enum pop3in_result pop3in_status(struct span in, struct span *text, size_t *used
     return is_ok ? POP3IN_OK : POP3IN_ERR;
 }
 
+enum pop3in_result pop3in_challenge(struct span in, struct span *text, size_t *used)
+{
+    struct span line;
+    enum pop3in_result r = take(in, &line, used);
+    if (r != POP3IN_LINE || !is_word(line, SPAN("+")))
+        return pop3in_status(in, text, used);
+    *text = span_trim(span_from(line, 1));
+    return POP3IN_CHALLENGE;
+}
+
 enum pop3in_result pop3in_line(struct span in, struct span *text, size_t *used)
 {
     enum pop3in_result r = take(in, text, used);

@@ -8,16 +8,19 @@
 #define POP3IN_LINE_MAX 2048 /* RFC 2449 allows 512; some servers say more in a greeting */
 
 enum pop3in_result {
-    POP3IN_MORE, /* not yet a whole line */
-    POP3IN_OK,   /* a line "+OK …": *text is what follows */
-    POP3IN_ERR,  /* "-ERR …" */
-    POP3IN_LINE, /* a line of a listing, dots undone */
-    POP3IN_END,  /* the line with a dot alone */
-    POP3IN_BAD,  /* not POP3: too long, NUL, another word */
+    POP3IN_MORE,      /* not yet a whole line */
+    POP3IN_OK,        /* a line "+OK …": *text is what follows */
+    POP3IN_ERR,       /* "-ERR …" */
+    POP3IN_LINE,      /* a line of a listing, dots undone */
+    POP3IN_END,       /* the line with a dot alone */
+    POP3IN_CHALLENGE, /* "+ …", in an AUTH exchange (RFC 5034 4) */
+    POP3IN_BAD,       /* not POP3: too long, NUL, another word */
 };
 
-/* Both look at the start of `in`; *used octets are done with. A line may end with LF alone. */
+/* They look at the start of `in`; *used octets are done with. A line may end with LF alone. */
 enum pop3in_result pop3in_status(struct span in, struct span *text, size_t *used);
+/* A status line, or a challenge. */
+enum pop3in_result pop3in_challenge(struct span in, struct span *text, size_t *used);
 enum pop3in_result pop3in_line(struct span in, struct span *text, size_t *used);
 
 /* Content: only CRLF.CRLF ends it. */

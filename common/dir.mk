@@ -15,6 +15,7 @@ common_libcommon_a_SOURCES += common/id.c common/id.h
 common_libcommon_a_SOURCES += common/idn.c common/idn.h
 common_libcommon_a_SOURCES += common/line.c common/line.h
 common_libcommon_a_SOURCES += common/sasl.c common/sasl.h
+common_libcommon_a_SOURCES += common/scram_client.c common/scram_client.h common/scram_math.c common/scram_math.h
 common_libcommon_a_SOURCES += common/listing.c common/listing.h
 common_libcommon_a_SOURCES += common/log.c common/log.h
 common_libcommon_a_SOURCES += common/loop.c common/loop.h
@@ -64,6 +65,7 @@ tests_unit_common_test_SOURCES += tests/unit/common/test_sasl.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_conn.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_tls.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_peers.c
+tests_unit_common_test_SOURCES += tests/unit/common/test_scram_client.c
 tests_unit_common_test_LDADD = $(LIBS_TLS) $(CRITERION_LIBS)
 tests_unit_common_test_SOURCES += tests/unit/common/test_proxy.c
 

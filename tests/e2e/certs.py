@@ -30,12 +30,12 @@ def openssl(*args, **kwargs):
 
 
 class Pair:
-    """A self-signed certificate and its key, as files."""
+    """A self-signed certificate and its key, as files. A name that is an address is one there too."""
 
     def __init__(self, directory, label, names, kind="ec", days=30):
         self.certificate = os.path.join(directory, f"{label}.cert.pem")
         self.key = os.path.join(directory, f"{label}.key.pem")
-        san = ",".join(f"DNS:{name}" for name in names)
+        san = ",".join(f"{'IP' if name[-1].isdigit() else 'DNS'}:{name}" for name in names)
         old = os.umask(0o077)
         try:
             openssl("req", "-x509", *KINDS[kind], "-nodes", "-keyout", self.key, "-out", self.certificate,

@@ -1,9 +1,11 @@
 """`barid fetch`: collects from our own POP3 server, from Dovecot, and from servers that misbehave; is
 killed at any moment, and loses and doubles nothing."""
 
+import base64
 import mailbox
 import os
 import random
+import re
 import shutil
 import socket
 import subprocess
@@ -13,7 +15,8 @@ import threading
 import time
 import unittest
 
-from harness import BUILD, PASSWORD, Suite, is_root, message, wait_until, without_trace
+from certs import Pair
+from harness import BUILD, PASSWORD, Suite, free_port, is_root, message, wait_until, without_trace
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../load"))
 
@@ -159,11 +162,12 @@ class FromBarid(FetchTest):
         with open(self.home.password, "w") as f:
             f.write("wrong\n")
         self.assertIn("login was refused", self.fetch(expect=1))
-        for args in (["--keep", "--delete"], ["--keep-days", "x"], ["--size-max", "-1"], ["--mbox", "x"]):
+        for args in (["--keep", "--delete"], ["--keep-days", "x"], ["--size-max", "-1"], ["--mbox", "x"],
+                     ["--tls", "--no-tls"], ["--insecure"], ["--pin", "12"], ["--no-tls", "--ca-file", "/x"]):
             self.fetch(*args, expect=2)
-        status, _, stderr = self.home.fetch(("192.0.2.1", 110), "x", "--maildir", self.home.maildir)
+        status, _, stderr = self.home.fetch(("192.0.2.1", 110), "x", "--maildir", self.home.maildir, "--no-tls")
         self.assertEqual(status, 1, stderr)
-        self.assertIn("TLS", stderr)
+        self.assertIn("without TLS", stderr)
         status, _, stderr = self.home.fetch((self.address[0], 9), "x", "--maildir", self.home.maildir)
         self.assertEqual(status, 75, stderr)
 
@@ -174,7 +178,9 @@ class FromBarid(FetchTest):
         self.fetch()
 
     def test_serverinfo(self):
-        self.assertIn("UIDL yes, PIPELINING yes", self.fetch("--serverinfo"))
+        stdout = self.fetch("--serverinfo")
+        self.assertIn("UIDL yes, PIPELINING yes", stdout)
+        self.assertIn("SASL SCRAM-SHA-256 PLAIN", stdout)
 
     def test_killed_again_and_again(self):
         """kill -9 at random moments: in the end each message is there once, and gone on the server."""
@@ -192,6 +198,76 @@ class FromBarid(FetchTest):
         texts = [m.get_payload() for m in mailbox.mbox(self.home.mbox)]
         self.assertEqual((len(texts), len(set(texts))), (60, 60))
         self.assertEqual(self.suite.count(self.user), 0)
+
+
+class WithTls(FetchTest):
+    @classmethod
+    def setUpClass(cls):
+        suite = cls.suite = Suite(config={}, users=("alice",))
+        suite.pair = Pair(suite.dir, "mx", ["mx.example.org", suite.address])
+        suite.strange = Pair(suite.dir, "strange", ["mx.example.org"])
+        cls.pop3s = (suite.address, free_port(suite.address))
+        suite.write_config({"listen pop3": {"plaintext_without_tls": "no"}, "tls": suite.pair.config(),
+                            "listen pop3s": {"address": "%s:%d" % cls.pop3s}})
+        suite.start()
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.suite.stop()
+        cls.suite.close()
+
+    user = "alice@example.org"
+
+    def setUp(self):
+        super().setUp()
+        self.address = self.pop3s
+        self.trust = ("--ca-file", self.suite.pair.certificate)
+        self.suite.send("eve@client.example", [self.user], message("hello"))
+
+    def test_pop3s(self):
+        self.fetch("--tls", *self.trust, "--delete")
+        self.assertIn(b"hello\n", self.bodies())
+        self.assertEqual(self.suite.count(self.user), 0)
+
+    def test_stls(self):
+        self.address = self.suite.pop3_address
+        self.fetch("--stls", *self.trust, "--delete")
+        self.fetch(*self.trust)  # who names an authority wants TLS, on this machine too
+        self.assertEqual(self.suite.count(self.user), 0)
+        self.fetch(expect=1)  # on this machine without TLS, which this server does not take
+
+    def test_who_is_there(self):
+        self.assertIn("is not trusted", self.fetch("--tls", expect=1))
+        stderr = self.fetch("--tls", "--ca-file", self.suite.strange.certificate, expect=1)
+        pin = re.search(r"--pin ([0-9a-f]{64})", stderr).group(1)
+        self.fetch("--tls", "--pin", pin)
+        self.fetch("--tls", "--pin", ":".join(pin[i:i + 2] for i in range(0, 64, 2)).upper())
+        self.assertIn("another certificate", self.fetch("--tls", "--pin", "0" * 64, expect=1))
+        self.assertIn("/nowhere", self.fetch("--tls", "--ca-file", "/nowhere", expect=1))
+
+    def test_wrong_name(self):
+        self.suite.pair.replace_by(Pair(self.suite.dir, "other", ["mx.example.org"]))
+        self.suite.reload()
+        wait_until(lambda: "is not trusted: hostname mismatch" in self.fetch("--tls", *self.trust, expect=1).lower() or
+                   "ip address mismatch" in self.fetch("--tls", *self.trust, expect=1).lower())
+        self.suite.pair.replace_by(Pair(self.suite.dir, "mx2", ["mx.example.org", self.suite.address]))
+        self.suite.reload()
+        wait_until(lambda: self.home.fetch(self.address, self.user, "--maildir", self.home.maildir, "--tls",
+                                           *self.trust)[0] == 0)
+
+    def test_serverinfo(self):
+        stdout = self.fetch("--serverinfo", "--tls", *self.trust)
+        self.assertIn("TLS TLSv1.3", stdout)
+        self.assertIn("SASL SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN", stdout)
+
+    def test_wrong_password(self):
+        with open(self.home.password, "w") as f:
+            f.write("wrong\n")
+        self.assertIn("login was refused", self.fetch("--tls", *self.trust, expect=1))
+
+    def test_not_tls_at_all(self):
+        self.address = self.suite.pop3_address
+        self.assertIn("TLS", self.fetch("--tls", *self.trust, expect=75))
 
 
 class BadServer:
@@ -284,6 +360,50 @@ class FromBadServers(FetchTest):
         self.fetch(expect=75)
         self.serve({b"UIDL": b"-ERR no\r\n"})
         self.assertIn("UIDL", self.fetch(expect=1))
+
+    def test_no_tls_to_be_had(self):
+        """Without STLS no password is sent, whatever CAPA shows; what follows its answer is no server's."""
+        self.serve()
+        self.assertIn("STLS is refused", self.fetch("--stls", expect=1))
+        self.serve({b"STLS": b"+OK\r\n+OK\r\n"})
+        self.assertIn("behind the server's answer", self.fetch("--stls", expect=75))
+        self.serve({b"STLS": b"+OK\r\n", b"\x16": None})
+        self.fetch("--stls", expect=75)
+        for server in (self.server,):
+            self.assertFalse([s for s in server.said if s.startswith((b"USER", b"PASS", b"AUTH"))])
+
+    def test_logins(self):
+        capa = b"+OK\r\nUIDL\r\nSASL LOGIN PLAIN\r\n.\r\n"
+        self.serve({b"CAPA": capa, b"AUTH PLAIN": b"+ \r\n", b"AGpvZQBjb3JyZWN0IGhvcnNl": b"+OK\r\n"})
+        self.fetch()
+        self.serve({b"CAPA": capa, b"AUTH PLAIN": b"-ERR [IN-USE]\r\n"})
+        self.fetch(expect=75)
+        self.serve({b"CAPA": capa, b"AUTH PLAIN": b"+OK\r\n"})
+        self.fetch(expect=75)
+        self.serve({b"CAPA": capa, b"AUTH PLAIN": b"+ !\r\n"})
+        self.fetch(expect=75)
+
+    def test_scram_with_an_impostor(self):
+        """Who cannot prove that he knows the password gets no proof he could use, and no mail is believed."""
+        self.serve({b"CAPA": b"+OK\r\nSASL SCRAM-SHA-256 PLAIN\r\n.\r\n", b"AUTH": b"+ \r\n"})
+        self.server.talk = self.impostor
+        self.assertIn("does not know the password", self.fetch(expect=1))
+        self.assertNotIn(b"AUTH PLAIN", self.server.said)
+
+    def impostor(self, client, lines):
+        client.sendall(b"+OK\r\n")
+        for line in lines:
+            self.server.said.append(line.strip())
+            if line.startswith((b"CAPA", b"AUTH")):
+                client.sendall(self.server.replies[line.split()[0]])
+                continue
+            text = base64.b64decode(line)
+            if text.startswith(b"n,,"):
+                nonce = text.split(b"r=")[1]
+                answer = b"r=" + nonce + b"more,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096"
+            else:
+                answer = b"v=" + base64.b64encode(b"x" * 32)
+            client.sendall(b"+ " + base64.b64encode(answer) + b"\r\n")
 
     def test_wrong_sizes_and_doubled_uidls(self):
         self.serve({b"LIST": b"+OK\r\n1 1\r\n2 99999\r\n3 1\r\n.\r\n", b"UIDL": b"+OK\r\n1 a\r\n2 b\r\n3 b\r\n.\r\n"})
