@@ -171,7 +171,7 @@ struct config {
     uint64_t row_content_max; /* [queue]: content up to this lives in the row (≤ CHUNK_MAX) */
     uint64_t workers;         /* processes of each network server */
     enum bare_newline bare_newline;
-    enum offered dsn;                  /* [smtp] */
+    enum offered dsn, vrfy;            /* [smtp] */
     enum jail_layer seccomp, landlock; /* [jail] */
     struct auth_config auth;
     struct limits_config limits;

@@ -120,6 +120,9 @@ const struct setting config_settings[] = {
      .fallback = "trusted",
      .meaning = "Who may ask to be told of deliveries (the DSN extension): nobody, trusted clients "
                 "(a login, or a network of allow_from), or everybody."},
+    {SECTION_SMTP, "vrfy", VALUE_CHOICE, AT(config, vrfy), .words = offered_words, .fallback = "no",
+     .meaning = "Who is told by VRFY whether an address exists here: nobody, trusted clients, or "
+                "everybody. The others hear 252."},
 
     {SECTION_SUBMIT, "socket", VALUE_CHOICE, AT(submit_config, socket), .words = switch_words,
      .fallback = "on",

@@ -116,6 +116,7 @@ enum content_flag {
     CONTENT_HEADER8 = 8,  /* has octets over 127 in its header section */
     CONTENT_UTF8 = 16, /* its client said SMTPUTF8 (RFC 6531): the envelope's, not the content's */
     CONTENT_BARE = 32, /* imported: no Return-Path is put in front of it */
+    CONTENT_REQUIRETLS = 64, /* its client said REQUIRETLS (RFC 8689): the envelope's too */
 };
 
 enum login_service {
@@ -304,12 +305,13 @@ enum ticket_reason {
 #define PROTO_FIELDS_box_devices_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
 /* rcpts: records of seal.h's rcpt_pack. size: what MAIL declared, 0 if nothing. ticket: empty
  * unless the session logged in. ret, envid: what MAIL said (notify.h).
- * is_utf8: SMTPUTF8. */
+ * is_utf8: SMTPUTF8. requires_tls: REQUIRETLS. */
 #define PROTO_FIELDS_queue_open(F, X)                                                              \
     F(X, U64, tag, 0) F(X, U64, id, 0) F(X, U64, session, 0) F(X, TEXT, sender, ADDRESS_MAX)       \
     F(X, TEXT, client, IP_MAX) F(X, TEXT, helo, HELO_MAX)                                          \
     F(X, BYTES, ticket, TICKET_OCTETS) F(X, U8, body_8bit, 0) F(X, U64, size, 0)                   \
     F(X, U8, ret, 0) F(X, TEXT, envid, ENVELOPE_ID) F(X, U8, is_utf8, 0)                           \
+    F(X, U8, requires_tls, 0)                                                                      \
     F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX) F(X, U8, is_last, 0)
 #define PROTO_FIELDS_queue_more(F, X)                                                              \
     F(X, U64, tag, 0) F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX)                 \
@@ -330,6 +332,7 @@ enum ticket_reason {
 #define PROTO_FIELDS_key_sign_re(F, X)                                                             \
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, BYTES, signature, 1024)
 /* rcpts: records {u32 number, bytes address, u8 notify, bytes orcpt}, ret, envid: as in notify.h.
+ * requires_tls: only over TLS, to a server that is verified and offers REQUIRETLS (RFC 8689).
  * flags: enum content_flag. domain: of the recipients.
  * content: all of it, or empty and the descriptor holds it; hash: what it must have. At most
  * RELAY_RCPTS_MAX recipients, so that their records fit with all that RFC 3461 lets them have. */
@@ -346,7 +349,7 @@ static inline int64_t relay_job_ms(uint64_t size)
 #define PROTO_FIELDS_relay_job(F, X)                                                               \
     F(X, U64, tag, 0) F(X, U64, id, 0) F(X, TEXT, sender, ADDRESS_MAX)                             \
     F(X, TEXT, domain, DOMAIN_MAX) F(X, U8, flags, 0) F(X, U64, size, 0)                           \
-    F(X, BYTES, hash, CONTENT_HASH)                                                                \
+    F(X, BYTES, hash, CONTENT_HASH) F(X, U8, requires_tls, 0)                                      \
     F(X, U8, ret, 0) F(X, TEXT, envid, ENVELOPE_ID)                                                \
     F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX)
 /* results: records {u32 number, u8 verdict, bytes reply (text, REPLY_MAX)}; a recipient without one

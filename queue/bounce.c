@@ -25,6 +25,8 @@ struct bounce {
     enum dsn_kind kind;
     uint64_t message; /* that it is about */
     uint64_t id;      /* of the notification; 0: nobody can be told */
+    uint8_t
+        requires_tls; /* CONTENT_REQUIRETLS of the message, which its report keeps (RFC 8689 5) */
     bool is_damaged;  /* the message: its failed recipients are held, for a person to look at */
     uint64_t tag;     /* of the question */
     struct targets targets;
@@ -249,13 +251,14 @@ static int compose(struct bounce *b, const struct message *m, struct buf *out, s
                               .expires = m->expires,
                               .now = clock_wall_s(),
                               .envid = m->envid};
+    b->requires_tls = m->flags & CONTENT_REQUIRETLS;
     dsn_begin(&d, &facts);
     int rc = read_rcpts(b, &d, told);
     struct dsn_original original = {.start = read_start(b->q, m, start),
                                     .size = m->size,
                                     .header = (size_t)m->header,
                                     .flags = m->flags,
-                                    .wants_all = m->ret == RET_FULL};
+                                    .wants_all = m->ret == RET_FULL && b->requires_tls == 0};
     if (dsn_finish(&d, &original, out) < 0 || rc < 0)
         return -1;
     return told->n_shown > 0 ? 0 : 1;
@@ -274,7 +277,7 @@ static enum intake_reason deliver_report(struct bounce *b, struct span content)
                              .expires = now_s + q->config->relay.expire_ms / 1000,
                              .size = scan.octets,
                              .header = scan.header,
-                             .flags = scan.flags |
+                             .flags = scan.flags | b->requires_tls |
                                       (idn_is_ascii(span_of(b->sender)) ? 0 : CONTENT_UTF8)};
     memcpy(report.hash, scan.hash, sizeof report.hash);
     struct delivery d = {

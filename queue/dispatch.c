@@ -537,6 +537,7 @@ static enum found read_message(struct queue *q, uint64_t id, struct start *s)
     s->m.sender = m.sender;
     s->m.domain = span_of(s->domain);
     s->m.flags = m.flags;
+    s->m.requires_tls = (m.flags & CONTENT_REQUIRETLS) != 0;
     s->m.size = m.size;
     memcpy(s->hash, m.hash, sizeof s->hash);
     s->m.hash = (struct span){(const char *)s->hash, sizeof s->hash};

@@ -462,7 +462,8 @@ static struct intake *new_intake(struct queue *q, struct ipc *from, const struct
     in->session = m->session;
     in->message.id = m->id;
     in->message.ret = m->ret;
-    in->message.flags = m->is_utf8 != 0 ? CONTENT_UTF8 : 0;
+    in->message.flags =
+        (m->is_utf8 != 0 ? CONTENT_UTF8 : 0) | (m->requires_tls != 0 ? CONTENT_REQUIRETLS : 0);
     in->client = client;
     in->may_relay = may_relay(q, &client, fd);
     in->file.fd = -1;

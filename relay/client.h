@@ -57,6 +57,7 @@ struct client_mail {
     bool is_utf8;       /* an address or the header is not ASCII: SMTPUTF8 if it is offered */
     const struct client_rcpt *rcpts;
     size_t n_rcpts;      /* 1 to RELAY_RCPTS_MAX */
+    bool requires_tls;   /* REQUIRETLS (RFC 8689) */
     uint8_t flags;       /* enum content_flag; only CONTENT_8BIT is believed */
     uint64_t size;       /* octets of content */
     struct span content; /* all of it; or empty, and fd holds it from its start */

@@ -177,6 +177,18 @@ static bool needs_utf8(const struct job *j)
     return !is_ascii;
 }
 
+/* What must not go without a verified server that offers REQUIRETLS goes nowhere else (RFC
+ * 8689 4.2.1). */
+static void refuse_without_tls(struct job *j)
+{
+    char text[REPLY_MAX];
+    int n = snprintf(text, sizeof text, "550 5.7.30 %s does not offer REQUIRETLS", j->remote);
+    for (size_t i = j->mail.n_rcpts; i-- > 0;) {
+        record(j, i, VERDICT_NEVER, (struct span){text, n > 0 ? (size_t)n : 0});
+        set_apart(j, i);
+    }
+}
+
 /* Ready for the mail; or, the second time, done with it: the connection is for others now. */
 static void on_ready(void *owner)
 {
@@ -187,6 +199,8 @@ static void on_ready(void *owner)
         j->mail.is_utf8 = needs_utf8(j);
         if (j->mail.is_utf8 && !client_takes_utf8(j->client))
             refuse_utf8(j);
+        if (j->mail.requires_tls)
+            refuse_without_tls(j);
         if (j->mail.n_rcpts > 0) {
             client_send(j->client, &j->mail);
             return;
@@ -428,6 +442,7 @@ static bool take_parts(struct job *j, const struct msg_relay_job *m)
     j->mail.ret = m->ret <= RET_HDRS ? m->ret : RET_DEFAULT;
     j->mail.rcpts = j->rcpts;
     j->mail.flags = m->flags;
+    j->mail.requires_tls = m->requires_tls != 0;
     j->mail.size = m->size;
     j->mail.fd = j->fd;
     bool is_whole = take_rcpts(j, &at, m->rcpts);

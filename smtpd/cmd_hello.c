@@ -50,6 +50,12 @@ static bool dsn_tail(const struct session *s, char out[TAIL_MAX])
     return session_offers(s, s->rules.dsn);
 }
 
+static bool requiretls_tail(const struct session *s, char out[TAIL_MAX])
+{
+    (void)out;
+    return s->tls != NULL;
+}
+
 /* clang-format off */
 static const struct keyword keywords[] = {
     {{"PIPELINING", 10}, NULL},          /* RFC 2920 */
@@ -62,6 +68,7 @@ static const struct keyword keywords[] = {
     {{"CHUNKING", 8}, NULL},             /* RFC 3030 */
     {{"LIMITS", 6}, limits_tail},        /* RFC 9422 */
     {{"DSN", 3}, dsn_tail},              /* RFC 3461 */
+    {{"REQUIRETLS", 10}, requiretls_tail}, /* RFC 8689 */
     {{"HELP", 4}, NULL},                 /* last: it is always there */
 };
 /* clang-format on */

@@ -36,6 +36,14 @@ static enum reply param_utf8(struct session *s, struct txn *t, struct span value
     return value.p == NULL ? DONE : R_BAD_ARGUMENT;
 }
 
+/* RFC 8689 4. */
+static enum reply param_requiretls(struct session *s, struct txn *t, struct span value)
+{
+    (void)s;
+    t->requires_tls = true;
+    return value.p == NULL ? DONE : R_BAD_ARGUMENT;
+}
+
 /* RFC 3461 4.3. */
 static enum reply param_ret(struct session *s, struct txn *t, struct span value)
 {
@@ -100,6 +108,11 @@ static bool offers_dsn(const struct session *s)
     return session_offers(s, s->rules.dsn);
 }
 
+static bool offers_requiretls(const struct session *s)
+{
+    return s->tls != NULL;
+}
+
 static const struct param {
     struct span word;
     enum param_of of;
@@ -110,6 +123,7 @@ static const struct param {
     {{"BODY", 4}, PARAM_MAIL, NULL, param_body},
     {{"AUTH", 4}, PARAM_MAIL, offers_auth, param_auth},
     {{"SMTPUTF8", 8}, PARAM_MAIL, NULL, param_utf8},
+    {{"REQUIRETLS", 10}, PARAM_MAIL, offers_requiretls, param_requiretls},
     {{"RET", 3}, PARAM_MAIL, offers_dsn, param_ret},
     {{"ENVID", 5}, PARAM_MAIL, offers_dsn, param_envid},
     {{"NOTIFY", 6}, PARAM_RCPT, offers_dsn, param_notify},

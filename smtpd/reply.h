@@ -22,6 +22,7 @@ enum reply_flag {
     R(DONE, "250", "2.0.0", 0, "Ok")                                                               \
     R(SENDER_DONE, "250", "2.1.0", 0, "Ok")                                                        \
     R(RCPT_OK, "250", "2.1.5", 0, "Ok")                                                            \
+    R(VERIFIED, "250", "2.1.5", 0, "")                                                             \
     R(CHUNK_DONE, "250", "2.0.0", 0, "Ok, go on")                                                  \
     R(QUEUED, "250", "2.0.0", 0, "Ok: queued as ")                                                 \
     R(VRFY, "252", "2.5.0", 0, "Not verified here; try RCPT")                                      \

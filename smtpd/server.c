@@ -400,6 +400,7 @@ static struct client *client_new(struct server *v, const struct listener *on, in
         .normalises_newlines = config->bare_newline == BARE_NEWLINE_NORMALISE,
         .may_relay = on->kind == LISTEN_SUBMIT || config_may_relay(config, peer),
         .dsn = config->dsn,
+        .vrfy = config->vrfy,
         .has_auth = on->kind == LISTEN_SUBMISSION || on->kind == LISTEN_SUBMISSIONS,
         .may_log_in_plain = config_may_log_in_plain(&on->config->auth, peer),
         .login_failures_max = on->config->auth.failures_per_connection,

@@ -63,6 +63,7 @@ void session_free(struct session *s)
     auth_forget(s);
     buf_free(&s->out);
     free(s->helo);
+    free(s->verified);
     free(s);
 }
 

@@ -56,7 +56,7 @@ struct session_rules {
     uint64_t message_size_max;
     bool normalises_newlines;
     bool may_relay;
-    enum offered dsn;
+    enum offered dsn, vrfy;
     bool has_auth;         /* a submission listener: AUTH is offered, and mail needs a login */
     bool may_log_in_plain; /* without TLS, from this client */
     uint64_t login_failures_max;
@@ -117,6 +117,7 @@ struct session {
     struct chunk chunk;      /* in STATE_CHUNK */
     uint64_t rcpt_tag;       /* of the question that WAIT_RCPT is about */
     enum role rcpt_of;       /* who was asked it */
+    char *verified;          /* the address that VRFY asks about, or NULL */
     struct buf out;          /* replies of this flight */
     const struct verb *verb; /* being handled, for the log */
     uint64_t errors, junk;   /* since the last accepted message */

@@ -22,6 +22,7 @@ struct txn {
     bool body_8bit;
     uint64_t declared; /* SIZE=, 0: nothing */
     bool is_utf8;      /* SMTPUTF8 */
+    bool requires_tls; /* REQUIRETLS */
     uint8_t ret;       /* enum ret */
     char envid[ENVID_MAX + 1];
 

@@ -50,6 +50,8 @@ class Session:
                  f"LIMITS RCPTMAX={RCPT_MAX}", "HELP"}
         if not self.is_tls:
             words.add("STARTTLS")
+        else:
+            words.add("REQUIRETLS")
         if self.offers_auth():
             words.add("AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN")
         if self.may_relay():
@@ -208,7 +210,11 @@ class Session:
     def vrfy(self, argument):
         if self.needs_login():
             return {530}
-        return {252} if argument else {501}
+        if not argument:
+            return {501}
+        if not self.may_relay():  # [smtp] vrfy = trusted
+            return {252}
+        return {"alice@example.org": {250}, "<bob@example.org>": {250}, "nobody@example.org": {550}}.get(argument, {252})
 
     def expn(self, argument):
         return {530} if self.needs_login() else {502}

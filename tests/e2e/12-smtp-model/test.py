@@ -29,6 +29,7 @@ PARAMETERS = [
     ("SMTPUTF8", "", 250, None, "MAIL"), ("SMTPUTF8", "", 250, None, "MAIL"), ("SMTPUTF8", "=1", 501, None, "MAIL"),
     ("AUTH", "=<>", 250, "AUTH", "MAIL"), ("AUTH", "=a+3Db@c.example", 250, "AUTH", "MAIL"),
     ("AUTH", "=", 501, "AUTH", "MAIL"), ("AUTH", "=a+3", 501, "AUTH", "MAIL"),
+    ("REQUIRETLS", "", 250, "REQUIRETLS", "MAIL"), ("REQUIRETLS", "=1", 501, "REQUIRETLS", "MAIL"),
     ("RET", "=FULL", 250, "DSN", "MAIL"), ("RET", "=hdrs", 250, "DSN", "MAIL"), ("RET", "=ALL", 501, "DSN", "MAIL"),
     ("ENVID", "=a+2Bb", 250, "DSN", "MAIL"), ("ENVID", "=a=b", 501, "DSN", "MAIL"),
     ("NOTIFY", "=NEVER", 250, "DSN", "RCPT"), ("NOTIFY", "=success,DELAY,Failure", 250, "DSN", "RCPT"),
@@ -127,7 +128,9 @@ class Walker:
         over = " " + "x" * 600
         rows = [("NOOP", {250}), ("NOOP what ever", {250}), ("HELP", {214}), ("HELP MAIL", {214}), ("XYZZY", {500}),
                 ("", {500}), ("TURN", {500, 502, 530}), ("SAML FROM:<a@b>", {500, 502, 530}), ("NOOP" + over, {500}),
-                ("VRFY bob", m.vrfy("bob")), ("VRFY", m.vrfy("")), ("EXPN staff", m.expn("staff")), ("EHLO", {501}),
+                ("VRFY bob", m.vrfy("bob")), ("VRFY alice@example.org", m.vrfy("alice@example.org")),
+                ("VRFY <bob@example.org>", m.vrfy("<bob@example.org>")), ("VRFY nobody@example.org", m.vrfy("nobody@example.org")),
+                ("VRFY", m.vrfy("")), ("EXPN staff", m.expn("staff")), ("EHLO", {501}),
                 ("MAILFROM:<a@b>", {500}), ("X" + over, {500})]
         text, wanted = self.rng.choice(rows)
         return text.encode() + b"\r\n", wanted
@@ -271,6 +274,7 @@ class Model(unittest.TestCase):
         suite.write_config({
             "": {"message_size_max": SIZE_MAX},
             **{f"listen {kind}": {"address": "%s:%d" % suite.addresses[kind]} for kind in ("submission", "submissions")},
+            "smtp": {"vrfy": "trusted"},
             "limits": {"errors": "none", "junk_commands": "none", "recipients": RCPT_MAX, "connection_rate": "none"},
             "auth": {"failures_per_connection": "none", "failures_per_address": "none", "failure_delay": "1ms"},
             "relay": {"allow_from": suite.trusted_address, "smarthost": f"smtp://{suite.address}:1"},

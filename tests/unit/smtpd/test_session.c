@@ -57,6 +57,8 @@ static const struct row {
     {HI "MAIL FROM:<>\r\nRCPT TO:<>\r\nRCPT TO:ann@b.test\r\nRCPT TO:<ann>\r\n"
         "RCPT TO:<ann@b.test> NOTIFY=NEVER\r\n",
      "220 250 250/2.1.0 501/5.1.3 501/5.1.3 501/5.1.3 250/2.1.5 ", false},
+    /* REQUIRETLS (RFC 8689) is for sessions under TLS */
+    {HI "MAIL FROM:<x@y> REQUIRETLS\r\n", "220 250 555/5.5.4 ", false},
     /* DSN (RFC 3461) */
     {HI "MAIL FROM:<x@y> ret=hdrs ENVID=a+2Bb\r\nRSET\r\nMAIL FROM:<x@y> RET=FULL\r\n"
         "RCPT TO:<ann@b.test> ORCPT=rfc822;Ann+2Bx@b.test notify=Success,failure,DELAY\r\n",
@@ -487,4 +489,43 @@ Test(session, memory_of_an_idle_session)
     cr_expect_null(w.s->out.p);
     cr_expect_lt(sizeof *w.s, 1024);
     world_end(&w);
+}
+
+Test(session, vrfy_by_setting)
+{
+    static const struct {
+        enum offered vrfy;
+        const char *in, *codes;
+    } cases[] = {
+        {OFFERED_NO, "VRFY ann@b.test\r\n", "220 252/2.5.0 "},
+        {OFFERED_TRUSTED, "VRFY ann@b.test\r\n", "220 252/2.5.0 "},
+        {OFFERED_YES, "VRFY ann@b.test\r\nVRFY <ann@b.test>\r\nNOOP\r\n",
+         "220 250/2.1.5 250/2.1.5 250/2.0.0 "},
+        {OFFERED_YES, "VRFY nobody@b.test\r\nVRFY a@foreign.test\r\nVRFY later@b.test\r\n",
+         "220 550/5.1.1 252/2.5.0 451/4.3.0 "},
+        {OFFERED_YES, "VRFY ann\r\nVRFY\r\nVRFY <ann@b.test\r\nVRFY ann@b.test x\r\n",
+         "220 252/2.5.0 501/5.5.4 252/2.5.0 252/2.5.0 "},
+        /* within a transaction, which stays */
+        {OFFERED_YES, HI TO "VRFY nobody@b.test\r\nDATA\r\n~x\r\n.\r\n",
+         "220 250 250/2.1.0 250/2.1.5 550/5.1.1 354 250/2.0.0 "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct world w;
+        world_begin(&w);
+        w.s->rules.vrfy = cases[i].vrfy;
+        say_flights(&w, cases[i].in, 1000);
+        cr_expect_str_eq(world_codes(&w), cases[i].codes, "case %zu", i);
+        world_end(&w);
+    }
+}
+
+Test(session, vrfy_is_open_when_the_client_goes)
+{
+    struct world w;
+    world_begin(&w);
+    w.s->rules.vrfy = OFFERED_YES;
+    w.holds_authd = true;
+    world_say(&w, SPAN("VRFY ann@b.test\r\nNOOP\r\n"), 100);
+    cr_expect_str_eq(world_codes(&w), "220 ");
+    world_end(&w); /* nothing is left open */
 }
