@@ -115,6 +115,7 @@ static int open_stores(struct proc *p, struct error *e)
     if (users_secret(a->users, a->users_secret) < 0)
         return error_set(e, "users.db: its secret is damaged");
     randombytes_buf(a->seal_key, sizeof a->seal_key);
+    timer_init(&a->copy_on, proc_loop(p), backup_go_on, a);
     timer_init(&a->save_logins, proc_loop(p), save_logins, a);
     timer_init(&a->forget_again, proc_loop(p), forget_again, a);
     timer_init(&a->tell_again, proc_loop(p), devices_tell, a);
@@ -140,6 +141,8 @@ static void peer_down(struct proc *p, enum role role, unsigned instance, struct 
 {
     (void)instance;
     struct authd *a = proc_state(p);
+    if (ch == a->copy_for)
+        backup_end(a);
     if (role == ROLE_CLI)
         hashing_channel_gone(a, ch);
     else
@@ -175,6 +178,7 @@ void authd_drain_on(struct authd *a)
     if (!a->is_draining || a->hashings != NULL)
         return;
     login_save(a);
+    backup_end(a);
     users_close(a->users);
     a->users = NULL;
     proc_exit(a->proc);
@@ -196,6 +200,7 @@ static const struct ipc_handler handlers[] = {
     {MSG_LOGOUT, sender_handle_logout},
     {MSG_TICKET, sender_handle_ticket},
     {MSG_ADMIN, commands_handle},
+    {MSG_BACKUP_NEXT, backup_handle},
 };
 
 const struct proc_spec authd_spec = {

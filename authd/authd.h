@@ -17,6 +17,7 @@
 
 struct login;
 struct hashing;
+struct sql_copy;
 
 struct authd {
     struct proc *proc;
@@ -34,6 +35,10 @@ struct authd {
     size_t n_uses;
     unsigned char users_secret[USERS_SECRET_OCTETS];
     struct hashing *hashings; /* `user add` and `user passwd` under way */
+    struct timer copy_on;
+    struct sql_copy *copy; /* of users.db, for a backup; NULL: none is under way */
+    struct ipc *copy_for;
+    uint64_t copy_tag;
     struct timer save_logins;
     struct timer forget_again;
     uint64_t forgetting;   /* the box queue was asked to forget, 0: none */
@@ -56,6 +61,11 @@ void login_save(struct authd *a); /* last_login of those who logged in since the
 /* exchange.c */
 void exchange_handle_first(void *owner, struct ipc *from, const union msg *m, int fd);
 void exchange_handle_final(void *owner, struct ipc *from, const union msg *m, int fd);
+
+/* backup.c: a copy of users.db for `barid backup`, made in steps */
+void backup_handle(void *owner, struct ipc *from, const union msg *m, int fd);
+void backup_go_on(void *authd); /* the timer's */
+void backup_end(struct authd *a);
 
 /* sender.c */
 void sender_handle_ticket(void *owner, struct ipc *from, const union msg *m, int fd);

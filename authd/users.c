@@ -5,6 +5,7 @@
 #include "common/addr.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/sql_copy.h"
 #include "common/userdb.h"
 
 #include <stdlib.h>
@@ -106,6 +107,11 @@ void users_close(struct users *u)
 enum sql_fault users_fault(struct users *u)
 {
     return u->fault;
+}
+
+struct sql_copy *users_copy(struct users *u, const char *path, struct error *e)
+{
+    return sql_copy_begin(u->db, path, e);
 }
 
 /* --- running statements --- */

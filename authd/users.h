@@ -12,6 +12,8 @@
 
 #include <sodium.h>
 
+struct sql_copy;
+
 #define USERS_HASH_MAX       crypto_pwhash_STRBYTES /* with its NUL */
 #define USERS_SECRET_OCTETS  32
 #define SCRAM_ITERATIONS_MAX 10000000 /* more in a row is damage */
@@ -42,7 +44,10 @@ struct users;
 
 struct users *users_open(const char *path, struct error *e); /* NULL and e */
 void users_close(struct users *u);                           /* NULL is allowed */
-enum sql_fault users_fault(struct users *u);                 /* of the last -1 */
+enum sql_fault users_fault(struct users *u);
+/* See sql_copy.h. */
+struct sql_copy *users_copy(struct users *u, const char *path,
+                            struct error *e); /* of the last -1 */
 
 /* Fills an empty directory. 0; -1 and e. */
 int users_load(struct users *u, struct directory *d, struct error *e);

@@ -112,6 +112,9 @@ struct ipc;
 struct ipc_ops;
 struct offline;
 struct offline *offline_start(struct cli *cli, struct loop *loop, bool *is_busy, struct error *e);
+/* The lock of the parent (barid/barid.c): while somebody has it nobody else starts. The fd, or -1:
+ * *is_busy, or e. */
+int offline_lock(const struct config *c, bool *is_busy, struct error *e);
 /* Its end for questions, to be opened by the caller. */
 int offline_fd(struct offline *o);
 void offline_stop(struct offline *o); /* NULL is allowed */

@@ -1,4 +1,5 @@
 /* All commands. A noun has its own file with a table; it is listed here once. */
+#include "cli/backup.h"
 #include "cli/sendmail.h"
 #include "cli/tables.h"
 
@@ -11,6 +12,20 @@ static const struct command general[] = {
      .usage = "",
      .summary = "check configuration, directories and databases",
      .run = check_main},
+    {.words = "backup",
+     .usage = "DIR",
+     .summary = "users, mail, queue and configuration into a new directory, while all goes on",
+     .args_min = 1,
+     .args_max = 1,
+     .run = backup_main},
+    {.words = "restore",
+     .usage = "DIR [--force]",
+     .summary =
+         "put a backup in the place of an empty store; --force: what is there is moved aside",
+     .options = {"force"},
+     .args_min = 1,
+     .args_max = 1,
+     .run = restore_main},
     {.words = "config show",
      .usage = "[KEY]",
      .summary = "the settings in effect, and where each was set",

@@ -49,8 +49,7 @@ static const struct ipc_handler handlers[] = {{MSG_CHILD_READY, on_ready},
                                               {MSG_CHILD_FAILED, on_failed}};
 static const struct ipc_ops ops = {.handlers = handlers, .n_handlers = 2, .on_close = on_close};
 
-/* The lock of the parent (barid/barid.c). The fd, or -1: *is_busy, or e. */
-static int take_lock(const struct config *c, bool *is_busy, struct error *e)
+int offline_lock(const struct config *c, bool *is_busy, struct error *e)
 {
     char path[PATH_MAX];
     if ((size_t)snprintf(path, sizeof path, "%s/lock", c->run_dir) >= sizeof path)
@@ -116,7 +115,7 @@ struct offline *offline_start(struct cli *cli, struct loop *loop, bool *is_busy,
         error_set(e, "no memory");
         return NULL;
     }
-    *o = (struct offline){.fd = -1, .loop = loop, .lock = take_lock(cli->config, is_busy, e)};
+    *o = (struct offline){.fd = -1, .loop = loop, .lock = offline_lock(cli->config, is_busy, e)};
     if (o->lock >= 0 && start(o, cli, e) == 0)
         return o;
     if (o->fd >= 0)

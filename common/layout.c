@@ -6,8 +6,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-/* The owner of what a role writes: its account if we are root, else ourselves. */
-static void owner_of(enum role role, uid_t *uid, gid_t *gid)
+void layout_owner(enum role role, uid_t *uid, gid_t *gid)
 {
     bool is_named;
     if (geteuid() == 0) {
@@ -80,12 +79,19 @@ int layout_state(const struct config *c, struct error *e)
 {
     uid_t authd, queue;
     gid_t authd_group, queue_group, mailbox_group;
-    owner_of(ROLE_MAILBOX, &queue, &mailbox_group);
-    owner_of(ROLE_QUEUE, &queue, &queue_group);
-    owner_of(ROLE_AUTHD, &authd, &authd_group);
+    layout_owner(ROLE_MAILBOX, &queue, &mailbox_group);
+    layout_owner(ROLE_QUEUE, &queue, &queue_group);
+    layout_owner(ROLE_AUTHD, &authd, &authd_group);
     int fd = base_dir(c->state_dir, "state_dir", e);
     if (fd < 0)
         return -1;
+    if (faccessat(fd, LAYOUT_RESTORING, F_OK, AT_SYMLINK_NOFOLLOW) == 0) {
+        close(fd);
+        return error_set(e,
+                         "%s: a restore was cut short and left a part of a backup: run barid "
+                         "restore again, with --force",
+                         c->state_dir);
+    }
     const char *at = "authd";
     int result = own_dir(fd, at, authd, authd_group, 0700);
     if (result == 0)

@@ -233,6 +233,10 @@ enum ticket_reason {
     M(EXPORT_NEXT_RE, export_next_re, P_MAILBOX, P_CLI, NONE, 1,                                   \
       "content in the message, or as a read-only descriptor if larger, not compared with its "     \
       "hash")                                                                                      \
+    M(BACKUP_NEXT, backup_next, P_CLI, P_AUTHD | P_QUEUE, BACKUP_NEXT_RE, 0,                       \
+      "the next file of a backup; it is over when this channel closes")                            \
+    M(BACKUP_NEXT_RE, backup_next_re, P_AUTHD | P_QUEUE, P_CLI, NONE, 1,                           \
+      "a read-only descriptor: of a copy of the store that nobody else has, or of content")        \
     M(ADMIN, admin, P_CLI, P_PARENT | P_AUTHD | P_QUEUE | P_MAILBOX, ADMIN_RE, 0,                  \
       "a command of the administrator: see common/admin.h")                                        \
     M(ADMIN_ROW, admin_row, P_PARENT | P_AUTHD | P_QUEUE | P_MAILBOX, P_CLI, NONE, 0,              \
@@ -412,6 +416,13 @@ static inline int64_t relay_job_ms(uint64_t size)
     F(X, U64, arrived, 0) F(X, U64, octets, 0) F(X, BYTES, hash, CONTENT_HASH)                     \
     F(X, TEXT, sender, ADDRESS_MAX) F(X, TEXT, uidl, UIDL_MAX) F(X, BYTES, prefix, 1024)           \
     F(X, BYTES, content, CHUNK_MAX)
+/* phase: enum backup_phase. after: what the last answer of this phase said, from 0. */
+#define PROTO_FIELDS_backup_next(F, X) F(X, U64, tag, 0) F(X, U8, phase, 0) F(X, U64, after, 0)
+/* verdict NEVER: there are no more in this phase; TRY_LATER: error says why, and `next`, if it is not
+ * 0, where to go on. id: of the message whose content it is. */
+#define PROTO_FIELDS_backup_next_re(F, X)                                                          \
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U64, next, 0) F(X, U64, id, 0)                     \
+    F(X, TEXT, error, 400)
 #define PROTO_FIELDS_admin(F, X)                                                                   \
     F(X, U64, tag, 0) F(X, TEXT, command, 64) F(X, BYTES, args, LIST_MAX)                          \
     F(X, BYTES, secret, 1024) F(X, U64, cursor, 0)
@@ -428,6 +439,13 @@ enum reach {
     REACH_SLOW,        /* it refused a message as a whole for now: fewer at a time */
     REACH_LOST,        /* it said 421, hung up or fell silent on the way: also a pause */
     REACH_DOWN,        /* nothing of it could be reached */
+};
+
+/* In this order. Nothing that the copy of the store names is removed until the end. */
+enum backup_phase {
+    BACKUP_STORE,   /* a copy of the store, once */
+    BACKUP_FILES,   /* queue: content in files */
+    BACKUP_REMOVED, /* queue: content whose message was removed meanwhile */
 };
 
 enum box_reason {

@@ -13,6 +13,7 @@ void batch_init(struct batch *b, struct store *store, struct spool *spool)
 void batch_free(struct batch *b)
 {
     free(b->files);
+    free(b->held);
     *b = (struct batch){0};
 }
 
@@ -131,6 +132,22 @@ void batch_remove_file(struct batch *b, uint64_t id)
     } /* else the next start removes it */
 }
 
+static void hold_file(struct batch *b, uint64_t id)
+{
+    void *held = b->held;
+    if (array_reserve(&held, &b->cap_held, b->n_held + 1, sizeof *b->held) == 0) {
+        b->held = held;
+        b->held[b->n_held++] = id;
+    } /* else the next start removes it */
+}
+
+bool batch_release_files(struct batch *b, size_t most)
+{
+    while (b->n_held > 0 && most-- > 0)
+        spool_remove(b->spool, b->held[--b->n_held]);
+    return b->n_held > 0;
+}
+
 static enum outcome commit(struct batch *b)
 {
     if (!store_is_open(b->store))
@@ -154,7 +171,10 @@ void batch_commit(struct batch *b)
         return;
     }
     for (size_t i = 0; i < b->n_files; i++)
-        spool_remove(b->spool, b->files[i]);
+        if (b->holds_files)
+            hold_file(b, b->files[i]);
+        else
+            spool_remove(b->spool, b->files[i]);
     b->n_files = 0;
     tell(b, OUTCOME_SAVED);
 }

@@ -36,7 +36,10 @@ struct batch {
     size_t n_files, cap_files, n_files_before; /* before: when the request under way began */
     bool has_mark;                             /* the request under way has a savepoint */
     int64_t changes_before;                    /* else: rows written when it began */
-    bool was_full;                             /* no room on disk since somebody looked */
+    bool holds_files;                          /* a backup reads them: they go when it is over */
+    uint64_t *held;
+    size_t n_held, cap_held;
+    bool was_full;  /* no room on disk since somebody looked */
     bool is_broken; /* I/O error: nothing is written any more, the process must stop */
 };
 
@@ -52,6 +55,8 @@ void batch_keep(struct batch *b, struct waiter *w);
 /* The request changes nothing after all. Tells why, if a statement failed. */
 enum outcome batch_undo(struct batch *b);
 void batch_remove_file(struct batch *b, uint64_t id);
+/* Files that were held and need not be any more: removes some of them. True if there are more. */
+bool batch_release_files(struct batch *b, size_t most);
 bool batch_is_open(const struct batch *b);
 /* Commits and tells everybody. */
 void batch_commit(struct batch *b);

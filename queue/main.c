@@ -1,6 +1,7 @@
 /* The queue process: the only writer of mail. Speaks to no network. Its work is in queue.c. */
 #include "common/log.h"
 #include "common/proc.h"
+#include "queue/backup.h"
 #include "queue/boxes.h"
 #include "queue/control.h"
 #include "queue/devices.h"
@@ -75,6 +76,12 @@ static void on_import_more(void *owner, struct ipc *from, const union msg *m, in
     intake_import_more(queue_of(owner), from, &m->import_more);
 }
 
+static void on_backup_next(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)fd;
+    backup_next(queue_of(owner), from, &m->backup_next);
+}
+
 static void on_admin(void *owner, struct ipc *from, const union msg *m, int fd)
 {
     (void)fd;
@@ -87,7 +94,7 @@ static const struct ipc_handler handlers[] = {
     {MSG_QUEUE_ROOM, on_queue_room},   {MSG_BOX_DELETE, on_box_delete},
     {MSG_BOX_FORGET, on_box_forget},   {MSG_ADMIN, on_admin},
     {MSG_BOX_DEVICES, on_box_devices}, {MSG_IMPORT_OPEN, on_import_open},
-    {MSG_IMPORT_MORE, on_import_more},
+    {MSG_IMPORT_MORE, on_import_more}, {MSG_BACKUP_NEXT, on_backup_next},
 };
 
 static int open_queue(struct proc *p, struct error *e)

@@ -2,6 +2,7 @@
 
 #include "common/log.h"
 #include "common/maildb.h"
+#include "queue/backup.h"
 #include "queue/bounce.h"
 #include "queue/boxes.h"
 #include "queue/devices.h"
@@ -64,6 +65,7 @@ void queue_close(struct queue *q)
     if (q->store != NULL)
         store_rollback(q->store);
     timer_stop(&q->wake);
+    backup_end(q);
     intakes_free(q);
     locals_free(q->locals);
     boxes_free(q);
@@ -80,10 +82,12 @@ void queue_close(struct queue *q)
 
 void queue_turn(struct queue *q)
 {
-    bool has_more = true;
+    bool has_more = true, more_to_copy = false;
     for (int i = 0; i < ROUNDS && has_more && !q->batch.is_broken; i++) {
         batch_commit(&q->batch);
         /* Nothing is open here: what is read from now on is on disk, and may be acted upon. */
+        if (i == 0)
+            more_to_copy = backup_run(q);
         has_more = schedule_run(q);
         batch_commit(&q->batch);
         dispatch_run(q);
@@ -93,6 +97,7 @@ void queue_turn(struct queue *q)
         has_more |= trash_run(q);
         has_more |= batch_is_open(&q->batch);
     }
+    has_more |= more_to_copy;
     if (store_fault(q->store) == STORE_FAULT_STOP)
         q->batch.is_broken = true;
     if (q->batch.is_broken)
@@ -121,6 +126,8 @@ void queue_peer_down(struct queue *q, enum role role, struct ipc *ch)
 {
     if (role == ROLE_SMTPD || role == ROLE_CLI)
         intake_channel_closed(q, ch);
+    if (role == ROLE_CLI)
+        backup_channel_closed(q, ch);
     if (role == ROLE_MAILBOX || role == ROLE_AUTHD)
         boxes_channel_closed(q, ch);
     if (role == ROLE_AUTHD)

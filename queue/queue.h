@@ -21,6 +21,7 @@ struct queue {
     struct timer wake; /* there is more to do in the next turn */
     /* Each belongs to the file of its name. */
     struct intakes *intakes;
+    struct backup *backup; /* NULL: none is under way */
     struct locals *locals;
     struct boxes *boxes;
     struct devices *devices;

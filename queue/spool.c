@@ -111,7 +111,7 @@ void spool_remove_name(struct spool *s, struct span name)
         LOG(0, "spool-not-removed", LS("file", name), LZ("because", strerror(errno)));
 }
 
-int spool_read(const struct spool *s, uint64_t id, uint64_t octets)
+static int open_file(const struct spool *s, uint64_t id, uint64_t *octets)
 {
     char name[ID_TEXT];
     struct stat st;
@@ -119,8 +119,26 @@ int spool_read(const struct spool *s, uint64_t id, uint64_t octets)
     int fd = openat(s->dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return -1;
-    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= 0 &&
-        (uint64_t)st.st_size == octets)
+    if (fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size >= 0) {
+        *octets = (uint64_t)st.st_size;
+        return fd;
+    }
+    close(fd);
+    errno = EIO;
+    return -1;
+}
+
+int spool_open_any(const struct spool *s, uint64_t id)
+{
+    uint64_t octets;
+    return open_file(s, id, &octets);
+}
+
+int spool_read(const struct spool *s, uint64_t id, uint64_t octets)
+{
+    uint64_t there;
+    int fd = open_file(s, id, &there);
+    if (fd < 0 || there == octets)
         return fd;
     close(fd);
     errno = EIO;

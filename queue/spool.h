@@ -36,6 +36,8 @@ void spool_abandon(struct spool_file *f);
 void spool_remove(struct spool *s, uint64_t id);
 /* Opens it for reading: the fd, or -1 (errno; EIO: it does not hold `octets` octets). */
 int spool_read(const struct spool *s, uint64_t id, uint64_t octets);
+/* The same, whatever it holds. */
+int spool_open_any(const struct spool *s, uint64_t id);
 
 /* Calls fn for every name in the directory. 0, or -1 (errno). */
 int spool_each(const struct spool *s, void (*fn)(void *arg, struct span name), void *arg);

@@ -1,6 +1,7 @@
 #include "queue/statements.h"
 
 #include "common/maildb.h"
+#include "common/sql_copy.h"
 
 /* The writer makes every checkpoint. Larger than SQLite's 1000 pages, so that a burst is not
  * stopped for a sync of the whole file several times a second: about 32 MiB of log. */
@@ -50,6 +51,11 @@ void store_close(struct store *s)
 enum store_fault store_fault(const struct store *s)
 {
     return s->fault;
+}
+
+struct sql_copy *store_copy(struct store *s, const char *path, struct error *e)
+{
+    return sql_copy_begin(s->db, path, e);
 }
 
 static void note_fault(struct store *s)

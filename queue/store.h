@@ -15,6 +15,7 @@
 #include "common/str.h"
 
 struct store;
+struct sql_copy;
 
 #define STATUS_MAX 16  /* "5.1.1" */
 #define REMOTE_MAX 400 /* as in RELAY_JOB_RE */
@@ -38,6 +39,8 @@ struct store *store_open(const char *path, struct error *e);
 void store_close(struct store *s); /* NULL is allowed */
 /* Why the last call that failed did so. STOP stays. */
 enum store_fault store_fault(const struct store *s);
+/* See sql_copy.h. */
+struct sql_copy *store_copy(struct store *s, const char *path, struct error *e);
 
 /* --- transactions --- */
 
