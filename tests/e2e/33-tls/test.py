@@ -129,6 +129,23 @@ class Smtp(TlsTest):
                 self.assertEqual(client.sock.version().replace(".", "_"), version.name)
                 client.quit()
 
+    @unittest.skipUnless(shutil.which("sslscan"), "sslscan is not installed")
+    def test_sslscan_finds_nothing_weak(self):
+        for words, address in (((), self.suite.smtps_address), (("--starttls-smtp",), self.suite.smtp_address)):
+            done = subprocess.run(["sslscan", "--no-colour", *words, "%s:%d" % address], capture_output=True, text=True,
+                                  timeout=100)
+            said = done.stdout
+            for version in ("SSLv2", "SSLv3", "TLSv1.0", "TLSv1.1"):
+                self.assertRegex(said, rf"{re.escape(version)} +disabled", said)
+            for version in ("TLSv1.2", "TLSv1.3"):
+                self.assertRegex(said, rf"{re.escape(version)} +enabled", said)
+            ciphers = re.findall(r"^(?:Preferred|Accepted) +\S+ +\d+ bits +(\S+)", said, re.M)
+            self.assertTrue(ciphers, said)
+            for cipher in ciphers:
+                self.assertRegex(cipher, r"^(TLS_|ECDHE-|DHE-).*(GCM|POLY1305|CCM)", said)
+            self.assertNotRegex(said, r"vulnerable to heartbleed(?<!not vulnerable to heartbleed)")
+            self.assertNotIn("Insecure session renegotiation", said)
+
     def test_twice(self):
         client = self.secured()
         client.ehlo()
