@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import os
 import platform
+import re
 import resource
 import shutil
 import socket
@@ -106,6 +107,65 @@ smtp_row("kept100", "4 KiB, 100 connections kept", ">= 10", 4096, 100, (), 20000
 smtp_row("each", "4 KiB, 20 at once, a connection each", ">= 5", 4096, 20, ("-1",), 6000, 2000)
 smtp_row("one", "4 KiB, 1 connection, one at a time", ">= 2", 4096, 1, (), 2000, 500)
 smtp_row("big", "100 KiB, 20 connections kept", ">= 3", 102400, 20, (), 2000, 600)
+
+
+# --- accept and relay ---
+
+class Sink:
+    """smtp-sink with its counter (-c). Not -M: with that it ends without answering the last message, which the
+    sender then keeps, and the next round meets a destination that is taken to be down."""
+
+    def __init__(self, directory):
+        address = own_address()
+        self.address = (address, free_port(address))
+        self.counted = os.path.join(directory, "sink")
+        with open(self.counted, "wb") as out:
+            self.process = subprocess.Popen(["/usr/sbin/smtp-sink", "-c", "-u", "nobody", "%s:%d" % self.address, "1000"],
+                                            stdout=out, stderr=out)
+        wait_until(self.answers, 5, "smtp-sink")
+
+    def answers(self):
+        with socket.socket() as s:
+            return s.connect_ex(self.address) == 0
+
+    def count(self):
+        with open(self.counted, "rb") as f:
+            f.seek(max(0, os.path.getsize(self.counted) - 100))
+            said = re.findall(rb"mesg=(\d+)\r", f.read())
+        return int(said[-1]) if said else 0
+
+    def stop(self):
+        self.process.terminate()
+        self.process.wait()
+
+
+@row("relay")
+def relay(directory):
+    if not os.path.exists("/usr/sbin/smtp-sink"):
+        print("   without smtp-sink (postfix) there is no row relay")
+        return []
+    sink = Sink(directory)
+    hop = "%s:%d" % sink.address
+    count = {"barid": 5000, "Postfix": 2000}
+
+    def measure(server):
+        n = count[server.name]
+        before = sink.count()
+        began = time.monotonic()
+        servers.mailload(server.smtp, n, 4096, 20, rcpts=["user@far.example"])
+        wait_until(lambda: sink.count() >= before + n, 120, lambda: f"{n} messages; {sink.count() - before} came")
+        return {"rate": n / (time.monotonic() - began)}
+
+    try:
+        r = in_turn([
+            (servers.Barid, lambda d: servers.Barid(d, config={"relay": {
+                "allow_from": "127.0.0.0/8", "smarthost": f"smtp://{hop}"}})),
+            (servers.RealPostfix, lambda d: servers.RealPostfix(d, ["relayhost = [%s]:%d" % sink.address])),
+        ], directory, measure)
+    finally:
+        sink.stop()
+    return [Result("4 KiB, 20 kept, relayed to smtp-sink", "messages/s", ">= 5", median(r["barid"], "rate"),
+                   median(r.get("Postfix"), "rate"), "Postfix", "until the last one arrived")]
 
 
 # --- POP3 ---
