@@ -12,6 +12,7 @@ static const unsigned readers[FILE_KINDS] = {
     [FILE_KEY] = P_KEYD,
     [FILE_CLIENT_CA] = P_TLS_SERVERS,
     [FILE_TRUST] = P_RELAY,
+    [FILE_SECRET] = P_RELAY,
 };
 
 #define FILES_PER_SECTION 3
@@ -32,10 +33,19 @@ static void open_one(struct opened_list *l, enum file_kind kind, size_t section,
     }
 }
 
+static void open_secrets(struct opened_list *l, const struct config *c)
+{
+    if (c->relay.smarthost_secret != NULL)
+        open_one(l, FILE_SECRET, 0, c->relay.smarthost_secret);
+    for (size_t i = 0; i < c->n_routes && i < UINT16_MAX; i++)
+        if (c->routes[i].smarthost_secret != NULL)
+            open_one(l, FILE_SECRET, i + 1, c->routes[i].smarthost_secret);
+}
+
 int files_open(const struct config *c, struct opened_list *out, struct error *e)
 {
     *out = (struct opened_list){
-        .list = alloc_array(c->n_tls * FILES_PER_SECTION + 1, sizeof *out->list)};
+        .list = alloc_array(c->n_tls * FILES_PER_SECTION + c->n_routes + 2, sizeof *out->list)};
     if (out->list == NULL)
         return error_set(e, "out of memory");
     for (size_t i = 0; i < c->n_tls; i++) {
@@ -45,6 +55,7 @@ int files_open(const struct config *c, struct opened_list *out, struct error *e)
             open_one(out, FILE_CLIENT_CA, i, c->tls[i].client_ca);
     }
     open_one(out, FILE_TRUST, 0, c->relay.ca_file);
+    open_secrets(out, c);
     return 0;
 }
 

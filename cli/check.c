@@ -148,6 +148,34 @@ static void check_users(struct checking *c)
                            e.text);
 }
 
+/* --- passwords for smarthosts --- */
+
+static void check_secret(struct checking *c, const char *path, size_t line)
+{
+    struct stat st;
+    if (path == NULL)
+        return;
+    if (stat(path, &st) < 0 || access(path, R_OK) < 0)
+        config_problem_add(&c->problems, line, false, "smarthost_secret: cannot read %.150s: %s",
+                           path, strerror(errno));
+    else if (!S_ISREG(st.st_mode) || st.st_size == 0)
+        config_problem_add(&c->problems, line, false,
+                           "smarthost_secret: %.150s is no file with a password in it", path);
+    else if ((st.st_mode & 077) != 0)
+        config_problem_add(&c->problems, line, true,
+                           "smarthost_secret: others than its owner can read or change %.150s "
+                           "(mode %o): chmod 600 it",
+                           path, (unsigned)(st.st_mode & 07777));
+}
+
+static void check_secrets(struct checking *c)
+{
+    const struct config *config = c->cli->config;
+    check_secret(c, config->relay.smarthost_secret, line_of(c, "relay", "smarthost_secret"));
+    for (size_t i = 0; i < config->n_routes; i++)
+        check_secret(c, config->routes[i].smarthost_secret, config->routes[i].line);
+}
+
 static void check_machine(struct checking *c)
 {
     const struct config *config = c->cli->config;
@@ -163,6 +191,7 @@ static void check_machine(struct checking *c)
                            "cannot be checked",
                            config->dns.trust_anchor, strerror(errno));
     check_tls(config, &c->problems);
+    check_secrets(c);
     check_database(c, "users.db", USERDB_APPLICATION_ID, USERDB_VERSION);
     check_database(c, "mail.db", MAILDB_APPLICATION_ID, MAILDB_VERSION);
     if (c->problems.n_errors == 0)

@@ -95,6 +95,8 @@ struct tls_config {
 /* "smtp://[user@]host[:port]", "smtps://…", "lmtp://…"; host is a name or an address. Or a word
  * instead of a server: "hold", "discard"; then the rest is empty. */
 enum hop_kind { HOP_SMTP, HOP_LMTP, HOP_HOLD, HOP_DISCARD };
+#define URL_USER_MAX 255 /* octets */
+
 struct url {
     enum hop_kind kind;
     bool is_tls;
@@ -125,6 +127,7 @@ struct route_config {
     char *domain;   /* lower case; or ".domain", "sender:address", "sender:@domain" */
     struct url *to; /* in order of preference */
     size_t n_to;
+    char *smarthost_secret; /* file of the password of the users in `to`, or NULL */
     struct delivery_config delivery;
     size_t line;
 };
@@ -134,6 +137,7 @@ struct relay_config {
     size_t n_allow_from;
     struct url *smarthost; /* in order of preference */
     size_t n_smarthost;
+    char *smarthost_secret; /* file of its users' password, or NULL */
     struct url *fallback; /* after all MX of a domain were tried in vain */
     size_t n_fallback;
     struct delivery_config delivery;

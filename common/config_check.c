@@ -105,10 +105,46 @@ static void check_hops(const struct config *c, struct config_problems *problems)
                                "smtps:// and 'tls = none' contradict each other: use smtp://");
 }
 
+static bool has_user(const struct url *to, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (to[i].user != NULL)
+            return true;
+    return false;
+}
+
+static void check_secret(bool is_needed, const char *secret, size_t line,
+                         struct config_problems *problems)
+{
+    if (is_needed && secret == NULL)
+        config_problem_add(problems, line, false,
+                           "the user in the URL needs a password: name its file in "
+                           "smarthost_secret");
+    else if (!is_needed && secret != NULL)
+        config_problem_add(problems, line, true,
+                           "smarthost_secret is not used, as no URL here names a user");
+}
+
+static void check_logins(const struct config *c, struct config_problems *problems)
+{
+    const struct relay_config *r = &c->relay;
+    bool is_needed = has_user(r->smarthost, r->n_smarthost);
+    check_secret(is_needed, r->smarthost_secret,
+                 config_line(c, SECTION_RELAY, is_needed ? "smarthost" : "smarthost_secret"),
+                 problems);
+    if (has_user(r->fallback, r->n_fallback))
+        config_problem_add(problems, config_line(c, SECTION_RELAY, "fallback"), false,
+                           "there is no login at a fallback: leave the user out of the URL");
+    for (size_t i = 0; i < c->n_routes; i++)
+        check_secret(has_user(c->routes[i].to, c->routes[i].n_to), c->routes[i].smarthost_secret,
+                     c->routes[i].line, problems);
+}
+
 void config_check(const struct config *c, struct config_problems *problems)
 {
     check_kinds(c, problems);
     check_addresses(c, problems);
     check_limits(c, problems);
     check_hops(c, problems);
+    check_logins(c, problems);
 }

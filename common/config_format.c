@@ -56,16 +56,27 @@ static int format_network(struct buf *out, const struct network *n)
     return buf_addf(out, "%s/%u", text, (unsigned)n->bits);
 }
 
+/* As keep_user reads it. */
+static int format_user(struct buf *out, const char *user)
+{
+    for (const char *c = user; *c != '\0'; c++) {
+        bool is_plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') ||
+                        (*c >= '0' && *c <= '9') || *c == '.' || *c == '-' || *c == '_';
+        if (buf_addf(out, is_plain ? "%c" : "%%%02x", (unsigned char)*c) < 0)
+            return -1;
+    }
+    return buf_addf(out, "@");
+}
+
 static int format_url(struct buf *out, const struct url *u)
 {
     if (u->kind == HOP_HOLD || u->kind == HOP_DISCARD)
         return buf_addf(out, u->kind == HOP_HOLD ? "hold" : "discard");
     bool is_v6 = strchr(u->host, ':') != NULL;
-    return buf_addf(out, is_v6 ? "%s://%s%s[%s]:%u" : "%s://%s%s%s:%u",
-                    u->kind == HOP_LMTP ? "lmtp"
-                    : u->is_tls         ? "smtps"
-                                        : "smtp",
-                    u->user ? u->user : "", u->user ? "@" : "", u->host, (unsigned)u->port);
+    const char *scheme = u->kind == HOP_LMTP ? "lmtp" : u->is_tls ? "smtps" : "smtp";
+    if (buf_addf(out, "%s://", scheme) < 0 || (u->user != NULL && format_user(out, u->user) < 0))
+        return -1;
+    return buf_addf(out, is_v6 ? "[%s]:%u" : "%s:%u", u->host, (unsigned)u->port);
 }
 
 static int format_entry(struct buf *out, const struct place *at, size_t i)

@@ -227,6 +227,13 @@ const struct setting config_settings[] = {
          "The server that takes all outgoing mail, as smtp://host:port, or several, each tried "
          "when those before it cannot be reached. Without one, mail goes to the mail exchangers "
          "of its domain."},
+    {SECTION_RELAY, "smarthost_secret", VALUE_PATH, .or_none = true,
+     AT(relay_config, smarthost_secret), .fallback = "none",
+     .meaning =
+         "File whose first line is the password for the user in smarthost, as in "
+         "smtp://user@host:587 (an @ in the name is written %40). It is read at the start "
+         "and at each reload, and sent only to this machine or through TLS: to a server whose "
+         "certificate is valid for its name, or with 'tls = required' to any."},
     {SECTION_RELAY, "fallback", VALUE_URLS, .or_none = true, LIST(relay_config, fallback),
      .fallback = "none",
      .meaning = "Servers for mail whose own mail exchangers cannot be reached, as "
@@ -327,6 +334,11 @@ const struct setting config_settings[] = {
                 "several, each tried when those before it cannot be reached; or hold: it waits "
                 "until the administrator releases it after the route is changed; or discard: it "
                 "is thrown away and counts as delivered."},
+    {SECTION_ROUTE, "smarthost_secret", VALUE_PATH, .or_none = true,
+     AT(route_config, smarthost_secret), .fallback = "none",
+     .meaning =
+         "File whose first line is the password for the user in 'to', as in "
+         "smtp://user@host:587; see smarthost_secret in [relay], which does not count here."},
 };
 const size_t config_n_settings = sizeof config_settings / sizeof *config_settings;
 

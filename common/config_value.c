@@ -2,6 +2,8 @@
 
 #include "common/addr.h"
 
+#include <sodium.h>
+
 #define LIST_ENTRIES_MAX 4096
 
 static bool is_none(const struct place *at, struct span text)
@@ -257,6 +259,44 @@ static bool is_word(const struct place *at, struct span text, enum hop_kind *kin
     return *kind == HOP_HOLD || span_eq(text, SPAN("discard"));
 }
 
+/* "me%40example.org": %40 is an octet in hexadecimal digits. */
+static int keep_user(char **value, struct span text, struct error *e)
+{
+    char user[URL_USER_MAX + 1];
+    size_t n = 0;
+    if (memchr(text.p, ':', text.n) != NULL)
+        return error_set(e, "a password has no place in the URL: put it into a file and name that "
+                            "in smarthost_secret");
+    for (size_t i = 0; i < text.n; i++) {
+        unsigned char octet = (unsigned char)text.p[i];
+        size_t got = 1;
+        bool is_code = text.p[i] == '%';
+        if (is_code &&
+            (i + 2 >= text.n ||
+             sodium_hex2bin(&octet, 1, text.p + i + 1, 2, NULL, &got, NULL) != 0 || got != 1))
+            return error_set(e, "'%.*s' is not a user name", shown(text), text.p);
+        i += is_code ? 2 : 0;
+        if (octet < ' ' || octet == 0x7f || n == URL_USER_MAX)
+            return error_set(e, "'%.*s' is not a user name", shown(text), text.p);
+        user[n++] = (char)octet;
+    }
+    if (n == 0)
+        return error_set(e, "there is no user name before the @");
+    return keep_text(value, (struct span){user, n}, e);
+}
+
+/* Takes "user@" off, if it is there. */
+static int take_user(struct span *rest, struct url *u, struct error *e)
+{
+    for (size_t i = rest->n; i-- > 0;)
+        if (rest->p[i] == '@') {
+            struct span user = {rest->p, i};
+            *rest = span_from(*rest, i + 1);
+            return keep_user(&u->user, user, e);
+        }
+    return 0;
+}
+
 static int url_entry(const struct place *at, struct span text, void *entry, struct error *e)
 {
     struct url *u = entry;
@@ -273,11 +313,7 @@ static int url_entry(const struct place *at, struct span text, void *entry, stru
     rest = span_from(text, u->is_tls ? sizeof "smtps://" - 1 : sizeof "smtp://" - 1);
     if (rest.n > 0 && rest.p[rest.n - 1] == '/')
         rest.n--;
-    if (rest.n > 0 && memchr(rest.p, '@', rest.n) != NULL)
-        return error_set(e,
-                         "a user in the URL needs TLS and AUTH, which this version does not have "
-                         "yet");
-    return parse_authority(rest, u, e);
+    return take_user(&rest, u, e) < 0 ? -1 : parse_authority(rest, u, e);
 }
 
 /* --- lists --- */

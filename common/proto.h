@@ -91,7 +91,8 @@ enum file_kind {
     FILE_CERTIFICATE, /* of a [tls] section, with its chain */
     FILE_KEY,
     FILE_CLIENT_CA,
-    FILE_TRUST, /* of the machine: who signs the certificates of other servers */
+    FILE_TRUST,  /* of the machine: who signs the certificates of other servers */
+    FILE_SECRET, /* smarthost_secret: of [relay] (section 0), of the nth [route] (n + 1) */
     FILE_KINDS
 };
 

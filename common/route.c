@@ -61,7 +61,8 @@ void route_for(const struct config *c, struct span domain, struct span sender, s
         *r = (struct route){.to = found->to,
                             .n_to = found->n_to,
                             .delivery = &found->delivery,
-                            .name = found->domain};
+                            .name = found->domain,
+                            .section = (size_t)(found - c->routes) + 1};
 }
 
 void route_key(const struct route *r, struct span domain, char *out, size_t cap)

@@ -12,6 +12,7 @@ struct route {
     size_t n_to;          /* 0: by MX */
     const struct delivery_config *delivery;
     const char *name; /* of the section; NULL: smarthost or MX */
+    size_t section;   /* whose FILE_SECRET counts */
 };
 
 /* Valid as long as the configuration. `domain` in lower case; `sender` may be empty. */

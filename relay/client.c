@@ -21,9 +21,10 @@ const struct client_times client_times_default = {
 
 static const char *const steps[] = {
     [CONNECTING] = "connect", [GREETING] = "connect",  [EHLO] = "EHLO",
-    [HELO] = "HELO",          [STARTTLS] = "STARTTLS", [HANDSHAKE] = "STARTTLS",
-    [FINAL] = "end of DATA",  [EMPTY] = "end of DATA", [RESETTING] = "RSET",
-    [CONTENT] = "content",    [QUITTING] = "QUIT",     [ENDED] = NULL,
+    [HELO] = "HELO",          [LOGIN] = "AUTH",        [STARTTLS] = "STARTTLS",
+    [HANDSHAKE] = "STARTTLS", [FINAL] = "end of DATA", [EMPTY] = "end of DATA",
+    [RESETTING] = "RSET",     [CONTENT] = "content",   [QUITTING] = "QUIT",
+    [ENDED] = NULL,
 };
 
 /* What the reply that is awaited (or came last) is about. */
@@ -139,6 +140,7 @@ static bool on_reply(struct client *c)
         [GREETING] = client_on_greeting, [EHLO] = client_on_hello, [HELO] = client_on_hello,
         [FINAL] = client_on_final,       [EMPTY] = client_reset,   [RESETTING] = client_on_reset,
         [CONTENT] = client_on_early,     [QUITTING] = on_quit,     [STARTTLS] = client_on_starttls,
+        [LOGIN] = client_on_login,
     };
     if (c->reply.code == 421) { /* the server hangs up (RFC 5321 3.8) */
         c->is_securing = false;
@@ -291,6 +293,9 @@ struct client *client_connect(const struct client_params *params, const struct c
                  params->plain_because.p);
     if (params->host.n == 0 || span_copy(c->tls_host, sizeof c->tls_host, params->host) < 0)
         netaddr_format(c->tls_host, params->to);
+    c->needs_login = params->user.n > 0;
+    c->is_loopback = netaddr_is_loopback(params->to);
+    c->login = c->needs_login ? login_new(params->user, params->secret) : NULL;
     client_own(c, ops, owner);
     client_format_remote(c->remote, params->host, params->to);
     timer_init(&c->soon, params->loop, call_back, c);
@@ -345,6 +350,7 @@ void client_free(struct client *c)
         return;
     timer_stop(&c->soon);
     conn_free(c->conn);
+    login_free(c->login);
     free(c);
 }
 

@@ -73,13 +73,13 @@ static void hello_is_done(struct client *c)
 {
     c->is_securing = false;
     if (c->level == RELAY_TLS_NONE || conn_is_tls(c->conn)) {
-        client_is_ready(c);
+        client_log_in(c);
     } else if (c->offer.has_starttls) {
         c->is_securing = true;
         client_say(c, STARTTLS, "STARTTLS\r\n");
     } else if (c->level == RELAY_TLS_OPPORTUNISTIC) {
         snprintf(c->protection, sizeof c->protection, "no (not offered)");
-        client_is_ready(c);
+        client_log_in(c);
     } else {
         client_end_by_us(c, "451 4.7.4 %s does not offer STARTTLS, and TLS is required here",
                          c->remote);

@@ -6,6 +6,7 @@
 #include "common/conn.h"
 #include "relay/client.h"
 #include "relay/command.h"
+#include "relay/login.h"
 #include "relay/offer.h"
 #include "relay/reply.h"
 #include "relay/source.h"
@@ -17,6 +18,7 @@ enum state {
     EHLO,
     HELO,
     STARTTLS,
+    LOGIN,
     ENVELOPE, /* (one or more: commands up to n_sent are sent, up to n_answered are answered) */
     FINAL,    /* the one that decides: all content and the final dot are sent */
     EMPTY,    /* DATA without recipients was taken: the reply to its dot means nothing */
@@ -48,6 +50,8 @@ struct client {
     bool is_securing; /* from STARTTLS until it answers through TLS: what fails is TLS */
     char protection[PROTECTION_MAX + 1];
     struct offer offer;
+    bool needs_login, is_loopback;
+    struct login *login; /* until it is done */
     /* the mail being sent */
     const struct client_mail *mail;
     size_t n_sent, n_answered; /* commands: MAIL, each RCPT, DATA */
@@ -85,6 +89,11 @@ void client_on_secured(struct client *c);
 void client_on_starttls(struct client *c);
 void client_on_greeting(struct client *c);
 void client_on_hello(struct client *c);
+
+/* --- client_login.c --- */
+/* EHLO is answered. c may be gone after it. */
+void client_log_in(struct client *c);
+void client_on_login(struct client *c);
 
 /* --- client_mail.c --- */
 bool client_send_envelope(struct client *c);

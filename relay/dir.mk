@@ -1,6 +1,7 @@
 # Sources of relay/ and its unit tests.
 noinst_LIBRARIES += relay/librelay.a
 relay_librelay_a_SOURCES = relay/client.c relay/client_state.h relay/client_hello.c relay/client_mail.c relay/client.h
+relay_librelay_a_SOURCES += relay/client_login.c relay/login.c relay/login.h relay/secret.c relay/secret.h
 relay_librelay_a_SOURCES += relay/command.c relay/command.h
 relay_librelay_a_SOURCES += relay/job.c relay/job.h
 relay_librelay_a_SOURCES += relay/memo.c relay/memo.h
@@ -17,6 +18,7 @@ if HAVE_CRITERION
 check_PROGRAMS += tests/unit/relay/test
 tests_unit_relay_test_SOURCES = tests/unit/relay/test_client.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_command.c
+tests_unit_relay_test_SOURCES += tests/unit/relay/test_login.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_plan.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_pool.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_reply.c

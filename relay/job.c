@@ -23,7 +23,8 @@ struct job {
     struct pool_turn turn;
     struct timer deadline;
     struct plan plan;
-    uint64_t dns_tag; /* question to the resolver, or 0 */
+    uint32_t generation; /* of the configuration the plan was made by */
+    uint64_t dns_tag;    /* question to the resolver, or 0 */
     struct client *client;
     bool is_kept;     /* the client was used before us */
     bool is_sent;     /* the mail was given to the client */
@@ -321,6 +322,14 @@ static bool ask_addr(struct job *j)
     return j->dns_tag != 0;
 }
 
+/* Sections are counted anew with each configuration: what a plan made by another one says is void,
+ * so that no password goes to a server it is not for. */
+static struct span secret_for(const struct job *j)
+{
+    bool is_current = j->generation == proc_generation(j->relay->proc);
+    return is_current ? secrets_get(&j->relay->secrets, j->plan.section) : SPAN("");
+}
+
 static bool connect_to(struct job *j)
 {
     j->is_hopeless = j->plan.tls == RELAY_TLS_OPPORTUNISTIC &&
@@ -335,6 +344,8 @@ static bool connect_to(struct job *j)
         .is_implicit = j->plan.is_implicit,
         .plain_because = j->is_hopeless ? SPAN("failed before") : SPAN("switched off"),
         .tls = j->relay->tls,
+        .user = span_of(j->plan.user),
+        .secret = secret_for(j),
         .times = &client_times_default,
     };
     client_format_remote(j->remote, params.host, params.to);
@@ -372,6 +383,7 @@ static void begin(struct job *j)
     struct plan_scope scope = scope_of(j);
     j->is_kept = j->is_sent = j->is_blind = j->is_hopeless = false;
     j->remote[0] = j->protection[0] = '\0';
+    j->generation = proc_generation(j->relay->proc);
     plan_begin(&j->plan, &scope, span_of(j->domain), j->mail.sender);
     next_step(j);
 }

@@ -8,6 +8,7 @@
 #include "common/proc.h"
 #include "relay/memo.h"
 #include "relay/pool.h"
+#include "relay/secret.h"
 
 #define JOBS_MAX 1024
 #define OWN_MAX  64 /* addresses of this machine */
@@ -19,6 +20,7 @@ struct relay {
     struct pool pool;
     struct tls_client *tls; /* NULL: no memory for it */
     struct memo no_tls;
+    struct secrets secrets;
     struct job *jobs;
     size_t n_jobs;
     struct ipc *paused; /* the queue's channel while there are JOBS_MAX jobs */

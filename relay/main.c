@@ -66,16 +66,19 @@ static int relay_open(struct proc *p, struct error *e)
     if (tls_init() < 0)
         return error_set(e, "OpenSSL cannot be used");
     read_trust(r);
+    secrets_read(&r->secrets, p);
     return 0;
 }
 
-/* Connections that were made by other rules, or with other authorities, are not used any more. */
+/* Connections that were made by other rules, with other authorities or another login are not used
+ * any more. */
 static void relay_reloaded(struct proc *p)
 {
     struct relay *r = proc_state(p);
     pool_quit_idle(&r->pool);
     read_trust(r);
     r->no_tls = (struct memo){.next = 0};
+    secrets_read(&r->secrets, p);
 }
 
 static void relay_peer_down(struct proc *p, enum role role, unsigned instance, struct ipc *ch)

@@ -12,6 +12,7 @@ struct offer {
     bool has_dsn;        /* RFC 3461 */
     bool has_starttls;   /* RFC 3207 */
     bool has_utf8;       /* RFC 6531 */
+    unsigned auth;       /* RFC 4954: SASL_BIT of each mechanism that is known here */
 };
 
 /* One line of the answer after the first, without its code. */

@@ -127,7 +127,8 @@ static void add_hops(struct plan *p, const struct url *to, size_t n)
 {
     for (size_t i = 0; i < n && p->n_hosts < PLAN_HOSTS_MAX; i++) {
         struct plan_host *h = &p->hosts[p->n_hosts];
-        if (to[i].user != NULL || to[i].host == NULL ||
+        const char *user = to[i].user != NULL ? to[i].user : "";
+        if (to[i].host == NULL || span_copy(h->user, sizeof h->user, span_of(user)) < 0 ||
             span_copy(h->name, sizeof h->name, span_of(to[i].host)) < 0) {
             p->is_undecided = true; /* it cannot be used, by this version or at all */
             memcpy(p->host, h->name, sizeof p->host);
@@ -153,6 +154,7 @@ void plan_begin(struct plan *p, const struct plan_scope *scope, struct span doma
     }
     route_for(scope->config, domain, sender, &route);
     p->wanted = p->tls = route.delivery->tls;
+    p->section = route.section;
     if (route.n_to > 0) {
         p->by = PLAN_BY_ROUTE;
         p->step = PLAN_CONNECT;
@@ -353,6 +355,7 @@ static void begin_host(struct plan *p, const struct plan_scope *scope, const str
     p->is_lmtp = h->is_lmtp;
     p->is_implicit = h->is_implicit;
     p->tls = effective(p, h);
+    memcpy(p->user, h->user, sizeof p->user);
     p->step = PLAN_ASK_ADDR;
     if (!h->is_configured || netaddr_parse(span_of(h->name), &a) < 0)
         return;

@@ -10,6 +10,7 @@
 #include "common/config.h"
 #include "common/proto.h"
 #include "common/verdict.h"
+#include "relay/login.h"
 
 #define PLAN_HOSTS_MAX     16 /* MX hosts looked at in one attempt */
 #define PLAN_TRIES_MAX     5  /* addresses connected to in one attempt */
@@ -34,8 +35,9 @@ struct plan_host {
     uint16_t port;
     bool is_configured; /* a next hop of a route: it may lead anywhere */
     bool is_lmtp;
-    bool is_implicit;          /* TLS from the first octet */
-    char name[DOMAIN_MAX + 1]; /* or an address */
+    bool is_implicit;              /* TLS from the first octet */
+    char name[DOMAIN_MAX + 1];     /* or an address */
+    char user[LOGIN_USER_MAX + 1]; /* to log in as; "" */
 };
 
 struct plan {
@@ -43,9 +45,11 @@ struct plan {
     char domain[DOMAIN_MAX + 1];
     char host[DOMAIN_MAX + 1]; /* "" for an address literal */
     struct netaddr to;
-    bool is_lmtp;       /* of `to`, */
-    bool is_implicit;   /* and with TLS from the first octet */
-    enum relay_tls tls; /* how its connection must be protected */
+    bool is_lmtp;                  /* of `to`, */
+    bool is_implicit;              /* and with TLS from the first octet */
+    enum relay_tls tls;            /* how its connection must be protected */
+    char user[LOGIN_USER_MAX + 1]; /* who logs in there; "" */
+    size_t section;                /* whose secret is his (struct route) */
     enum verdict verdict;
     char text[REPLY_MAX];
     /* private */
