@@ -41,7 +41,10 @@ struct tls_client;
 
 /* trust: authorities in PEM; empty: nobody is verified. NULL and e. */
 struct tls_client *tls_client_new(struct span trust, struct error *e);
-void tls_client_free(struct tls_client *c); /* its sessions go on; NULL is allowed */
+/* Counted: a reload makes another one while connections are under way. */
+struct tls_client *tls_client_use(struct tls_client *c); /* NULL is allowed */
+/* Gives up one use; its sessions go on. NULL is allowed. */
+void tls_client_free(struct tls_client *c);
 
 /* --- a session --- */
 

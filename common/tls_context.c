@@ -25,6 +25,7 @@ struct tls_server {
 };
 
 struct tls_client {
+    unsigned users;
     SSL_CTX *ctx;
 };
 
@@ -241,6 +242,7 @@ struct tls_client *tls_client_new(struct span trust, struct error *e)
         error_set(e, "out of memory");
         return NULL;
     }
+    c->users = 1;
     /* A handshake does not end over this: the caller reads the result and decides. */
     SSL_CTX_set_verify(c->ctx, SSL_VERIFY_NONE, NULL);
     if (trust.n > 0 && add_authorities(SSL_CTX_get_cert_store(c->ctx), trust, NULL) <= 0) {
@@ -251,9 +253,16 @@ struct tls_client *tls_client_new(struct span trust, struct error *e)
     return c;
 }
 
+struct tls_client *tls_client_use(struct tls_client *c)
+{
+    if (c != NULL)
+        c->users++;
+    return c;
+}
+
 void tls_client_free(struct tls_client *c)
 {
-    if (c == NULL)
+    if (c == NULL || --c->users > 0)
         return;
     SSL_CTX_free(c->ctx);
     free(c);

@@ -287,7 +287,7 @@ struct client *client_connect(const struct client_params *params, const struct c
     c->is_lmtp = params->is_lmtp;
     c->level = params->level;
     c->is_implicit = params->is_implicit;
-    c->tls = params->tls;
+    c->tls = tls_client_use(params->tls);
     if (c->level == RELAY_TLS_NONE)
         snprintf(c->protection, sizeof c->protection, "no (%.*s)", (int)params->plain_because.n,
                  params->plain_because.p);
@@ -351,6 +351,7 @@ void client_free(struct client *c)
     timer_stop(&c->soon);
     conn_free(c->conn);
     login_free(c->login);
+    tls_client_free(c->tls);
     free(c);
 }
 

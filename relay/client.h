@@ -39,7 +39,7 @@ struct client_params {
     enum relay_tls level;
     bool is_implicit;                 /* TLS from the first octet; else by STARTTLS (RFC 3207) */
     struct span plain_because;        /* RELAY_TLS_NONE: why, for people; outlives the client */
-    struct tls_client *tls;           /* NULL: none can be had; outlives the handshake */
+    struct tls_client *tls;           /* NULL: none can be had; counted */
     struct span user, secret;         /* to log in with, if a user is named; see client_login.c */
     const struct client_times *times; /* outlives the client */
 };

@@ -137,6 +137,7 @@ class Connection:
     def secure(self):
         tls = self.script["tls"]
         if tls.get("break"):
+            self.sock.recv(1)  # the client has begun, so that this is not behind the reply to STARTTLS
             self.send(b"this is not TLS\r\n", 0)
             raise Gone
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
