@@ -1,7 +1,8 @@
 #include "barid/tree.h"
 
 #define SERVES_SMTP                                                                                \
-    (1U << LISTEN_SMTP | 1U << LISTEN_SUBMISSION | 1U << LISTEN_SUBMISSIONS | 1U << LISTEN_SUBMIT)
+    (1U << LISTEN_SMTP | 1U << LISTEN_SUBMISSION | 1U << LISTEN_SUBMISSIONS | 1U << LISTEN_LMTP |  \
+     1U << LISTEN_SUBMIT)
 #define SERVES_POP3 (1U << LISTEN_POP3 | 1U << LISTEN_POP3S)
 
 const struct tree_process tree_processes[] = {

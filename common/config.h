@@ -17,6 +17,7 @@ enum listen_kind {
     LISTEN_SUBMISSIONS,
     LISTEN_POP3,
     LISTEN_POP3S,
+    LISTEN_LMTP,    /* RFC 2033: from other servers of ours, for our mailboxes */
     LISTEN_SUBMIT,  /* not as a section: run_dir/submit, see struct submit_config */
     LISTEN_CONTROL, /* not in the file: run_dir's control sockets */
     LISTEN_KINDS

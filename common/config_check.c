@@ -7,12 +7,21 @@ static void check_without_tls(const struct listen_config *l, struct config_probl
     if (l->kind == LISTEN_SUBMISSIONS || l->kind == LISTEN_POP3S)
         config_problem_add(problems, l->line, false, "[listen %s] needs TLS: " CONFIG_MAKE_A_PAIR,
                            kind);
-    else if (l->kind == LISTEN_SMTP || l->kind == LISTEN_SUBMIT)
+    else if (l->kind == LISTEN_SMTP || l->kind == LISTEN_SUBMIT || l->kind == LISTEN_LMTP)
         return; /* `barid check` warns of the first */
     else if (l->auth.plaintext_without_tls == PLAINTEXT_NO)
         config_problem_add(problems, l->line, true,
                            "nobody can log in here without TLS: " CONFIG_MAKE_A_PAIR
                            "; or 'plaintext_without_tls = loopback' for this machine");
+}
+
+/* RFC 2033 5: a client there expects SMTP, whose replies it would take for those of LMTP. */
+static void check_lmtp(const struct listen_config *l, struct config_problems *problems)
+{
+    for (size_t i = 0; i < l->n_addresses; i++)
+        if (l->addresses[i].port == 25)
+            config_problem_add(problems, l->line, false,
+                               "[listen lmtp] must not use port 25, which is SMTP's: use 24");
 }
 
 static void check_kinds(const struct config *c, struct config_problems *problems)
@@ -21,6 +30,8 @@ static void check_kinds(const struct config *c, struct config_problems *problems
         const struct listen_config *l = &c->listens[i];
         if (c->n_tls == 0)
             check_without_tls(l, problems);
+        if (l->kind == LISTEN_LMTP)
+            check_lmtp(l, problems);
     }
     if (c->n_tls > TLS_SECTIONS_MAX)
         config_problem_add(problems, c->tls[TLS_SECTIONS_MAX].line, false,

@@ -8,6 +8,7 @@ const char *listen_kind_name(enum listen_kind k)
         [LISTEN_SUBMISSIONS] = "submissions",
         [LISTEN_POP3] = "pop3",
         [LISTEN_POP3S] = "pop3s",
+        [LISTEN_LMTP] = "lmtp",
         [LISTEN_SUBMIT] = "submit",
         [LISTEN_CONTROL] = "control",
     };

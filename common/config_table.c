@@ -23,7 +23,8 @@ const struct section_desc config_sections[SECTION_KINDS] = {
     [SECTION_RELAY] = {"relay", NAME_NONE, NULL},
     [SECTION_DNS] = {"dns", NAME_NONE, NULL},
     [SECTION_JAIL] = {"jail", NAME_NONE, NULL},
-    [SECTION_LISTEN] = {"listen", NAME_REQUIRED, "smtp, submission, submissions, pop3 or pop3s"},
+    [SECTION_LISTEN] = {"listen", NAME_REQUIRED,
+                        "smtp, submission, submissions, pop3, pop3s or lmtp"},
     [SECTION_TLS] = {"tls", NAME_OPTIONAL, "a name for this certificate"},
     [SECTION_ROUTE] = {"route", NAME_REQUIRED,
                        "a domain, .domain for all below it, sender:address or sender:@domain"},
@@ -73,6 +74,10 @@ static void find_addresses(char out[DEFAULT_MAX], enum listen_kind kind)
                                                  [LISTEN_SUBMISSIONS] = 465,
                                                  [LISTEN_POP3] = 110,
                                                  [LISTEN_POP3S] = 995};
+    if (kind == LISTEN_LMTP) { /* nobody else may use it, unless he is named */
+        snprintf(out, DEFAULT_MAX, "127.0.0.1:24");
+        return;
+    }
     /* A kernel without IPv6 has no such file, and could not bind [::]. */
     bool has_ipv6 = access("/proc/net/if_inet6", F_OK) == 0;
     snprintf(out, DEFAULT_MAX, has_ipv6 ? "0.0.0.0:%u, [::]:%u" : "0.0.0.0:%u", ports[kind],
@@ -304,7 +309,7 @@ const struct setting config_settings[] = {
     {SECTION_LISTEN, "address", VALUE_LISTEN, LIST(listen_config, addresses),
      .find_fallback = find_addresses,
      .fallback_words = "0.0.0.0 and [::], port 25 (smtp), 587 (submission), 465 (submissions), 110 "
-                       "(pop3) or 995 (pop3s)",
+                       "(pop3) or 995 (pop3s); 127.0.0.1:24 (lmtp)",
      .meaning = "Where to listen, as ADDRESS:PORT. Port 0 is one that the kernel chooses; "
                 "'barid status' shows it."},
     {SECTION_LISTEN, "proxy_from", VALUE_NETWORKS, .or_none = true, LIST(listen_config, proxy_from),

@@ -9,11 +9,11 @@ static enum reply refusal(const struct session *s)
 {
     switch (s->state) {
     case STATE_START:
-        return R_HELO_FIRST;
+        return s->rules.is_lmtp ? R_LHLO_FIRST : R_HELO_FIRST;
     case STATE_READY:
         return R_MAIL_FIRST;
     case STATE_MAIL:
-        return R_NO_RCPTS;
+        return s->rules.is_lmtp ? R_RCPT_FIRST : R_NO_RCPTS;
     default:
         return R_DONE;
     }
@@ -79,7 +79,7 @@ void cmd_bdat(struct session *s, struct span argument)
         return;
     }
     if (s->state == STATE_RCPT && data_begin(s) < 0)
-        c.refusal = R_TRY_LATER;
+        c.refusal = s->rules.is_lmtp ? R_NO_MEMORY : R_TRY_LATER; /* LMTP would owe many replies */
     if (s->txn != NULL && c.refusal != R_DONE) {
         /* Or else what comes after a lost chunk could be taken for the whole. */
         txn_reset(s);

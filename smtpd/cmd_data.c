@@ -20,8 +20,12 @@ static struct span protocol_of(const struct session *s)
         {{{"ESMTP", 5}, {"ESMTPA", 6}}, {{"ESMTPS", 6}, {"ESMTPSA", 7}}},
         {{{"UTF8SMTP", 8}, {"UTF8SMTPA", 9}}, {{"UTF8SMTPS", 9}, {"UTF8SMTPSA", 10}}},
     };
+    static const struct span lmtp_names[2][2] = {{{"LMTP", 4}, {"LMTPS", 5}},
+                                                 {{"UTF8LMTP", 8}, {"UTF8LMTPS", 9}}};
     if (s->rules.peer.n == NETADDR_LOCAL)
         return SPAN("local");
+    if (s->rules.is_lmtp)
+        return lmtp_names[s->txn->is_utf8][s->tls != NULL];
     if (!s->is_esmtp)
         return SPAN("SMTP");
     return names[s->txn->is_utf8][s->tls != NULL][s->login != NULL];
@@ -104,6 +108,21 @@ static void log_accepted(struct session *s)
         LZ("login", s->login != NULL ? s->login : ""));
 }
 
+/* RFC 2033 4.2, 4.3: after DATA and the last BDAT, a reply for each RCPT that was agreed to; the
+ * queue takes a message for all of them or for none, so they are alike. The last one is
+ * session_reply's, which may end the session. */
+static void conclude_with(struct session *s, enum reply r, struct span argument)
+{
+    const struct txn *t = s->txn;
+    bool is_each = s->rules.is_lmtp && (!t->body.is_chunked || s->chunk.is_last);
+    for (size_t i = 1; is_each && i < t->n_agreed; i++)
+        if (reply_add(&s->out, r, argument) < 0) {
+            session_reply(s, R_NO_MEMORY);
+            return;
+        }
+    session_reply_with(s, r, argument);
+}
+
 void data_conclude(struct session *s)
 {
     struct txn *t = s->txn;
@@ -117,9 +136,9 @@ void data_conclude(struct session *s)
         s->errors = s->junk = 0;
         /* THE RESPONSIBILITY LINE, on the side of SMTP: the queue has said that the message is on
          * disk; with this reply, and not before, it is ours. */
-        session_reply_with(s, R_QUEUED, span_of(id));
+        conclude_with(s, R_QUEUED, span_of(id));
     } else {
-        session_reply(s, r);
+        conclude_with(s, r, SPAN(""));
     }
     txn_reset(s);
 }
@@ -138,7 +157,7 @@ void data_refuse(struct session *s)
 {
     enum reply r = reply_for(s->txn->body.problem);
     s->state = STATE_READY;
-    session_reply(s, r);
+    conclude_with(s, r, SPAN(""));
     txn_reset(s);
 }
 

@@ -1,4 +1,4 @@
-/* EHLO and HELO (RFC 5321 4.1.1.1), STARTTLS (RFC 3207). */
+/* EHLO and HELO (RFC 5321 4.1.1.1), LHLO (RFC 2033), STARTTLS (RFC 3207). */
 #include "smtpd/verbs.h"
 
 #define HELO_NAME_MAX 255
@@ -106,11 +106,13 @@ static bool greeted(struct session *s, struct span name, bool is_esmtp)
 
 void cmd_helo(struct session *s, struct span argument)
 {
-    if (greeted(s, argument, false))
+    if (s->rules.is_lmtp)
+        session_reply(s, R_UNKNOWN_COMMAND);
+    else if (greeted(s, argument, false))
         session_reply_with(s, R_HELLO, s->hostname);
 }
 
-void cmd_ehlo(struct session *s, struct span argument)
+static void greet_with_keywords(struct session *s, struct span argument)
 {
     if (!greeted(s, argument, true))
         return;
@@ -126,6 +128,23 @@ void cmd_ehlo(struct session *s, struct span argument)
     }
     if (rc < 0)
         session_reply(s, R_NO_MEMORY);
+}
+
+void cmd_ehlo(struct session *s, struct span argument)
+{
+    if (s->rules.is_lmtp)
+        session_reply(s, R_UNKNOWN_COMMAND);
+    else
+        greet_with_keywords(s, argument);
+}
+
+/* RFC 2033 4.1: in the place of EHLO, so that nobody takes the one protocol for the other. */
+void cmd_lhlo(struct session *s, struct span argument)
+{
+    if (!s->rules.is_lmtp)
+        session_reply(s, R_UNKNOWN_COMMAND);
+    else
+        greet_with_keywords(s, argument);
 }
 
 /* RFC 3207 4. The server begins the handshake when the reply is on its way; what stood behind the

@@ -107,6 +107,7 @@ static void add_rcpt(struct session *s, struct span sealed)
         return;
     }
     s->state = STATE_RCPT;
+    t->n_agreed++;
     session_reply(s, R_RCPT_OK);
 }
 
@@ -177,6 +178,18 @@ static void ask(struct session *s, struct span address)
         s->wait = WAIT_RCPT;
 }
 
+/* In LMTP each RCPT costs a reply after the content, also one that came before. */
+static bool is_full(const struct session *s)
+{
+    return s->rules.is_lmtp && s->txn->n_agreed >= s->rules.limits.recipients;
+}
+
+static void agree_again(struct session *s)
+{
+    s->txn->n_agreed++;
+    session_reply(s, R_RCPT_OK);
+}
+
 void cmd_rcpt(struct session *s, struct span argument)
 {
     struct addr path;
@@ -190,8 +203,10 @@ void cmd_rcpt(struct session *s, struct span argument)
         session_refuse(s, r, argument);
     else if (needs_utf8(s, argument, rest))
         session_refuse(s, R_NEEDS_UTF8, span_of(path.text));
+    else if (is_full(s))
+        session_refuse(s, R_TOO_MANY_RCPTS, span_of(path.text));
     else if (txn_has_rcpt(s->txn, span_of(path.text)))
-        session_reply(s, R_RCPT_OK);
+        agree_again(s);
     else if (s->txn->n_rcpts >= s->rules.limits.recipients)
         session_refuse(s, R_TOO_MANY_RCPTS, span_of(path.text));
     else

@@ -64,6 +64,10 @@ enum reply_flag {
     R(BAD_RCPT, "501", "5.1.3", REPLY_FAULT, "Syntax: RCPT TO:<address>")                          \
     R(NOT_IMPLEMENTED, "502", "5.5.1", REPLY_FAULT, "Command not implemented")                     \
     R(HELO_FIRST, "503", "5.5.1", REPLY_FAULT, "Send EHLO or HELO first")                          \
+    R(LHLO_FIRST, "503", "5.5.1", REPLY_FAULT, "Send LHLO first")                                  \
+    R(RCPT_FIRST, "503", "5.5.1", REPLY_FAULT, "No valid recipients")                              \
+    R(LMTP_STRANGER, "554", "5.7.1", REPLY_FAULT | REPLY_CLOSES,                                   \
+      "LMTP is for servers of ours, and yours is none")                                            \
     R(TLS_ALREADY, "503", "5.5.1", REPLY_FAULT, "TLS is active already")                           \
     R(NESTED_MAIL, "503", "5.5.1", REPLY_FAULT, "Sender already given")                            \
     R(CHUNKS_BEGUN, "503", "5.5.1", REPLY_FAULT,                                                   \

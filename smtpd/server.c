@@ -16,6 +16,7 @@
 #define RCPT_MS           30000      /* for each question about a recipient */
 #define LOGIN_MS          60000      /* authd lets a wrong password wait */
 #define QUEUE_MS          300000
+#define LMTP_RCPTS_MAX    2000
 #define FINISH_MS         30000 /* for the client to take our last replies */
 
 struct server {
@@ -359,9 +360,18 @@ static bool is_trusted(const struct server *v, const struct netaddr *peer)
     return is_root || netaddr_is_loopback(peer) || config_may_relay(proc_config(v->proc), peer);
 }
 
+/* LMTP asks nobody for a password, so it is for those who may relay here. */
+static bool is_stranger_to(const struct server *v, const struct listener *on,
+                           const struct netaddr *peer)
+{
+    return on->kind == LISTEN_LMTP && !is_trusted(v, peer);
+}
+
 /* R_BANNER: let him in, he is counted. */
 static enum reply judge(struct server *v, const struct listener *on, const struct netaddr *peer)
 {
+    if (is_stranger_to(v, on, peer))
+        return R_LMTP_STRANGER;
     switch (peers_enter(v->peers, peer, &on->config->limits, is_trusted(v, peer))) {
     case PEERS_FULL:
         return R_TOO_BUSY;
@@ -378,6 +388,17 @@ static enum reply judge(struct server *v, const struct listener *on, const struc
 static struct span our_name(struct proc *p)
 {
     return span_of(proc_config(p)->hostname);
+}
+
+/* For mailboxes here only. A server that sends a list of bad recipients makes no mistake. All
+ * replies to a message must fit into the session's output. */
+static void be_lmtp(struct session_rules *rules)
+{
+    rules->is_lmtp = true;
+    rules->may_relay = false;
+    rules->limits.errors = UINT64_MAX;
+    if (rules->limits.recipients > LMTP_RCPTS_MAX)
+        rules->limits.recipients = LMTP_RCPTS_MAX;
 }
 
 /* Takes over fd, and that the peer is counted. NULL without memory. */
@@ -407,6 +428,8 @@ static struct client *client_new(struct server *v, const struct listener *on, in
     };
     if (is_trusted(v, peer) || peer->n == NETADDR_LOCAL)
         rules.limits.error_delay_ms = 0;
+    if (on->kind == LISTEN_LMTP)
+        be_lmtp(&rules);
     c->server = v;
     c->peer = *peer;
     c->wants_input = true;

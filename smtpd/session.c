@@ -18,6 +18,7 @@
 static const struct verb verbs[] = {
     {{"EHLO", 4}, IN_ANY, VERB_JUNK | VERB_OPEN, cmd_ehlo},
     {{"HELO", 4}, IN_ANY, VERB_JUNK | VERB_OPEN, cmd_helo},
+    {{"LHLO", 4}, IN_ANY, VERB_JUNK | VERB_OPEN, cmd_lhlo},
     {{"AUTH", 4}, IN(READY), VERB_PARAMS | VERB_LAST | VERB_OPEN, cmd_auth},
     {{"STARTTLS", 8}, IN_GREETED, VERB_LAST | VERB_OPEN, cmd_starttls},
     {{"MAIL", 4}, IN(READY), VERB_PARAMS, cmd_mail},
@@ -189,7 +190,8 @@ void session_greet(struct session *s, bool talked_early)
         session_reply(s, R_TALKS_EARLY);
         return;
     }
-    snprintf(text, sizeof text, "%.*s ESMTP barid", (int)s->hostname.n, s->hostname.p);
+    snprintf(text, sizeof text, "%.*s %s barid", (int)s->hostname.n, s->hostname.p,
+             s->rules.is_lmtp ? "LMTP" : "ESMTP");
     session_reply_with(s, R_BANNER, span_of(text));
     write_replies(s);
 }
@@ -231,11 +233,13 @@ static bool is_foreign(struct span word)
 static enum reply out_of_order(const struct session *s, const struct verb *v)
 {
     if (s->state == STATE_START)
-        return R_HELO_FIRST;
+        return s->rules.is_lmtp ? R_LHLO_FIRST : R_HELO_FIRST;
     if (s->state == STATE_READY)
         return R_MAIL_FIRST;
     if (s->state == STATE_CHUNKS)
         return R_CHUNKS_BEGUN;
+    if (s->rules.is_lmtp && s->state == STATE_MAIL && v->handle == cmd_data)
+        return R_RCPT_FIRST;
     return (v->states & IN(RCPT)) != 0 ? R_NO_RCPTS : R_NESTED_MAIL;
 }
 

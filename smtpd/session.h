@@ -56,6 +56,7 @@ struct session_rules {
     uint64_t message_size_max;
     bool normalises_newlines;
     bool may_relay;
+    bool is_lmtp; /* RFC 2033: LHLO, and a reply for each recipient */
     enum offered dsn, vrfy;
     bool has_auth;         /* a submission listener: AUTH is offered, and mail needs a login */
     bool may_log_in_plain; /* without TLS, from this client */

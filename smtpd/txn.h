@@ -34,6 +34,7 @@ struct txn {
     uint32_t *hashes;      /* of their addresses, to find one given twice */
     size_t n_rcpts, hashes_cap;
     char only_rcpt[ADDRESS_MAX]; /* the first one */
+    size_t n_agreed; /* RCPT commands answered with 250: more than n_rcpts if one came twice */
 
     struct body body;
     int64_t data_began_ms; /* moved on while we kept the client waiting */

@@ -21,6 +21,7 @@ struct verb {
 /* `argument` is without spaces at both ends. */
 void cmd_ehlo(struct session *s, struct span argument);
 void cmd_helo(struct session *s, struct span argument);
+void cmd_lhlo(struct session *s, struct span argument);
 void cmd_auth(struct session *s, struct span argument);
 void cmd_starttls(struct session *s, struct span argument);
 void cmd_mail(struct session *s, struct span argument);

@@ -36,7 +36,7 @@ static const struct {
     {HOST LISTEN "[relais]\nfoo = 1\n", "3 unknown section [relais]: did you mean [relay]?\n"},
     {HOST LISTEN "[listen smpt]\n", "3 unknown kind of listener 'smpt': did you mean 'smtp'?\n"},
     {HOST LISTEN "[listen]\n",
-     "3 [listen] needs a name: smtp, submission, submissions, pop3 or pop3s\n"},
+     "3 [listen] needs a name: smtp, submission, submissions, pop3, pop3s or lmtp\n"},
     {HOST LISTEN "[auth x]\n", "3 [auth] takes no name: remove 'x'\n"},
     {HOST LISTEN "[auth\n", "3 a section must stand alone on its line and end with ']'\n"},
     {HOST LISTEN "[]\n", "3 unknown section []: see barid.conf(5)\n"},
