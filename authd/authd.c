@@ -99,6 +99,12 @@ static void save_logins(void *authd)
     login_save(authd);
 }
 
+/* [auth] scram = no: keys that are easier to guess from than argon2id are not kept. */
+static int forget_keys(const struct authd *a)
+{
+    return proc_config(a->proc)->auth.scram == SWITCH_ON ? 0 : users_forget_keys(a->users);
+}
+
 static int open_stores(struct proc *p, struct error *e)
 {
     struct authd *a = proc_state(p);
@@ -114,6 +120,8 @@ static int open_stores(struct proc *p, struct error *e)
         return -1;
     if (users_secret(a->users, a->users_secret) < 0)
         return error_set(e, "users.db: its secret is damaged");
+    if (forget_keys(a) < 0)
+        return error_set(e, "users.db: the keys of SCRAM could not be removed");
     randombytes_buf(a->seal_key, sizeof a->seal_key);
     timer_init(&a->copy_on, proc_loop(p), backup_go_on, a);
     timer_init(&a->save_logins, proc_loop(p), save_logins, a);
@@ -171,6 +179,8 @@ static void reloaded(struct proc *p)
 {
     struct authd *a = proc_state(p);
     directory_set_hostname(a->directory, span_of(proc_config(p)->hostname));
+    if (a->users != NULL && forget_keys(a) < 0)
+        LOG(0, "keys-not-removed", LZ("because", authd_store_failed(a)));
 }
 
 void authd_drain_on(struct authd *a)

@@ -130,7 +130,8 @@ static void hashed(void *hashing, enum verify_result result, const struct verifi
         [NEW_USER] = add_user, [NEW_PASSWORD] = set_password, [NEW_APP] = add_app};
     struct hashing *h = hashing;
     struct authd *a = h->authd;
-    struct users_secrets secrets = {.salt = h->salt, .keys = v->keys, .has_keys = true};
+    bool keeps_keys = h->purpose == NEW_APP || proc_config(a->proc)->auth.scram == SWITCH_ON;
+    struct users_secrets secrets = {.salt = h->salt, .keys = v->keys, .has_keys = keeps_keys};
     memcpy(secrets.hash, v->hash, sizeof secrets.hash);
     if (h->call.ch != NULL && (result != VERIFY_MATCH || a->users == NULL))
         admin_fail(&h->call, VERDICT_TRY_LATER, "the password could not be hashed: try again");
@@ -181,14 +182,14 @@ static void begin_hashing(struct authd *a, const struct hashing *what, struct sp
     admin_fail(&call, VERDICT_TRY_LATER, "too many passwords are being hashed: try again");
 }
 
-static struct scram_salt new_salt(void)
+static struct scram_salt new_salt(const struct authd *a)
 {
-    struct scram_salt salt = {.iterations = SCRAM_ITERATIONS};
+    struct scram_salt salt = {.iterations = (uint32_t)proc_config(a->proc)->auth.scram_iterations};
     randombytes_buf(salt.octets, sizeof salt.octets);
     return salt;
 }
 
-/* The salt of all his passwords; one that has none yet gets one. 0, or -1 (answered). */
+/* The salt of all his passwords; one who has none yet gets one. 0, or -1 (answered). */
 static int find_salt(struct authd *a, struct admin_call *call, const struct user *user,
                      struct scram_salt *out)
 {
@@ -196,7 +197,7 @@ static int find_salt(struct authd *a, struct admin_call *call, const struct user
     int rc = users_secrets(a->users, user->box, &secrets);
     *out = secrets.salt;
     if (rc == 1 && out->iterations == 0) {
-        *out = new_salt();
+        *out = new_salt(a);
         rc = users_set_salt(a->users, user->box, out) == 0 ? 1 : -1;
     }
     sodium_memzero(&secrets, sizeof secrets);
@@ -205,12 +206,31 @@ static int find_salt(struct authd *a, struct admin_call *call, const struct user
     return rc == 1 ? 0 : -1;
 }
 
+static void ignore_app(void *arg, const struct app_password *app)
+{
+    (void)arg, (void)app;
+}
+
+/* For a new password: a new salt, unless app passwords hang on the old one. 0, or -1 (answered). */
+static int renew_salt(struct authd *a, struct admin_call *call, const struct user *user,
+                      struct scram_salt *out)
+{
+    int n = users_apps(a->users, user->box, ignore_app, NULL);
+    if (n > 0)
+        return find_salt(a, call, user, out);
+    if (n < 0)
+        store_failed(a, call);
+    else
+        *out = new_salt(a);
+    return n;
+}
+
 void user_add(void *authd, struct admin_call *call)
 {
     struct authd *a = authd;
     struct hashing h = {.call = *call,
                         .purpose = NEW_USER,
-                        .salt = new_salt(),
+                        .salt = new_salt(a),
                         .is_receive_only = admin_option(call, "receive-only").p != NULL};
     struct span quota = admin_option(call, "quota");
     struct span given = call->n_args > 0 ? call->args[0] : SPAN("");
@@ -226,7 +246,7 @@ void user_passwd(void *authd, struct admin_call *call)
     struct authd *a = authd;
     struct hashing h = {.call = *call, .purpose = NEW_PASSWORD};
     const struct user *user = argument_user(a, call);
-    if (user == NULL || check_password(call) < 0 || find_salt(a, call, user, &h.salt) < 0)
+    if (user == NULL || check_password(call) < 0 || renew_salt(a, call, user, &h.salt) < 0)
         return;
     span_copy(h.address, sizeof h.address, user->node.name);
     begin_hashing(a, &h, call->secret);

@@ -30,7 +30,7 @@ static int channel_of(const struct msg_scram_first *m, const struct scram_first 
 
 static struct scram_salt salt_of_nobody(const struct authd *a, const char *name)
 {
-    struct scram_salt salt = {.iterations = SCRAM_ITERATIONS};
+    struct scram_salt salt = {.iterations = login_iterations(a)};
     crypto_generichash(salt.octets, sizeof salt.octets, (const unsigned char *)name, strlen(name),
                        a->users_secret, sizeof a->users_secret);
     return salt;

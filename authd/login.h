@@ -43,6 +43,8 @@ void login_free(struct login *l);
  * name as the directory would keep it, "" if it cannot be one. */
 struct user *login_find_user(const struct directory *d, struct span given,
                              char address[ADDRESS_MAX]);
+/* Of salts made now ([auth] scram_iterations). */
+uint32_t login_iterations(const struct authd *a);
 bool login_is_over(const struct login *l); /* too many failures from there */
 /* The login's user, if nothing about him has changed since, or NULL. */
 struct user *login_user(const struct login *l);

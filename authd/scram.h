@@ -13,10 +13,9 @@
 
 #define SCRAM_KEY_OCTETS  32
 #define SCRAM_SALT_OCTETS 16
-#define SCRAM_ITERATIONS  10000 /* of new keys; RFC 7677 4 asks for 4096 at least */
-#define SCRAM_TEXT_MAX    2048  /* a message */
-#define SCRAM_NONCE_MAX   512   /* the client's part */
-#define SCRAM_PROOF_TEXT  48    /* "v=" and base64, with a NUL */
+#define SCRAM_TEXT_MAX    2048 /* a message */
+#define SCRAM_NONCE_MAX   512  /* the client's part */
+#define SCRAM_PROOF_TEXT  48   /* "v=" and base64, with a NUL */
 
 struct scram_salt {
     unsigned char octets[SCRAM_SALT_OCTETS];

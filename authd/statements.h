@@ -24,6 +24,7 @@
       " iterations, stored_key, server_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")     \
     S(SET_SECRETS, "UPDATE user SET hash = ?2, salt = ?3, iterations = ?4, stored_key = ?5,"       \
                    " server_key = ?6 WHERE box = ?1")                                              \
+    S(FORGET_KEYS, "UPDATE user SET stored_key = x'', server_key = x'' WHERE stored_key <> x''")   \
     S(SET_SALT, "UPDATE user SET salt = ?2, iterations = ?3 WHERE box = ?1")                       \
     S(SET_DISABLED, "UPDATE user SET disabled = ?2, reason = ?3 WHERE box = ?1")                   \
     S(SET_RECEIVE_ONLY, "UPDATE user SET receive_only = ?2 WHERE box = ?1")                        \

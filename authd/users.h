@@ -73,6 +73,8 @@ int users_set_receive_only(struct users *u, uint64_t box, bool is_receive_only);
 int users_set_quota(struct users *u, uint64_t box, uint64_t quota);
 /* The user is gone and the box is on the list of those to be forgotten, in one transaction. */
 int users_remove(struct users *u, uint64_t box);
+/* Of all passwords of users only their hashes stay; passwords of programs keep their keys. */
+int users_forget_keys(struct users *u);
 /* 1; 0: no such box; -1. */
 int users_secrets(struct users *u, uint64_t box, struct users_secrets *out);
 /* Random octets that stay the same as long as the store: 0, or -1. */

@@ -22,8 +22,14 @@ static void bind_secrets(sqlite3_stmt *s, int at, const struct users_secrets *ne
 {
     sql_bind_blob(s, at, octets_of(new->salt.octets, sizeof new->salt.octets));
     sql_bind_u64(s, at + 1, new->salt.iterations);
-    sql_bind_blob(s, at + 2, octets_of(new->keys.stored, sizeof new->keys.stored));
-    sql_bind_blob(s, at + 3, octets_of(new->keys.server, sizeof new->keys.server));
+    size_t n = new->has_keys ? SCRAM_KEY_OCTETS : 0;
+    sql_bind_blob(s, at + 2, octets_of(new->keys.stored, n));
+    sql_bind_blob(s, at + 3, octets_of(new->keys.server, n));
+}
+
+int users_forget_keys(struct users *u)
+{
+    return users_run(u, Q_FORGET_KEYS);
 }
 
 int users_add(struct users *u, const struct users_new *new, uint64_t *box)

@@ -40,7 +40,6 @@ struct verifiers {
     unsigned n_jobs; /* waiting */
     struct timer overdue;
     char nobody[USERS_HASH_MAX]; /* a valid hash that nothing matches */
-    struct scram_salt nobody_salt;
     void (*all_gone)(void *arg);
     void *arg;
 };
@@ -56,8 +55,6 @@ static void make_nobody(struct verifiers *v, const struct verify_spec *spec)
     sodium_bin2base64(salt, sizeof salt, octets, 16, sodium_base64_VARIANT_ORIGINAL_NO_PADDING);
     sodium_bin2base64(result, sizeof result, octets + 16, 32,
                       sodium_base64_VARIANT_ORIGINAL_NO_PADDING);
-    randombytes_buf(v->nobody_salt.octets, sizeof v->nobody_salt.octets);
-    v->nobody_salt.iterations = SCRAM_ITERATIONS;
     snprintf(v->nobody, sizeof v->nobody, "$argon2id$v=19$m=%u,t=%u,p=1$%s$%s",
              (unsigned)(spec->memory / 1024), (unsigned)spec->passes, salt, result);
 }
@@ -198,7 +195,7 @@ static int add_job(struct verifiers *v, enum verify_op op, const struct verify_a
         return -1;
     *j = (struct job){.op = op,
                       .call = *call,
-                      .salt = ask->salt.iterations > 0 ? ask->salt : v->nobody_salt,
+                      .salt = ask->salt,
                       .until_ms = clock_mono_ms() + VERIFY_DEADLINE_MS,
                       .n_password = password.n};
     if (op == VERIFY_OP_CHECK)

@@ -59,9 +59,8 @@ struct verify_ask {
 };
 
 /* 0, or -1: the queue is full or memory is out. The password is copied, and zeroed after use. An
- * empty hash costs as much as any and never matches: for users that do not exist; so does a salt
- * that is missing. The keys of SCRAM are derived too, whether it matches or not: it may be an app
- * password. */
+ * empty hash costs as much as any and never matches: for users that do not exist. The
+ * keys of SCRAM are derived when it does not match: it may be an app password. */
 int verify_check(struct verifiers *v, const struct verify_ask *ask, const struct verify_call *call);
 /* MATCH, and hash and keys of a new password. */
 int verify_hash(struct verifiers *v, const struct verify_ask *ask, const struct verify_call *call);

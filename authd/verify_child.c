@@ -34,7 +34,8 @@ static size_t answer(struct span ask, const struct verify_spec *spec, char *out,
              crypto_pwhash_str_alg(hash, password.p, password.n, spec->passes, spec->memory,
                                    crypto_pwhash_ALG_ARGON2ID13) == 0)
         result = VERIFY_MATCH;
-    if (is_good && result != VERIFY_FAULT)
+    bool wants_keys = op == VERIFY_OP_HASH ? result == VERIFY_MATCH : result == VERIFY_WRONG;
+    if (is_good && wants_keys && iterations > 0)
         scram_derive(password, salt, (uint32_t)iterations, &keys);
     struct packer w = packer_on(out, cap);
     pack_uint(&w, result, 1);

@@ -46,6 +46,8 @@ struct auth_config {
     uint64_t failures_per_connection;
     struct rate failures_per_address;
     int64_t failure_delay_ms;
+    enum switch_word scram;    /* offered, and its keys kept */
+    uint64_t scram_iterations; /* of new keys */
 };
 
 struct limits_config {

@@ -93,6 +93,7 @@ static const char *const relay_tls_words[] = {"opportunistic", "required", "veri
                                               NULL};
 static const char *const jail_words[] = {"on", "off", NULL};
 static const char *const switch_words[] = {"on", "off", NULL};
+static const char *const yes_words[] = {"yes", "no", NULL};
 static const char *const offered_words[] = {"no", "trusted", "yes", NULL};
 static const char *const bare_newline_words[] = {"refuse", "normalise", NULL};
 
@@ -155,6 +156,16 @@ const struct setting config_settings[] = {
                 "are refused unseen."},
     {SECTION_AUTH, "failure_delay", VALUE_DURATION, AT(auth_config, failure_delay_ms), .min = 0,
      .max = MINUTE, .fallback = "1s", .meaning = "How long the answer to a failed login waits."},
+    {SECTION_AUTH, "scram", VALUE_CHOICE, AT(auth_config, scram), .words = yes_words,
+     .fallback = "yes",
+     .meaning = "Whether SCRAM-SHA-256 is offered. With 'no' in [auth] only argon2id is kept of "
+                "passwords, which is harder to guess from a stolen users.db; 'yes' again counts "
+                "for passwords that are set from then on."},
+    {SECTION_AUTH, "scram_iterations", VALUE_COUNT, AT(auth_config, scram_iterations), .min = 4096,
+     .max = 10000000, .fallback = "100000",
+     .meaning =
+         "How much work it is to guess a password from its keys for SCRAM. What counts is "
+         "the value in [auth] when the password is set; clients do that work at each login."},
 
     {SECTION_LIMITS, "connections", VALUE_COUNT, AT(limits_config, connections), .min = 1,
      .max = 100000, .fallback = "500", .meaning = "Connections at a time, for each service."},

@@ -20,6 +20,8 @@ unsigned sasl_offered(const struct session *s)
     unsigned char octets[TLS_BINDING_MAX];
     if (!s->set.may_log_in)
         return 0;
+    if (!s->set.has_scram)
+        return SASL_BIT(SASL_PLAIN);
     bool can_bind = binding(s, TLS_BINDING_EXPORTER, octets).n > 0 ||
                     binding(s, TLS_BINDING_END_POINT, octets).n > 0;
     return can_bind ? OFFERED | SASL_BIT(SASL_SCRAM_PLUS) : OFFERED;

@@ -127,6 +127,7 @@ static struct session_settings settings_for(struct server *v, const struct liste
     int64_t delay = c->pop3.login_delay_ms;
     return (struct session_settings){
         .may_log_in = config_may_log_in_plain(auth, peer),
+        .has_scram = auth->scram == SWITCH_ON,
         .is_implicit = on->kind == LISTEN_POP3S,
         .tls_timeout_ms = on->config->limits.tls_timeout_ms,
         .failures_max = auth->failures_per_connection,

@@ -52,6 +52,7 @@ struct session_host {
 
 struct session_settings {
     bool may_log_in;  /* without TLS, from this client */
+    bool has_scram;   /* [auth] scram */
     bool is_implicit; /* TLS from the first octet; the greeting comes after the handshake */
     int64_t tls_timeout_ms;
     uint64_t failures_max;

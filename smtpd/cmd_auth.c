@@ -16,11 +16,12 @@ static struct span binding(const struct session *s, enum session_binding which,
 unsigned auth_offered(const struct session *s)
 {
     unsigned char octets[SESSION_BINDING_MAX];
+    unsigned all = s->rules.has_scram ? SASL_BOUND : SASL_UNBOUND & ~SASL_BIT(SASL_SCRAM);
     if (!s->rules.has_auth || s->login != NULL || (s->tls == NULL && !s->rules.may_log_in_plain))
         return 0;
     bool can_bind =
         binding(s, BINDING_EXPORTER, octets).n > 0 || binding(s, BINDING_END_POINT, octets).n > 0;
-    return can_bind ? SASL_BOUND : SASL_UNBOUND;
+    return can_bind ? all : all & SASL_UNBOUND;
 }
 
 void auth_reset(struct session *s)

@@ -423,6 +423,7 @@ static struct client *client_new(struct server *v, const struct listener *on, in
         .dsn = config->dsn,
         .vrfy = config->vrfy,
         .has_auth = on->kind == LISTEN_SUBMISSION || on->kind == LISTEN_SUBMISSIONS,
+        .has_scram = on->config->auth.scram == SWITCH_ON,
         .may_log_in_plain = config_may_log_in_plain(&on->config->auth, peer),
         .login_failures_max = on->config->auth.failures_per_connection,
     };

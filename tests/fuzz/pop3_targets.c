@@ -146,7 +146,7 @@ static void begin(void)
     static struct session_host host = {
         .authd = give_authd, .tls = no_tls, .closed = session_closed};
     struct session_settings set = {
-        .may_log_in = (w.mood & 1) == 0, .failures_max = 3, .errors_max = 4};
+        .may_log_in = (w.mood & 1) == 0, .has_scram = true, .failures_max = 3, .errors_max = 4};
     struct netaddr peer = {.octets = {192, 0, 2, 1}, .n = 4};
     host.loop = w.loop = loop_new();
     fuzz_check(w.loop != NULL && unixsock_pair(fds) == 0, "pop3: no world");

@@ -308,6 +308,7 @@ void fuzz_session(struct span in)
         .may_relay = (w.moods & 4) != 0,
         .dsn = OFFERED_TRUSTED,
         .has_auth = (w.moods & 8) != 0,
+        .has_scram = true,
         .may_log_in_plain = true,
         .login_failures_max = 3,
     };

@@ -23,7 +23,8 @@ static void begin_with(const char *settings)
 
 static void begin(void)
 {
-    begin_with("[auth]\nfailures_per_address = 3/10m\nfailure_delay = 50ms\n");
+    begin_with("[auth]\nfailures_per_address = 3/10m\nfailure_delay = 50ms\n"
+               "scram_iterations = 4096\n");
 }
 
 TestSuite(authd, .init = begin, .fini = fake_end, .timeout = 30);

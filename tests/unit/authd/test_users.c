@@ -55,7 +55,7 @@ static uint64_t add_user(const char *address, uint64_t domain)
 {
     uint64_t box = 0;
     static const struct users_secrets secrets = {
-        .hash = "$hash", .salt = {{1, 2, 3}, 4096}, .keys = {{4}, {5}}};
+        .hash = "$hash", .salt = {{1, 2, 3}, 4096}, .keys = {{4}, {5}}, .has_keys = true};
     struct users_new new = {
         .address = span_of(address), .domain = domain, .secrets = &secrets, .quota = 7};
     cr_assert_eq(users_add(users, &new, &box), 0);
@@ -146,7 +146,8 @@ Test(users, what_clashes_is_refused)
 
 Test(users, secrets)
 {
-    struct users_secrets got, other = {.hash = "$other", .salt = {{9}, 5000}, .keys = {{8}, {7}}};
+    struct users_secrets got,
+        other = {.hash = "$other", .salt = {{9}, 5000}, .keys = {{8}, {7}}, .has_keys = true};
     uint64_t box = add_user("alice@example.org", add_domain("example.org", ""));
     cr_assert_eq(users_secrets(users, box, &got), 1);
     cr_expect(strcmp(got.hash, "$hash") == 0 && got.has_keys && got.salt.iterations == 4096);
@@ -154,6 +155,9 @@ Test(users, secrets)
     cr_assert_eq(users_set_secrets(users, box, &other), 0);
     cr_assert_eq(users_secrets(users, box, &got), 1);
     cr_expect(strcmp(got.hash, "$other") == 0 && memcmp(&got.keys, &other.keys, 64) == 0);
+    cr_assert_eq(users_forget_keys(users), 0);
+    cr_assert_eq(users_secrets(users, box, &got), 1);
+    cr_expect(strcmp(got.hash, "$other") == 0 && !got.has_keys && got.salt.iterations == 5000);
     cr_expect_eq(users_secrets(users, box + 1, &got), 0);
     unsigned char secret[USERS_SECRET_OCTETS], again[USERS_SECRET_OCTETS];
     cr_assert_eq(users_secret(users, secret), 0);

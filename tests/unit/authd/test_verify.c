@@ -188,7 +188,7 @@ Test(verify, goes_on_with_the_last_child_and_tells_when_it_is_gone)
 }
 
 /* An app password does not match the hash, but is known by its key. */
-Test(verify, keys_come_with_every_answer_and_depend_on_the_salt)
+Test(verify, keys_come_with_what_does_not_match_and_depend_on_the_salt)
 {
     struct verify_ask asks[] = {{.password = SPAN("one"), .salt = {{1}, 100}},
                                 {.hash = "", .password = SPAN("one"), .salt = {{1}, 100}},

@@ -173,7 +173,8 @@ struct stage *stage_begin(void)
     st->loop = loop_new();
     st->host = (struct session_host){
         .loop = st->loop, .authd = give_authd, .tls = no_tls, .closed = closed, .owner = st};
-    st->set = (struct session_settings){.may_log_in = true, .failures_max = 3, .errors_max = 4};
+    st->set = (struct session_settings){
+        .may_log_in = true, .has_scram = true, .failures_max = 3, .errors_max = 4};
     st->client = -1;
     st->letters = stage_letters;
     st->n_letters = 2;

@@ -251,6 +251,7 @@ static void begin(struct world *w, bool is_submission)
                    .minimum_rate = 500},
         .message_size_max = 500000,
         .has_auth = is_submission,
+        .has_scram = true,
         .may_log_in_plain = true,
         .login_failures_max = 3,
     };
