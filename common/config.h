@@ -141,7 +141,7 @@ struct relay_config {
     struct url *smarthost; /* in order of preference */
     size_t n_smarthost;
     char *smarthost_secret; /* file of its users' password, or NULL */
-    struct url *fallback; /* after all MX of a domain were tried in vain */
+    struct url *fallback;   /* after all MX of a domain were tried in vain */
     size_t n_fallback;
     struct delivery_config delivery;
     int64_t expire_ms, delay_warning_ms;

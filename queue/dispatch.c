@@ -5,7 +5,7 @@
 #include "common/route.h"
 #include "common/verdict.h"
 #include "queue/bounce.h"
-#include "queue/dsn.h"
+#include "queue/job.h"
 #include "queue/postpone.h"
 #include "queue/schedule.h"
 
@@ -14,46 +14,7 @@
 
 /* The relay answers within relay_job_ms. Silence for a minute more is "could not". */
 #define EXTRA_MS     (60 * 1000)
-#define RESAVE_MS    1000
 #define PUT_OFF_STEP 25 /* messages in one turn */
-
-struct result {
-    enum verdict verdict;
-    bool is_held;      /* by its route */
-    bool is_expired;   /* TRY_LATER for the last time */
-    struct span reply; /* in the job's `text` */
-};
-
-/* One RELAY_JOB, from its start until the commit of what became of it. */
-struct job {
-    struct waiter waiter;   /* first: the commit gives it back */
-    struct job *next, **at; /* among all */
-    struct job *next_unsaved;
-    struct queue *q;
-    struct agenda_job what;
-    uint64_t tag;
-    struct span rcpts; /* records {u32 number, bytes address, …}, as they were sent */
-    bool is_answered;
-    bool is_told; /* the next server tells the sender what he asks to be told */
-    enum reach reach;
-    struct span remote, tls;
-    struct result results[RELAY_RCPTS_MAX];
-    int64_t again_s; /* when the first of them is to be tried again; 0: none */
-    bool is_late;    /* its sender should hear that it is delayed */
-    char *text;      /* of the answer */
-    char octets[];   /* of `rcpts` */
-};
-
-struct dispatch {
-    struct agenda *agenda;
-    struct job *jobs;
-    struct job *unsaved; /* the disk was full */
-    struct timer resave;
-    struct timer wake; /* a destination's pause is over */
-    size_t n_jobs;
-};
-
-static void resave(void *arg);
 
 static void wake(void *arg)
 {
@@ -69,20 +30,10 @@ struct dispatch *dispatch_new(struct queue *q)
         free(d);
         return NULL;
     }
-    timer_init(&d->resave, q->loop, resave, q);
+    timer_init(&d->resave, q->loop, job_resave, q);
     timer_init(&d->wake, q->loop, wake, q);
     agenda_set_jobs(d->agenda, q->config->relay.connections);
     return d;
-}
-
-static void free_job(struct job *j)
-{
-    *j->at = j->next;
-    if (j->next != NULL)
-        j->next->at = j->at;
-    j->q->dispatch->n_jobs--;
-    free(j->text);
-    free(j);
 }
 
 void dispatch_free(struct queue *q)
@@ -94,7 +45,7 @@ void dispatch_free(struct queue *q)
     timer_stop(&d->wake);
     while (d->jobs != NULL) {
         ipc_cancel(q->relay, d->jobs->tag);
-        free_job(d->jobs);
+        job_free(d->jobs);
     }
     agenda_free(d->agenda);
     free(d);
@@ -228,200 +179,6 @@ size_t dispatch_jobs(const struct queue *q)
     return q->dispatch->n_jobs;
 }
 
-/* --- what became of it --- */
-
-/* What to tell those who wait for the same destination. */
-static struct span first_complaint(const struct job *j)
-{
-    for (size_t i = 0; i < j->what.n; i++)
-        if (j->results[i].verdict == VERDICT_TRY_LATER && j->results[i].reply.n > 0)
-            return j->results[i].reply;
-    return SPAN("");
-}
-
-static void job_over(struct job *j)
-{
-    struct queue *q = j->q;
-    agenda_done(q->dispatch->agenda, &j->what, j->reach, first_complaint(j));
-    bounce_kick(q); /* also if nothing failed now: it may have waited for the end of this job */
-    if (j->again_s != 0)
-        schedule_at(q, j->again_s);
-    if (j->is_late)
-        bounce_late(q, j->what.message);
-    schedule_room(q);
-    free_job(j);
-}
-
-static const char *event_of(const struct result *r)
-{
-    if (r->verdict == VERDICT_OK)
-        return "delivered";
-    if (r->is_held)
-        return "held";
-    return r->verdict == VERDICT_NEVER ? "failed" : r->is_expired ? "expired" : "deferred";
-}
-
-static void log_results(const struct job *j)
-{
-    struct unpacker rcpts = unpacker_on(j->rcpts);
-    if (!j->is_answered)
-        LOG(j->what.message, "relay-silent", LN("recipients", (int64_t)j->what.n));
-    for (size_t i = 0; j->is_answered && i < j->what.n && rcpts.left.n > 0; i++) {
-        struct unpacker here = rcpts;
-        if (unpack_uint(&here, 4) != j->what.numbers[i])
-            continue; /* it was not wanted any more when the job began */
-        const struct result *r = &j->results[i];
-        struct span to = unpack_bytes(&here, ADDRESS_MAX);
-        unpack_uint(&here, 1);
-        unpack_bytes(&here, ORCPT_MAX);
-        LOG(j->what.message, event_of(r), LS("to", to), LS("remote", j->remote),
-            LS("reply", r->reply));
-        rcpts = here;
-    }
-}
-
-static void save_later(struct job *j)
-{
-    struct dispatch *d = j->q->dispatch;
-    j->next_unsaved = d->unsaved;
-    d->unsaved = j;
-    if (!d->resave.is_set)
-        timer_set(&d->resave, RESAVE_MS);
-}
-
-static void settled(struct waiter *w, enum outcome o)
-{
-    struct job *j = (struct job *)w;
-    if (o != OUTCOME_SAVED) {
-        save_later(j); /* or else it would be sent again */
-        return;
-    }
-    log_results(j);
-    job_over(j);
-}
-
-static const struct delivery_config *delivery_for(const struct job *j, const struct message *m,
-                                                  const struct recipient *r)
-{
-    struct route route;
-    route_for(j->q->config, r->domain, m->sender, &route);
-    return route.delivery;
-}
-
-/* The recipient's row after the attempt. */
-static void apply_result(struct job *j, struct result *result, const struct message *m,
-                         struct recipient *r)
-{
-    int64_t now_s = clock_wall_s();
-    bool is_expired = now_s >= m->expires;
-    if (!j->is_answered) {
-        r->next_attempt =
-            r->state == RCPT_WAITING ? schedule_soon(now_s, randombytes_random()) : r->next_attempt;
-        return;
-    }
-    r->attempts++;
-    r->last_attempt = now_s;
-    r->remote = j->remote;
-    r->last_reply = result->reply;
-    if (result->is_held) {
-        r->state = RCPT_HELD;
-        r->next_attempt = m->expires;
-    } else if (result->verdict == VERDICT_OK) {
-        bool is_owed = (r->notify & NOTIFY_SUCCESS) != 0 && !j->is_told && m->sender.n > 0;
-        r->state = is_owed ? RCPT_OWED : RCPT_DONE;
-        r->outcome = DONE_RELAYED;
-        r->status = dsn_status(result->reply, '2');
-        r->next_attempt = 0;
-    } else if (result->verdict == VERDICT_NEVER || is_expired) {
-        r->state = RCPT_FAILED;
-        r->next_attempt = 0;
-        r->status = result->verdict == VERDICT_NEVER ? dsn_status(result->reply, '5')
-                                                     : SPAN("4.4.7"); /* RFC 3463 3.5 */
-        result->is_expired = result->verdict != VERDICT_NEVER;
-    } else {
-        bool is_held = r->state == RCPT_HELD;
-        r->next_attempt = is_held ? m->expires
-                                  : schedule_next(delivery_for(j, m, r), r->attempts, now_s,
-                                                  m->expires, randombytes_random());
-        int64_t warn_ms = j->q->config->relay.delay_warning_ms;
-        j->is_late |= notify_wants(r->notify, NOTIFY_DELAY) && warn_ms > 0 && !m->is_warned &&
-                      m->sender.n > 0 && now_s - m->arrived >= warn_ms / 1000;
-    }
-}
-
-static int save_recipient(struct job *j, size_t i, const struct message *m)
-{
-    struct recipient r = {.state = RCPT_HELD};
-    enum found f = store_rcpt_get(j->q->store, j->what.message, j->what.numbers[i], &r);
-    if (f == FOUND_FAULT)
-        return -1;
-    /* Removed meanwhile, or given up: then only a success still counts, as its sender is not told
-     * before this job is over. A damaged row was set aside. */
-    bool is_pending = r.state == RCPT_WAITING || r.state == RCPT_HELD;
-    bool is_good_news =
-        r.state == RCPT_FAILED && j->is_answered && j->results[i].verdict == VERDICT_OK;
-    if (f != FOUND_YES || (!is_pending && !is_good_news))
-        return 0;
-    apply_result(j, &j->results[i], m, &r);
-    if (r.state == RCPT_WAITING && (j->again_s == 0 || r.next_attempt < j->again_s))
-        j->again_s = r.next_attempt;
-    struct incident e = {.message = r.message,
-                         .at = clock_wall_s(),
-                         .what = j->is_answered ? event_of(&j->results[i]) : "relay-silent",
-                         .address = r.address,
-                         .remote = j->is_answered ? j->remote : SPAN(""),
-                         .tls = j->is_answered ? j->tls : SPAN(""),
-                         .reply = j->is_answered ? j->results[i].reply : SPAN("")};
-    if (store_event_add(j->q->store, &e) < 0)
-        return -1;
-    return store_rcpt_set(j->q->store, &r);
-}
-
-static int save_all(struct job *j)
-{
-    struct store *store = j->q->store;
-    struct message m;
-    bool freed_file = false;
-    enum found f = store_message_get(store, j->what.message, &m);
-    int rc = f == FOUND_FAULT ? -1 : 0;
-    for (size_t i = 0; f == FOUND_YES && rc == 0 && i < j->what.n; i++)
-        rc = save_recipient(j, i, &m);
-    store_message_end(store);
-    if (rc == 0)
-        rc = store_message_settle(store, j->what.message, &freed_file);
-    if (freed_file)
-        batch_remove_file(&j->q->batch, j->what.message);
-    return rc;
-}
-
-static void save(struct job *j)
-{
-    struct batch *b = &j->q->batch;
-    j->is_late = false;
-    j->again_s = 0;
-    j->waiter.settled = settled;
-    if (batch_begin(b) < 0) {
-        save_later(j);
-    } else if (save_all(j) < 0) {
-        batch_undo(b);
-        save_later(j);
-    } else {
-        batch_keep(b, &j->waiter);
-    }
-}
-
-static void resave(void *arg)
-{
-    struct queue *q = arg;
-    struct job *j = q->dispatch->unsaved;
-    q->dispatch->unsaved = NULL;
-    while (j != NULL) {
-        struct job *next = j->next_unsaved;
-        save(j);
-        j = next;
-    }
-}
-
 /* --- the relay's answer --- */
 
 static void take_result(struct job *j, uint64_t number, uint64_t verdict, struct span reply)
@@ -474,7 +231,7 @@ static void answered(void *arg, const union msg *answer, int fd)
         close(fd);
     if (answer == NULL || take_answer(j, &answer->relay_job_re) < 0)
         j->is_answered = false;
-    save(j);
+    job_save(j);
 }
 
 /* --- starting --- */
@@ -590,7 +347,7 @@ static void decide(struct job *j, const struct route *route)
                                              : SPAN("discarded by its route in the configuration")};
     j->is_answered = true;
     j->remote = j->tls = SPAN("");
-    save(j);
+    job_save(j);
 }
 
 static enum started ask_relay(struct queue *q, const struct agenda_job *what, struct start *s)
@@ -608,7 +365,7 @@ static enum started ask_relay(struct queue *q, const struct agenda_job *what, st
     j->tag = ipc_ask_relay_job(q->relay, &s->m, s->fd, deadline_ms, answered, j);
     if (j->tag != 0)
         return STARTED;
-    free_job(j);
+    job_free(j);
     return NOT_NOW;
 }
 

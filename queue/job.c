@@ -1,0 +1,215 @@
+#include "queue/job.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/route.h"
+#include "queue/bounce.h"
+#include "queue/dispatch.h"
+#include "queue/dsn.h"
+#include "queue/schedule.h"
+
+#include <sodium.h>
+
+#define RESAVE_MS 1000
+
+void job_free(struct job *j)
+{
+    *j->at = j->next;
+    if (j->next != NULL)
+        j->next->at = j->at;
+    j->q->dispatch->n_jobs--;
+    free(j->text);
+    free(j);
+}
+
+/* What to tell those who wait for the same destination. */
+static struct span first_complaint(const struct job *j)
+{
+    for (size_t i = 0; i < j->what.n; i++)
+        if (j->results[i].verdict == VERDICT_TRY_LATER && j->results[i].reply.n > 0)
+            return j->results[i].reply;
+    return SPAN("");
+}
+
+static void job_over(struct job *j)
+{
+    struct queue *q = j->q;
+    agenda_done(q->dispatch->agenda, &j->what, j->reach, first_complaint(j));
+    bounce_kick(q); /* also if nothing failed now: it may have waited for the end of this job */
+    if (j->again_s != 0)
+        schedule_at(q, j->again_s);
+    if (j->is_late)
+        bounce_late(q, j->what.message);
+    schedule_room(q);
+    job_free(j);
+}
+
+static const char *event_of(const struct result *r)
+{
+    if (r->verdict == VERDICT_OK)
+        return "delivered";
+    if (r->is_held)
+        return "held";
+    return r->verdict == VERDICT_NEVER ? "failed" : r->is_expired ? "expired" : "deferred";
+}
+
+static void log_results(const struct job *j)
+{
+    struct unpacker rcpts = unpacker_on(j->rcpts);
+    if (!j->is_answered)
+        LOG(j->what.message, "relay-silent", LN("recipients", (int64_t)j->what.n));
+    for (size_t i = 0; j->is_answered && i < j->what.n && rcpts.left.n > 0; i++) {
+        struct unpacker here = rcpts;
+        if (unpack_uint(&here, 4) != j->what.numbers[i])
+            continue; /* it was not wanted any more when the job began */
+        const struct result *r = &j->results[i];
+        struct span to = unpack_bytes(&here, ADDRESS_MAX);
+        unpack_uint(&here, 1);
+        unpack_bytes(&here, ORCPT_MAX);
+        LOG(j->what.message, event_of(r), LS("to", to), LS("remote", j->remote),
+            LS("reply", r->reply));
+        rcpts = here;
+    }
+}
+
+static void save_later(struct job *j)
+{
+    struct dispatch *d = j->q->dispatch;
+    j->next_unsaved = d->unsaved;
+    d->unsaved = j;
+    if (!d->resave.is_set)
+        timer_set(&d->resave, RESAVE_MS);
+}
+
+static void settled(struct waiter *w, enum outcome o)
+{
+    struct job *j = (struct job *)w;
+    if (o != OUTCOME_SAVED) {
+        save_later(j); /* or else it would be sent again */
+        return;
+    }
+    log_results(j);
+    job_over(j);
+}
+
+static const struct delivery_config *delivery_for(const struct job *j, const struct message *m,
+                                                  const struct recipient *r)
+{
+    struct route route;
+    route_for(j->q->config, r->domain, m->sender, &route);
+    return route.delivery;
+}
+
+/* The recipient's row after the attempt. */
+static void apply_result(struct job *j, struct result *result, const struct message *m,
+                         struct recipient *r)
+{
+    int64_t now_s = clock_wall_s();
+    bool is_expired = now_s >= m->expires;
+    if (!j->is_answered) {
+        r->next_attempt =
+            r->state == RCPT_WAITING ? schedule_soon(now_s, randombytes_random()) : r->next_attempt;
+        return;
+    }
+    r->attempts++;
+    r->last_attempt = now_s;
+    r->remote = j->remote;
+    r->last_reply = result->reply;
+    if (result->is_held) {
+        r->state = RCPT_HELD;
+        r->next_attempt = m->expires;
+    } else if (result->verdict == VERDICT_OK) {
+        bool is_owed = (r->notify & NOTIFY_SUCCESS) != 0 && !j->is_told && m->sender.n > 0;
+        r->state = is_owed ? RCPT_OWED : RCPT_DONE;
+        r->outcome = DONE_RELAYED;
+        r->status = dsn_status(result->reply, '2');
+        r->next_attempt = 0;
+    } else if (result->verdict == VERDICT_NEVER || is_expired) {
+        r->state = RCPT_FAILED;
+        r->next_attempt = 0;
+        r->status = result->verdict == VERDICT_NEVER ? dsn_status(result->reply, '5')
+                                                     : SPAN("4.4.7"); /* RFC 3463 3.5 */
+        result->is_expired = result->verdict != VERDICT_NEVER;
+    } else {
+        bool is_held = r->state == RCPT_HELD;
+        r->next_attempt = is_held ? m->expires
+                                  : schedule_next(delivery_for(j, m, r), r->attempts, now_s,
+                                                  m->expires, randombytes_random());
+        int64_t warn_ms = j->q->config->relay.delay_warning_ms;
+        j->is_late |= notify_wants(r->notify, NOTIFY_DELAY) && warn_ms > 0 && !m->is_warned &&
+                      m->sender.n > 0 && now_s - m->arrived >= warn_ms / 1000;
+    }
+}
+
+static int save_recipient(struct job *j, size_t i, const struct message *m)
+{
+    struct recipient r = {.state = RCPT_HELD};
+    enum found f = store_rcpt_get(j->q->store, j->what.message, j->what.numbers[i], &r);
+    if (f == FOUND_FAULT)
+        return -1;
+    /* Removed meanwhile, or given up: then only a success still counts, as its sender is not told
+     * before this job is over. A damaged row was set aside. */
+    bool is_pending = r.state == RCPT_WAITING || r.state == RCPT_HELD;
+    bool is_good_news =
+        r.state == RCPT_FAILED && j->is_answered && j->results[i].verdict == VERDICT_OK;
+    if (f != FOUND_YES || (!is_pending && !is_good_news))
+        return 0;
+    apply_result(j, &j->results[i], m, &r);
+    if (r.state == RCPT_WAITING && (j->again_s == 0 || r.next_attempt < j->again_s))
+        j->again_s = r.next_attempt;
+    struct incident e = {.message = r.message,
+                         .at = clock_wall_s(),
+                         .what = j->is_answered ? event_of(&j->results[i]) : "relay-silent",
+                         .address = r.address,
+                         .remote = j->is_answered ? j->remote : SPAN(""),
+                         .tls = j->is_answered ? j->tls : SPAN(""),
+                         .reply = j->is_answered ? j->results[i].reply : SPAN("")};
+    if (store_event_add(j->q->store, &e) < 0)
+        return -1;
+    return store_rcpt_set(j->q->store, &r);
+}
+
+static int save_all(struct job *j)
+{
+    struct store *store = j->q->store;
+    struct message m;
+    bool freed_file = false;
+    enum found f = store_message_get(store, j->what.message, &m);
+    int rc = f == FOUND_FAULT ? -1 : 0;
+    for (size_t i = 0; f == FOUND_YES && rc == 0 && i < j->what.n; i++)
+        rc = save_recipient(j, i, &m);
+    store_message_end(store);
+    if (rc == 0)
+        rc = store_message_settle(store, j->what.message, &freed_file);
+    if (freed_file)
+        batch_remove_file(&j->q->batch, j->what.message);
+    return rc;
+}
+
+void job_save(struct job *j)
+{
+    struct batch *b = &j->q->batch;
+    j->is_late = false;
+    j->again_s = 0;
+    j->waiter.settled = settled;
+    if (batch_begin(b) < 0) {
+        save_later(j);
+    } else if (save_all(j) < 0) {
+        batch_undo(b);
+        save_later(j);
+    } else {
+        batch_keep(b, &j->waiter);
+    }
+}
+
+void job_resave(void *arg)
+{
+    struct queue *q = arg;
+    struct job *j = q->dispatch->unsaved;
+    q->dispatch->unsaved = NULL;
+    while (j != NULL) {
+        struct job *next = j->next_unsaved;
+        job_save(j);
+        j = next;
+    }
+}

@@ -1,0 +1,57 @@
+/* One RELAY_JOB: what dispatch.c started and the relay answered, until the commit of what became of
+ * its recipients. For dispatch.c and job.c alone.
+ *
+ * Nothing is forgotten before it is saved: a job whose rows cannot be written is kept and saved
+ * again, as otherwise its mail would be sent twice. */
+#ifndef BARID_QUEUE_JOB_H
+#define BARID_QUEUE_JOB_H
+
+#include "common/verdict.h"
+#include "queue/agenda.h"
+#include "queue/batch.h"
+#include "queue/queue.h"
+
+struct result {
+    enum verdict verdict;
+    bool is_held;      /* by its route */
+    bool is_expired;   /* TRY_LATER for the last time */
+    struct span reply; /* in the job's `text` */
+};
+
+/* One RELAY_JOB, from its start until the commit of what became of it. */
+struct job {
+    struct waiter waiter;   /* first: the commit gives it back */
+    struct job *next, **at; /* among all */
+    struct job *next_unsaved;
+    struct queue *q;
+    struct agenda_job what;
+    uint64_t tag;
+    struct span rcpts; /* records {u32 number, bytes address, …}, as they were sent */
+    bool is_answered;
+    bool is_told; /* the next server tells the sender what he asks to be told */
+    enum reach reach;
+    struct span remote, tls;
+    struct result results[RELAY_RCPTS_MAX];
+    int64_t again_s; /* when the first of them is to be tried again; 0: none */
+    bool is_late;    /* its sender should hear that it is delayed */
+    char *text;      /* of the answer */
+    char octets[];   /* of `rcpts` */
+};
+
+struct dispatch {
+    struct agenda *agenda;
+    struct job *jobs;
+    struct job *unsaved; /* the disk was full */
+    struct timer resave;
+    struct timer wake; /* a destination's pause is over */
+    size_t n_jobs;
+};
+
+/* Of one that is over, or at the end of the process. */
+void job_free(struct job *j);
+/* Writes what became of it into the batch of this turn; the commit ends the job. */
+void job_save(struct job *j);
+/* Those that could not be saved, again. arg: the struct queue. */
+void job_resave(void *arg);
+
+#endif
