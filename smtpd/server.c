@@ -302,11 +302,13 @@ static void on_ended(void *owner, enum conn_end why)
     client_free(c);
 }
 
-/* Only one who does not speak SMTP, or cannot wait, has sent something by now. */
+/* Only one who does not speak SMTP, or cannot wait, has sent something by now; or a user of this
+ * machine whose program was given all of it (sendmail -bs <file). */
 static bool talks_early(const struct client *c)
 {
     char octet;
-    return recv(conn_fd(c->conn), &octet, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+    return c->peer.n != NETADDR_LOCAL &&
+           recv(conn_fd(c->conn), &octet, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
 static void on_secured(void *owner)

@@ -16,7 +16,7 @@ SLOW_DOT = {"replies": {"DOT": {"reply": "250 2.0.0 ok", "delay": 1}}}
 
 def results(suite):
     """{recipient: (event, reply)} as relay logged them."""
-    found = re.findall(r'^relay \S+ (sent|deferred|failed) to=(\S+) remote=\S+ reply="([^"]*)"', suite.log(), re.M)
+    found = re.findall(r'^relay \S+ (sent|deferred|failed) to=(\S+) remote=\S+ tls="[^"]*" reply="([^"]*)"', suite.log(), re.M)
     return {to: (event, reply) for event, to, reply in found}
 
 
