@@ -19,23 +19,34 @@ void loop_run(struct loop *l, void (*after)(void *arg), void *arg);
 void loop_turn(struct loop *l, int64_t max_ms);
 void loop_stop(struct loop *l);
 
+/* What libevent had no memory to wait for: it is asked again until it has. Embedded. */
+struct owed {
+    struct owed *next, **link; /* link NULL: nothing is owed */
+    void (*pay)(struct owed *o);
+};
+
 /* A timer that fires once per timer_set. May be embedded; stop it before its memory goes. */
 struct timer {
     struct event ev;
     struct loop *loop;
     void (*fire)(void *arg);
     void *arg;
+    int64_t in_ms;
+    struct owed owed;
     bool is_set;
 };
 void timer_init(struct timer *t, struct loop *l, void (*fire)(void *arg), void *arg);
 void timer_set(struct timer *t, int64_t in_ms); /* sets it anew if it was set */
 void timer_stop(struct timer *t);
 
-/* A descriptor watched for reading and writing. */
+/* A descriptor watched for reading and writing. Neither this nor a timer can fail: without memory
+ * it begins a moment later. */
 struct watch {
     struct event in, out;
     void (*ready)(void *arg, bool readable, bool writable);
     void *arg;
+    struct loop *loop;
+    struct owed owed;
     bool wants_in, wants_out;
 };
 void watch_init(struct watch *w, struct loop *l, int fd,
