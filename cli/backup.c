@@ -133,7 +133,9 @@ static void missing(struct job *j, const char *id)
 {
     j->n_missing++;
     progress_end(&j->progress);
-    cli_fail(j->cli, "left out: the content of message %s is missing or damaged: see barid fsck",
+    cli_fail(j->cli,
+             "left out: the content of message %s is missing or damaged; restore it from an older "
+             "backup",
              id);
 }
 

@@ -40,7 +40,8 @@ static void damaged(struct job *j, uint64_t id)
     id_format(text, id <= INT64_MAX ? id : 0);
     j->n_damaged++;
     progress_end(&j->progress);
-    cli_fail(j->cli, "left out: message %s is damaged: see barid fsck", text);
+    cli_fail(j->cli, "left out: message %s is damaged; its octets are not those that were accepted",
+             text);
 }
 
 static int add(struct job *j, struct content_scan *scan, struct span s)
