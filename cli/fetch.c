@@ -207,28 +207,33 @@ static int read_password(struct fetching *f, struct error *e)
 
 /* --- which messages --- */
 
+struct listed {
+    struct pop3_message *message;
+};
+
 static int compare_uidls(const void *a, const void *b)
 {
-    const struct pop3_message *const *x = a, *const *y = b;
-    return strcmp((*x)->uidl, (*y)->uidl);
+    const struct listed *x = a, *y = b;
+    return strcmp(x->message->uidl, y->message->uidl);
 }
 
 /* Two messages with one UIDL cannot be told apart, so neither is fetched or deleted; their uidl is
  * emptied. 0, or -1 without memory. */
 static int mark_doubles(struct fetching *f)
 {
-    struct pop3_message **sorted = alloc_array(f->list.n + 1, sizeof *sorted);
+    struct listed *sorted = alloc_array(f->list.n + 1, sizeof *sorted);
     if (sorted == NULL)
         return -1;
     for (size_t i = 0; i < f->list.n; i++)
-        sorted[i] = &f->list.list[i];
+        sorted[i].message = &f->list.list[i];
     qsort(sorted, f->list.n, sizeof *sorted, compare_uidls);
     for (size_t i = 0, end; i < f->list.n; i = end) {
-        for (end = i + 1; end < f->list.n && strcmp(sorted[end]->uidl, sorted[i]->uidl) == 0;)
+        for (end = i + 1;
+             end < f->list.n && strcmp(sorted[end].message->uidl, sorted[i].message->uidl) == 0;)
             end++;
-        bool is_odd = end - i > 1 || sorted[i]->uidl[0] == '\0';
+        bool is_odd = end - i > 1 || sorted[i].message->uidl[0] == '\0';
         for (size_t k = end; is_odd && k > i; k--, f->n_odd++)
-            sorted[k - 1]->uidl[0] = '\0';
+            sorted[k - 1].message->uidl[0] = '\0';
     }
     free(sorted);
     return 0;

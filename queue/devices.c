@@ -150,17 +150,38 @@ static void answer(struct ipc *ch, uint64_t tag, enum verdict v)
         ipc_send_box_devices_re(ch, &(struct msg_box_devices_re){tag, (uint8_t)v}, -1);
 }
 
-static void settled(struct waiter *w, enum outcome o)
+static void free_request(struct request *r)
 {
-    struct request *r = (struct request *)w;
     struct request **at = &r->devices->waiting;
     while (*at != r)
         at = &(*at)->next;
     *at = r->next;
+    free(r);
+}
+
+static void settled(struct waiter *w, enum outcome o)
+{
+    struct request *r = (struct request *)w;
     if (o == OUTCOME_SAVED && r->has_removed)
         review_again(r->devices);
     answer(r->ch, r->tag, o == OUTCOME_SAVED ? VERDICT_OK : VERDICT_TRY_LATER);
-    free(r);
+    free_request(r);
+}
+
+static struct request *new_request(struct devices *d, struct ipc *from,
+                                   const struct msg_box_devices *m)
+{
+    struct request *r = calloc(1, sizeof *r);
+    if (r == NULL)
+        return NULL;
+    *r = (struct request){.waiter = {.settled = settled},
+                          .next = d->waiting,
+                          .devices = d,
+                          .ch = from,
+                          .tag = m->tag,
+                          .box = m->box};
+    d->waiting = r;
+    return r;
 }
 
 void devices_set(struct queue *q, struct ipc *from, const struct msg_box_devices *m)
@@ -168,25 +189,21 @@ void devices_set(struct queue *q, struct ipc *from, const struct msg_box_devices
     static struct given given;
     struct devices *d = q->devices;
     bool is_right = m->box > 0 && m->box <= INT64_MAX && take(m->devices, m->box, &given) == 0;
-    struct request *r = is_right ? calloc(1, sizeof *r) : NULL;
-    if (r == NULL || batch_begin(&q->batch) < 0) {
+    bool has_removed = false;
+    if (!is_right || batch_begin(&q->batch) < 0) {
         answer(from, m->tag, VERDICT_TRY_LATER);
-        free(r);
         return;
     }
-    *r = (struct request){
-        .waiter = {.settled = settled}, .devices = d, .ch = from, .tag = m->tag, .box = m->box};
-    if (set(q, m->box, &given, &r->has_removed) < 0) {
+    struct request *r = NULL;
+    if (set(q, m->box, &given, &has_removed) < 0 || (r = new_request(d, from, m)) == NULL) {
         batch_undo(&q->batch);
         answer(from, m->tag, VERDICT_TRY_LATER);
-        free(r);
         return;
     }
+    r->has_removed = has_removed;
     LOG(0, "devices", LN("mailbox", (int64_t)m->box), LN("n", (int64_t)given.n));
     if (r->has_removed)
         d->box = d->cursor = 0; /* a step in this turn begins anew */
-    r->next = d->waiting;
-    d->waiting = r;
     batch_keep(&q->batch, &r->waiter);
 }
 

@@ -54,7 +54,8 @@ static int log_in(struct play *p, enum role as, const char *user, const char *pa
     union msg m;
     enum msg_type type;
     int fd, grant_fd;
-    struct msg_login ask = {.tag = ++last_tag,
+    last_tag++;
+    struct msg_login ask = {.tag = last_tag,
                             .service = as == ROLE_POP3D ? SERVICE_POP3 : SERVICE_SUBMISSION,
                             .session = last_tag,
                             .client = SPAN("192.0.2.1"),

@@ -134,8 +134,8 @@ Test(keys, old_ones_are_kept)
 Test(keys, files_that_are_none)
 {
     static const char *const texts[] = {"", "hello", "-----BEGIN PRIVATE KEY-----\n",
-                                        "-----BEGIN PRIVATE KEY-----\nAAAA\n"
-                                        "-----END PRIVATE KEY-----\n"};
+                                        ("-----BEGIN PRIVATE KEY-----\nAAAA\n"
+                                         "-----END PRIVATE KEY-----\n")};
     struct keys *k = keys_new();
     struct error e;
     keys_begin(k);
