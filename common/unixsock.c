@@ -85,15 +85,11 @@ int unixsock_listen_stream(const char *path, struct error *e)
     return listen_at(dir, name, SOCK_STREAM, 0666, e);
 }
 
-int unixsock_connect_stream(const char *path, struct error *e)
+/* Takes over dirfd; -1 there is an error of its open. The socket, or -1 (errno). */
+static int connect_at(int dirfd, const char *name, int type)
 {
-    char dir[PATH_MAX];
-    const char *name;
     struct sockaddr_un sa;
-    if (split_path(path, dir, &name, e) < 0)
-        return -1;
-    int dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    int fd = dirfd < 0 ? -1 : socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    int fd = dirfd < 0 ? -1 : socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
     bool is_done = fd >= 0 && address_in(dirfd, name, &sa) == 0 &&
                    connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0;
     int saved = errno;
@@ -103,6 +99,20 @@ int unixsock_connect_stream(const char *path, struct error *e)
         return fd;
     if (fd >= 0)
         close(fd);
+    errno = saved;
+    return -1;
+}
+
+int unixsock_connect_stream(const char *path, struct error *e)
+{
+    char dir[PATH_MAX];
+    const char *name;
+    if (split_path(path, dir, &name, e) < 0)
+        return -1;
+    int fd = connect_at(open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC), name, SOCK_STREAM);
+    if (fd >= 0)
+        return fd;
+    int saved = errno;
     error_set(e, "cannot reach %.200s: %s", path, strerror(saved));
     errno = saved;
     return -1;
@@ -110,19 +120,11 @@ int unixsock_connect_stream(const char *path, struct error *e)
 
 int unixsock_connect(const char *dir, const char *name, bool *is_absent, struct error *e)
 {
-    struct sockaddr_un sa;
     *is_absent = false;
-    int dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int fd = dirfd < 0 ? -1 : socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    bool is_done = fd >= 0 && address_in(dirfd, name, &sa) == 0 &&
-                   connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0;
-    int saved = errno;
-    if (dirfd >= 0)
-        close(dirfd);
-    if (is_done)
-        return fd;
+    int fd = connect_at(open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), name, SOCK_SEQPACKET);
     if (fd >= 0)
-        close(fd);
+        return fd;
+    int saved = errno;
     *is_absent = saved == ENOENT || saved == ECONNREFUSED;
     return error_set(e, "cannot reach %s/%s: %s", dir, name, strerror(saved));
 }

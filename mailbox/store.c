@@ -259,21 +259,28 @@ static bool take_message(sqlite3_stmt *s, struct store_message *out)
     return is_sound(out, sql_column_u64(s, 7));
 }
 
-enum store_found store_read(struct store *st, uint64_t box, uint64_t sequence,
-                            struct store_message *out)
+/* The one row of a statement about a mailbox and a sequence number; *out stands on it. */
+static enum store_found row_of(struct store *st, enum statement which, uint64_t box,
+                               uint64_t sequence, sqlite3_stmt **out)
 {
-    sqlite3_stmt *s = get(st, READ);
+    sqlite3_stmt *s = *out = get(st, which);
     if (s == NULL)
         return STORE_FAILED;
     sql_bind_u64(s, 1, box);
     sql_bind_u64(s, 2, sequence);
     int rc = sql_step(s);
-    if (rc == 0)
-        return STORE_ABSENT;
-    if (rc < 0) {
+    if (rc < 0)
         shut(st);
-        return STORE_FAILED;
-    }
+    return rc < 0 ? STORE_FAILED : rc == 0 ? STORE_ABSENT : STORE_FOUND;
+}
+
+enum store_found store_read(struct store *st, uint64_t box, uint64_t sequence,
+                            struct store_message *out)
+{
+    sqlite3_stmt *s;
+    enum store_found found = row_of(st, READ, box, sequence, &s);
+    if (found != STORE_FOUND)
+        return found;
     if (take_message(s, out))
         return STORE_FOUND;
     LOG(out->id, "damaged", LZ("row", "message"), LN("box", (int64_t)box),
@@ -285,19 +292,11 @@ enum store_found store_read(struct store *st, uint64_t box, uint64_t sequence,
 enum store_found store_next(struct store *st, uint64_t box, uint64_t after,
                             struct store_message *out)
 {
-    sqlite3_stmt *s = get(st, NEXT);
+    sqlite3_stmt *s;
     *out = (struct store_message){.sequence = 0};
-    if (s == NULL)
-        return STORE_FAILED;
-    sql_bind_u64(s, 1, box);
-    sql_bind_u64(s, 2, after);
-    int rc = sql_step(s);
-    if (rc == 0)
-        return STORE_ABSENT;
-    if (rc < 0) {
-        shut(st);
-        return STORE_FAILED;
-    }
+    enum store_found found = row_of(st, NEXT, box, after, &s);
+    if (found != STORE_FOUND)
+        return found;
     bool is_right = take_message(s, out);
     out->sequence = sql_column_u64(s, 9);
     out->arrived = sql_column_u64(s, 10);
