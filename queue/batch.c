@@ -153,9 +153,10 @@ static enum outcome commit(struct batch *b)
     if (!store_is_open(b->store))
         return OUTCOME_FAULT;
     if (spool_sync(b->spool) < 0) {
+        bool is_full = errno == ENOSPC || errno == EDQUOT;
         LOG(0, "spool-not-synced", LZ("because", strerror(errno)));
-        b->is_broken = true;
-        return OUTCOME_FAULT;
+        *(is_full ? &b->was_full : &b->is_broken) = true;
+        return is_full ? OUTCOME_FULL : OUTCOME_FAULT;
     }
     return store_commit(b->store) == 0 ? OUTCOME_SAVED : outcome_of(b);
 }

@@ -25,15 +25,44 @@ int spool_open(struct spool *s, struct error *e)
     return 0;
 }
 
+/* 0, or -1 (errno). Closed in any case. */
+static int sync_and_close(int fd)
+{
+    int rc = fsync(fd), why = errno;
+    if (close(fd) < 0 && rc == 0) {
+        rc = -1;
+        why = errno;
+    }
+    errno = why;
+    return rc;
+}
+
 void spool_close(struct spool *s)
 {
+    while (s->n_unsynced > 0)
+        close(s->unsynced[--s->n_unsynced]);
     if (s->dirfd >= 0)
         close(s->dirfd);
     s->dirfd = -1;
 }
 
+static int sync_files(struct spool *s)
+{
+    int rc = 0, why = 0;
+    for (size_t i = 0; i < s->n_unsynced; i++)
+        if (sync_and_close(s->unsynced[i]) < 0) {
+            rc = -1;
+            why = errno;
+        }
+    s->n_unsynced = 0;
+    errno = why;
+    return rc;
+}
+
 int spool_sync(struct spool *s)
 {
+    if (sync_files(s) < 0)
+        return -1;
     if (!s->is_changed)
         return 0;
     if (fsync(s->dirfd) < 0)
@@ -78,14 +107,13 @@ int spool_append(struct spool_file *f, struct span octets)
 int spool_finish(struct spool *s, struct spool_file *f)
 {
     s->is_changed = true;
-    int rc = fsync(f->fd), why = errno;
-    if (close(f->fd) < 0 && rc == 0) {
-        rc = -1;
-        why = errno;
-    }
+    int fd = f->fd;
     f->fd = -1;
-    errno = why;
-    return rc;
+    if (s->n_unsynced == SPOOL_UNSYNCED)
+        return sync_and_close(fd);
+    sync_file_range(fd, (off_t)f->started, 0, SYNC_FILE_RANGE_WRITE); /* 0: to its end */
+    s->unsynced[s->n_unsynced++] = fd;
+    return 0;
 }
 
 void spool_abandon(struct spool_file *f)

@@ -2,22 +2,30 @@
  *
  * A file is written under its final name, synced, and then its row is committed: the row decides
  * whether it is mail. A crash in between leaves a file without a row, which the next start removes.
- * It is removed after the commit that removed its row. */
+ * It is removed after the commit that removed its row.
+ *
+ * The disk begins to write a file when it is complete, and is waited for once, before the commit:
+ * then the files of one turn are written side by side. */
 #ifndef BARID_QUEUE_SPOOL_H
 #define BARID_QUEUE_SPOOL_H
 
 #include "common/error.h"
 #include "common/str.h"
 
+enum { SPOOL_UNSYNCED = 64 };
+
 struct spool {
     int dirfd;
-    bool is_changed; /* names were added since the last spool_sync */
+    bool is_changed;              /* names were added since the last spool_sync */
+    int unsynced[SPOOL_UNSYNCED]; /* files that are complete, on their way to the disk */
+    size_t n_unsynced;
 };
 
 /* Makes the directory if it is missing. 0, or -1 and e. */
 int spool_open(struct spool *s, struct error *e);
 void spool_close(struct spool *s);
-/* Makes names durable; to be called before the commit that needs them. 0, or -1 (errno). */
+/* Makes files and names durable; to be called before the commit that needs them. 0, or -1 (errno;
+ * of the files nobody knows then which are on disk). */
 int spool_sync(struct spool *s);
 
 /* A file being written; fd is -1 if there is none. */
@@ -29,7 +37,7 @@ struct spool_file {
 /* A new file. 0, or -1 (errno; EEXIST: the id is in use). */
 int spool_create(struct spool *s, uint64_t id, struct spool_file *f);
 int spool_append(struct spool_file *f, struct span octets); /* 0, or -1 (errno) */
-/* Content is on disk (its name only after spool_sync), the file is closed. 0, or -1 (errno). */
+/* Nothing is added to it any more; it is on disk after the next spool_sync. 0, or -1 (errno). */
 int spool_finish(struct spool *s, struct spool_file *f);
 /* Closes the file if it is open. It stays there: see spool_remove. */
 void spool_abandon(struct spool_file *f);
