@@ -293,7 +293,9 @@ const struct setting config_settings[] = {
                 "works, whatever the certificate, else not at all; required: mail waits rather "
                 "than go in the clear; verified: the certificate must be valid for the name that "
                 "the route, or the MX record, gives the server; none: no TLS. A server given as "
-                "smtps:// has TLS from the first octet and is verified, unless required is set. "
+                "smtps:// has TLS from the first octet and is verified, unless required is set; so "
+                "is one with a user in its URL that is not on this machine, unless required or "
+                "none is set. "
                 "May stand in a [route] too."},
     {SECTION_RELAY, "ca_file", VALUE_PATH, AT(relay_config, ca_file),
      .fallback = "/etc/ssl/certs/ca-certificates.crt",

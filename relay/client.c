@@ -45,7 +45,10 @@ void client_end_now(struct client *c, enum verdict v, const char *text)
         timer_set(&c->soon, 0);
         return;
     }
-    struct client_end e = {.verdict = v, .text = span_of(text)};
+    bool has_parted = c->parting[0] != '\0';
+    struct client_end e = {.verdict = has_parted ? VERDICT_TRY_LATER : v,
+                           .text = span_of(has_parted ? c->parting : text),
+                           .is_unfit = has_parted && c->requires_tls};
     e.is_untouched = c->state == ENVELOPE && c->n_answered == 0;
     e.is_tls = c->is_securing;
     c->state = ENDED;
@@ -88,6 +91,17 @@ void client_out_of_step(struct client *c)
     c->is_securing = false; /* who answers like this is no better without TLS */
     client_end_by_us(c, "%s answers out of step or not in SMTP (awaited: reply to %s)", c->remote,
                      client_step_name(c, c->n_answered));
+}
+
+void client_part(struct client *c, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(c->parting, sizeof c->parting, fmt, ap);
+    va_end(ap);
+    c->is_securing = false;
+    if (client_say(c, QUITTING, "QUIT\r\n"))
+        conn_deadline(c->conn, c->times->quit_ms);
 }
 
 /* --- sending --- */
@@ -286,6 +300,8 @@ struct client *client_connect(const struct client_params *params, const struct c
     c->times = params->times;
     c->is_lmtp = params->is_lmtp;
     c->level = params->level;
+    c->policy = params->policy;
+    c->requires_tls = params->requires_tls;
     c->is_implicit = params->is_implicit;
     c->tls = tls_client_use(params->tls);
     if (c->level == RELAY_TLS_NONE)

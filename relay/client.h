@@ -8,9 +8,9 @@
  * only, never from inside a call of the owner.
  *
  * RFC 5321 with STARTTLS (3207), PIPELINING (2920), SIZE (1870), 8BITMIME (6152), DSN (3461),
- * SMTPUTF8 (6531). A mail with 8-bit octets is sent as it is to a server that does not offer
- * 8BITMIME: RFC 6152 3 would have it converted or bounced, but every server in use takes it, and a
- * bounce would lose mail that arrives. */
+ * SMTPUTF8 (6531), REQUIRETLS (8689). A mail with 8-bit octets is sent as it is to a server that
+ * does not offer 8BITMIME: RFC 6152 3 would have it converted or bounced, but every server in use
+ * takes it, and a bounce would lose mail that arrives. */
 #ifndef BARID_RELAY_CLIENT_H
 #define BARID_RELAY_CLIENT_H
 
@@ -37,6 +37,8 @@ struct client_params {
     struct span hostname; /* ours, for EHLO */
     bool is_lmtp;         /* RFC 2033: one reply for each recipient at the end */
     enum relay_tls level;
+    const char *policy;               /* who asks for it, in a word, for people; a constant */
+    bool requires_tls;                /* for mail that may only go to who offers REQUIRETLS */
     bool is_implicit;                 /* TLS from the first octet; else by STARTTLS (RFC 3207) */
     struct span plain_because;        /* RELAY_TLS_NONE: why, for people; outlives the client */
     struct tls_client *tls;           /* NULL: none can be had; counted */
@@ -72,6 +74,7 @@ struct client_end {
                              not with the client */
     bool is_untouched;    /* a mail was being sent, but no reply to any part of it came */
     bool is_tls;          /* TLS failed, which says nothing about a connection without it */
+    bool is_unfit;        /* it can be talked to, but not have mail that requires TLS */
 };
 
 struct client_ops {

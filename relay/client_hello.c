@@ -29,8 +29,9 @@ static void describe(struct client *c, const struct tls_info *info)
 {
     const char *why = info->unverified_because != NULL ? info->unverified_because : "no reason";
     snprintf(c->protection, sizeof c->protection,
-             info->is_verified ? "%s %s verified=yes" : "%s %s verified=no (%s)", version_of(info),
-             info->cipher, why);
+             info->is_verified ? "%s %s policy=%s verified=yes"
+                               : "%s %s policy=%s verified=no (%s)",
+             version_of(info), info->cipher, c->policy, why);
 }
 
 /* What was said before counts no more, the offer least of all (RFC 3207 4.2). */
@@ -45,13 +46,26 @@ void client_start_tls(struct client *c)
         client_end_by_us(c, "451 4.3.0 out of memory for TLS with %s", c->remote);
 }
 
+/* Through TLS nothing was said yet: QUIT is the first word (RFC 8689 4.2.1), unless the server has
+ * to speak first. */
+static void distrust(struct client *c, const char *why)
+{
+    if (c->requires_tls && !c->is_implicit)
+        client_part(c,
+                    "550 5.7.30 the message requires TLS, and the certificate of %s is not "
+                    "valid for it: %s",
+                    c->remote, why);
+    else
+        client_end_by_us(c, "451 4.7.5 the certificate of %s is not valid for it: %s", c->remote,
+                         why);
+}
+
 void client_on_secured(struct client *c)
 {
     const struct tls_info *info = conn_tls(c->conn);
     describe(c, info);
     if (c->level == RELAY_TLS_VERIFIED && !info->is_verified)
-        client_end_by_us(c, "451 4.7.5 the certificate of %s is not valid for it: %s", c->remote,
-                         info->unverified_because);
+        distrust(c, info->unverified_because);
     else if (c->is_implicit)
         client_await_greeting(c);
     else
@@ -72,7 +86,10 @@ void client_on_starttls(struct client *c)
 static void hello_is_done(struct client *c)
 {
     c->is_securing = false;
-    if (c->level == RELAY_TLS_NONE || conn_is_tls(c->conn)) {
+    if (c->requires_tls && conn_is_tls(c->conn) && !c->offer.has_requiretls) {
+        client_part(c, "550 5.7.30 the message requires TLS, and %s does not offer REQUIRETLS",
+                    c->remote);
+    } else if (c->level == RELAY_TLS_NONE || conn_is_tls(c->conn)) {
         client_log_in(c);
     } else if (c->offer.has_starttls) {
         c->is_securing = true;
@@ -80,9 +97,11 @@ static void hello_is_done(struct client *c)
     } else if (c->level == RELAY_TLS_OPPORTUNISTIC) {
         snprintf(c->protection, sizeof c->protection, "no (not offered)");
         client_log_in(c);
+    } else if (c->requires_tls) {
+        client_part(c, "550 5.7.30 the message requires TLS, and %s does not offer STARTTLS",
+                    c->remote);
     } else {
-        client_end_by_us(c, "451 4.7.4 %s does not offer STARTTLS, and TLS is required here",
-                         c->remote);
+        client_part(c, "451 4.7.4 %s does not offer STARTTLS, and TLS is required here", c->remote);
     }
 }
 

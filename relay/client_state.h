@@ -44,7 +44,8 @@ struct client {
     bool is_lmtp;
     /* TLS */
     enum relay_tls level;
-    bool is_implicit;
+    const char *policy;
+    bool is_implicit, requires_tls;
     struct tls_client *tls;
     char tls_host[DOMAIN_MAX + 1]; /* a name, or an address */
     bool is_securing; /* from STARTTLS until it answers through TLS: what fails is TLS */
@@ -62,6 +63,7 @@ struct client {
     struct source source;
     bool in_call;            /* of the owner: what ends the connection now is told from the loop */
     char failure[REPLY_MAX]; /* and kept here until then */
+    char parting[REPLY_MAX]; /* why QUIT was said, if nobody asked for it */
 };
 
 /* --- client.c --- */
@@ -72,6 +74,8 @@ void client_end_now(struct client *c, enum verdict v, const char *text);
 void client_end_by_reply(struct client *c, enum verdict v);
 void client_end_by_us(struct client *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void client_out_of_step(struct client *c);
+/* The server speaks SMTP but is not what is asked for: says QUIT, and then tells the owner why. */
+void client_part(struct client *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The server's own words and what they were an answer to. */
 struct span client_reply_with_step(const struct client *c, size_t command, char room[REPLY_MAX]);
 /* What the reply that is awaited (or came last) is about. */

@@ -35,6 +35,8 @@ static size_t format_mail(char out[COMMAND_MAX], const struct client_mail *m, co
         n = add_param(out, n, "BODY", SPAN("8BITMIME"));
     if (o->has_utf8 && m->is_utf8)
         n = add_word(out, n, " SMTPUTF8");
+    if (o->has_requiretls && m->requires_tls)
+        n = add_word(out, n, " REQUIRETLS");
     if (o->has_dsn && m->ret != RET_DEFAULT)
         n = add_param(out, n, "RET", m->ret == RET_FULL ? SPAN("FULL") : SPAN("HDRS"));
     if (o->has_dsn && m->envid.n > 0)

@@ -1,4 +1,4 @@
-#include "relay/job.h"
+#include "relay/job_state.h"
 
 #include "common/addr.h"
 #include "common/clock.h"
@@ -6,45 +6,7 @@
 #include "common/id.h"
 #include "common/idn.h"
 #include "common/log.h"
-#include "common/pack.h"
 #include "common/route.h"
-#include "relay/plan.h"
-
-#define DNS_MS 35000 /* a little more than the resolver's own deadline */
-
-#define RESULT_OCTETS (4 + 1 + 4 + REPLY_MAX) /* a record of RELAY_JOB_RE */
-
-struct job {
-    struct job *next, *prev;
-    struct relay *relay;
-    struct ipc *from;
-    uint64_t tag, id;
-    int fd;
-    struct pool_turn turn;
-    struct timer deadline;
-    struct plan plan;
-    uint32_t generation; /* of the configuration the plan was made by */
-    uint64_t dns_tag;    /* question to the resolver, or 0 */
-    struct client *client;
-    bool is_kept;     /* the client was used before us */
-    bool is_sent;     /* the mail was given to the client */
-    bool is_blind;    /* the resolver did not answer: that says nothing about the destination */
-    bool is_hopeless; /* TLS failed with this server a short while ago */
-    bool is_barred;   /* it insists on TLS: the connection is of no use */
-    bool is_told;     /* who gave the last result offers DSN */
-    enum reach reach;
-    struct client_mail mail;
-    struct client_rcpt rcpts[RELAY_RCPTS_MAX];
-    uint32_t numbers[RELAY_RCPTS_MAX];
-    bool has_result[RELAY_RCPTS_MAX];
-    char remote[CLIENT_REMOTE];          /* who gave the last result; "" */
-    char protection[PROTECTION_MAX + 1]; /* of the connection to it; "" */
-    char domain[DOMAIN_MAX + 1];
-    struct packer results;
-    char arena[]; /* what the spans point to, then room for the results */
-};
-
-static void next_step(struct job *j);
 
 /* --- answering --- */
 
@@ -123,7 +85,7 @@ static void finish(struct job *j)
     free_job(j);
 }
 
-static void finish_all(struct job *j, enum verdict v, struct span text)
+void job_finish_all(struct job *j, enum verdict v, struct span text)
 {
     record_rest(j, v, text);
     finish(j);
@@ -133,7 +95,7 @@ static void took_too_long(void *arg)
 {
     struct job *j = arg;
     j->reach = REACH_LOST;
-    finish_all(j, VERDICT_TRY_LATER, SPAN("451 4.4.7 the attempt took too long"));
+    job_finish_all(j, VERDICT_TRY_LATER, SPAN("451 4.4.7 the attempt took too long"));
 }
 
 /* --- the client's callbacks --- */
@@ -178,18 +140,6 @@ static bool needs_utf8(const struct job *j)
     return !is_ascii;
 }
 
-/* What must not go without a verified server that offers REQUIRETLS goes nowhere else (RFC
- * 8689 4.2.1). */
-static void refuse_without_tls(struct job *j)
-{
-    char text[REPLY_MAX];
-    int n = snprintf(text, sizeof text, "550 5.7.30 %s does not offer REQUIRETLS", j->remote);
-    for (size_t i = j->mail.n_rcpts; i-- > 0;) {
-        record(j, i, VERDICT_NEVER, (struct span){text, n > 0 ? (size_t)n : 0});
-        set_apart(j, i);
-    }
-}
-
 /* Ready for the mail; or, the second time, done with it: the connection is for others now. */
 static void on_ready(void *owner)
 {
@@ -200,8 +150,6 @@ static void on_ready(void *owner)
         j->mail.is_utf8 = needs_utf8(j);
         if (j->mail.is_utf8 && !client_takes_utf8(j->client))
             refuse_utf8(j);
-        if (j->mail.requires_tls)
-            refuse_without_tls(j);
         if (j->mail.n_rcpts > 0) {
             client_send(j->client, &j->mail);
             return;
@@ -226,17 +174,14 @@ static void on_result(void *owner, size_t rcpt, enum verdict v, struct span text
     record(j, rcpt, v, text);
 }
 
-static void begin(struct job *j);
-static bool connect_to(struct job *j);
-
 /* TLS that may be left out, and does not work: the same server once more, in the clear. */
 static void go_on_in_the_clear(struct job *j, struct span why)
 {
     LOG(j->id, "tls-failed", LZ("remote", j->remote), LS("because", why),
         LZ("instead", "in the clear"));
     memo_add(&j->relay->no_tls, &j->plan.to, clock_mono_ms());
-    if (!connect_to(j))
-        next_step(j);
+    if (!seek_connect(j))
+        seek_next(j);
 }
 
 /* A kept connection that the server closed in the meantime says nothing about the mail. */
@@ -247,158 +192,35 @@ static void on_ended(void *owner, const struct client_end *e)
     client_free(j->client);
     j->client = NULL;
     if (is_stale) {
-        begin(j);
+        seek_begin(j);
     } else if (j->is_sent) {
         j->reach = REACH_LOST;
-        finish_all(j, VERDICT_TRY_LATER, e->text);
-    } else if (e->is_tls && j->plan.tls == RELAY_TLS_OPPORTUNISTIC) {
+        job_finish_all(j, VERDICT_TRY_LATER, e->text);
+    } else if (e->is_tls && j->plan.policy.level == RELAY_TLS_OPPORTUNISTIC) {
         go_on_in_the_clear(j, e->text);
+    } else if (e->is_unfit) {
+        plan_unfit(&j->plan, e->text);
+        seek_next(j);
     } else {
         plan_refused(&j->plan, e->verdict, e->text);
-        next_step(j);
+        seek_next(j);
     }
 }
 
-static const struct client_ops client_ops = {
+const struct client_ops job_client_ops = {
     .ready = on_ready, .result = on_result, .ended = on_ended};
-
-/* --- finding somebody to talk to --- */
-
-static struct plan_scope scope_of(const struct job *j)
-{
-    return (struct plan_scope){proc_config(j->relay->proc), j->relay->own, j->relay->n_own};
-}
-
-/* No answer (the resolver is down, or silent) is "could not decide". */
-static void on_mx(void *arg, const union msg *m, int fd)
-{
-    (void)fd;
-    struct job *j = arg;
-    struct plan_scope scope = scope_of(j);
-    j->dns_tag = 0;
-    if (m != NULL)
-        plan_take_mx(&j->plan, &scope, m->dns_mx_re.verdict, m->dns_mx_re.hosts);
-    else
-        plan_take_mx(&j->plan, &scope, VERDICT_TRY_LATER, SPAN(""));
-    j->is_blind |= m == NULL;
-    next_step(j);
-}
-
-static void on_addr(void *arg, const union msg *m, int fd)
-{
-    (void)fd;
-    struct job *j = arg;
-    struct plan_scope scope = scope_of(j);
-    j->dns_tag = 0;
-    if (m != NULL)
-        plan_take_addr(&j->plan, &scope, m->dns_addr_re.verdict, m->dns_addr_re.addresses);
-    else
-        plan_take_addr(&j->plan, &scope, VERDICT_TRY_LATER, SPAN(""));
-    j->is_blind |= m == NULL;
-    next_step(j);
-}
-
-static bool ask_mx(struct job *j)
-{
-    struct msg_dns_mx m = {.domain = span_of(j->plan.domain)};
-    struct ipc *ch = proc_peer(j->relay->proc, ROLE_RESOLVER);
-    struct plan_scope scope = scope_of(j);
-    j->dns_tag = ipc_ask_dns_mx(ch, &m, -1, DNS_MS, on_mx, j);
-    j->is_blind |= j->dns_tag == 0;
-    if (j->dns_tag == 0)
-        plan_take_mx(&j->plan, &scope, VERDICT_TRY_LATER, SPAN(""));
-    return j->dns_tag != 0;
-}
-
-static bool ask_addr(struct job *j)
-{
-    struct msg_dns_addr m = {.host = span_of(j->plan.host)};
-    struct ipc *ch = proc_peer(j->relay->proc, ROLE_RESOLVER);
-    struct plan_scope scope = scope_of(j);
-    j->dns_tag = ipc_ask_dns_addr(ch, &m, -1, DNS_MS, on_addr, j);
-    j->is_blind |= j->dns_tag == 0;
-    if (j->dns_tag == 0)
-        plan_take_addr(&j->plan, &scope, VERDICT_TRY_LATER, SPAN(""));
-    return j->dns_tag != 0;
-}
-
-/* Sections are counted anew with each configuration: what a plan made by another one says is void,
- * so that no password goes to a server it is not for. */
-static struct span secret_for(const struct job *j)
-{
-    bool is_current = j->generation == proc_generation(j->relay->proc);
-    return is_current ? secrets_get(&j->relay->secrets, j->plan.section) : SPAN("");
-}
-
-static bool connect_to(struct job *j)
-{
-    j->is_hopeless = j->plan.tls == RELAY_TLS_OPPORTUNISTIC &&
-                     memo_has(&j->relay->no_tls, &j->plan.to, clock_mono_ms());
-    struct client_params params = {
-        .loop = proc_loop(j->relay->proc),
-        .to = &j->plan.to,
-        .host = span_of(j->plan.host),
-        .hostname = span_of(proc_config(j->relay->proc)->hostname),
-        .is_lmtp = j->plan.is_lmtp,
-        .level = j->is_hopeless ? RELAY_TLS_NONE : j->plan.tls,
-        .is_implicit = j->plan.is_implicit,
-        .plain_because = j->is_hopeless ? SPAN("failed before") : SPAN("switched off"),
-        .tls = j->relay->tls,
-        .user = span_of(j->plan.user),
-        .secret = secret_for(j),
-        .times = &client_times_default,
-    };
-    client_format_remote(j->remote, params.host, params.to);
-    j->client = client_connect(&params, &client_ops, j);
-    if (j->client == NULL)
-        plan_refused(&j->plan, VERDICT_TRY_LATER, SPAN("451 4.3.0 out of memory"));
-    return j->client != NULL;
-}
-
-/* Goes on until there is something to wait for. */
-static void next_step(struct job *j)
-{
-    struct plan_scope scope = scope_of(j);
-    for (bool is_waiting = false; !is_waiting;)
-        switch (plan_next(&j->plan, &scope)) {
-        case PLAN_ASK_MX:
-            is_waiting = ask_mx(j);
-            break;
-        case PLAN_ASK_ADDR:
-            is_waiting = ask_addr(j);
-            break;
-        case PLAN_CONNECT:
-            is_waiting = connect_to(j);
-            break;
-        case PLAN_OVER:
-            if (j->plan.verdict == VERDICT_TRY_LATER && !j->is_blind)
-                j->reach = REACH_DOWN;
-            finish_all(j, j->plan.verdict, span_of(j->plan.text));
-            return;
-        }
-}
-
-static void begin(struct job *j)
-{
-    struct plan_scope scope = scope_of(j);
-    j->is_kept = j->is_sent = j->is_blind = j->is_hopeless = false;
-    j->remote[0] = j->protection[0] = '\0';
-    j->generation = proc_generation(j->relay->proc);
-    plan_begin(&j->plan, &scope, span_of(j->domain), j->mail.sender);
-    next_step(j);
-}
 
 static void granted(struct pool_turn *t, struct client *kept)
 {
     struct job *j = (struct job *)(void *)((char *)t - offsetof(struct job, turn));
     if (kept == NULL) {
-        begin(j);
+        seek_begin(j);
         return;
     }
     j->client = kept;
     j->is_kept = true;
     span_copy(j->remote, sizeof j->remote, span_of(client_remote(kept)));
-    client_own(kept, &client_ops, j);
+    client_own(kept, &job_client_ops, j);
     on_ready(j);
 }
 
@@ -490,11 +312,12 @@ static void count_in(struct relay *r, struct job *j)
     timer_set(&j->deadline, relay_job_ms(j->mail.size));
 }
 
-/* Connections are shared only by those who want them protected alike. */
-static void add_level(char *key, size_t cap, enum relay_tls level)
+/* Connections are shared only by those who want them protected alike: mail that requires TLS finds
+ * only those that were made for such mail, to servers that are fit for it. */
+static void add_level(char *key, size_t cap, enum relay_tls level, bool requires_tls)
 {
     size_t n = strlen(key);
-    snprintf(key + n, cap - n, " tls %u", (unsigned)level);
+    snprintf(key + n, cap - n, " tls %u%s", (unsigned)level, requires_tls ? " requiretls" : "");
 }
 
 /* Decides what needs no connection, else waits for a turn. */
@@ -503,7 +326,7 @@ static void set_going(struct job *j)
     char key[POOL_KEY_MAX];
     struct route route;
     if ((j->mail.flags & CONTENT_LONGLINE) != 0) {
-        finish_all(
+        job_finish_all(
             j, VERDICT_NEVER,
             SPAN("554 5.6.0 a line of the message is longer than 1000 octets, which SMTP does "
                  "not carry"));
@@ -511,11 +334,11 @@ static void set_going(struct job *j)
     }
     route_for(proc_config(j->relay->proc), span_of(j->domain), j->mail.sender, &route);
     route_key(&route, span_of(j->domain), key, sizeof key);
-    add_level(key, sizeof key, route.delivery->tls);
+    add_level(key, sizeof key, route.delivery->tls, j->mail.requires_tls);
     j->turn.granted = granted;
     if (pool_ask(&j->relay->pool, span_of(key), route.delivery->connections_per_destination,
                  &j->turn) < 0)
-        finish_all(j, VERDICT_TRY_LATER, SPAN("451 4.3.0 no memory or no domain"));
+        job_finish_all(j, VERDICT_TRY_LATER, SPAN("451 4.3.0 no memory or no domain"));
 }
 
 void job_start(struct relay *r, struct ipc *from, const struct msg_relay_job *m, int fd)

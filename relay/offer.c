@@ -24,6 +24,8 @@ void offer_learn(struct offer *o, struct span line)
         o->has_starttls = true;
     } else if (span_ieq(word, SPAN("SMTPUTF8"))) {
         o->has_utf8 = true;
+    } else if (span_ieq(word, SPAN("REQUIRETLS"))) {
+        o->has_requiretls = true;
     } else if (span_ieq(word, SPAN("DSN"))) {
         o->has_dsn = true;
     } else if (span_ieq(word, SPAN("AUTH"))) {

@@ -12,6 +12,7 @@ struct offer {
     bool has_dsn;        /* RFC 3461 */
     bool has_starttls;   /* RFC 3207 */
     bool has_utf8;       /* RFC 6531 */
+    bool has_requiretls; /* RFC 8689 */
     unsigned auth;       /* RFC 4954: SASL_BIT of each mechanism that is known here */
 };
 

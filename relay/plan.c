@@ -119,6 +119,7 @@ static void begin_literal(struct plan *p, const struct plan_scope *scope)
     }
     p->by = PLAN_BY_DOMAIN;
     p->step = PLAN_CONNECT;
+    p->facts.is_name_certain = true;
     add_address(p, scope, a);
 }
 
@@ -144,7 +145,7 @@ static void add_hops(struct plan *p, const struct url *to, size_t n)
 }
 
 void plan_begin(struct plan *p, const struct plan_scope *scope, struct span domain,
-                struct span sender)
+                struct span sender, bool requires_tls)
 {
     struct route route;
     *p = (struct plan){.by = PLAN_BY_MX, .step = PLAN_ASK_MX, .port = scope->config->relay.port};
@@ -153,7 +154,7 @@ void plan_begin(struct plan *p, const struct plan_scope *scope, struct span doma
         return;
     }
     route_for(scope->config, domain, sender, &route);
-    p->wanted = p->tls = route.delivery->tls;
+    p->facts = (struct policy_facts){.wanted = route.delivery->tls, .requires_tls = requires_tls};
     p->section = route.section;
     if (route.n_to > 0) {
         p->by = PLAN_BY_ROUTE;
@@ -216,17 +217,20 @@ static void ask_domain(struct plan *p)
 {
     p->by = PLAN_BY_DOMAIN;
     p->step = PLAN_ASK_ADDR;
+    p->facts.is_name_certain = true; /* the message names it */
     memcpy(p->host, p->domain, sizeof p->host);
 }
 
-void plan_take_mx(struct plan *p, const struct plan_scope *scope, enum verdict v, struct span hosts)
+void plan_take_mx(struct plan *p, const struct plan_scope *scope, const struct msg_dns_mx_re *re)
 {
     size_t n = 0;
+    enum verdict v = re != NULL ? re->verdict : VERDICT_TRY_LATER;
     if (v == VERDICT_NEVER) {
         over(p, VERDICT_NEVER, "550 5.1.2 domain %s does not exist", p->domain);
         return;
     }
-    bool is_known = v == VERDICT_OK && read_hosts(p, scope, hosts, &n);
+    bool is_known = v == VERDICT_OK && read_hosts(p, scope, re->hosts, &n);
+    p->is_mx_secure = is_known && re->is_secure != 0;
     if (!is_known && scope->config->relay.n_fallback > 0) {
         p->is_undecided = true;
         p->n_hosts = 0;
@@ -264,29 +268,42 @@ static bool read_addresses(struct plan *p, const struct plan_scope *scope, struc
     return !r.failed;
 }
 
-void plan_take_addr(struct plan *p, const struct plan_scope *scope, enum verdict v,
-                    struct span addresses)
+void plan_take_addr(struct plan *p, const struct plan_scope *scope,
+                    const struct msg_dns_addr_re *re)
 {
+    enum verdict v = re != NULL ? re->verdict : VERDICT_TRY_LATER;
     p->step = PLAN_CONNECT;
     p->n_addresses = p->next_address = 0;
     bool is_decided =
-        v == VERDICT_NEVER || (v == VERDICT_OK && read_addresses(p, scope, addresses));
+        v == VERDICT_NEVER || (v == VERDICT_OK && read_addresses(p, scope, re->addresses));
     if (!is_decided) {
         p->is_undecided = true;
         p->n_addresses = 0;
-    } else if (v == VERDICT_NEVER || addresses.n == 0) {
+    } else if (v == VERDICT_NEVER || re->addresses.n == 0) {
         p->has_absent = true;
     }
     order_addresses(p);
 }
 
-void plan_refused(struct plan *p, enum verdict v, struct span text)
+static void keep_text(struct plan *p, struct span text)
 {
     size_t n = text.n < sizeof p->text - 1 ? text.n : sizeof p->text - 1;
     memcpy(p->text, text.p, n);
     p->text[n] = '\0';
-    if (v != VERDICT_NEVER)
+}
+
+/* That a route's server says no is a fault of the configuration, and no word about the mail. */
+void plan_refused(struct plan *p, enum verdict v, struct span text)
+{
+    keep_text(p, text);
+    if (v != VERDICT_NEVER || p->by == PLAN_BY_ROUTE)
         p->is_undecided = true;
+}
+
+void plan_unfit(struct plan *p, struct span text)
+{
+    keep_text(p, text);
+    p->n_addresses = p->next_address = 0;
 }
 
 /* --- the end --- */
@@ -329,20 +346,12 @@ static bool has_fallback(struct plan *p, const struct plan_scope *scope)
 
 static void nothing_left(struct plan *p)
 {
-    if (p->n_tried == 0) {
+    if (p->text[0] == '\0') { /* no server was found to be refused by */
         no_address(p);
         return;
     }
-    bool is_never = !p->is_undecided && p->by != PLAN_BY_ROUTE;
-    p->verdict = is_never ? VERDICT_NEVER : VERDICT_TRY_LATER;
+    p->verdict = p->is_undecided ? VERDICT_TRY_LATER : VERDICT_NEVER;
     p->step = PLAN_OVER;
-}
-
-/* Who says smtps:// means a certain server. */
-static enum relay_tls effective(const struct plan *p, const struct plan_host *h)
-{
-    bool is_open = p->wanted == RELAY_TLS_OPPORTUNISTIC || p->wanted == RELAY_TLS_NONE;
-    return h->is_implicit && is_open ? RELAY_TLS_VERIFIED : p->wanted;
 }
 
 static void begin_host(struct plan *p, const struct plan_scope *scope, const struct plan_host *h)
@@ -354,7 +363,9 @@ static void begin_host(struct plan *p, const struct plan_scope *scope, const str
     p->is_configured = h->is_configured;
     p->is_lmtp = h->is_lmtp;
     p->is_implicit = h->is_implicit;
-    p->tls = effective(p, h);
+    p->facts.is_implicit = h->is_implicit;
+    p->facts.has_login = h->user[0] != '\0';
+    p->facts.is_name_certain = h->is_configured || p->is_mx_secure;
     memcpy(p->user, h->user, sizeof p->user);
     p->step = PLAN_ASK_ADDR;
     if (!h->is_configured || netaddr_parse(span_of(h->name), &a) < 0)
@@ -365,15 +376,31 @@ static void begin_host(struct plan *p, const struct plan_scope *scope, const str
     add_address(p, scope, a);
 }
 
+/* The next address of the host. False: the host must not have the mail. */
+static bool choose(struct plan *p)
+{
+    char text[REPLY_MAX];
+    p->to = p->addresses[p->next_address++];
+    p->facts.is_loopback = netaddr_is_loopback(&p->to);
+    p->policy = policy_decide(&p->facts);
+    if (p->policy.refusal == NULL) {
+        p->n_tried++;
+        return true;
+    }
+    snprintf(text, sizeof text, "%s (%s)", p->policy.refusal, p->host);
+    plan_unfit(p, span_of(text));
+    return false;
+}
+
 enum plan_step plan_next(struct plan *p, const struct plan_scope *scope)
 {
     while (p->step == PLAN_CONNECT) {
         bool may_try = p->n_tried < PLAN_TRIES_MAX;
         bool has_more = p->next_address < p->n_addresses;
         if (has_more && may_try) {
-            p->to = p->addresses[p->next_address++];
-            p->n_tried++;
-            break;
+            if (choose(p))
+                break;
+            continue;
         }
         p->is_undecided |= has_more || (!may_try && p->next_host < p->n_hosts);
         p->n_addresses = p->next_address = 0; /* there may be more that are not asked */

@@ -11,6 +11,7 @@
 #include "common/proto.h"
 #include "common/verdict.h"
 #include "relay/login.h"
+#include "relay/policy.h"
 
 #define PLAN_HOSTS_MAX     16 /* MX hosts looked at in one attempt */
 #define PLAN_TRIES_MAX     5  /* addresses connected to in one attempt */
@@ -26,7 +27,7 @@ struct plan_scope {
 enum plan_step {
     PLAN_ASK_MX,   /* of `domain`; tell plan_take_mx */
     PLAN_ASK_ADDR, /* of `host`; tell plan_take_addr */
-    PLAN_CONNECT,  /* to `to`, whose name is `host`; if it fails tell plan_refused */
+    PLAN_CONNECT,  /* to `to`, whose name is `host`; if it fails tell plan_refused or plan_unfit */
     PLAN_OVER,
 };
 
@@ -47,14 +48,14 @@ struct plan {
     struct netaddr to;
     bool is_lmtp;                  /* of `to`, */
     bool is_implicit;              /* and with TLS from the first octet */
-    enum relay_tls tls;            /* how its connection must be protected */
+    struct policy policy;          /* how its connection must be protected */
     char user[LOGIN_USER_MAX + 1]; /* who logs in there; "" */
     size_t section;                /* whose secret is his (struct route) */
     enum verdict verdict;
     char text[REPLY_MAX];
     /* private */
     enum { PLAN_BY_ROUTE, PLAN_BY_MX, PLAN_BY_DOMAIN } by;
-    enum relay_tls wanted; /* by the configuration */
+    struct policy_facts facts; /* of the host */
     uint16_t port;
     bool is_configured;                     /* as the host */
     bool has_fallback;                      /* it was taken into `hosts` */
@@ -64,20 +65,22 @@ struct plan {
     struct netaddr addresses[PLAN_ADDRESSES_MAX];
     size_t n_addresses, next_address;
     unsigned n_tried;
+    bool is_mx_secure;
     bool has_filtered, has_own, has_absent; /* met on the way */
     bool is_undecided; /* something failed for now, so that "never" is out of the question */
 };
 
-/* domain: lower case, or an address literal in brackets. */
+/* domain: lower case, or an address literal in brackets. requires_tls: the message does. */
 void plan_begin(struct plan *p, const struct plan_scope *scope, struct span domain,
-                struct span sender);
+                struct span sender, bool requires_tls);
 enum plan_step plan_next(struct plan *p, const struct plan_scope *scope);
-/* The answers as in DNS_MX_RE and DNS_ADDR_RE. */
-void plan_take_mx(struct plan *p, const struct plan_scope *scope, enum verdict v,
-                  struct span hosts);
-void plan_take_addr(struct plan *p, const struct plan_scope *scope, enum verdict v,
-                    struct span addresses);
+/* The resolver's answers; NULL: none came. */
+void plan_take_mx(struct plan *p, const struct plan_scope *scope, const struct msg_dns_mx_re *re);
+void plan_take_addr(struct plan *p, const struct plan_scope *scope,
+                    const struct msg_dns_addr_re *re);
 /* `to` could not be used. NEVER: it said so with a 5xx greeting. */
 void plan_refused(struct plan *p, enum verdict v, struct span text);
+/* `host` can never have this message, at none of its addresses: it requires TLS (RFC 8689). */
+void plan_unfit(struct plan *p, struct span text);
 
 #endif

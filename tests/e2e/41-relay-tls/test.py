@@ -60,7 +60,7 @@ class Opportunistic(TlsTest):
         self.assertEqual(sum("EHLO" in line for line in remote.transcript), 2)
         self.assertTrue(any(line.endswith("SNI " + HOST) for line in remote.transcript))
         wait_for_empty_queue(suite)
-        self.assertRegex(self.protection(suite)[0], r"^1\.3 TLS_\S+ verified=yes$")
+        self.assertRegex(self.protection(suite)[0], r"^1\.3 TLS_\S+ policy=opportunistic verified=yes$")
 
     def test_a_certificate_of_nobody_and_of_another_does(self):
         for pair in (self.pair("other.example", label="other"), self.pair(label="stranger")):
@@ -68,7 +68,7 @@ class Opportunistic(TlsTest):
             self.send(suite)
             self.assertEqual(remote.wait(1)[0]["tls"], "TLSv1.3")
             wait_for_empty_queue(suite)
-            self.assertRegex(self.protection(suite)[0], r"^1\.3 \S+ verified=no \(.+\)$")
+            self.assertRegex(self.protection(suite)[0], r"^1\.3 \S+ policy=opportunistic verified=no \(.+\)$")
 
     def test_tls_1_2(self):
         suite, remote = self.next_hop({"version": "TLSv1_2"})
@@ -233,5 +233,5 @@ class WithPostfix(TlsTest):
             self.send(suite)
             wait_until(lambda n=n: len(server.mail()) == n, 15, f"the mail at Postfix, {level}")
             wait_for_empty_queue(suite)
-            self.assertRegex(self.protection(suite)[0], "verified=yes$")
+            self.assertRegex(self.protection(suite)[0], f"policy={level} verified=yes$")
             suite.close()

@@ -1,7 +1,10 @@
 """The login at a smarthost: at another barid, at scripted servers, with a wrong password, in the clear."""
 
 import os
+import shutil
+import tempfile
 
+from certs import Pair
 from harness import PASSWORD, Suite, free_port, message, wait_until
 from relaying import RelayTest, open_states, wait_for_empty_queue, wait_for_state
 
@@ -11,6 +14,10 @@ PLAIN = {"ehlo": ["fake.example", "AUTH PLAIN"], "replies": {"AUTH": "235 2.7.0 
 
 
 class Smarthost(RelayTest):
+    def setUp(self):
+        self.directory = tempfile.mkdtemp(prefix="barid-smarthost-")
+        self.addCleanup(shutil.rmtree, self.directory)
+
     def hub(self):
         """A barid that takes submission; what it took stays in its queue."""
         suite = Suite()
@@ -76,8 +83,19 @@ class Smarthost(RelayTest):
         remote = self.remote(PLAIN, host="0.0.0.0")
         suite = self.sender("u", ("0.0.0.0", remote.port), "hush-hush")
         suite.send(FROM, [TO], message())
-        self.assertIn("no password is sent to", wait_for_state(suite, TO, "deferred")["last_reply"])
-        self.assertFalse([line for line in remote.transcript if "AUTH PLAIN A" in line])
+        self.assertRegex(wait_for_state(suite, TO, "deferred")["last_reply"], "^451 4.7.4 .* does not offer STARTTLS")
+        self.assertFalse([line for line in remote.transcript if "AUTH" in line and "<" in line])
+
+    def test_not_to_a_stranger_behind_tls(self):
+        """Who logs in wants a certain server: it is verified before a word is said, not when the password is due."""
+        pair = Pair(tempfile.mkdtemp(dir=self.directory), "stranger", ["0.0.0.0"])
+        remote = self.remote({**PLAIN, "tls": {"certificate": pair.certificate, "key": pair.key,
+                                               "ehlo": PLAIN["ehlo"]}}, host="0.0.0.0")
+        suite = self.sender("u", ("0.0.0.0", remote.port), "hush-hush")
+        suite.send(FROM, [TO], message())
+        self.assertIn("4.7.5 the certificate of", wait_for_state(suite, TO, "deferred")["last_reply"])
+        self.assertFalse([line for line in remote.transcript if "AUTH" in line and "<" in line])
+        self.assertEqual(sum("< EHLO" in line for line in remote.transcript), 1)
 
     def test_check_looks_at_the_file(self):
         suite = self.sender("u", ("192.0.2.1", 25), "hush-hush")

@@ -1,11 +1,15 @@
 """What the client asks of the whole journey: REQUIRETLS (RFC 8689)."""
 
+import os
+import re
+import shutil
 import smtplib
+import tempfile
 import unittest
 
 from certs import Pair, context
 from harness import Suite, free_port, message, wait_until
-from relaying import RelayTest
+from relaying import RelayTest, wait_for_empty_queue, wait_for_state
 
 
 class Requiretls(RelayTest):
@@ -31,6 +35,124 @@ class Requiretls(RelayTest):
             client.ehlo()
             self.assertFalse(client.has_extn("requiretls"))
             self.assertEqual(client.docmd("MAIL FROM:<eve@client.example> REQUIRETLS")[0], 555)
+
+    def hop(self, offers=("fake.example", "SIZE 100000", "REQUIRETLS"), trusted=True, names=("mx.remote.example",),
+            **tls):
+        """A server with TLS, and a certificate of our own authority, or of a stranger."""
+        label = f"hop{len(self.pairs)}"
+        pair = Pair(self.dir, label, names)
+        if trusted:
+            self.pairs.append(pair)
+        return self.remote({"tls": {"certificate": pair.certificate, "key": pair.key, "ehlo": list(offers), **tls}})
+
+    def setUp(self):
+        self.pairs = []
+        self.dir = tempfile.mkdtemp(prefix="barid-wishes-")
+        self.addCleanup(shutil.rmtree, self.dir)
+        os.chmod(self.dir, 0o755)
+
+    def routed_to(self, *hops, scheme="smtp", **relay):
+        """A suite with a route to these servers by their name, in this order."""
+        names = {f"mx{'' if n == 0 else n}.remote.example": hop for n, hop in enumerate(hops)}
+        dns = self.dns({name: {"A": [hop.host]} for name, hop in names.items()})
+        ca = os.path.join(self.dir, "ca.pem")
+        with open(ca, "w", encoding="ascii") as f:
+            f.write("".join(open(pair.certificate, encoding="ascii").read() for pair in self.pairs))
+        suite = Suite()
+        self.addCleanup(suite.close)
+        to = ", ".join(f"{scheme}://{name}:{hop.port}" for name, hop in names.items())
+        suite.write_config({"relay": {"allow_from": "127.0.0.0/8", "retry": "1h", "ca_file": ca, **relay},
+                            "dns": {"server": f"{dns.host}@{dns.port}"},
+                            "tls": Pair(suite.dir, "us", ["mx.example.org"]).config(),
+                            "route remote.example": {"to": to}})
+        return suite.start()
+
+    def submit(self, suite, options=("REQUIRETLS",)):
+        self.secured(suite).sendmail("bob@example.org", ["x@remote.example"], message("a secret"),
+                                     mail_options=list(options))
+
+    def bounced(self, suite, pattern):
+        self.submit(suite)
+        report, = suite.wait_for_mail("bob")
+        self.assertIn(b"Status: 5.7.30\r\n", report)
+        self.assertRegex(re.sub(rb"\r\n\s+", b" ", report).decode(), pattern)
+
+    def test_goes_on_to_who_is_verified_and_offers_it(self):
+        for level in ("opportunistic", "required"):
+            remote = self.hop()
+            suite = self.routed_to(remote, tls=level)
+            self.submit(suite)
+            got, = remote.wait(1)
+            self.assertEqual(got["tls"], "TLSv1.3")
+            self.assertRegex(got["from_params"], r"^SIZE=\d+ REQUIRETLS$")
+            wait_for_empty_queue(suite)
+            self.assertRegex(suite.log(), r'tls="1\.3 \S+ policy=requiretls verified=yes"')
+
+    def test_other_mail_to_such_a_server_has_no_parameter(self):
+        remote = self.hop()
+        suite = self.routed_to(remote)
+        self.submit(suite, options=())
+        self.assertNotIn("REQUIRETLS", remote.wait(1)[0]["from_params"])
+
+    def test_a_connection_of_other_mail_is_not_used(self):
+        remote = self.hop(trusted=False)
+        self.pairs.append(Pair(self.dir, "somebody", ["ca.example"]))
+        suite = self.routed_to(remote)
+        self.submit(suite, options=())
+        self.assertEqual(remote.wait(1)[0]["tls"], "TLSv1.3")
+        self.bounced(suite, "the certificate of mx.remote.example")
+        self.assertEqual(len(remote.messages), 1)
+
+    def test_implicit(self):
+        remote = self.hop(implicit=True)
+        self.submit(self.routed_to(remote, scheme="smtps"))
+        self.assertIn("REQUIRETLS", remote.wait(1)[0]["from_params"])
+
+    def test_not_offered_within_tls(self):
+        remote = self.hop(offers=["fake.example"])
+        self.bounced(self.routed_to(remote), "mx.remote.example.* does not offer REQUIRETLS")
+        self.assertEqual(remote.messages, [])
+        self.assertTrue([line for line in remote.transcript if line.endswith("< QUIT")])
+
+    def test_no_starttls(self):
+        remote = self.remote({"ehlo": ["fake.example", "REQUIRETLS"]})
+        self.pairs.append(Pair(self.dir, "somebody", ["ca.example"]))
+        self.bounced(self.routed_to(remote), "does not offer STARTTLS")
+        self.assertFalse([line for line in remote.transcript if "MAIL" in line])
+
+    def test_a_certificate_of_another(self):
+        remote = self.hop(names=("other.example",))
+        self.bounced(self.routed_to(remote), "not valid for it: .*ostname mismatch")
+        self.assertEqual(remote.messages, [])
+
+    def test_the_next_server_may_be_fit(self):
+        first, second = self.hop(offers=["fake.example"]), self.hop(names=("mx1.remote.example",))
+        suite = self.routed_to(first, second)
+        self.submit(suite)
+        self.assertIn("REQUIRETLS", second.wait(1)[0]["from_params"])
+        self.assertEqual(first.messages, [])
+
+    def test_who_cannot_be_reached_may_be_fit_later(self):
+        first, second = self.hop(offers=["fake.example"]), self.hop(names=("mx1.remote.example",))
+        suite = self.routed_to(first, second)
+        second.stop()
+        self.submit(suite)
+        wait_for_state(suite, "x@remote.example", "deferred")
+
+    def test_names_from_unsigned_answers_prove_nothing(self):
+        """RFC 8689 8.2: the lookup of the MX must be protected too."""
+        remote = self.hop()
+        dns = self.dns({"remote.example": {"MX": [[10, "mx.remote.example"]]},
+                        "mx.remote.example": {"A": [remote.host]}})
+        suite = Suite()
+        self.addCleanup(suite.close)
+        suite.write_config({"relay": {"allow_from": "127.0.0.0/8", "port": remote.port,
+                                      "ca_file": self.pairs[0].certificate},
+                            "dns": {"server": f"{dns.host}@{dns.port}"},
+                            "tls": Pair(suite.dir, "us", ["mx.example.org"]).config()})
+        suite.start()
+        self.bounced(suite, "no DNSSEC protects the name of the server .mx.remote.example")
+        self.assertEqual(remote.connections, 0)
 
     def test_no_server_without_it_gets_the_mail(self):
         """The report keeps the wish, and shows no content (RFC 8689 5)."""

@@ -96,17 +96,20 @@ static void go(const struct world *w, struct plan *p, char *tried, size_t cap)
     struct span addresses;
     char ip[NETADDR_TEXT];
     tried[0] = '\0';
-    plan_begin(p, &scope, span_of(w->domain), SPAN("s@sender.example"));
+    plan_begin(p, &scope, span_of(w->domain), SPAN("s@sender.example"), false);
     for (int guard = 0; guard < 200; guard++) {
         enum plan_step step = plan_next(p, &scope);
         if (step == PLAN_OVER)
             break;
         if (step == PLAN_ASK_MX) {
             cr_expect_str_eq(p->domain, w->domain);
-            plan_take_mx(p, &scope, w->mx_verdict, mx_records(w->mx));
+            struct msg_dns_mx_re re = {.verdict = (uint8_t)w->mx_verdict,
+                                       .hosts = mx_records(w->mx)};
+            plan_take_mx(p, &scope, &re);
         } else if (step == PLAN_ASK_ADDR) {
             enum verdict v = look_up(w, p->host, &addresses);
-            plan_take_addr(p, &scope, v, addresses);
+            struct msg_dns_addr_re re = {.verdict = (uint8_t)v, .addresses = addresses};
+            plan_take_addr(p, &scope, &re);
         } else {
             note_try(tried, cap, p);
             netaddr_format(ip, &p->to);
@@ -502,14 +505,15 @@ Test(plan, damaged_answers_are_undecided)
     struct plan_scope scope = {c, NULL, 0};
     for (size_t i = 0; i < sizeof damaged / sizeof damaged[0]; i++) {
         struct plan p;
-        plan_begin(&p, &scope, SPAN("d.example"), SPAN(""));
-        plan_take_mx(&p, &scope, OK, damaged[i].hosts);
+        plan_begin(&p, &scope, SPAN("d.example"), SPAN(""), false);
+        plan_take_mx(&p, &scope, &(struct msg_dns_mx_re){.verdict = OK, .hosts = damaged[i].hosts});
         cr_expect_eq(plan_next(&p, &scope), PLAN_OVER);
         cr_expect_eq(p.verdict, LATER, "%zu", i);
-        plan_begin(&p, &scope, SPAN("d.example"), SPAN(""));
-        plan_take_mx(&p, &scope, OK, SPAN(""));
+        plan_begin(&p, &scope, SPAN("d.example"), SPAN(""), false);
+        plan_take_mx(&p, &scope, &(struct msg_dns_mx_re){.verdict = OK});
         cr_expect_eq(plan_next(&p, &scope), PLAN_ASK_ADDR);
-        plan_take_addr(&p, &scope, OK, damaged[i].hosts);
+        plan_take_addr(&p, &scope,
+                       &(struct msg_dns_addr_re){.verdict = OK, .addresses = damaged[i].hosts});
         cr_expect_eq(plan_next(&p, &scope), PLAN_OVER);
         cr_expect_eq(p.verdict, LATER, "%zu", i);
     }
@@ -533,10 +537,69 @@ Test(plan, smtps_is_verified_unless_less_is_asked_for)
         struct plan_scope scope = {&c, NULL, 0};
         struct plan p;
         c.relay.delivery.tls = levels[i].wanted;
-        plan_begin(&p, &scope, SPAN("d.example"), SPAN(""));
+        plan_begin(&p, &scope, SPAN("d.example"), SPAN(""), false);
         cr_assert_eq(plan_next(&p, &scope), PLAN_CONNECT);
-        cr_expect(!p.is_implicit && p.tls == levels[i].starttls, "level %zu", i);
+        cr_expect(!p.is_implicit && p.policy.level == levels[i].starttls, "level %zu", i);
         cr_assert_eq(plan_next(&p, &scope), PLAN_CONNECT);
-        cr_expect(p.is_implicit && p.tls == levels[i].smtps, "level %zu", i);
+        cr_expect(p.is_implicit && p.policy.level == levels[i].smtps, "level %zu", i);
+    }
+}
+
+/* Mail that requires TLS (RFC 8689): hosts found by MX 1 a.x, 2 b.x, both with two addresses, or a
+ * route to them. "u": the host is unfit, "r": it refuses the connection with 5xx, "l": it cannot be
+ * reached. */
+static const struct {
+    const char *config;
+    bool is_secure;
+    const char *says;
+    unsigned n_tried;
+    enum verdict verdict;
+    const char *text;
+} strict[] = {
+    {"", true, "uu", 2, NEVER, "550 5.7.30 unfit"},
+    {"", true, "lluu", 3, LATER, "550 5.7.30 unfit"},
+    {"", true, "rru", 3, NEVER, "550 5.7.30 unfit"},
+    {"", true, "ull", 3, LATER, "unreachable"},
+    {"", false, "", 0, NEVER, "550 5.7.30 the message requires TLS, and no DNSSEC"},
+    {"[route d.example]\nto = smtp://a.x, smtp://b.x\n", false, "uu", 2, NEVER, "550 5.7.30 unfit"},
+    {"[route d.example]\nto = smtp://a.x, smtp://b.x\n", false, "rru", 3, LATER, "550 5.7.30"},
+};
+
+static void say(struct plan *p, char what)
+{
+    if (what == 'u')
+        plan_unfit(p, SPAN("550 5.7.30 unfit"));
+    else if (what == 'r')
+        plan_refused(p, NEVER, SPAN("554 go away"));
+    else
+        plan_refused(p, LATER, SPAN("unreachable"));
+}
+
+Test(plan, mail_that_requires_tls)
+{
+    for (size_t i = 0; i < sizeof strict / sizeof strict[0]; i++) {
+        struct config *c = config(strict[i].config);
+        struct plan_scope scope = {c, NULL, 0};
+        struct plan p;
+        unsigned n_tried = 0;
+        plan_begin(&p, &scope, SPAN("d.example"), SPAN(""), true);
+        for (enum plan_step step; (step = plan_next(&p, &scope)) != PLAN_OVER;) {
+            if (step == PLAN_ASK_MX)
+                plan_take_mx(&p, &scope,
+                             &(struct msg_dns_mx_re){.verdict = OK,
+                                                     .is_secure = strict[i].is_secure,
+                                                     .hosts = mx_records("1 a.x, 2 b.x")});
+            else if (step == PLAN_ASK_ADDR)
+                plan_take_addr(
+                    &p, &scope,
+                    &(struct msg_dns_addr_re){.verdict = OK,
+                                              .addresses = addr_records("192.0.2.1, 192.0.2.2")});
+            else
+                say(&p, strict[i].says[n_tried++]);
+        }
+        cr_expect_eq(n_tried, strict[i].n_tried, "row %zu: %u", i, n_tried);
+        cr_expect_eq(p.verdict, strict[i].verdict, "row %zu", i);
+        cr_expect(span_starts(span_of(p.text), span_of(strict[i].text)), "row %zu: %s", i, p.text);
+        config_free(c);
     }
 }

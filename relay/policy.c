@@ -1,0 +1,60 @@
+#include "relay/policy.h"
+
+static void raise_to(struct policy *p, enum relay_tls level, enum policy_by by)
+{
+    p->level = level;
+    p->by = by;
+}
+
+static bool is_open(const struct policy *p)
+{
+    return p->level == RELAY_TLS_OPPORTUNISTIC || p->level == RELAY_TLS_NONE;
+}
+
+/* Who says smtps:// means a certain server. */
+static void by_scheme(const struct policy_facts *f, struct policy *p)
+{
+    if (f->is_implicit && is_open(p))
+        raise_to(p, RELAY_TLS_VERIFIED, POLICY_BY_SETTING);
+}
+
+/* A password is for one server only. Who says 'tls = none' gets no login elsewhere than here
+ * (client_login.c), and who says 'required' has decided. */
+static void by_login(const struct policy_facts *f, struct policy *p)
+{
+    if (f->has_login && !f->is_loopback && p->level == RELAY_TLS_OPPORTUNISTIC)
+        raise_to(p, RELAY_TLS_VERIFIED, POLICY_BY_LOGIN);
+}
+
+/* RFC 8689 4.2.1: the server proves its name, and somebody proved that the name is the right one.
+ */
+static void by_message(const struct policy_facts *f, struct policy *p)
+{
+    if (!f->requires_tls)
+        return;
+    if (p->level != RELAY_TLS_VERIFIED)
+        raise_to(p, RELAY_TLS_VERIFIED, POLICY_BY_MESSAGE);
+    if (!f->is_name_certain)
+        p->refusal = "550 5.7.30 the message requires TLS, and no DNSSEC protects the name of the "
+                     "server";
+}
+
+struct policy policy_decide(const struct policy_facts *f)
+{
+    struct policy p = {.level = f->wanted, .by = POLICY_BY_SETTING};
+    by_scheme(f, &p);
+    by_login(f, &p);
+    by_message(f, &p);
+    return p;
+}
+
+const char *policy_word(const struct policy *p)
+{
+    static const char *const words[] = {
+        [RELAY_TLS_OPPORTUNISTIC] = "opportunistic",
+        [RELAY_TLS_REQUIRED] = "required",
+        [RELAY_TLS_VERIFIED] = "verified",
+        [RELAY_TLS_NONE] = "none",
+    };
+    return p->by == POLICY_BY_MESSAGE ? "requiretls" : words[p->level];
+}

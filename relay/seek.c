@@ -1,0 +1,125 @@
+/* Finding somebody to talk to: follows the plan, asks the resolver, makes the connection. */
+#include "relay/job_state.h"
+
+#include "common/clock.h"
+
+static struct plan_scope scope_of(const struct job *j)
+{
+    return (struct plan_scope){proc_config(j->relay->proc), j->relay->own, j->relay->n_own};
+}
+
+/* No answer (the resolver is down, or silent) is "could not decide". */
+static void on_mx(void *arg, const union msg *m, int fd)
+{
+    (void)fd;
+    struct job *j = arg;
+    struct plan_scope scope = scope_of(j);
+    j->dns_tag = 0;
+    plan_take_mx(&j->plan, &scope, m != NULL ? &m->dns_mx_re : NULL);
+    j->is_blind |= m == NULL;
+    seek_next(j);
+}
+
+static void on_addr(void *arg, const union msg *m, int fd)
+{
+    (void)fd;
+    struct job *j = arg;
+    struct plan_scope scope = scope_of(j);
+    j->dns_tag = 0;
+    plan_take_addr(&j->plan, &scope, m != NULL ? &m->dns_addr_re : NULL);
+    j->is_blind |= m == NULL;
+    seek_next(j);
+}
+
+static bool ask_mx(struct job *j)
+{
+    struct msg_dns_mx m = {.domain = span_of(j->plan.domain)};
+    struct ipc *ch = proc_peer(j->relay->proc, ROLE_RESOLVER);
+    struct plan_scope scope = scope_of(j);
+    j->dns_tag = ipc_ask_dns_mx(ch, &m, -1, DNS_MS, on_mx, j);
+    j->is_blind |= j->dns_tag == 0;
+    if (j->dns_tag == 0)
+        plan_take_mx(&j->plan, &scope, NULL);
+    return j->dns_tag != 0;
+}
+
+static bool ask_addr(struct job *j)
+{
+    struct msg_dns_addr m = {.host = span_of(j->plan.host)};
+    struct ipc *ch = proc_peer(j->relay->proc, ROLE_RESOLVER);
+    struct plan_scope scope = scope_of(j);
+    j->dns_tag = ipc_ask_dns_addr(ch, &m, -1, DNS_MS, on_addr, j);
+    j->is_blind |= j->dns_tag == 0;
+    if (j->dns_tag == 0)
+        plan_take_addr(&j->plan, &scope, NULL);
+    return j->dns_tag != 0;
+}
+
+/* Sections are counted anew with each configuration: what a plan made by another one says is void,
+ * so that no password goes to a server it is not for. */
+static struct span secret_for(const struct job *j)
+{
+    bool is_current = j->generation == proc_generation(j->relay->proc);
+    return is_current ? secrets_get(&j->relay->secrets, j->plan.section) : SPAN("");
+}
+
+bool seek_connect(struct job *j)
+{
+    const struct policy *policy = &j->plan.policy;
+    j->is_hopeless = policy->level == RELAY_TLS_OPPORTUNISTIC &&
+                     memo_has(&j->relay->no_tls, &j->plan.to, clock_mono_ms());
+    struct client_params params = {
+        .loop = proc_loop(j->relay->proc),
+        .to = &j->plan.to,
+        .host = span_of(j->plan.host),
+        .hostname = span_of(proc_config(j->relay->proc)->hostname),
+        .is_lmtp = j->plan.is_lmtp,
+        .level = j->is_hopeless ? RELAY_TLS_NONE : policy->level,
+        .policy = policy_word(policy),
+        .requires_tls = j->mail.requires_tls,
+        .is_implicit = j->plan.is_implicit,
+        .plain_because = j->is_hopeless ? SPAN("failed before") : SPAN("switched off"),
+        .tls = j->relay->tls,
+        .user = span_of(j->plan.user),
+        .secret = secret_for(j),
+        .times = &client_times_default,
+    };
+    client_format_remote(j->remote, params.host, params.to);
+    j->client = client_connect(&params, &job_client_ops, j);
+    if (j->client == NULL)
+        plan_refused(&j->plan, VERDICT_TRY_LATER, SPAN("451 4.3.0 out of memory"));
+    return j->client != NULL;
+}
+
+/* Goes on until there is something to wait for. */
+void seek_next(struct job *j)
+{
+    struct plan_scope scope = scope_of(j);
+    for (bool is_waiting = false; !is_waiting;)
+        switch (plan_next(&j->plan, &scope)) {
+        case PLAN_ASK_MX:
+            is_waiting = ask_mx(j);
+            break;
+        case PLAN_ASK_ADDR:
+            is_waiting = ask_addr(j);
+            break;
+        case PLAN_CONNECT:
+            is_waiting = seek_connect(j);
+            break;
+        case PLAN_OVER:
+            if (j->plan.verdict == VERDICT_TRY_LATER && !j->is_blind)
+                j->reach = REACH_DOWN;
+            job_finish_all(j, j->plan.verdict, span_of(j->plan.text));
+            return;
+        }
+}
+
+void seek_begin(struct job *j)
+{
+    struct plan_scope scope = scope_of(j);
+    j->is_kept = j->is_sent = j->is_blind = j->is_hopeless = false;
+    j->remote[0] = j->protection[0] = '\0';
+    j->generation = proc_generation(j->relay->proc);
+    plan_begin(&j->plan, &scope, span_of(j->domain), j->mail.sender, j->mail.requires_tls);
+    seek_next(j);
+}
