@@ -11,16 +11,33 @@ _Static_assert(sizeof(crypto_generichash_state) + STATE_ALIGNMENT <= CONTENT_HAS
                "no room for libsodium's state");
 
 /* It wants to stand at a multiple of 64, which malloc does not promise. */
-static crypto_generichash_state *hashing(struct content_scan *s)
+static crypto_generichash_state *state_of(struct content_hash *h)
 {
-    uintptr_t past = (uintptr_t)s->hashing % STATE_ALIGNMENT;
-    return (crypto_generichash_state *)(void *)(s->hashing + STATE_ALIGNMENT - past);
+    uintptr_t past = (uintptr_t)h->state % STATE_ALIGNMENT;
+    return (crypto_generichash_state *)(void *)(h->state + STATE_ALIGNMENT - past);
+}
+
+void content_hash_begin(struct content_hash *h)
+{
+    crypto_generichash_init(state_of(h), NULL, 0, CONTENT_HASH);
+}
+
+void content_hash_add(struct content_hash *h, struct span chunk)
+{
+    crypto_generichash_update(state_of(h), (const unsigned char *)chunk.p, chunk.n);
+}
+
+bool content_hash_is(struct content_hash *h, const unsigned char hash[CONTENT_HASH])
+{
+    unsigned char is[CONTENT_HASH];
+    crypto_generichash_final(state_of(h), is, sizeof is);
+    return memcmp(is, hash, sizeof is) == 0;
 }
 
 void content_begin(struct content_scan *s)
 {
     *s = (struct content_scan){0};
-    crypto_generichash_init(hashing(s), NULL, 0, CONTENT_HASH);
+    content_hash_begin(&s->hashing);
 }
 
 static bool has_8bit(struct span s)
@@ -76,7 +93,7 @@ void content_add(struct content_scan *s, struct span chunk)
 {
     if (chunk.n == 0)
         return;
-    crypto_generichash_update(hashing(s), (const unsigned char *)chunk.p, chunk.n);
+    content_hash_add(&s->hashing, chunk);
     bool is_8bit = has_8bit(chunk);
     if (is_8bit)
         s->flags |= CONTENT_8BIT;
@@ -99,7 +116,7 @@ void content_end(struct content_scan *s)
         s->is_damaged = true;
     if (!s->in_body)
         s->header = s->octets;
-    crypto_generichash_final(hashing(s), s->hash, CONTENT_HASH);
+    crypto_generichash_final(state_of(&s->hashing), s->hash, CONTENT_HASH);
 }
 
 bool content_is(struct span content, const unsigned char hash[CONTENT_HASH])

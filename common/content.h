@@ -11,7 +11,18 @@
 #define CONTENT_HASHING 448
 #define CONTENT_HASH    16 /* octets: against accidents, and long enough to name content by it */
 
-/* Not to be copied while octets are added: its place in memory is part of it. */
+/* The hash alone, for who only compares. Not to be copied while octets are added: its place in
+ * memory is part of it. */
+struct content_hash {
+    unsigned char state[CONTENT_HASHING]; /* libsodium's, somewhere in it: see content.c */
+};
+
+void content_hash_begin(struct content_hash *h);
+void content_hash_add(struct content_hash *h, struct span chunk);
+/* Ends it: were these the octets with that hash? */
+bool content_hash_is(struct content_hash *h, const unsigned char hash[CONTENT_HASH]);
+
+/* Not to be copied either. */
 struct content_scan {
     uint64_t octets;
     uint64_t header; /* octets up to and with the first empty line; all, if there is none */
@@ -21,7 +32,7 @@ struct content_scan {
     /* private */
     uint64_t line; /* octets of the line so far */
     bool after_cr, in_body;
-    unsigned char hashing[CONTENT_HASHING]; /* libsodium's state, somewhere in it: see content.c */
+    struct content_hash hashing;
 };
 
 void content_begin(struct content_scan *s);

@@ -8,7 +8,8 @@
 
 struct verify {
     struct verify_file file;
-    struct content_scan scan;
+    struct content_hash hash;
+    uint64_t at; /* octets looked at */
     struct timer turn;
     verify_fn *done;
     void *arg;
@@ -28,27 +29,28 @@ static bool read_piece(struct verify *v)
     static char room[CHUNK_MAX];
     ssize_t n;
     do
-        n = pread(v->file.fd, room, sizeof room, (off_t)v->scan.octets);
+        n = pread(v->file.fd, room, sizeof room, (off_t)v->at);
     while (n < 0 && errno == EINTR);
-    if (n > 0)
-        content_add(&v->scan, (struct span){room, (size_t)n});
-    return n > 0;
+    if (n <= 0)
+        return false;
+    content_hash_add(&v->hash, (struct span){room, (size_t)n});
+    v->at += (uint64_t)n;
+    return true;
 }
 
 static void go_on(void *arg)
 {
     struct verify *v = arg;
-    for (int i = 0; i < PIECES && v->scan.octets < v->file.octets; i++)
+    for (int i = 0; i < PIECES && v->at < v->file.octets; i++)
         if (!read_piece(v)) {
             finish(v, false);
             return;
         }
-    if (v->scan.octets < v->file.octets) {
+    if (v->at < v->file.octets) {
         timer_set(&v->turn, 0);
         return;
     }
-    content_end(&v->scan);
-    finish(v, memcmp(v->scan.hash, v->file.hash, CONTENT_HASH) == 0);
+    finish(v, content_hash_is(&v->hash, v->file.hash));
 }
 
 struct verify *verify_begin(struct loop *loop, const struct verify_file *f, verify_fn *done,
@@ -60,7 +62,7 @@ struct verify *verify_begin(struct loop *loop, const struct verify_file *f, veri
     v->file = *f;
     v->done = done;
     v->arg = arg;
-    content_begin(&v->scan);
+    content_hash_begin(&v->hash);
     timer_init(&v->turn, loop, go_on, v);
     timer_set(&v->turn, 0);
     return v;
