@@ -68,6 +68,8 @@ void backup_go_on(void *authd); /* the timer's */
 void backup_end(struct authd *a);
 
 /* sender.c */
+/* May this user use that sender address? */
+bool sender_is_his(const struct authd *a, const struct user *user, struct span sender);
 void sender_handle_ticket(void *owner, struct ipc *from, const union msg *m, int fd);
 void sender_handle_logout(void *owner, struct ipc *from, const union msg *m, int fd);
 

@@ -23,6 +23,7 @@ static const struct admin_command commands[] = {
     {"alias remove", alias_remove},
     {"alias list", alias_list},
     {"check", check},
+    {"explain", explain_address},
 };
 
 void commands_handle(void *owner, struct ipc *from, const union msg *m, int fd)

@@ -5,6 +5,7 @@ authd_libauthd_a_SOURCES += authd/cache.c authd/cache.h
 authd_libauthd_a_SOURCES += authd/command_alias.c
 authd_libauthd_a_SOURCES += authd/command_check.c
 authd_libauthd_a_SOURCES += authd/command_domain.c
+authd_libauthd_a_SOURCES += authd/command_explain.c
 authd_libauthd_a_SOURCES += authd/command_password.c
 authd_libauthd_a_SOURCES += authd/command_user.c
 authd_libauthd_a_SOURCES += authd/commands.c authd/commands.h

@@ -6,7 +6,7 @@
 #include "authd/resolve.h"
 #include "common/log.h"
 
-static bool may_send(const struct authd *a, const struct user *user, struct span sender)
+bool sender_is_his(const struct authd *a, const struct user *user, struct span sender)
 {
     static struct resolved found;
     if (sender.n == 0)
@@ -40,7 +40,7 @@ void sender_handle_ticket(void *owner, struct ipc *from, const union msg *m, int
     if (user == NULL) {
         re.verdict = VERDICT_TRY_LATER;
         re.reason = TICKET_GONE;
-    } else if (!may_send(a, user, asked->sender)) {
+    } else if (!sender_is_his(a, user, asked->sender)) {
         re.verdict = VERDICT_NEVER;
         re.reason = TICKET_SENDER;
     } else {

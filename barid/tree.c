@@ -7,7 +7,7 @@
 
 const struct tree_process tree_processes[] = {
     {ROLE_AUTHD, false, 0, "authd.sock", 3},     {ROLE_QUEUE, false, 0, "queue.sock", 2},
-    {ROLE_RESOLVER, false, 0, NULL, 3},          {ROLE_RELAY, false, 0, NULL, 1},
+    {ROLE_RESOLVER, false, 0, NULL, 3},          {ROLE_RELAY, false, 0, "relay.sock", 1},
     {ROLE_MAILBOX, false, 0, "mailbox.sock", 1}, {ROLE_POP3D, true, SERVES_POP3, NULL, 0},
     {ROLE_SMTPD, true, SERVES_SMTP, NULL, 0},    {ROLE_KEYD, false, 0, NULL, 3},
 };

@@ -5,6 +5,7 @@ cli_libcli_a_SOURCES += cli/output.c cli/output.h cli/rows.c cli/rows.h cli/text
 cli_libcli_a_SOURCES += cli/tables.c cli/tables.h
 cli_libcli_a_SOURCES += cli/alias.c cli/domain.c cli/user.c
 cli_libcli_a_SOURCES += cli/queue.c
+cli_libcli_a_SOURCES += cli/explain.c cli/explain.h cli/explain_way.c
 cli_libcli_a_SOURCES += cli/backup.c cli/backup.h cli/backup_file.c cli/restore.c cli/restore_stage.c cli/restore_stage.h
 cli_libcli_a_SOURCES += cli/check.c cli/config.c cli/doc.c cli/run.c cli/status.c
 cli_libcli_a_SOURCES += cli/mailbox.c cli/mailbox.h cli/mailbox_import.c cli/mailbox_export.c cli/mailbox_file.c cli/mailbox_file.h cli/period.c cli/when.c cli/when.h

@@ -1,5 +1,6 @@
 /* All commands. A noun has its own file with a table; it is listed here once. */
 #include "cli/backup.h"
+#include "cli/explain.h"
 #include "cli/sendmail.h"
 #include "cli/tables.h"
 
@@ -45,6 +46,11 @@ static const struct command general[] = {
      .usage = "",
      .summary = "processes, ports and the depth of the queue",
      .run = status_main},
+    {.words = "explain",
+     .usage = "--from A --to B [--client IP] [--helo H] [--login USER] [--size OCTETS]",
+     .summary = "would it be accepted, by which rule, and where would it go",
+     .options = {"from=", "to=", "client=", "helo=", "login=", "size=", NULL},
+     .run = explain_main},
     {.words = "send",
      .usage = "[-t] [-i] [-f SENDER] [-F NAME] [RECIPIENT...] <MESSAGE",
      .summary = "hand over a message, as sendmail(8) does"},

@@ -115,6 +115,7 @@ enum relay_tls {
     RELAY_TLS_VERIFIED,      /* with the certificate of that server */
     RELAY_TLS_NONE,
 };
+const char *relay_tls_name(enum relay_tls level); /* as in the file */
 
 /* How fast, how safe, and when again: of [relay], and of a [route] with its own settings over it.
  */

@@ -473,3 +473,9 @@ size_t config_line(const struct config *c, enum section_kind section, const char
             return c->lines[at.number];
     return 0;
 }
+
+const char *relay_tls_name(enum relay_tls level)
+{
+    size_t n = sizeof relay_tls_words / sizeof relay_tls_words[0] - 1;
+    return (size_t)level < n ? relay_tls_words[level] : "?";
+}

@@ -238,11 +238,11 @@ enum ticket_reason {
       "the next file of a backup; it is over when this channel closes")                            \
     M(BACKUP_NEXT_RE, backup_next_re, P_AUTHD | P_QUEUE, P_CLI, NONE, 1,                           \
       "a read-only descriptor: of a copy of the store that nobody else has, or of content")        \
-    M(ADMIN, admin, P_CLI, P_PARENT | P_AUTHD | P_QUEUE | P_MAILBOX, ADMIN_RE, 0,                  \
+    M(ADMIN, admin, P_CLI, P_PARENT | P_AUTHD | P_QUEUE | P_MAILBOX | P_RELAY, ADMIN_RE, 0,        \
       "a command of the administrator: see common/admin.h")                                        \
-    M(ADMIN_ROW, admin_row, P_PARENT | P_AUTHD | P_QUEUE | P_MAILBOX, P_CLI, NONE, 0,              \
+    M(ADMIN_ROW, admin_row, P_PARENT | P_AUTHD | P_QUEUE | P_MAILBOX | P_RELAY, P_CLI, NONE, 0,    \
       "one row of what it prints")                                                                 \
-    M(ADMIN_RE, admin_re, P_PARENT | P_AUTHD | P_QUEUE | P_MAILBOX, P_CLI, NONE, 0,                \
+    M(ADMIN_RE, admin_re, P_PARENT | P_AUTHD | P_QUEUE | P_MAILBOX | P_RELAY, P_CLI, NONE, 0,      \
       "how it ended, after its rows")
 
 /* clang-format off */

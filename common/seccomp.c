@@ -61,7 +61,7 @@ static const struct {
     {"fstat", ALL},
     {"newfstatat", ALL},
     {"lseek", ALL},
-    {"accept4", SERVERS | WRITERS | P_MAILBOX}, /* clients; the CLI */
+    {"accept4", SERVERS | WRITERS | P_MAILBOX | P_RELAY}, /* clients; the CLI */
     {"shutdown", SERVERS | P_RELAY},
     {"setsockopt", SERVERS | P_RELAY | P_RESOLVER | P_AUTHD},
     {"getsockopt", SERVERS | P_RELAY | P_RESOLVER | WRITERS | P_MAILBOX},

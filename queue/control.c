@@ -8,6 +8,7 @@
 #include "queue/bounce.h"
 #include "queue/deliver.h"
 #include "queue/dispatch.h"
+#include "queue/explain.h"
 #include "queue/filter.h"
 #include "queue/schedule.h"
 #include "queue/trace.h"
@@ -547,19 +548,13 @@ static void box_list(void *owner, struct admin_call *call)
 }
 
 static const struct admin_command commands[] = {
-    {"trace", trace_show},
-    {"queue list", queue_list},
-    {"queue show", queue_show},
-    {"queue retry", queue_retry},
-    {"queue hold", queue_hold},
-    {"queue release", queue_release},
-    {"queue remove", queue_remove},
-    {"queue bounce", queue_bounce},
-    {"queue depth", queue_depth},
-    {"box show", box_show},
-    {"box list", box_list},
-    {"box undelete", box_undelete},
-    {"box retention", box_retention},
+    {"trace", trace_show},          {"queue list", queue_list},
+    {"queue show", queue_show},     {"queue retry", queue_retry},
+    {"queue hold", queue_hold},     {"queue release", queue_release},
+    {"queue remove", queue_remove}, {"queue bounce", queue_bounce},
+    {"queue depth", queue_depth},   {"box show", box_show},
+    {"box list", box_list},         {"box room", explain_room},
+    {"box undelete", box_undelete}, {"box retention", box_retention},
 };
 
 void control_run(struct queue *q, struct ipc *from, const struct msg_admin *m)

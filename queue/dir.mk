@@ -4,7 +4,7 @@ queue_libqueue_a_SOURCES = queue/backup.c queue/backup.h queue/agenda.c queue/ag
   queue/bounce.c queue/bounce.h queue/boxes.c queue/boxes.h queue/control.c queue/control.h \
   queue/deliver.c queue/deliver.h queue/dispatch.c queue/dispatch.h queue/devices.c queue/devices.h queue/dsn.c queue/dsn.h \
   queue/store_trace.c queue/trace.c queue/trace.h \
-  queue/pace.c queue/pace.h queue/postpone.c queue/postpone.h \
+  queue/explain.c queue/explain.h queue/pace.c queue/pace.h queue/postpone.c queue/postpone.h \
   queue/filter.c queue/filter.h queue/import.c queue/import.h queue/intake.c queue/intake.h queue/local.c queue/local.h queue/queue.c queue/queue.h \
   queue/job.c queue/job.h queue/recover.c queue/recover.h queue/schedule.c queue/schedule.h queue/spool.c queue/spool.h \
   queue/statements.h queue/store.c queue/store.h queue/store_box.c queue/store_device.c queue/store_message.c \

@@ -14,6 +14,7 @@
 #define OWN_MAX  64 /* addresses of this machine */
 
 struct job;
+struct inquiry;
 
 struct relay {
     struct proc *proc;
@@ -23,7 +24,8 @@ struct relay {
     struct secrets secrets;
     struct job *jobs;
     size_t n_jobs;
-    struct ipc *paused; /* the queue's channel while there are JOBS_MAX jobs */
+    struct ipc *paused;        /* the queue's channel while there are JOBS_MAX jobs */
+    struct inquiry *inquiries; /* explain.c */
     struct netaddr own[OWN_MAX];
     size_t n_own;
 };

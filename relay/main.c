@@ -2,7 +2,7 @@
  * knows of the world comes from the resolver, what it sends from the queue. */
 #include "common/log.h"
 #include "common/tls.h"
-#include "relay/job.h"
+#include "relay/explain.h"
 
 #include <ifaddrs.h>
 
@@ -86,6 +86,8 @@ static void relay_peer_down(struct proc *p, enum role role, unsigned instance, s
     (void)instance;
     if (role == ROLE_QUEUE)
         job_forget(proc_state(p), ch);
+    else if (role == ROLE_CLI)
+        explain_forget(proc_state(p), ch);
 }
 
 /* Jobs under way are finished; what the queue sends from now on stays unread and is given again. */
@@ -116,6 +118,7 @@ static void on_relay_job(void *owner, struct ipc *from, const union msg *m, int 
 
 static const struct ipc_handler handlers[] = {
     {MSG_RELAY_JOB, on_relay_job},
+    {MSG_ADMIN, explain_command},
 };
 
 static const struct proc_spec spec = {

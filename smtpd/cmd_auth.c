@@ -77,19 +77,14 @@ static void take_login(struct session *s, const struct msg_login_re *re)
         over(s, R_LOGGED_IN);
 }
 
-/* Only what authd really decided is a "no". */
+/* Waiting is no failure of the client's. */
 static void refused(struct session *s, const struct msg_login_re *re)
 {
-    if (re != NULL && re->reason == LOGIN_THROTTLED)
-        failed(s, R_LOGIN_THROTTLED);
-    else if (re == NULL || re->verdict != VERDICT_NEVER)
+    enum admission p = admission_login_refused(re);
+    if (p == ADMISSION_LOGIN_LATER)
         over(s, R_LOGIN_LATER);
-    else if (re->reason == LOGIN_DISABLED)
-        failed(s, R_LOGIN_DISABLED);
-    else if (re->reason == LOGIN_RECEIVE_ONLY)
-        failed(s, R_LOGIN_RECEIVE_ONLY);
     else
-        failed(s, R_LOGIN_WRONG);
+        failed(s, reply_of_admission(p));
 }
 
 static void decided(void *arg, const union msg *m, int fd)

@@ -1,8 +1,6 @@
 /* EHLO and HELO (RFC 5321 4.1.1.1), LHLO (RFC 2033), STARTTLS (RFC 3207). */
 #include "smtpd/verbs.h"
 
-#define HELO_NAME_MAX 255
-
 #define TAIL_MAX 80
 
 /* The extensions that EHLO lists, a row each. */
@@ -73,21 +71,10 @@ static const struct keyword keywords[] = {
 };
 /* clang-format on */
 
-/* Names that real hosts give are often no domains, so anything goes that can be shown in a line. */
-static bool is_name(struct span s)
-{
-    if (s.n == 0 || s.n > HELO_NAME_MAX)
-        return false;
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] < ' ' || s.p[i] == 127)
-            return false;
-    return true;
-}
-
 /* Whoever greets begins anew (RFC 5321 4.1.4). */
 static bool greeted(struct session *s, struct span name, bool is_esmtp)
 {
-    if (!is_name(name)) {
+    if (!admission_is_helo(name)) {
         session_reply(s, R_BAD_HELO);
         return false;
     }

@@ -44,13 +44,12 @@ static void sender_known(void *arg, const union msg *m, int fd)
 {
     (void)fd; /* the table allows none */
     struct session *s = arg;
+    enum admission p = admission_sender(m != NULL ? &m->ticket_re : NULL);
     s->rcpt_tag = 0;
-    if (m != NULL && m->ticket_re.verdict == VERDICT_OK)
+    if (p == ADMISSION_SENDER_DONE)
         sender_is_fine(s);
-    else if (m != NULL && m->ticket_re.verdict == VERDICT_NEVER)
-        refuse_sender(s, R_NOT_YOURS);
     else
-        refuse_sender(s, m != NULL ? R_LOGIN_LOST : R_TRY_LATER);
+        refuse_sender(s, reply_of_admission(p));
     session_answered(s);
 }
 
@@ -117,13 +116,12 @@ static void room_known(void *arg, const union msg *m, int fd)
 {
     (void)fd; /* the table allows none */
     struct session *s = arg;
+    enum admission p = admission_room(m != NULL ? &m->queue_room_re : NULL);
     s->rcpt_tag = 0;
-    if (m != NULL && m->queue_room_re.verdict == VERDICT_OK)
+    if (p == ADMISSION_RCPT_OK)
         add_rcpt(s, buf_span(&s->txn->asked_seal));
-    else if (m != NULL && m->queue_room_re.reason == INTAKE_QUOTA)
-        session_refuse(s, R_MAILBOX_FULL, span_of(s->txn->asked));
     else
-        session_refuse(s, R_TRY_LATER, span_of(s->txn->asked));
+        session_refuse(s, reply_of_admission(p), span_of(s->txn->asked));
     session_answered(s);
 }
 
@@ -140,27 +138,20 @@ static void ask_room(struct session *s, struct span sealed)
         session_refuse(s, R_TRY_LATER, span_of(t->asked));
 }
 
-/* Only what authd really decided is a "no". */
 static void resolved(void *arg, const union msg *m, int fd)
 {
     (void)fd; /* the table allows none */
     struct session *s = arg;
-    struct span asked = span_of(s->txn->asked);
+    static const struct msg_resolve_re none = {.verdict = VERDICT_TRY_LATER};
+    const struct msg_resolve_re *re = m != NULL ? &m->resolve_re : &none;
+    enum admission p = admission_rcpt(s->rules.may_relay, s->login != NULL, re);
     s->rcpt_tag = 0;
-    if (m == NULL || m->resolve_re.verdict != VERDICT_OK)
-        session_refuse(s, R_TRY_LATER, asked);
-    else if (m->resolve_re.kind == ADDRESS_LOCAL && m->resolve_re.has_quota)
-        ask_room(s, m->resolve_re.sealed);
-    else if (m->resolve_re.kind == ADDRESS_LOCAL)
-        add_rcpt(s, m->resolve_re.sealed);
-    else if (m->resolve_re.kind == ADDRESS_UNKNOWN)
-        session_refuse(s, R_NO_SUCH_USER, asked);
-    else if (m->resolve_re.kind != ADDRESS_FOREIGN)
-        session_refuse(s, R_TRY_LATER, asked);
-    else if (s->rules.may_relay || s->login != NULL)
-        add_rcpt(s, SPAN(""));
+    if (p == ADMISSION_ASK_ROOM)
+        ask_room(s, re->sealed);
+    else if (p == ADMISSION_RCPT_OK) /* elsewhere: nothing is sealed */
+        add_rcpt(s, re->kind == ADDRESS_LOCAL ? re->sealed : SPAN(""));
     else
-        session_refuse(s, R_NO_RELAYING, asked);
+        session_refuse(s, reply_of_admission(p), span_of(s->txn->asked));
     if (s->rcpt_tag == 0) /* else queue was asked too */
         session_answered(s);
 }

@@ -15,7 +15,9 @@ static enum reply param_size(struct session *s, struct txn *t, struct span value
             return R_BAD_ARGUMENT;
     while (value.n > 1 && value.p[0] == '0')
         value = span_from(value, 1);
-    if (span_u64(value, &t->declared) < 0 || t->declared > s->rules.message_size_max)
+    if (span_u64(value, &t->declared) < 0)
+        return R_TOO_BIG;
+    if (admission_size(t->declared, s->rules.message_size_max) != ADMISSION_WELCOME)
         return R_TOO_BIG;
     return DONE;
 }

@@ -12,6 +12,16 @@ const struct reply_desc *reply_desc(enum reply r)
     return &table[r];
 }
 
+enum reply reply_of_admission(enum admission p)
+{
+    static const enum reply said[] = {
+#define SAID(NAME, code, enhanced, flags, text) [ADMISSION_##NAME] = R_##NAME,
+        ADMISSION_REPLIES(SAID)
+#undef SAID
+    };
+    return (size_t)p < sizeof said / sizeof said[0] ? said[p] : R_TRY_LATER;
+}
+
 /* Piece by piece: this runs for every command, and needs no formatting. */
 static int add_all(struct buf *out, const struct span *pieces, size_t n)
 {

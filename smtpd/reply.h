@@ -3,6 +3,7 @@
 #ifndef BARID_SMTPD_REPLY_H
 #define BARID_SMTPD_REPLY_H
 
+#include "common/admission.h"
 #include "common/buf.h"
 
 enum reply_flag {
@@ -10,8 +11,10 @@ enum reply_flag {
     REPLY_CLOSES = 2, /* the connection is closed after it */
 };
 
-/* R(NAME, code, enhanced, flags, text). One with an argument ends with it. */
+/* R(NAME, code, enhanced, flags, text). One with an argument ends with it. What is decided about
+ * somebody, and not about how he says it, is in common/admission.h. */
 #define REPLIES(R)                                                                                 \
+    ADMISSION_REPLIES(R)                                                                           \
     R(HELP, "214", "2.0.0", 0,                                                                     \
       "EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP; see RFC 5321")        \
     R(BANNER, "220", "", 0, "")                                                                    \
@@ -20,8 +23,6 @@ enum reply_flag {
     R(LOGGED_IN, "235", "2.7.0", 0, "Logged in")                                                   \
     R(HELLO, "250", "", 0, "")                                                                     \
     R(DONE, "250", "2.0.0", 0, "Ok")                                                               \
-    R(SENDER_DONE, "250", "2.1.0", 0, "Ok")                                                        \
-    R(RCPT_OK, "250", "2.1.5", 0, "Ok")                                                            \
     R(VERIFIED, "250", "2.1.5", 0, "")                                                             \
     R(CHUNK_DONE, "250", "2.0.0", 0, "Ok, go on")                                                  \
     R(QUEUED, "250", "2.0.0", 0, "Ok: queued as ")                                                 \
@@ -37,14 +38,8 @@ enum reply_flag {
     R(PEER_TOO_FAST, "421", "4.7.0", REPLY_CLOSES, "Too many new connections from your address")   \
     R(USER_TOO_FAST, "450", "4.7.1", 0, "Too many messages from you, try again later")             \
     R(TOO_MANY_LOGINS, "421", "4.7.0", REPLY_CLOSES, "Too many failed logins")                     \
-    R(LOGIN_LOST, "421", "4.7.0", REPLY_CLOSES, "Your login has ended, log in again")              \
-    R(TRY_LATER, "451", "4.3.0", 0, "Temporary failure, try again later")                          \
-    R(MAILBOX_FULL, "452", "4.2.2", 0, "Mailbox is full, try again later")                         \
     R(DISK_FULL, "452", "4.3.1", 0, "Not enough room on disk, try again later")                    \
     R(TOO_MANY_RCPTS, "452", "4.5.3", 0, "Too many recipients, send the rest in a new message")    \
-    R(LOGIN_LATER, "454", "4.7.0", 0, "Cannot check the login now, try again later")               \
-    R(LOGIN_THROTTLED, "454", "4.7.0", REPLY_FAULT,                                                \
-      "Too many failed logins from your address, try again later")                                 \
     R(BAD_LINE, "500", "5.5.2", REPLY_FAULT, "Syntax error")                                       \
     R(LINE_TOO_LONG, "500", "5.5.2", REPLY_FAULT, "Line too long")                                 \
     R(LINE_ENDLESS, "500", "5.5.2", REPLY_FAULT | REPLY_CLOSES, "Line too long")                   \
@@ -57,17 +52,12 @@ enum reply_flag {
     R(AUTH_NOT_BASE64, "501", "5.5.2", REPLY_FAULT, "Cannot decode base64")                        \
     R(AUTH_MALFORMED, "501", "5.5.2", REPLY_FAULT, "Not what the mechanism asks for")              \
     R(AUTH_CANCELLED, "501", "5.7.0", REPLY_FAULT, "Authentication cancelled")                     \
-    R(BAD_HELO, "501", "5.5.4", REPLY_FAULT, "A host name is required")                            \
     R(BAD_ARGUMENT, "501", "5.5.4", REPLY_FAULT, "Syntax error in the arguments")                  \
     R(BAD_CHUNK, "501", "5.5.4", REPLY_FAULT | REPLY_CLOSES, "Syntax: BDAT octets [LAST]")         \
-    R(BAD_SENDER, "501", "5.1.7", REPLY_FAULT, "Syntax: MAIL FROM:<address>")                      \
-    R(BAD_RCPT, "501", "5.1.3", REPLY_FAULT, "Syntax: RCPT TO:<address>")                          \
     R(NOT_IMPLEMENTED, "502", "5.5.1", REPLY_FAULT, "Command not implemented")                     \
     R(HELO_FIRST, "503", "5.5.1", REPLY_FAULT, "Send EHLO or HELO first")                          \
     R(LHLO_FIRST, "503", "5.5.1", REPLY_FAULT, "Send LHLO first")                                  \
     R(RCPT_FIRST, "503", "5.5.1", REPLY_FAULT, "No valid recipients")                              \
-    R(LMTP_STRANGER, "554", "5.7.1", REPLY_FAULT | REPLY_CLOSES,                                   \
-      "LMTP is for servers of ours, and yours is none")                                            \
     R(TLS_ALREADY, "503", "5.5.1", REPLY_FAULT, "TLS is active already")                           \
     R(NESTED_MAIL, "503", "5.5.1", REPLY_FAULT, "Sender already given")                            \
     R(CHUNKS_BEGUN, "503", "5.5.1", REPLY_FAULT,                                                   \
@@ -75,24 +65,15 @@ enum reply_flag {
     R(MAIL_FIRST, "503", "5.5.1", REPLY_FAULT, "Send MAIL first")                                  \
     R(LOGIN_TWICE, "503", "5.5.1", REPLY_FAULT, "Already logged in")                               \
     R(NO_MECHANISM, "504", "5.5.4", REPLY_FAULT, "No such authentication mechanism")               \
-    R(LOGIN_FIRST, "530", "5.7.0", REPLY_FAULT, "Authentication required")                         \
-    R(LOGIN_WRONG, "535", "5.7.8", REPLY_FAULT, "Wrong user name or password")                     \
-    R(LOGIN_DISABLED, "535", "5.7.13", REPLY_FAULT, "This account is disabled")                    \
-    R(LOGIN_RECEIVE_ONLY, "535", "5.7.8", REPLY_FAULT, "This account may not send mail")           \
     R(LOGIN_NEEDS_TLS, "538", "5.7.11", REPLY_FAULT, "Encryption required for logins")             \
-    R(NO_SUCH_USER, "550", "5.1.1", REPLY_FAULT, "No such mailbox here")                           \
-    R(NO_RELAYING, "550", "5.7.1", REPLY_FAULT,                                                    \
-      "Relaying denied: not a local domain, and your address may not relay")                       \
     R(CONTENT_BARE, "550", "5.6.0", REPLY_FAULT,                                                   \
       "Bare CR or LF in the message; lines end with CRLF")                                         \
     R(CONTENT_NUL, "550", "5.6.0", REPLY_FAULT, "NUL in the message")                              \
     R(CONTENT_LINE, "550", "5.6.0", REPLY_FAULT, "A line of the message is too long")              \
     R(CONTENT_BAD, "550", "5.6.0", REPLY_FAULT, "The message is not lines that end with CRLF")     \
     R(NEEDS_UTF8, "553", "5.6.7", REPLY_FAULT, "This address needs SMTPUTF8")                      \
-    R(TOO_BIG, "552", "5.3.4", REPLY_FAULT, "Message too big")                                     \
     R(HEADER_TOO_BIG, "552", "5.3.4", REPLY_FAULT, "Header section of the message too big")        \
     R(ENDLESS, "552", "5.3.4", REPLY_FAULT | REPLY_CLOSES, "Message far too big")                  \
-    R(NOT_YOURS, "553", "5.7.1", REPLY_FAULT, "Not an address of the user who logged in")          \
     R(NO_RCPTS, "554", "5.5.1", REPLY_FAULT, "No valid recipients")                                \
     R(TOO_MANY_HOPS, "554", "5.4.6", REPLY_FAULT, "Too many Received fields: mail loop")           \
     R(TALKS_EARLY, "554", "5.5.0", REPLY_FAULT | REPLY_CLOSES,                                     \
@@ -117,6 +98,8 @@ static inline bool reply_is_refusal(enum reply r)
 {
     return reply_desc(r)->code[0] >= '4';
 }
+/* What the decision is said with. */
+enum reply reply_of_admission(enum admission p);
 /* Appends the reply, its argument (or an empty span) after the text. 0, or -1: no room. */
 int reply_add(struct buf *out, enum reply r, struct span argument);
 /* A line of a multi-line reply: "250-text" or, the last one, "250 text". */

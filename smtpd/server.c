@@ -355,26 +355,14 @@ static void log_turned_away(struct server *v, const struct netaddr *peer, enum r
     v->untold = 0;
 }
 
-/* Exempt from the limits that are about strangers. */
-static bool is_trusted(const struct server *v, const struct netaddr *peer)
-{
-    bool is_root = peer->n == NETADDR_LOCAL && netaddr_uid(peer) == 0;
-    return is_root || netaddr_is_loopback(peer) || config_may_relay(proc_config(v->proc), peer);
-}
-
-/* LMTP asks nobody for a password, so it is for those who may relay here. */
-static bool is_stranger_to(const struct server *v, const struct listener *on,
-                           const struct netaddr *peer)
-{
-    return on->kind == LISTEN_LMTP && !is_trusted(v, peer);
-}
-
 /* R_BANNER: let him in, he is counted. */
 static enum reply judge(struct server *v, const struct listener *on, const struct netaddr *peer)
 {
-    if (is_stranger_to(v, on, peer))
-        return R_LMTP_STRANGER;
-    switch (peers_enter(v->peers, peer, &on->config->limits, is_trusted(v, peer))) {
+    const struct config *config = proc_config(v->proc);
+    enum admission p = admission_connect(config, on->kind, peer);
+    if (p != ADMISSION_WELCOME)
+        return reply_of_admission(p);
+    switch (peers_enter(v->peers, peer, &on->config->limits, admission_trusts(config, peer))) {
     case PEERS_FULL:
         return R_TOO_BUSY;
     case PEERS_TOO_MANY:
@@ -392,12 +380,11 @@ static struct span our_name(struct proc *p)
     return span_of(proc_config(p)->hostname);
 }
 
-/* For mailboxes here only. A server that sends a list of bad recipients makes no mistake. All
- * replies to a message must fit into the session's output. */
+/* A server that sends a list of bad recipients makes no mistake. All replies to a message must fit
+ * into the session's output. */
 static void be_lmtp(struct session_rules *rules)
 {
     rules->is_lmtp = true;
-    rules->may_relay = false;
     rules->limits.errors = UINT64_MAX;
     if (rules->limits.recipients > LMTP_RCPTS_MAX)
         rules->limits.recipients = LMTP_RCPTS_MAX;
@@ -421,15 +408,15 @@ static struct client *client_new(struct server *v, const struct listener *on, in
         .limits = on->config->limits,
         .message_size_max = config->message_size_max,
         .normalises_newlines = config->bare_newline == BARE_NEWLINE_NORMALISE,
-        .may_relay = on->kind == LISTEN_SUBMIT || config_may_relay(config, peer),
+        .may_relay = admission_may_relay(config, on->kind, peer),
         .dsn = config->dsn,
         .vrfy = config->vrfy,
-        .has_auth = on->kind == LISTEN_SUBMISSION || on->kind == LISTEN_SUBMISSIONS,
+        .has_auth = admission_needs_login(on->kind),
         .has_scram = on->config->auth.scram == SWITCH_ON,
         .may_log_in_plain = config_may_log_in_plain(&on->config->auth, peer),
         .login_failures_max = on->config->auth.failures_per_connection,
     };
-    if (is_trusted(v, peer) || peer->n == NETADDR_LOCAL)
+    if (admission_trusts(config, peer) || peer->n == NETADDR_LOCAL)
         rules.limits.error_delay_ms = 0;
     if (on->kind == LISTEN_LMTP)
         be_lmtp(&rules);

@@ -1,0 +1,137 @@
+/* What a server says: tables of facts and replies. */
+#include "common/admission.h"
+#include "common/verdict.h"
+
+#include <criterion/criterion.h>
+
+static struct config *configure(const char *relay)
+{
+    char text[500];
+    struct config_problems problems = {0};
+    snprintf(text, sizeof text,
+             "hostname = mx.example.org\n[listen smtp]\naddress = 127.0.0.1:2525\n[relay]\n%s\n",
+             relay);
+    struct config *c = config_parse(span_of(text), "test", &problems);
+    cr_assert_not_null(c, "%s", problems.n > 0 ? problems.list[0].text : "");
+    config_problems_free(&problems);
+    return c;
+}
+
+Test(admission, a_recipient)
+{
+    static const struct {
+        bool is_answered;
+        uint8_t verdict, kind, has_quota;
+        bool may_relay, has_login;
+        enum admission expected;
+    } rows[] = {
+        {false, VERDICT_OK, ADDRESS_LOCAL, 0, true, true, ADMISSION_TRY_LATER},
+        {true, VERDICT_TRY_LATER, ADDRESS_UNKNOWN, 0, true, true, ADMISSION_TRY_LATER},
+        {true, VERDICT_NEVER, ADDRESS_LOCAL, 0, true, true, ADMISSION_TRY_LATER},
+        {true, VERDICT_OK, ADDRESS_LOCAL, 0, false, false, ADMISSION_RCPT_OK},
+        {true, VERDICT_OK, ADDRESS_LOCAL, 1, false, false, ADMISSION_ASK_ROOM},
+        {true, VERDICT_OK, ADDRESS_UNKNOWN, 0, true, true, ADMISSION_NO_SUCH_USER},
+        {true, VERDICT_OK, ADDRESS_FOREIGN, 0, false, false, ADMISSION_NO_RELAYING},
+        {true, VERDICT_OK, ADDRESS_FOREIGN, 0, true, false, ADMISSION_RCPT_OK},
+        {true, VERDICT_OK, ADDRESS_FOREIGN, 0, false, true, ADMISSION_RCPT_OK},
+        {true, VERDICT_OK, 77, 0, true, true, ADMISSION_TRY_LATER},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct msg_resolve_re re = {
+            .verdict = rows[i].verdict, .kind = rows[i].kind, .has_quota = rows[i].has_quota};
+        enum admission p =
+            admission_rcpt(rows[i].may_relay, rows[i].has_login, rows[i].is_answered ? &re : NULL);
+        cr_expect_eq(p, rows[i].expected, "row %zu: %s", i, admission_text(p));
+    }
+}
+
+Test(admission, room_in_mailboxes)
+{
+    static const struct {
+        uint8_t verdict, reason;
+        enum admission expected;
+    } rows[] = {
+        {VERDICT_OK, INTAKE_OK, ADMISSION_RCPT_OK},
+        {VERDICT_TRY_LATER, INTAKE_QUOTA, ADMISSION_MAILBOX_FULL},
+        {VERDICT_TRY_LATER, INTAKE_FAULT, ADMISSION_TRY_LATER},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct msg_queue_room_re re = {.verdict = rows[i].verdict, .reason = rows[i].reason};
+        cr_expect_eq(admission_room(&re), rows[i].expected, "row %zu", i);
+    }
+    cr_expect_eq(admission_room(NULL), ADMISSION_TRY_LATER);
+}
+
+Test(admission, a_login_and_its_sender)
+{
+    static const struct {
+        uint8_t verdict, reason;
+        enum admission expected;
+    } rows[] = {
+        {VERDICT_NEVER, LOGIN_WRONG, ADMISSION_LOGIN_WRONG},
+        {VERDICT_NEVER, LOGIN_DISABLED, ADMISSION_LOGIN_DISABLED},
+        {VERDICT_NEVER, LOGIN_RECEIVE_ONLY, ADMISSION_LOGIN_RECEIVE_ONLY},
+        {VERDICT_TRY_LATER, LOGIN_THROTTLED, ADMISSION_LOGIN_THROTTLED},
+        {VERDICT_TRY_LATER, LOGIN_DISABLED, ADMISSION_LOGIN_LATER},
+        {VERDICT_TRY_LATER, LOGIN_BUSY, ADMISSION_LOGIN_LATER},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct msg_login_re re = {.verdict = rows[i].verdict, .reason = rows[i].reason};
+        cr_expect_eq(admission_login_refused(&re), rows[i].expected, "row %zu", i);
+    }
+    cr_expect_eq(admission_login_refused(NULL), ADMISSION_LOGIN_LATER);
+    cr_expect_eq(admission_sender(NULL), ADMISSION_TRY_LATER);
+    cr_expect_eq(admission_sender(&(struct msg_ticket_re){.verdict = VERDICT_OK}),
+                 ADMISSION_SENDER_DONE);
+    cr_expect_eq(admission_sender(&(struct msg_ticket_re){.verdict = VERDICT_NEVER}),
+                 ADMISSION_NOT_YOURS);
+    cr_expect_eq(admission_sender(&(struct msg_ticket_re){.verdict = VERDICT_TRY_LATER}),
+                 ADMISSION_LOGIN_LOST);
+}
+
+Test(admission, who_a_client_is)
+{
+    static const struct {
+        const char *client;
+        enum listen_kind kind;
+        bool may_relay, is_let_in;
+    } rows[] = {
+        {"192.0.2.7", LISTEN_SMTP, true, true},   {"192.0.3.7", LISTEN_SMTP, false, true},
+        {"127.0.0.1", LISTEN_SMTP, false, true},  {"192.0.2.7", LISTEN_LMTP, false, true},
+        {"192.0.3.7", LISTEN_LMTP, false, false}, {"127.0.0.1", LISTEN_LMTP, false, true},
+        {"", LISTEN_SMTP, false, true},           {"", LISTEN_LMTP, false, false},
+        {"", LISTEN_SUBMIT, true, true},
+    };
+    struct config *c = configure("allow_from = 192.0.2.0/24");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct netaddr peer = {.n = 0};
+        if (rows[i].client[0] != '\0')
+            cr_assert_eq(netaddr_parse(span_of(rows[i].client), &peer), 0);
+        cr_expect_eq(admission_may_relay(c, rows[i].kind, &peer), rows[i].may_relay, "row %zu", i);
+        cr_expect_eq(admission_connect(c, rows[i].kind, &peer) == ADMISSION_WELCOME,
+                     rows[i].is_let_in, "row %zu", i);
+    }
+    config_free(c);
+}
+
+Test(admission, names_and_sizes)
+{
+    char longest[256];
+    memset(longest, 'a', sizeof longest);
+    cr_expect(admission_is_helo(SPAN("client.example")) && admission_is_helo(SPAN("[192.0.2.1]")));
+    cr_expect(admission_is_helo((struct span){longest, 255}));
+    cr_expect_not(admission_is_helo((struct span){longest, 256}));
+    cr_expect_not(admission_is_helo(SPAN("")) || admission_is_helo(SPAN("a\tb")));
+    cr_expect_eq(admission_size(100, 100), ADMISSION_WELCOME);
+    cr_expect_eq(admission_size(101, 100), ADMISSION_TOO_BIG);
+}
+
+Test(admission, texts)
+{
+    cr_expect_str_eq(admission_text(ADMISSION_NO_SUCH_USER), "550 5.1.1 No such mailbox here");
+    cr_expect_str_eq(admission_text(ADMISSION_ASK_ROOM), "");
+    cr_expect(admission_is_refusal(ADMISSION_TRY_LATER) &&
+              admission_is_refusal(ADMISSION_NO_RELAYING));
+    cr_expect_not(admission_is_refusal(ADMISSION_RCPT_OK) ||
+                  admission_is_refusal(ADMISSION_WELCOME));
+}
