@@ -180,6 +180,7 @@ struct config {
     uint64_t workers;         /* processes of each network server */
     enum bare_newline bare_newline;
     enum offered dsn, vrfy;            /* [smtp] */
+    enum offered complete_header;      /* [smtp] */
     enum jail_layer seccomp, landlock; /* [jail] */
     struct auth_config auth;
     struct limits_config limits;

@@ -130,6 +130,12 @@ const struct setting config_settings[] = {
      .meaning = "Who is told by VRFY whether an address exists here: nobody, trusted clients, or "
                 "everybody. The others hear 252."},
 
+    {SECTION_SMTP, "complete_header", VALUE_CHOICE, AT(config, complete_header),
+     .words = offered_words, .fallback = "trusted",
+     .meaning = "Whose messages get a Date and a Message-ID field if they have none: nobody's, "
+                "those of trusted clients (a login, a user of this machine, or a network of "
+                "allow_from), or everybody's."},
+
     {SECTION_SUBMIT, "socket", VALUE_CHOICE, AT(submit_config, socket), .words = switch_words,
      .fallback = "on",
      .meaning = "Whether the users of this machine may hand over mail at the socket 'submit' in "

@@ -32,7 +32,7 @@ static void end_content(struct session *s)
 {
     struct txn *t = s->txn;
     size_t n_out;
-    char *room = txn_room(t, BODY_END_ROOM);
+    char *room = txn_room(t, body_room(&t->body, 0));
     if (room == NULL) {
         session_reply(s, R_NO_MEMORY);
         return;

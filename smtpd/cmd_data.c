@@ -6,10 +6,12 @@
 #include "smtpd/trace.h"
 #include "smtpd/verbs.h"
 
-#define PIECE_MAX     8000  /* taken at once: so content stays under CHUNK_MAX even if it doubles */
+#define PIECE_MAX     7500  /* taken at once: so content stays under CHUNK_MAX even if it doubles */
 #define RATE_GRACE_MS 60000 /* before limits.minimum_rate is asked for */
 
-_Static_assert(TXN_STREAM_AT + 2 * PIECE_MAX + 2 + BODY_END_ROOM <= CHUNK_MAX,
+_Static_assert(TXN_STREAM_AT + 2 * PIECE_MAX + 2 * BODY_ROOM_MORE + TRACE_DATE_MAX +
+                       TRACE_MESSAGE_ID_MAX <=
+                   CHUNK_MAX,
                "a part must fit into a message");
 
 /* RFC 3848, RFC 6531 4.3. */
@@ -50,6 +52,14 @@ static int add_trace(struct session *s, struct txn *t)
     return 0;
 }
 
+/* RFC 6409 8.2, 8.3: what a message is to have that begins its way here. */
+static void complete(struct session *s, struct txn *t)
+{
+    struct span date = {t->date, trace_date(t->date, clock_wall_s())};
+    struct span message_id = {t->message_id, trace_message_id(t->message_id, t->id, s->hostname)};
+    body_complete(&t->body, date, message_id);
+}
+
 int data_begin(struct session *s)
 {
     struct txn *t = s->txn;
@@ -57,6 +67,8 @@ int data_begin(struct session *s)
         return -1;
     body_begin(&t->body, s->rules.message_size_max, s->rules.limits.hops,
                s->rules.normalises_newlines);
+    if (session_offers(s, s->rules.completes))
+        complete(s, t);
     t->data_began_ms = t->data_last_ms = clock_mono_ms();
     return 0;
 }

@@ -411,6 +411,7 @@ static struct client *client_new(struct server *v, const struct listener *on, in
         .may_relay = admission_may_relay(config, on->kind, peer),
         .dsn = config->dsn,
         .vrfy = config->vrfy,
+        .completes = config->complete_header,
         .has_auth = admission_needs_login(on->kind),
         .has_scram = on->config->auth.scram == SWITCH_ON,
         .may_log_in_plain = config_may_log_in_plain(&on->config->auth, peer),

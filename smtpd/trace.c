@@ -1,8 +1,6 @@
 #include "smtpd/trace.h"
 
 #include "common/addr.h"
-#include "common/clock.h"
-#include "common/id.h"
 
 #define HELO_SHOWN 255
 #define TLS_SHOWN  100
@@ -59,4 +57,21 @@ size_t trace_received(char *out, const struct trace *t)
 {
     size_t n = add_from(out, TRACE_MAX, t);
     return n + add_by(out + n, TRACE_MAX - n, t);
+}
+
+size_t trace_date(char out[TRACE_DATE_MAX], int64_t wall_s)
+{
+    char date[CLOCK_TEXT_MAX];
+    clock_rfc5322(date, wall_s);
+    int n = snprintf(out, TRACE_DATE_MAX, "Date: %s\r\n", date);
+    return n > 0 && (size_t)n < TRACE_DATE_MAX ? (size_t)n : 0;
+}
+
+size_t trace_message_id(char out[TRACE_MESSAGE_ID_MAX], uint64_t id, struct span hostname)
+{
+    char text[ID_TEXT];
+    id_format(text, id);
+    hostname.n = hostname.n < HOSTNAME_SHOWN ? hostname.n : HOSTNAME_SHOWN;
+    int n = snprintf(out, TRACE_MESSAGE_ID_MAX, "Message-ID: <%s@%.*s>\r\n", text, LEN(hostname));
+    return n > 0 && (size_t)n < TRACE_MESSAGE_ID_MAX ? (size_t)n : 0;
 }

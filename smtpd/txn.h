@@ -8,6 +8,7 @@
 #include "common/notify.h"
 #include "common/seal.h"
 #include "smtpd/body.h"
+#include "smtpd/trace.h"
 
 struct session;
 
@@ -37,6 +38,7 @@ struct txn {
     size_t n_agreed; /* RCPT commands answered with 250: more than n_rcpts if one came twice */
 
     struct body body;
+    char date[TRACE_DATE_MAX], message_id[TRACE_MESSAGE_ID_MAX]; /* for body_complete */
     int64_t data_began_ms; /* moved on while we kept the client waiting */
     int64_t data_last_ms;  /* content came last */
     int64_t stalled_ms;    /* since when we keep it waiting */

@@ -50,6 +50,10 @@ def wait_until(condition, timeout=15, what=None):
         time.sleep(0.02)
 
 
+# Fields that barid would add to mail of its own users.
+COMPLETE = "Date: Sun, 22 Nov 2026 08:00:00 +0000\r\nMessage-ID: <a.test@client.example>\r\n"
+
+
 def message(body="hello", subject="a test", headers=""):
     """A small message in wire form."""
     if isinstance(body, str):

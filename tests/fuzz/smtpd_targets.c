@@ -75,14 +75,21 @@ void fuzz_body(struct span in)
     free(expected);
 }
 
+#define ADDED_DATE "Date: x\r\n"
+#define ADDED_ID   "Message-ID: x\r\n"
+#define ADDED      ADDED_DATE ADDED_ID "\r\n"
+enum { NORMALISED = 1, COMPLETED = 2, MODES = 4 };
+
 /* Content from BDAT, cut into pieces of `piece` octets. */
-static struct result read_chunks(struct span in, size_t piece, bool normalises)
+static struct result read_chunks(struct span in, size_t piece, unsigned mode)
 {
     struct body b;
     size_t n_out;
-    struct result r = {.out = malloc(2 * in.n + 16)};
-    body_begin(&b, OCTETS_MAX, 100, normalises);
+    struct result r = {.out = malloc(2 * in.n + 16 + sizeof ADDED)};
+    body_begin(&b, OCTETS_MAX, 100, (mode & NORMALISED) != 0);
     b.is_chunked = true;
+    if ((mode & COMPLETED) != 0)
+        body_complete(&b, SPAN(ADDED_DATE), SPAN(ADDED_ID));
     while (r.taken < in.n) {
         struct span left = span_from(in, r.taken);
         left.n = left.n < piece ? left.n : piece;
@@ -95,25 +102,46 @@ static struct result read_chunks(struct span in, size_t piece, bool normalises)
     return r;
 }
 
-/* However it is cut, the content is the same, and it is what came, with its last line ended. */
+/* `more` is `plain` with something put into it in one place. */
+static bool is_insertion(const struct result *plain, const struct result *more)
+{
+    size_t front = 0, back = 0;
+    if (more->n < plain->n || more->n - plain->n >= sizeof ADDED)
+        return false;
+    while (front < plain->n && plain->out[front] == more->out[front])
+        front++;
+    while (back < plain->n && plain->out[plain->n - 1 - back] == more->out[more->n - 1 - back])
+        back++;
+    return front + back >= plain->n;
+}
+
+/* However it is cut, the content is the same, and it is what came, with its last line ended, and
+ * with the fields that are added in one place. */
 void fuzz_bdat(struct span in)
 {
-    for (int normalises = 0; normalises < 2; normalises++) {
-        struct result whole = read_chunks(in, in.n + 1, normalises != 0);
+    struct result plain[2] = {read_chunks(in, in.n + 1, 0), read_chunks(in, in.n + 1, NORMALISED)};
+    for (unsigned mode = 0; mode < MODES; mode++) {
+        struct result whole = read_chunks(in, in.n + 1, mode);
         bool is_fine = whole.problem == BODY_FINE;
         for (size_t piece = 1; piece <= in.n; piece = piece < 4 ? piece + 1 : piece * 5) {
-            struct result r = read_chunks(in, piece, normalises != 0);
+            struct result r = read_chunks(in, piece, mode);
             fuzz_check((r.problem == BODY_FINE) == is_fine, "bdat: cut otherwise it is no problem");
             fuzz_check(!is_fine || (r.n == whole.n && memcmp(r.out, whole.out, r.n) == 0),
                        "bdat: cut otherwise it is other content");
             free(r.out);
         }
-        if (is_fine && normalises == 0)
+        fuzz_check(is_fine == (plain[mode & NORMALISED].problem == BODY_FINE),
+                   "bdat: added fields make a problem");
+        fuzz_check(!is_fine || is_insertion(&plain[mode & NORMALISED], &whole),
+                   "bdat: more than an insertion");
+        if (is_fine && mode == 0)
             fuzz_check(memcmp(whole.out, in.p, in.n) == 0 && whole.n - in.n <= 2 &&
                            (whole.n == 0 || whole.out[whole.n - 1] == '\n'),
                        "bdat: other content");
         free(whole.out);
     }
+    free(plain[0].out);
+    free(plain[1].out);
 }
 
 /* --- a whole session, with a world that answers by the octets themselves --- */

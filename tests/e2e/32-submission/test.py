@@ -1,5 +1,6 @@
 """Submission (RFC 6409): a login, its senders, what the queue knows of it, and the clients that people use."""
 
+import base64
 import os
 import shutil
 import smtplib
@@ -7,7 +8,8 @@ import subprocess
 import unittest
 
 from dialogs import DialogTests
-from harness import PASSWORD, Suite, free_port, message, wait_until
+from harness import PASSWORD, Suite, free_port, message, wait_until, without_trace
+from wire import Wire
 
 
 def run(*command, stdin=None):
@@ -15,6 +17,19 @@ def run(*command, stdin=None):
     said = (done.stdout + done.stderr).decode("utf-8", "replace")
     assert done.returncode == 0, f"{command[0]}: exit {done.returncode}: {said}"
     return said
+
+
+def header_of(octets):
+    """The lines of the header section, without Return-Path and Received."""
+    return without_trace(octets).split(b"\r\n\r\n", 1)[0].split(b"\r\n")
+
+
+def fields(octets, name):
+    return [line for line in header_of(octets) if line.lower().startswith(name.lower() + b":")]
+
+
+DATE = rb"Date: \w{3}, \d\d? \w{3} \d{4} \d\d:\d\d:\d\d \+0000"
+MESSAGE_ID = rb"Message-ID: <[0-9a-z]{13}@mx\.example\.org>"
 
 
 def needs(program):
@@ -58,6 +73,77 @@ class Submission(DialogTests):
                   if m["recipients"][0]["address"] == "x@elsewhere.example"]
         self.assertEqual([(m["login"], m["from"]) for m in queued],
                          [("alice@example.org", "alice@example.org")])
+
+    def submit(self, *chunks, data=None):
+        """A message by BDAT in these chunks, or by DATA (dots stuffed, as it stands); as bob gets it."""
+        before = self.suite.count("bob")
+        with Wire(self.address) as wire:
+            self.assertEqual(wire.reply()[0], 220)
+            for line, code in (("EHLO client.example", 250),
+                               ("AUTH PLAIN " + base64.b64encode(f"\0alice\0{PASSWORD}".encode()).decode(), 235),
+                               ("MAIL FROM:<alice@example.org>", 250), ("RCPT TO:<bob@example.org>", 250)):
+                wire.say(line)
+                self.assertEqual(wire.reply()[0], code)
+            if data is not None:
+                wire.say("DATA")
+                self.assertEqual(wire.reply()[0], 354)
+                wire.send_one_by_one(data + b".\r\n")
+            for i, chunk in enumerate(chunks):
+                wire.send(b"BDAT %d%s\r\n%s" % (len(chunk), b" LAST" if i == len(chunks) - 1 else b"", chunk))
+                if i < len(chunks) - 1:
+                    self.assertEqual(wire.reply()[0], 250)
+            self.assertEqual(wire.reply()[0], 250)
+        mail = self.suite.mail("bob")
+        self.assertEqual(len(mail), before + 1)
+        return mail[-1]
+
+    def test_missing_fields_are_added(self):
+        octets = self.submit(data=b"Subject: bare\r\n\r\nDate: no field\r\n")
+        self.assertRegex(b"\n".join(header_of(octets)), rb"^Subject: bare\n%s\n%s$" % (DATE, MESSAGE_ID))
+        self.assertTrue(octets.endswith(b"\r\n\r\nDate: no field\r\n"))
+        one, two = fields(octets, b"Message-ID"), fields(self.submit(data=b"X: y\r\n"), b"Message-ID")
+        self.assertNotEqual(one, two)
+        found = self.suite.cli("trace", one[0].split(b"<")[1][:-1].decode())
+        self.assertIn("alice@example.org", found)
+
+    def test_fields_that_are_there_stay_alone(self):
+        sent = b"date: yesterday\r\nSubject: all\r\n there\r\nMESSAGE-ID:\r\n\t<x@y>\r\n\r\nhello\r\n"
+        self.assertEqual(without_trace(self.submit(data=sent)), sent)
+        for n in (1, 3, 7):
+            self.assertEqual(without_trace(self.submit(*(sent[i:i + n] for i in range(0, len(sent), n)))), sent)
+
+    def test_one_of_them_is_missing(self):
+        octets = self.submit(b"Da", b"te: yesterday\r\nSubj", b"ect: one\r", b"\n\r", b"\nhello\r\n")
+        self.assertRegex(without_trace(octets),
+                         rb"^Date: yesterday\r\nSubject: one\r\n%s\r\n\r\nhello\r\n$" % MESSAGE_ID)
+
+    def test_a_message_without_a_header_section_gets_one(self):
+        for octets in (self.submit(data=b"hello you\r\n"), self.submit(b"hel", b"lo you")):
+            self.assertRegex(without_trace(octets), rb"^%s\r\n%s\r\n\r\nhello you\r\n$" % (DATE, MESSAGE_ID))
+
+    def test_a_large_message_is_completed_and_counted_whole(self):
+        body = b"x" * 70 + b"\r\n"
+        octets = self.submit(b"Subject: large\r\n\r\n", *[body * 1000] * 3)
+        self.assertRegex(b"\n".join(header_of(octets)), rb"^Subject: large\n%s\n%s$" % (DATE, MESSAGE_ID))
+        self.assertTrue(octets.endswith(b"\r\n\r\n" + body * 3000))
+
+    def test_others_mail_stays_as_it_is(self):
+        """On port 25: for a stranger never, for a client of allow_from by default, and as the setting says."""
+        sent = b"Subject: port 25\r\n\r\nhello\r\n"
+        suite = Suite(users=("alice",))
+        try:
+            suite.start()
+            for setting, networks, is_completed in ((None, "none", False), (None, "127.0.0.0/8", True),
+                                                    ("no", "127.0.0.0/8", False), ("yes", "none", True)):
+                suite.write_config({"relay": {"allow_from": networks}, "smtp": {"complete_header": setting}})
+                suite.restart()
+                suite.send("eve@client.example", ["alice@example.org"], sent)
+                got = suite.mail("alice")[-1]
+                self.assertEqual(bool(fields(got, b"Date")), is_completed, (setting, networks))
+                self.assertEqual(without_trace(got) == sent, not is_completed)
+            suite.stop()
+        finally:
+            suite.close()
 
     def test_mail_that_came_without_a_login_has_none(self):
         self.suite.send("alice@example.org", ["alice@example.org"], message(subject="forged"))

@@ -7,7 +7,7 @@ import socket
 import subprocess
 import unittest
 
-from harness import BUILD, NOBODY, Suite, is_root, message, reachable_build, wait_until, without_trace
+from harness import BUILD, COMPLETE, NOBODY, Suite, is_root, message, reachable_build, wait_until, without_trace
 
 
 class Submit(smtplib.SMTP):
@@ -57,7 +57,10 @@ class Socket(unittest.TestCase):
         with Submit(self.suite) as client:
             client.sendmail("cron@example.org", ["alice@example.org"], message("from here"))
         octets, = [m for m in self.suite.mail("alice") if b"from here" in m]
-        self.assertEqual(without_trace(octets), message("from here"))
+        head, body = without_trace(octets).split(b"\r\n\r\n")
+        self.assertTrue(message("from here").startswith(head.split(b"\r\nDate: ")[0]))
+        self.assertRegex(head, rb"\r\nDate: [^\r]* \+0000\r\nMessage-ID: <\w{13}@mx.example.org>$")
+        self.assertEqual(body, b"from here\r\n")
         self.assertRegex(octets, rb"Received: by mx.example.org \(barid, from userid %d\)\r\n"
                                  rb"\twith local id \w+\r\n\tfor <alice@example.org>;\r\n" % os.getuid())
         self.assertRegex(self.suite.log(), r'accepted .*client="?uid:%d' % os.getuid())
@@ -81,9 +84,10 @@ class Socket(unittest.TestCase):
 
     def test_a_long_message_in_parts(self):
         body = b"".join(b"%06d %s\r\n" % (n, b"x" * 60) for n in range(4000))
+        content = message(body, headers=COMPLETE)
         with Submit(self.suite) as client:
-            client.sendmail("cron@example.org", ["bob@example.org", "further@example.net"], message(body))
-        self.assertIn(message(body), [without_trace(m) for m in self.suite.mail("bob")])
+            client.sendmail("cron@example.org", ["bob@example.org", "further@example.net"], content)
+        self.assertEqual([without_trace(m) == content for m in self.suite.mail("bob") if len(m) > 200000], [True])
 
 
 class Limits(unittest.TestCase):

@@ -6,7 +6,7 @@ import tempfile
 import unittest
 
 import postfix
-from harness import message, wait_until
+from harness import COMPLETE, message, wait_until
 from relaying import Bounce, RelayTest, wait_for_empty_queue
 
 FROM = "alice@example.org"
@@ -71,7 +71,7 @@ class Dsn(RelayTest):
 
     def test_failure_with_all_of_the_message(self):
         suite, _ = self.routed({"replies": {"RCPT": "550 5.1.1 no"}})
-        content = message("8 bits: \xe9".encode("latin-1"), subject="asking")
+        content = message("8 bits: \xe9".encode("latin-1"), subject="asking", headers=COMPLETE)
         self.send(suite, ["carol@remote.example"], content, mail=["RET=FULL", "BODY=8BITMIME"],
                   rcpt=["NOTIFY=FAILURE"])
         report = self.report_to_alice(suite)

@@ -1,6 +1,6 @@
 """The extensions that EHLO lists, alone and together, from the wire to the mailbox."""
 
-from harness import message, without_trace
+from harness import COMPLETE, message, without_trace
 from relaying import Bounce, RelayTest, wait_for_empty_queue
 
 FROM = "alice@example.org"
@@ -22,7 +22,7 @@ class Chunking(RelayTest):
 
     def test_chunks_of_any_size(self):
         suite = self.suite()
-        content = message("a line\r\n.\r\n..\r\nMAIL FROM:<x@y>\r\n" * 500, subject="chunks")
+        content = message("a line\r\n.\r\n..\r\nMAIL FROM:<x@y>\r\n" * 500, subject="chunks", headers=COMPLETE)
         for sizes in ((len(content),), (1, 2, 3, 1000), (70000,), (17,)):
             with suite.smtp() as client:
                 client.ehlo()
@@ -58,7 +58,7 @@ class Chunking(RelayTest):
 
 
 ALL = ["fake.example", "PIPELINING", "SIZE 104857600", "8BITMIME", "SMTPUTF8", "DSN"]
-UTF8_HEADER = "Subject: J\u00f8rgen\r\n\r\ntext\r\n".encode()
+UTF8_HEADER = f"Subject: J\u00f8rgen\r\n{COMPLETE}\r\ntext\r\n".encode()
 
 
 class Utf8(RelayTest):

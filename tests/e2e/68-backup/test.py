@@ -8,7 +8,7 @@ import subprocess
 import threading
 import unittest
 
-from harness import PASSWORD, Suite, message, without_trace
+from harness import COMPLETE, PASSWORD, Suite, message, without_trace
 
 USER = "alice@example.org"
 FROM = "eve@client.example"
@@ -17,7 +17,7 @@ LARGE = 200000
 
 def content(n):
     body = f"ledger {n}\r\n" + ("x" * 70 + "\r\n") * (LARGE // 72 if n % 5 == 0 else 1)
-    return message(body, subject=f"message {n}")
+    return message(body, subject=f"message {n}", headers=COMPLETE)
 
 
 class Ledger:

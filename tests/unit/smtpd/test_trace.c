@@ -84,3 +84,16 @@ Test(trace, longest_of_everything)
         cr_expect_leq(span_cut(&rest, '\n').n, 998);
     cr_expect_eq(out[n - 1], '\n');
 }
+
+Test(trace, date_and_message_id)
+{
+    char date[TRACE_DATE_MAX], id[TRACE_MESSAGE_ID_MAX], longest[512];
+    struct span d = {date, trace_date(date, 0)};
+    cr_expect(span_eq(d, SPAN("Date: Thu, 1 Jan 1970 00:00:00 +0000\r\n")), "%.*s", (int)d.n, d.p);
+    struct span m = {id, trace_message_id(id, 1, SPAN("mx.example.org"))};
+    cr_expect(span_eq(m, SPAN("Message-ID: <0000000000001@mx.example.org>\r\n")), "%.*s", (int)m.n,
+              m.p);
+    memset(longest, 'x', sizeof longest);
+    size_t n = trace_message_id(id, UINT64_MAX >> 1, (struct span){longest, sizeof longest});
+    cr_expect_eq(n, 12 + 1 + ID_TEXT - 1 + 1 + HOSTNAME_SHOWN + 3, "%zu", n);
+}
