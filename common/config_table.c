@@ -174,7 +174,9 @@ const struct setting config_settings[] = {
          "the value in [auth] when the password is set; clients do that work at each login."},
 
     {SECTION_LIMITS, "connections", VALUE_COUNT, AT(limits_config, connections), .min = 1,
-     .max = 100000, .fallback = "500", .meaning = "Connections at a time, for each service."},
+     .max = 100000, .fallback = "500",
+     .meaning = "Connections at a time, for each service. When all are taken, the stranger who has "
+                "said nothing for longest makes room."},
     {SECTION_LIMITS, "connections_per_address", VALUE_COUNT, .or_none = true,
      AT(limits_config, connections_per_address), .min = 1, .max = 100000, .fallback = "20",
      .meaning =

@@ -1,5 +1,6 @@
 #include "pop3d/server.h"
 
+#include "common/admission.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/peers.h"
@@ -9,6 +10,8 @@
 #include <sys/socket.h>
 
 #define REFUSALS_LOG_MS 1000
+#define SHED_LOOK_AT    1000 /* sessions, for one that makes room */
+#define SHED_IDLE_MS    250  /* since a stranger's last command */
 #define DAY_MS          (24 * 60 * 60 * 1000)
 
 struct server {
@@ -139,13 +142,33 @@ static struct session_settings settings_for(struct server *v, const struct liste
     };
 }
 
+/* The service is full: of the strangers who have not logged in the one that has been silent longest
+ * goes, or else some hundred connections that say nothing would shut everybody out. */
+static bool make_room(struct server *v)
+{
+    struct session *longest = NULL;
+    const struct config *config = proc_config(v->proc);
+    int64_t before_ms = clock_mono_ms() - SHED_IDLE_MS;
+    size_t looked_at = 0;
+    for (struct session *s = v->first; s != NULL && looked_at < SHED_LOOK_AT; s = s->next) {
+        looked_at++;
+        if (session_is_nobody(s) && s->active_ms <= before_ms &&
+            !admission_trusts(config, &s->client) &&
+            (longest == NULL || s->active_ms < longest->active_ms))
+            longest = s;
+    }
+    if (longest != NULL)
+        session_shed(longest);
+    return longest != NULL;
+}
+
 void server_accepted(struct proc *p, const struct listener *on, int fd, const struct netaddr *peer)
 {
     struct server *v = proc_state(p);
-    const struct relay_config *relay = &proc_config(p)->relay;
-    bool is_trusted =
-        netaddr_is_loopback(peer) || networks_have(relay->allow_from, relay->n_allow_from, peer);
-    enum peers_answer answer = peers_enter(v->peers, peer, &on->config->limits, is_trusted);
+    bool is_ours = admission_trusts(proc_config(p), peer);
+    enum peers_answer answer = peers_enter(v->peers, peer, &on->config->limits, is_ours);
+    if (answer == PEERS_FULL && make_room(v))
+        answer = peers_enter(v->peers, peer, &on->config->limits, is_ours);
     if (answer != PEERS_WELCOME) {
         refuse(v, fd, peer, on->kind == LISTEN_POP3S, answer);
         return;

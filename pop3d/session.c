@@ -175,6 +175,7 @@ static bool take_command(struct session *s)
         break;
     }
     rearm(s);
+    s->active_ms = clock_mono_ms();
     if (s->sasl != NULL)
         sasl_take_line(s, line);
     else
@@ -261,6 +262,20 @@ void session_drain(struct session *s)
     session_go_on(s);
 }
 
+bool session_is_nobody(const struct session *s)
+{
+    return s->state == STATE_AUTHORIZATION && s->login_tag == 0 && !s->is_opening;
+}
+
+void session_shed(struct session *s)
+{
+    s->ended = "made room for another";
+    if (!conn_is_tls(s->conn) && !s->set.is_implicit && !s->is_finishing &&
+        send(conn_fd(s->conn), REPLY_FULL, strlen(REPLY_FULL), MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+        shutdown(conn_fd(s->conn), SHUT_WR);
+    session_free(s);
+}
+
 static void on_input(void *owner)
 {
     session_go_on(owner);
@@ -322,6 +337,7 @@ struct session *session_new(const struct session_host *host, const struct sessio
                           .id = id_new(),
                           .client = *client,
                           .started_ms = clock_mono_ms(),
+                          .active_ms = clock_mono_ms(),
                           .state = STATE_AUTHORIZATION,
                           .wants_input = true,
                           .granted_fd = -1,

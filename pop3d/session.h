@@ -86,6 +86,7 @@ struct session {
     uint64_t id;
     struct netaddr client;
     int64_t started_ms;
+    int64_t active_ms; /* of the last command */
     enum session_state state;
     uint64_t failures, errors;
     char *user; /* as given; after login the address authd told; or NULL */
@@ -119,6 +120,10 @@ struct session *session_new(const struct session_host *host, const struct sessio
 void session_free(struct session *s);
 /* Ends it as soon as no command is under way. May free it. */
 void session_drain(struct session *s);
+/* Nobody knows yet who it is, and it is the client's turn to say so. */
+bool session_is_nobody(const struct session *s);
+/* Ends it at once, as too many want to be served. Frees it. */
+void session_shed(struct session *s);
 
 /* --- for the handlers of commands --- */
 

@@ -7,6 +7,7 @@ smtpd_libsmtpd_a_SOURCES += smtpd/cmd_bdat.c smtpd/cmd_data.c
 smtpd_libsmtpd_a_SOURCES += smtpd/cmd_hello.c
 smtpd_libsmtpd_a_SOURCES += smtpd/cmd_mail.c
 smtpd_libsmtpd_a_SOURCES += smtpd/cmd_misc.c
+smtpd_libsmtpd_a_SOURCES += smtpd/client.h smtpd/door.c
 smtpd_libsmtpd_a_SOURCES += smtpd/handover.c smtpd/handover.h
 smtpd_libsmtpd_a_SOURCES += smtpd/params.c smtpd/params.h
 smtpd_libsmtpd_a_SOURCES += smtpd/reply.c smtpd/reply.h

@@ -1,11 +1,8 @@
 #include "smtpd/server.h"
 
 #include "common/clock.h"
-#include "common/conn.h"
 #include "common/log.h"
-#include "common/peers.h"
-#include "common/tls_service.h"
-#include "smtpd/session.h"
+#include "smtpd/client.h"
 
 #include <sys/socket.h>
 
@@ -18,30 +15,6 @@
 #define QUEUE_MS          300000
 #define LMTP_RCPTS_MAX    2000
 #define FINISH_MS         30000 /* for the client to take our last replies */
-
-struct server {
-    struct proc *proc;
-    struct peers *peers;
-    struct tls_service *tls;
-    struct client *first;
-    bool was_full; /* some session waits for the queue to take more */
-    int64_t tell_again_ms;
-    int64_t untold; /* clients turned away since the last line about one */
-};
-
-struct client {
-    struct client *next, **link; /* in server.first */
-    struct server *server;
-    struct conn *conn;
-    struct session *session;
-    struct netaddr peer;
-    struct timer timer;
-    int64_t timer_ms; /* when it fires, if it is set */
-    bool is_implicit; /* TLS from the first octet; the banner comes after the handshake */
-    bool is_securing; /* the handshake was begun */
-    bool is_taking;   /* take_input is on the stack */
-    bool wants_input; /* what conn was told */
-};
 
 /* --- time --- */
 
@@ -99,6 +72,7 @@ static void take_input(struct client *c)
         if (used == 0)
             break;
         conn_consume(c->conn, used);
+        c->active_ms = clock_mono_ms();
     }
     c->is_taking = false;
     if (s->state == STATE_OVER)
@@ -259,7 +233,7 @@ static const struct session_ops ops = {
 
 /* --- connections --- */
 
-static void client_free(struct client *c)
+void client_free(struct client *c)
 {
     if (c->link != NULL) {
         *c->link = c->next;
@@ -324,57 +298,6 @@ static void on_secured(void *owner)
 static const struct conn_ops conn_ops = {
     .input = on_input, .drained = on_drained, .secured = on_secured, .ended = on_ended};
 
-/* A refusal at the door: one write, no session. A port that promises TLS says nothing without it.
- */
-static void turn_away(int fd, enum listen_kind kind, enum reply r)
-{
-    struct buf out;
-    buf_init(&out, 512);
-    if (kind != LISTEN_SUBMISSIONS && reply_add(&out, r, SPAN("")) == 0) {
-        struct span s = buf_span(&out);
-        if (send(fd, s.p, s.n, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0)
-            shutdown(fd, SHUT_WR);
-    }
-    buf_free(&out);
-    close(fd);
-}
-
-/* A flood at the door is one line a second, with how many others were turned away. */
-static void log_turned_away(struct server *v, const struct netaddr *peer, enum reply r)
-{
-    char client[NETADDR_TEXT], codes[REPLY_CODES_MAX];
-    if (clock_mono_ms() < v->tell_again_ms) {
-        v->untold++;
-        return;
-    }
-    netaddr_format(client, peer);
-    reply_codes(codes, r);
-    LOG(0, "refused", LZ("client", client), LZ("command", "connect"), LZ("reply", codes),
-        LZ("text", reply_desc(r)->text), LN("others", v->untold));
-    v->tell_again_ms = clock_mono_ms() + 1000;
-    v->untold = 0;
-}
-
-/* R_BANNER: let him in, he is counted. */
-static enum reply judge(struct server *v, const struct listener *on, const struct netaddr *peer)
-{
-    const struct config *config = proc_config(v->proc);
-    enum admission p = admission_connect(config, on->kind, peer);
-    if (p != ADMISSION_WELCOME)
-        return reply_of_admission(p);
-    switch (peers_enter(v->peers, peer, &on->config->limits, admission_trusts(config, peer))) {
-    case PEERS_FULL:
-        return R_TOO_BUSY;
-    case PEERS_TOO_MANY:
-        return R_PEER_TOO_MANY;
-    case PEERS_TOO_FAST:
-        return R_PEER_TOO_FAST;
-    case PEERS_WELCOME:
-        break;
-    }
-    return R_BANNER;
-}
-
 static struct span our_name(struct proc *p)
 {
     return span_of(proc_config(p)->hostname);
@@ -423,6 +346,7 @@ static struct client *client_new(struct server *v, const struct listener *on, in
         be_lmtp(&rules);
     c->server = v;
     c->peer = *peer;
+    c->active_ms = clock_mono_ms();
     c->wants_input = true;
     timer_init(&c->timer, proc_loop(v->proc), timer_fired, c);
     c->session = session_new(&rules, our_name(v->proc));
@@ -445,12 +369,8 @@ static struct client *client_new(struct server *v, const struct listener *on, in
 void server_accept(struct proc *p, const struct listener *on, int fd, const struct netaddr *peer)
 {
     struct server *v = proc_state(p);
-    enum reply r = judge(v, on, peer);
-    if (r != R_BANNER) {
-        log_turned_away(v, peer, r);
-        turn_away(fd, on->kind, r);
+    if (!door_lets_in(v, on, fd, peer))
         return;
-    }
     struct client *c = client_new(v, on, fd, peer);
     if (c == NULL)
         return;

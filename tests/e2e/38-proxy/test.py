@@ -5,7 +5,7 @@ import socket
 import time
 import unittest
 
-from harness import Suite, message, wait_until
+from harness import PASSWORD, Suite, message, wait_until
 
 PEOPLE = "192.0.2.9", "192.0.2.10"
 V2_LOCAL = b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0"
@@ -103,3 +103,62 @@ class Proxy(unittest.TestCase):
         s, line = self.connect(self.header(PEOPLE[0]))
         self.assertNotIn(f"client={PEOPLE[0]}", self.suite.log())
         self.assertIn(line[:3], (b"220", b"554"))  # to it, it is a client who talks too early, or nonsense
+
+
+class Crowded(unittest.TestCase):
+    """All connections are taken: of the strangers, the one who has said nothing for longest makes room."""
+
+    def setUp(self):
+        named = {"proxy_from": "127.0.0.0/8"}
+        self.suite = Suite(config={"": {"workers": 1}, "limits": {"connections": 4, "connection_rate": "none"},
+                                   "listen smtp": named, "listen pop3": named})
+        self.addCleanup(self.suite.close)
+        self.suite.start()
+
+    def connect(self, address, client):
+        s = socket.create_connection(address, 20)
+        self.addCleanup(s.close)
+        s.sendall(f"PROXY TCP4 {client} 192.0.2.1 4321 25\r\n".encode())
+        f = s.makefile("rwb")
+        return f, f.readline()
+
+    def say(self, f, *lines):
+        for line in lines:
+            f.write(line.encode() + b"\r\n")
+            f.flush()
+            reply = f.readline()
+            while reply[3:4] == b"-":
+                reply = f.readline()
+        return reply
+
+    def test_smtp(self):
+        address = self.suite.smtp_address
+        silent, _ = self.connect(address, "192.0.2.1")
+        agreed, _ = self.connect(address, "192.0.2.2")
+        self.say(agreed, "HELO a.example", "MAIL FROM:<a@a.example>", "RCPT TO:<alice@example.org>")
+        ours, _ = self.connect(address, "127.0.0.1")
+        time.sleep(0.4)  # longer than a stranger may be silent now
+        busy, _ = self.connect(address, "192.0.2.3")
+        self.assertEqual(self.say(busy, "HELO b.example")[:3], b"250")
+        late, greeting = self.connect(address, "192.0.2.4")
+        self.assertEqual(greeting[:4], b"220 ")
+        self.assertEqual(silent.readline()[:10], b"421 4.3.2 ")
+        self.assertEqual(silent.readline(), b"")
+        for f in agreed, ours, busy, late:
+            self.assertEqual(self.say(f, "NOOP")[:3], b"250")
+        wait_until(lambda: 'why="made room for another"' in self.suite.log(), 10, "the line about it")
+
+    def test_pop3(self):
+        address = self.suite.pop3_address
+        silent, _ = self.connect(address, "192.0.2.1")
+        known, _ = self.connect(address, "192.0.2.2")
+        self.say(known, "USER alice@example.org", f"PASS {PASSWORD}")
+        ours = [self.connect(address, "127.0.0.1")[0] for _ in range(2)]
+        time.sleep(0.4)
+        late, greeting = self.connect(address, "192.0.2.3")
+        self.assertEqual(greeting[:3], b"+OK")
+        self.assertEqual(silent.readline()[:15], b"-ERR [SYS/TEMP]")
+        self.assertEqual(silent.readline(), b"")
+        self.assertEqual(self.say(known, "STAT")[:6], b"+OK 0 ")
+        for f in ours + [late]:
+            self.assertEqual(self.say(f, "CAPA")[:3], b"+OK")
