@@ -9,6 +9,7 @@ filters. Dovecot: Maildir, login processes kept, any password taken. Needs root,
 it, or without them, only barid is measured. Each figure is the median of the rounds."""
 
 import argparse
+import collections
 import hashlib
 import os
 import platform
@@ -36,6 +37,7 @@ OPTIONS = PARSER.parse_args()
 os.environ["BARID_BUILD"] = os.path.abspath(OPTIONS.build)
 os.environ["BARID_E2E_NAME"] = "bench"
 
+import attack  # noqa: E402
 import servers  # noqa: E402
 from harness import free_port, own_address, wait_until  # noqa: E402
 
@@ -52,7 +54,7 @@ class Result:
     def __str__(self):
         ratio = f"{self.ours / self.theirs:6.1f}" if self.theirs else "     -"
         theirs = f"{self.theirs:9.0f} {self.other:<8}" if self.theirs else f"{'-':>9} {'':<8}"
-        return f"{self.name:<42}{self.ours:9.0f}{theirs}{ratio} {self.goal:>6}  {self.unit:<11}{self.note}"
+        return f"{self.name:<42}{self.ours:9.0f}{theirs}{ratio} {self.goal:>6}  {self.unit:<13}{self.note}"
 
 
 def row(name):
@@ -170,30 +172,52 @@ def relay(directory):
 
 # --- POP3 ---
 
-def pop3_row(name, title, goal, mode, clients, mailbox, ours, theirs, unit="sessions/s"):
+def pop3_row(name, title, goal, mode, clients, mailbox, ours, theirs, unit="sessions/s", key=None):
     @row(name)
     def run(directory):
         count = {"barid": ours, "Dovecot": theirs}  # at least a second for each
 
+        def load(server, sessions):
+            return servers.popload(server.pop3s if key else server.pop3, mode, clients, sessions,
+                                   ["-t"] if key else [])
+
         def make(kind, **options):
             def filled(directory):
-                server = kind(directory, **options)
+                server = kind(directory, key=key, **options)
                 for user in range(clients):
                     server.fill(f"user{user}", *mailbox)
-                servers.popload(server.pop3, mode, clients, clients)  # logins and indexes are warm
+                load(server, clients)  # logins and indexes are warm
                 return server
             return kind, filled
         r = in_turn([make(servers.Barid, users=clients), make(servers.RealDovecot)], directory,
-                    lambda server: servers.popload(server.pop3, mode, clients, count[server.name]))
+                    lambda server: load(server, count[server.name]))
         for x in (one for rounds in r.values() for one in rounds):
             x["octets/s"] = x["octets"] / x["seconds"] / 1e6
-        key = "octets/s" if unit == "MB/s" else "rate"
-        return [Result(title, unit, goal, median(r["barid"], key), median(r.get("Dovecot"), key), "Dovecot")]
+        result = "octets/s" if unit == "MB/s" else "rate"
+        return [Result(title, unit, goal, median(r["barid"], result), median(r.get("Dovecot"), result), "Dovecot")]
 
 
 pop3_row("pop3", "POP3: login, STAT, QUIT, 20 at once", ">= 3", "stat", 20, (3, 1024), 8000, 1000)
+pop3_row("pop3s", "the same over TLS, ECDSA", ">= 1", "stat", 20, (3, 1024), 2000, 1000, key="ec")
 pop3_row("uidl", "POP3: login, UIDL of 10,000 messages", ">= 30", "uidl", 1, (10000, 512), 800, 20)
 pop3_row("retr", "POP3: RETR of 100 KiB messages, 4 at once", ">= 1", "retr", 4, (50, 102400), 200, 200, "MB/s")
+
+
+# --- TLS ---
+
+def tls_row(name, title, key):
+    @row(name)
+    def run(directory):
+        def make(kind):
+            return kind, lambda directory: kind(directory, key=key)
+        r = in_turn([make(servers.Barid), make(servers.RealPostfix)], directory,
+                    lambda server: servers.handshakes(server.smtps, 4, 4))
+        return [Result(title, "handshakes/s", ">= 1", median(r["barid"], "rate"), median(r.get("Postfix"), "rate"),
+                       "Postfix", "submissions, no resumption")]
+
+
+tls_row("tls-ec", "TLS 1.3 handshakes, ECDSA P-256, 4 clients", "ec")
+tls_row("tls-rsa", "TLS 1.3 handshakes, RSA 2048, 4 clients", "rsa")
 
 
 # --- much of it ---
@@ -229,6 +253,36 @@ def idle(directory, each=10000):
     finally:
         for s in held:
             s.close()
+        barid.stop()
+
+
+@row("attack")
+def attack_row(directory, total=100000, seconds=60):
+    """Good clients are strangers too: they are let in because the silent ones make room."""
+    limits = {"connection_rate": "none", "connections_per_address": "20"}
+    believed = {"proxy_from": "127.0.0.0/8"}
+    barid = servers.Barid(directory, users=1, config={"limits": limits, "listen smtp": believed})
+    try:
+        rcpt = f"user0@{servers.DOMAIN}".encode()
+        good = [attack.Good(barid.smtp, f"192.0.2.{n + 10}", rcpt) for n in range(4)]
+        strangers = attack.Strangers(barid.smtp, total, seconds)
+        strangers.start()
+        for g in good:
+            g.start()
+        most = before = barid.private_kib()
+        while strangers.is_alive():
+            strangers.join(1)
+            most = max(most, barid.private_kib())
+        for g in good:
+            g.is_done.set()
+            g.join(30)
+        times = sorted(t for g in good for t in g.times)
+        refused = sum((g.failures for g in good), collections.Counter())
+        served = 100 * len(times) / max(1, len(times) + sum(refused.values()))
+        note = (f"{len(times)} messages of 4 good clients, p99 {times[int(len(times) * 0.99)] * 1000:.0f} ms"
+                f", refused {dict(refused)}; memory {before / 1024:.0f} to {most / 1024:.0f} MiB")
+        return [Result(f"{total} strangers in {seconds} s: good ones served", "%", "> 95", served, note=note)]
+    finally:
         barid.stop()
 
 

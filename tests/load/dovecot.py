@@ -16,7 +16,7 @@ base_dir = {dir}/run
 state_dir = {dir}/state
 log_path = {dir}/log
 protocols = pop3
-ssl = no
+{tls}
 disable_plaintext_auth = no
 listen = {address}
 mail_location = maildir:~/Maildir
@@ -36,7 +36,8 @@ service pop3-login {{
     port = {port}
   }}
   inet_listener pop3s {{
-    port = 0
+    port = {tls_port}
+    ssl = yes
   }}
 }}
 protocol pop3 {{
@@ -55,17 +56,19 @@ def why_not():
 
 
 class Dovecot:
-    def __init__(self, directory):
+    def __init__(self, directory, pair=None):
         self.dir = directory
         self.address = own_address()
         self.port = free_port(self.address)
+        self.tls_port = free_port(self.address) if pair else 0
+        tls = f"ssl = yes\nssl_cert = <{pair.certificate}\nssl_key = <{pair.key}" if pair else "ssl = no"
         self.uid, self.gid = lookup("passwd", "nobody"), lookup("group", "nogroup")
         os.makedirs(directory + "/mail", mode=0o755)
         os.chmod(directory, 0o755)
         os.chown(directory + "/mail", self.uid, self.gid)
         with open(directory + "/dovecot.conf", "w") as f:
             f.write(CONF.format(dir=directory, address=self.address, port=self.port, uid=self.uid,
-                                gid=self.gid).lstrip())
+                                gid=self.gid, tls=tls, tls_port=self.tls_port).lstrip())
 
     def start(self):
         done = subprocess.run(["/usr/sbin/dovecot", "-c", self.dir + "/dovecot.conf"],

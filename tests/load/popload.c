@@ -1,14 +1,16 @@
 /* Loads a POP3 server with sessions and says how fast they went: for ./dev bench, against any
  * server.
  *
- *   popload [-c CLIENTS] [-n SESSIONS] [-m stat|uidl|retr] -d DOMAIN -p PASSWORD ADDRESS PORT
+ *   popload [-c CLIENTS] [-n SESSIONS] [-m stat|uidl|retr] [-t] -d DOMAIN -p PASSWORD ADDRESS PORT
  *
  * Client 0 logs in as user0@DOMAIN, client 1 as user1@DOMAIN …, so that no two want one maildrop. A
- * session is USER, PASS, STAT, then UIDL or RETR of every message if asked for, and QUIT. The line
- * on stdout: sessions=2000 seconds=1.234 rate=1621 octets=123456 (of multi-line replies, in all).
- * Exit status 1 if a session failed. A process for each client, which does one thing at a time. */
+ * session is (-t: a TLS handshake, without a ticket and without a look at the certificate,) USER,
+ * PASS, STAT, then UIDL or RETR of every message if asked for, and QUIT. The line on stdout:
+ * sessions=2000 seconds=1.234 rate=1621 octets=123456 (of multi-line replies, in all). Exit status
+ * 1 if a session failed. A process for each client, which does one thing at a time. */
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
@@ -21,6 +23,7 @@
 struct options {
     size_t clients, sessions;
     bool with_uidl, with_retr;
+    SSL_CTX *tls; /* NULL: in the clear */
     const char *domain, *password;
     struct sockaddr_in server;
 };
@@ -40,12 +43,28 @@ static double now_s(void)
 
 /* --- one session --- */
 
-static void say(int fd, const char *line)
+struct link {
+    int fd;
+    SSL *ssl; /* NULL: in the clear */
+    FILE *in;
+};
+
+static void say(const struct link *l, const char *line)
 {
     char out[1024];
     int n = snprintf(out, sizeof out, "%s\r\n", line);
-    if (n < 0 || (size_t)n >= sizeof out || send(fd, out, (size_t)n, MSG_NOSIGNAL) != n)
+    if (n < 0 || (size_t)n >= sizeof out)
+        die("a command is too long");
+    ssize_t sent =
+        l->ssl != NULL ? SSL_write(l->ssl, out, n) : send(l->fd, out, (size_t)n, MSG_NOSIGNAL);
+    if (sent != n)
         die("the server does not take a command");
+}
+
+static ssize_t read_tls(void *ssl, char *room, size_t n)
+{
+    int got = SSL_read(ssl, room, (int)n);
+    return got > 0 ? got : 0;
 }
 
 static void take_reply(FILE *in, char reply[REPLY_MAX])
@@ -79,38 +98,60 @@ static int connect_to(const struct options *o)
     return fd;
 }
 
+static void open_link(const struct options *o, struct link *l)
+{
+    *l = (struct link){.fd = connect_to(o)};
+    if (o->tls != NULL) {
+        l->ssl = SSL_new(o->tls);
+        if (l->ssl == NULL || SSL_set_fd(l->ssl, l->fd) != 1 || SSL_connect(l->ssl) != 1)
+            die("no TLS");
+    }
+    l->in = l->ssl != NULL ? fopencookie(l->ssl, "r", (cookie_io_functions_t){.read = read_tls})
+                           : fdopen(l->fd, "r");
+    if (l->in == NULL)
+        die("out of memory");
+}
+
+static void close_link(struct link *l)
+{
+    fclose(l->in);
+    if (l->ssl == NULL)
+        return;
+    SSL_free(l->ssl);
+    close(l->fd);
+}
+
 static uint64_t run_session(const struct options *o, size_t user)
 {
     char line[512], reply[REPLY_MAX];
     uint64_t octets = 0;
-    int fd = connect_to(o);
-    FILE *in = fdopen(fd, "r");
-    if (in == NULL)
-        die("out of memory");
+    struct link l;
+    open_link(o, &l);
+    FILE *in = l.in;
     take_reply(in, reply);
     snprintf(line, sizeof line, "USER user%zu@%s", user, o->domain);
-    say(fd, line);
+    say(&l, line);
     take_reply(in, reply);
     snprintf(line, sizeof line, "PASS %s", o->password);
-    say(fd, line);
+    say(&l, line);
     take_reply(in, reply);
-    say(fd, "STAT");
+    say(&l, "STAT");
     take_reply(in, reply);
     size_t messages = (size_t)strtoul(reply + 3, NULL, 10);
     if (o->with_uidl) {
-        say(fd, "UIDL");
+        say(&l, "UIDL");
         take_reply(in, reply);
         octets += take_lines(in);
     }
     for (size_t i = 1; o->with_retr && i <= messages; i++) {
         snprintf(line, sizeof line, "RETR %zu", i);
-        say(fd, line);
+        say(&l, line);
         take_reply(in, reply);
         octets += take_lines(in);
     }
-    say(fd, "QUIT");
+    say(&l, "QUIT");
     take_reply(in, reply);
-    fclose(in);
+    close_link(&l);
     return octets;
 }
 
@@ -155,13 +196,15 @@ static size_t number(const char *text, size_t max)
 static void set_options(struct options *o, int argc, char **argv)
 {
     *o = (struct options){.clients = 20, .sessions = 2000};
-    for (int c; (c = getopt(argc, argv, "c:n:m:d:p:")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "c:n:m:td:p:")) != -1;) {
         if (c == 'c')
             o->clients = number(optarg, CLIENTS_MAX);
         else if (c == 'n')
             o->sessions = number(optarg, 100000000);
         else if (c == 'm')
             o->with_uidl = strcmp(optarg, "uidl") == 0, o->with_retr = strcmp(optarg, "retr") == 0;
+        else if (c == 't')
+            o->tls = SSL_CTX_new(TLS_client_method());
         else if (c == 'd')
             o->domain = optarg;
         else if (c == 'p')
@@ -170,8 +213,8 @@ static void set_options(struct options *o, int argc, char **argv)
             optind = argc;
     }
     if (argc - optind != 2 || o->domain == NULL || o->password == NULL)
-        die("usage: popload [-c CLIENTS] [-n SESSIONS] [-m stat|uidl|retr] -d DOMAIN -p PASSWORD "
-            "ADDRESS PORT");
+        die("usage: popload [-c CLIENTS] [-n SESSIONS] [-m stat|uidl|retr] [-t] -d DOMAIN -p "
+            "PASSWORD ADDRESS PORT");
     o->server.sin_family = AF_INET;
     o->server.sin_port = htons((uint16_t)number(argv[optind + 1], 65535));
     if (inet_pton(AF_INET, argv[optind], &o->server.sin_addr) != 1)

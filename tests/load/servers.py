@@ -7,9 +7,10 @@ import subprocess
 import sys
 import time
 
+import certs
 import dovecot
 import postfix
-from harness import BUILD, PASSWORD, Suite
+from harness import BUILD, PASSWORD, Suite, free_port
 
 DOMAIN = "bench.example"
 
@@ -27,8 +28,21 @@ def mailload(address, messages, octets, connections, options=(), rcpts=None):
                 *address)
 
 
-def popload(address, mode, clients, sessions):
-    return tool("popload", "-c", clients, "-n", sessions, "-m", mode, "-d", DOMAIN, "-p", PASSWORD, *address)
+def popload(address, mode, clients, sessions, options=()):
+    return tool("popload", "-c", clients, "-n", sessions, "-m", mode, *options, "-d", DOMAIN, "-p", PASSWORD,
+                *address)
+
+
+def handshakes(address, clients, seconds):
+    """{"rate": TLS handshakes a second} of clients that do nothing else, without session tickets."""
+    command = ["openssl", "s_time", "-connect", "%s:%d" % address, "-new", "-time", str(seconds)]
+    running = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+               for _ in range(clients)]
+    said = [one.communicate()[0] for one in running]
+    made = [re.search(r"(\d+) connections in (\d+) real seconds", text) for text in said]
+    if None in made:
+        sys.exit(f"bench: openssl s_time: {said[made.index(None)][-300:]}")
+    return {"rate": sum(int(m[1]) / int(m[2]) for m in made)}
 
 
 def private_kib(pids):
@@ -42,14 +56,24 @@ def private_kib(pids):
 class Barid:
     name = "barid"
 
-    def __init__(self, directory, users=10, config=None):
+    def __init__(self, directory, users=10, config=None, key=None):
+        """key: of a certificate (certs.KINDS); None: no TLS."""
         settings = {"limits": {"connection_rate": "none"}}
         for section, values in (config or {}).items():
             settings.setdefault(section, {}).update(values)
         self.suite = Suite(domain=DOMAIN, users=[f"user{n}" for n in range(users)],
                            state_dir=os.path.join(directory, "barid"), config=settings)
+        if key is not None:
+            self.with_tls(settings, key)
         self.suite.start()
         self.smtp, self.pop3 = self.suite.smtp_address, self.suite.pop3_address
+
+    def with_tls(self, settings, key):
+        self.smtps, self.pop3s = [(self.suite.address, free_port(self.suite.address)) for _ in range(2)]
+        settings.update({"listen submissions": {"address": "%s:%d" % self.smtps},
+                         "listen pop3s": {"address": "%s:%d" % self.pop3s},
+                         "tls": certs.Pair(self.suite.dir, "bench", ["mx.example.org"], key).config()})
+        self.suite.write_config(settings)
 
     def fill(self, user, count, octets):
         mailload(self.smtp, count, octets, 10, rcpts=[f"{user}@{DOMAIN}"])
@@ -69,14 +93,18 @@ class RealPostfix:
     name = "Postfix"
     why_not = staticmethod(postfix.why_not)
 
-    def __init__(self, directory, settings=()):
+    def __init__(self, directory, settings=(), key=None):
         boxes = ", ".join(f"user{n}@{DOMAIN}=user{n}/" for n in range(10))
         self.server = postfix.Postfix(os.path.join(directory, "postfix"), domain=DOMAIN,
                                       boxes="inline:{%s}" % boxes)
+        if key is not None:  # its port begins with TLS then
+            pair = certs.Pair(directory, "postfix", ["mx.example.org"], key)
+            settings = [*settings, f"smtpd_tls_chain_files={pair.key}, {pair.certificate}",
+                        "smtpd_tls_security_level=encrypt", "smtpd_tls_wrappermode=yes"]
         for setting in settings:
             subprocess.run(["/usr/sbin/postconf", "-c", self.server.dir + "/etc", "-e", setting], check=True)
         self.server.start()
-        self.smtp = (self.server.address, self.server.port)
+        self.smtp = self.smtps = (self.server.address, self.server.port)
 
     def settle(self):
         """Waits until all is delivered, and clears the Maildirs."""
@@ -93,9 +121,11 @@ class RealDovecot:
     name = "Dovecot"
     why_not = staticmethod(dovecot.why_not)
 
-    def __init__(self, directory):
-        self.server = dovecot.Dovecot(os.path.join(directory, "dovecot")).start()
+    def __init__(self, directory, key=None):
+        pair = certs.Pair(directory, "dovecot", ["mx.example.org"], key) if key else None
+        self.server = dovecot.Dovecot(os.path.join(directory, "dovecot"), pair).start()
         self.pop3 = (self.server.address, self.server.port)
+        self.pop3s = (self.server.address, self.server.tls_port)
 
     def fill(self, user, count, octets):
         line = b"All work and no play makes a mail server a dull boy, says the load.\r\n"
