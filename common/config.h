@@ -79,8 +79,9 @@ struct listen_config {
     size_t n_addresses;
     struct network *proxy_from; /* who must say by the PROXY protocol whose connection it is */
     size_t n_proxy_from;
-    struct auth_config auth;     /* [auth] with this section's own settings over it */
-    struct limits_config limits; /* the same for [limits] */
+    enum switch_word hide_client; /* whose mail it is, not where he is, stands in Received */
+    struct auth_config auth;      /* [auth] with this section's own settings over it */
+    struct limits_config limits;  /* the same for [limits] */
     size_t line;
 };
 

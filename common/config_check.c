@@ -94,6 +94,17 @@ static void check_limits(const struct config *c, struct config_problems *problem
                                "allow_from takes in everybody: this is an open relay");
 }
 
+static void check_hiding(const struct config *c, struct config_problems *problems)
+{
+    for (size_t i = 0; i < c->n_listens; i++) {
+        enum listen_kind kind = c->listens[i].kind;
+        if (c->listens[i].hide_client == SWITCH_ON && kind != LISTEN_SUBMISSION &&
+            kind != LISTEN_SUBMISSIONS)
+            config_problem_add(problems, c->listens[i].line, true,
+                               "hide_client does nothing here: nobody logs in to send mail");
+    }
+}
+
 static bool has_smtps(const struct url *to, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -156,6 +167,7 @@ void config_check(const struct config *c, struct config_problems *problems)
     check_kinds(c, problems);
     check_addresses(c, problems);
     check_limits(c, problems);
+    check_hiding(c, problems);
     check_hops(c, problems);
     check_logins(c, problems);
 }

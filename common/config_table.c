@@ -339,6 +339,11 @@ const struct setting config_settings[] = {
          "Networks of load balancers that begin each connection with a PROXY header (version "
          "1 or 2), which says who the client is; without it they are refused. Nobody else "
          "may send one."},
+    {SECTION_LISTEN, "hide_client", VALUE_CHOICE, AT(listen_config, hide_client),
+     .words = yes_words, .fallback = "no",
+     .meaning = "Whether the Received field leaves out the address and the name of a client that "
+                "logged in, so that recipients do not learn where a user is. The log and 'barid "
+                "trace' tell them all the same."},
     {SECTION_TLS, "certificate", VALUE_PATH, AT(tls_config, certificate),
      .meaning = "File of the certificate and its chain (PEM)."},
     {SECTION_TLS, "key", VALUE_PATH, AT(tls_config, key),

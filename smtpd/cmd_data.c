@@ -41,6 +41,7 @@ static int add_trace(struct session *s, struct txn *t)
     struct trace trace = {
         .helo = span_of(s->helo),
         .client = s->rules.peer,
+        .is_hidden = s->rules.hides_client && s->login != NULL,
         .hostname = s->hostname,
         .protocol = protocol_of(s),
         .tls = s->tls,

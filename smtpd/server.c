@@ -334,6 +334,7 @@ static struct client *client_new(struct server *v, const struct listener *on, in
         .may_relay = admission_may_relay(config, on->kind, peer),
         .dsn = config->dsn,
         .vrfy = config->vrfy,
+        .hides_client = on->config->hide_client == SWITCH_ON,
         .completes = config->complete_header,
         .has_auth = admission_needs_login(on->kind),
         .has_scram = on->config->auth.scram == SWITCH_ON,

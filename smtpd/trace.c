@@ -24,7 +24,9 @@ static size_t add_from(char *out, size_t cap, const struct trace *t)
     char literal[NETADDR_TEXT], odd[HELO_SHOWN + 1];
     netaddr_format_literal(literal, &t->client);
     int n;
-    if (t->client.n == NETADDR_LOCAL) /* in the words that people know from Postfix */
+    if (t->is_hidden)
+        n = snprintf(out, cap, "Received: by %.*s (barid)", LEN(t->hostname));
+    else if (t->client.n == NETADDR_LOCAL) /* in the words that people know from Postfix */
         n = snprintf(out, cap, "Received: by %.*s (barid, from userid %u)", LEN(t->hostname),
                      (unsigned)netaddr_uid(&t->client));
     else if (addr_is_domain(t->helo) || addr_is_literal(t->helo))
@@ -44,7 +46,7 @@ static size_t add_by(char *out, size_t cap, const struct trace *t)
     bool has_for = t->rcpt.n > 0 && memchr(t->rcpt.p, '@', t->rcpt.n) != NULL;
     if (t->tls != NULL)
         snprintf(tls, sizeof tls, " (%s %s)", t->tls->version, t->tls->cipher);
-    bool has_by = t->client.n != NETADDR_LOCAL; /* else add_from said it */
+    bool has_by = t->client.n != NETADDR_LOCAL && !t->is_hidden; /* else add_from said it */
     int n =
         snprintf(out, cap, "\r\n\t%s%.*s%swith %.*s%s id %s%s%.*s%s;\r\n\t%s\r\n",
                  has_by ? "by " : "", has_by ? (int)t->hostname.n : 0, t->hostname.p,

@@ -15,6 +15,7 @@
 struct trace {
     struct span helo;           /* as the client gave it, at most 255 octets */
     struct netaddr client;      /* or a user of this machine, behind the submit socket */
+    bool is_hidden;             /* neither of them is said */
     struct span hostname;       /* ours */
     struct span protocol;       /* "ESMTP", "SMTP", "local" */
     const struct tls_info *tls; /* NULL: none */

@@ -127,6 +127,33 @@ class Submission(DialogTests):
         self.assertRegex(b"\n".join(header_of(octets)), rb"^Subject: large\n%s\n%s$" % (DATE, MESSAGE_ID))
         self.assertTrue(octets.endswith(b"\r\n\r\n" + body * 3000))
 
+    def test_where_a_user_is_can_be_hidden(self):
+        suite = Suite(users=("alice", "bob"))
+        try:
+            shown, hidden = ((suite.address, free_port(suite.address)) for _ in range(2))
+            suite.write_config({"listen submission": {"address": "%s:%d" % shown},
+                                "listen smtp": {"hide_client": "yes"},
+                                "auth": {"plaintext_without_tls": "loopback"}})
+            with open(suite.config_file, "a") as f:
+                f.write("[listen submission]\naddress = %s:%d\nhide_client = yes\n" % hidden)
+            self.assertIn("hide_client does nothing here", "".join(suite.run("check")[1:]))
+            suite.start()
+            for address in (shown, hidden):
+                with smtplib.SMTP(*address, local_hostname="laptop.home.example", timeout=30) as client:
+                    client.login("alice", PASSWORD)
+                    client.sendmail("alice@example.org", ["bob@example.org"], message("on the road"))
+            suite.send("eve@client.example", ["bob@example.org"], message("a stranger"))
+            told, untold, stranger = suite.mail("bob")
+            self.assertIn(b"Received: from laptop.home.example ([127.0.0.1])\r\n\tby mx.example.org with ESMTPA id", told)
+            self.assertNotRegex(untold, rb"laptop|127\.")
+            self.assertRegex(untold, rb"Received: by mx.example.org \(barid\)\r\n\twith ESMTPA id \w{13}\r\n"
+                                     rb"\tfor <bob@example.org>;\r\n\t")
+            self.assertIn(b"Received: from client.example ([127.0.0.1])", stranger)
+            self.assertEqual(suite.log().count("client=127.0.0.1 helo=laptop.home.example"), 2)
+            suite.stop()
+        finally:
+            suite.close()
+
     def test_others_mail_stays_as_it_is(self):
         """On port 25: for a stranger never, for a client of allow_from by default, and as the setting says."""
         sent = b"Subject: port 25\r\n\r\nhello\r\n"

@@ -97,3 +97,21 @@ Test(trace, date_and_message_id)
     size_t n = trace_message_id(id, UINT64_MAX >> 1, (struct span){longest, sizeof longest});
     cr_expect_eq(n, 12 + 1 + ID_TEXT - 1 + 1 + HOSTNAME_SHOWN + 3, "%zu", n);
 }
+
+Test(trace, a_client_that_is_hidden)
+{
+    struct trace t = {.helo = SPAN("laptop.home"),
+                      .hostname = SPAN("mx.test"),
+                      .protocol = SPAN("ESMTPSA"),
+                      .id = 1,
+                      .rcpt = SPAN("a@b.test"),
+                      .wall_s = 1795311269,
+                      .is_hidden = true};
+    char out[TRACE_MAX];
+    cr_assert_eq(netaddr_parse(SPAN("192.0.2.7"), &t.client), 0);
+    struct span got = {out, trace_received(out, &t)};
+    cr_expect(
+        span_eq(got, SPAN("Received: by mx.test (barid)\r\n\twith ESMTPSA id 0000000000001\r\n"
+                          "\tfor <a@b.test>;\r\n\tSun, 22 Nov 2026 01:34:29 +0000\r\n")),
+        "%.*s", (int)got.n, got.p);
+}
