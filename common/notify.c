@@ -76,19 +76,26 @@ static int hexchar(struct span in)
     return high < 0 || low < 0 ? -1 : high * 16 + low;
 }
 
-ssize_t xtext_decode(struct span in, char *out)
+/* Octets over 127 too, up to `last`. */
+static ssize_t decode(struct span in, int last, char *out)
 {
     ssize_t n = 0;
     while (in.n > 0) {
         bool is_hex = in.p[0] == '+';
         int c = is_hex ? hexchar(in) : in.p[0];
-        bool is_shown = is_hex ? c >= ' ' && c <= '~' : is_graphic(in.p[0]) && c != '=';
+        bool is_shown =
+            is_hex ? c >= ' ' && c != 0x7f && c <= last : is_graphic(in.p[0]) && c != '=';
         if (!is_shown)
             return -1;
         out[n++] = (char)c;
         in = span_from(in, is_hex ? 3 : 1);
     }
     return n;
+}
+
+ssize_t xtext_decode(struct span in, char *out)
+{
+    return decode(in, '~', out);
 }
 
 ssize_t xtext_encode(struct span in, char *out, size_t cap)
@@ -210,4 +217,48 @@ ssize_t utf8_addr_encode(struct span in, char *out, size_t cap)
         n += (size_t)added;
     }
     return (ssize_t)n;
+}
+
+/* utf-8-addr-unitext: the same with characters that stand there themselves. */
+static ssize_t encode_unitext(struct span in, char *out, size_t cap)
+{
+    size_t n = 0;
+    uint32_t code;
+    while (in.n > 0) {
+        size_t done = embedded(in);
+        struct span one = {in.p, done > 0 ? done : utf8_character(in, &code)};
+        if (one.n == 0 || one.n >= cap - n || (done == 0 && code < 0x80 && !is_utf8_xtext(one)))
+            return -1;
+        ssize_t added = done > 0 ? (ssize_t)one.n : utf8_addr_encode(one, out + n, cap - n);
+        if (added < 0)
+            return -1;
+        if (done > 0)
+            memcpy(out + n, one.p, one.n);
+        n += (size_t)added;
+        in = span_from(in, one.n);
+    }
+    out[n] = '\0';
+    return (ssize_t)n;
+}
+
+int orcpt_read(struct span value, char out[ORCPT_MAX + 1])
+{
+    static const char utf8[] = "utf-8;";
+    char decoded[ORCPT_MAX], *to = out + sizeof utf8 - 1;
+    size_t room = ORCPT_MAX + 1 - (sizeof utf8 - 1);
+    struct span address = value, type = span_cut(&address, ';');
+    ssize_t n = -1;
+    if (orcpt_is_valid(value))
+        return span_copy(out, ORCPT_MAX + 1, value);
+    if (value.n > ORCPT_MAX)
+        return -1;
+    memcpy(out, utf8, sizeof utf8);
+    if (span_ieq(type, SPAN("utf-8"))) {
+        n = encode_unitext(address, to, room);
+    } else if (span_ieq(type, SPAN("rfc822"))) {
+        ssize_t n_decoded = decode(address, 0xff, decoded);
+        if (n_decoded > 0)
+            n = utf8_addr_encode((struct span){decoded, (size_t)n_decoded}, to, room);
+    }
+    return n > 0 ? 0 : -1;
 }

@@ -50,6 +50,11 @@ bool envid_is_valid(struct span value);
 /* A value of ORCPT, "addr-type;xtext", at most ORCPT_MAX octets. The address of the type "utf-8"
  * has an encoding of its own (RFC 6533 3). */
 bool orcpt_is_valid(struct span value);
+/* Reads one as it comes in a transaction with SMTPUTF8 and makes it valid in the above sense: the
+ * address may stand there in UTF-8 itself (RFC 6533 3, utf-8-addr-unitext), or as xtext of UTF-8
+ * with the type "rfc822", as Postfix writes it; both become utf-8-addr-xtext. -1: it is none, or
+ * too long then. */
+int orcpt_read(struct span value, char out[ORCPT_MAX + 1]);
 /* An address in UTF-8 as utf-8-addr-xtext (RFC 6533 3): ASCII, at most 6 * in.n octets and a NUL.
  * -1: no room, or no UTF-8. */
 ssize_t utf8_addr_encode(struct span in, char *out, size_t cap);

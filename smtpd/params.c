@@ -73,8 +73,9 @@ static enum reply param_notify(struct session *s, struct txn *t, struct span val
 static enum reply param_orcpt(struct session *s, struct txn *t, struct span value)
 {
     (void)s;
-    bool is_good =
-        orcpt_is_valid(value) && span_copy(t->asked_orcpt, sizeof t->asked_orcpt, value) == 0;
+    bool is_good = (t->is_utf8 || orcpt_is_valid(value)) && orcpt_read(value, t->asked_orcpt) == 0;
+    if (!is_good)
+        t->asked_orcpt[0] = '\0';
     return is_good ? DONE : R_BAD_ARGUMENT;
 }
 

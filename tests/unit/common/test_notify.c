@@ -129,3 +129,43 @@ Test(notify, orcpt)
             cr_expect_str_eq(out, rows[i].out);
     }
 }
+
+Test(notify, orcpt_of_a_transaction_in_utf8)
+{
+    static const struct {
+        const char *in, *out; /* NULL: refused */
+    } rows[] = {
+        {"rfc822;bob+2Bx@example.org", "rfc822;bob+2Bx@example.org"},
+        {"rfc822;j+C3+B8rgen@example.org", "utf-8;j\\x{F8}rgen@example.org"},
+        {"RFC822;a+2B+C3+B8", "utf-8;a\\x{2B}\\x{F8}"},
+        {"utf-8;j\xc3\xb8rgen@example.org", "utf-8;j\\x{F8}rgen@example.org"},
+        {"utf-8;\xf0\x9f\x98\x80\\x{F8}@x", "utf-8;\\x{1F600}\\x{F8}@x"},
+        {"utf-8;j\\x{F8}rgen", "utf-8;j\\x{F8}rgen"},
+        {"rfc822;a+C3", NULL},         /* no UTF-8 */
+        {"rfc822;a\xc3\xb8", NULL},    /* no xtext */
+        {"rfc822;a+C3+B8+0A", NULL},   /* hides a line end */
+        {"x400;a+C3+B8", NULL},        /* another type */
+        {"utf-8;a\xc3", NULL},         /* half a character */
+        {"utf-8;a\xc3\xb8\x1b", NULL}, /* a control */
+        {"utf-8;\xc3\xb8+2B", NULL},
+        {"utf-8;\xc3\xb8\\x", NULL},
+        {"utf-8;", NULL},
+        {";\xc3\xb8", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char out[ORCPT_MAX + 1];
+        int rc = orcpt_read(span_of(rows[i].in), out);
+        cr_expect_eq(rc == 0, rows[i].out != NULL, "%s", rows[i].in);
+        if (rc == 0 && rows[i].out != NULL)
+            cr_expect_str_eq(out, rows[i].out);
+    }
+    static char in[ORCPT_MAX + 10], out[ORCPT_MAX + 1];
+    for (size_t i = 0; i + 1 < sizeof in; i += 2)
+        memcpy(in + i, "\xc3\xb8", 2);
+    memcpy(in, "utf-8;", 6);
+    for (size_t n = 8; n < sizeof in; n += 2) {
+        int rc = orcpt_read((struct span){in, n}, out);
+        cr_expect_eq(rc == 0, 6 + (n - 6) / 2 * 6 <= ORCPT_MAX, "%zu", n);
+        cr_expect(rc != 0 || orcpt_is_valid(span_of(out)));
+    }
+}
