@@ -168,10 +168,10 @@ const struct setting config_settings[] = {
                 "passwords, which is harder to guess from a stolen users.db; 'yes' again counts "
                 "for passwords that are set from then on."},
     {SECTION_AUTH, "scram_iterations", VALUE_COUNT, AT(auth_config, scram_iterations), .min = 4096,
-     .max = 10000000, .fallback = "100000",
-     .meaning =
-         "How much work it is to guess a password from its keys for SCRAM. What counts is "
-         "the value in [auth] when the password is set; clients do that work at each login."},
+     .max = 10000000, .fallback = "65536",
+     .meaning = "How much work it is to guess a password from its keys for SCRAM. What counts is "
+                "the value in [auth] when the password is set; clients do that work at each login. "
+                "Cyrus SASL (Postfix as a client) refuses more than 65536."},
 
     {SECTION_LIMITS, "connections", VALUE_COUNT, AT(limits_config, connections), .min = 1,
      .max = 100000, .fallback = "500",
