@@ -68,6 +68,7 @@ class Result(unittest.TestResult):
 
     def stopTest(self, test):
         signal.alarm(0)
+        self.had_problem = False  # what fails next may be a class, which starts no test
         super().stopTest(test)
 
     def outcome(self, kind, test, text=""):
