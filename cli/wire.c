@@ -210,7 +210,7 @@ int wire_secure(struct wire *w, const char *host, const struct wire_trust *trust
     w->client = new_client(trust, e);
     if (w->client == NULL)
         return -1;
-    w->tls = tls_connect(w->client, w->fd, span_of(host), false);
+    w->tls = tls_connect(w->client, w->fd, &(struct tls_wish){.host = span_of(host)});
     if (w->tls == NULL)
         return error_set(e, "no memory for TLS");
     *is_temporary = true;

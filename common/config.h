@@ -148,6 +148,7 @@ struct relay_config {
     struct delivery_config delivery;
     int64_t expire_ms, delay_warning_ms;
     uint16_t port;
+    enum switch_word dane;
     struct network *never_connect_to;
     size_t n_never_connect_to;
     uint64_t connections; /* to all destinations together */

@@ -305,6 +305,13 @@ const struct setting config_settings[] = {
                 "is one with a user in its URL that is not on this machine, unless required or "
                 "none is set. "
                 "May stand in a [route] too."},
+    {SECTION_RELAY, "dane", VALUE_CHOICE, AT(relay_config, dane), .words = yes_words,
+     .fallback = "yes",
+     .meaning =
+         "Whether servers are asked for what the DNS says of their certificates (DANE, TLSA "
+         "records), where tls is opportunistic. If DNSSEC protects all of it, mail goes only "
+         "to a server with such a certificate, and waits otherwise; where nothing is said, or "
+         "nothing protected, nothing changes. It needs a trust_anchor in [dns]."},
     {SECTION_RELAY, "ca_file", VALUE_PATH, AT(relay_config, ca_file),
      .fallback = "/etc/ssl/certs/ca-certificates.crt",
      .meaning = "File of the authorities (PEM) that sign the certificates of other servers."},

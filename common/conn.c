@@ -545,11 +545,10 @@ int conn_start_tls(struct conn *c, struct tls_server *s, int64_t limit_ms)
     return may_change_over(c) ? change_over(c, tls_accept(s, c->fd), limit_ms) : -1;
 }
 
-int conn_start_tls_client(struct conn *c, struct tls_client *t, struct span host, bool is_lenient,
+int conn_start_tls_client(struct conn *c, struct tls_client *t, const struct tls_wish *wish,
                           int64_t limit_ms)
 {
-    return may_change_over(c) ? change_over(c, tls_connect(t, c->fd, host, is_lenient), limit_ms)
-                              : -1;
+    return may_change_over(c) ? change_over(c, tls_connect(t, c->fd, wish), limit_ms) : -1;
 }
 
 bool conn_is_tls(const struct conn *c)

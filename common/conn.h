@@ -65,7 +65,7 @@ void conn_deadline(struct conn *c, int64_t in_ms);
  * the connection. */
 int conn_start_tls(struct conn *c, struct tls_server *s, int64_t limit_ms);
 /* The same for who connected; see tls_connect. */
-int conn_start_tls_client(struct conn *c, struct tls_client *t, struct span host, bool is_lenient,
+int conn_start_tls_client(struct conn *c, struct tls_client *t, const struct tls_wish *wish,
                           int64_t limit_ms);
 bool conn_is_tls(const struct conn *c); /* the handshake is done */
 /* NULL without TLS. */

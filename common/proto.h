@@ -210,6 +210,9 @@ enum ticket_reason {
     M(DNS_MX_RE, dns_mx_re, P_RESOLVER, P_RELAY | P_SMTPD, NONE, 0, "")                            \
     M(DNS_ADDR, dns_addr, P_RELAY | P_SMTPD, P_RESOLVER, DNS_ADDR_RE, 0, "addresses of a host")    \
     M(DNS_ADDR_RE, dns_addr_re, P_RESOLVER, P_RELAY | P_SMTPD, NONE, 0, "")                        \
+    M(DNS_TLSA, dns_tlsa, P_RELAY, P_RESOLVER, DNS_TLSA_RE, 0,                                     \
+      "what DNSSEC says of the certificate at a port of a host (DANE)")                            \
+    M(DNS_TLSA_RE, dns_tlsa_re, P_RESOLVER, P_RELAY, NONE, 0, "")                                  \
     M(BOX_OPENED, box_opened, P_MAILBOX, P_POP3D, NONE, 0,                                         \
       "first on a granted channel: the mailbox is locked for you, or why not")                     \
     M(BOX_LIST, box_list, P_POP3D, P_MAILBOX, BOX_LIST_RE, 0, "its messages, once")                \
@@ -372,10 +375,21 @@ static inline int64_t relay_job_ms(uint64_t size)
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, is_secure, 0) F(X, BYTES, hosts, LIST_MAX)
 #define PROTO_FIELDS_dns_addr(F, X) F(X, U64, tag, 0) F(X, TEXT, host, DOMAIN_MAX)
 /* verdict NEVER: no such name; OK with an empty list: no addresses. addresses: records {bytes of 4
- * or 16 octets}, IPv6 and IPv4 as the answers came. */
+ * or 16 octets}, IPv6 and IPv4 as the answers came. is_secure: DNSSEC protects all that was
+ * answered. canonical: what the host is an alias of in the end (CNAME), or empty. */
 #define PROTO_FIELDS_dns_addr_re(F, X)                                                             \
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, is_secure, 0)                                  \
-    F(X, BYTES, addresses, LIST_MAX)
+    F(X, TEXT, canonical, DOMAIN_MAX) F(X, BYTES, addresses, LIST_MAX)
+/* is_alias: the host is one (CNAME), and its addresses are not protected: only if the alias itself is
+ * is there anything to ask for. */
+#define PROTO_FIELDS_dns_tlsa(F, X)                                                                \
+    F(X, U64, tag, 0) F(X, TEXT, host, DOMAIN_MAX) F(X, U16, port, 0) F(X, U8, is_alias, 0)
+/* verdict NEVER: no such name. is_secure: DNSSEC protects the answer; else it means nothing. records:
+ * {u8 usage, u8 selector, u8 matching type, bytes data} as in RFC 6698 2.1, at most TLSA_RECORDS. */
+#define TLSA_RECORDS  32
+#define TLSA_DATA_MAX 8192
+#define PROTO_FIELDS_dns_tlsa_re(F, X)                                                             \
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, is_secure, 0) F(X, BYTES, records, LIST_MAX)
 /* reason: enum box_reason. expire_days: how long mail stays in it, 0: for ever. */
 #define PROTO_FIELDS_box_opened(F, X)                                                              \
     F(X, U8, verdict, 0) F(X, U8, reason, 0) F(X, U64, expire_days, 0)

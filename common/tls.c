@@ -1,6 +1,8 @@
 #include "common/tls.h"
 
 #include "common/net.h"
+#include "common/pack.h"
+#include "common/proto.h"
 #include "common/tls_context.h"
 
 #include <errno.h>
@@ -9,6 +11,10 @@
 #include <openssl/x509v3.h>
 
 #define NAME_MAX_OCTETS 255
+#define UNVERIFIABLE    "none of its TLSA records can be used"
+/* RFC 6698 2.1.1; the others of it (0, 1) are not for SMTP (RFC 7672 3.1.3). */
+#define USAGE_DANE_TA   2
+#define USAGE_DANE_EE   3
 #define EXPORTER_LABEL  "EXPORTER-Channel-Binding"
 #define EXPORTER_OCTETS 32
 
@@ -68,14 +74,58 @@ static int expect_host(struct tls *t, struct span host)
     return SSL_set1_host(t->ssl, text) == 1 && SSL_set_tlsext_host_name(t->ssl, text) == 1 ? 0 : -1;
 }
 
-struct tls *tls_connect(struct tls_client *c, int fd, struct span host, bool is_lenient)
+/* 1: a record that can be used; 0: none that can; -1: no memory. */
+static int add_tlsa(SSL *ssl, struct unpacker *u)
+{
+    uint8_t usage = (uint8_t)unpack_uint(u, 1), selector = (uint8_t)unpack_uint(u, 1);
+    uint8_t matching = (uint8_t)unpack_uint(u, 1);
+    struct span data = unpack_bytes(u, TLSA_DATA_MAX);
+    unsigned char room[TLSA_DATA_MAX];
+    if (u->failed || data.n == 0 || (usage != USAGE_DANE_TA && usage != USAGE_DANE_EE))
+        return 0;
+    memcpy(room, data.p, data.n);
+    return SSL_dane_tlsa_add(ssl, usage, selector, matching, room, data.n);
+}
+
+static int add_name(SSL *ssl, struct span name)
+{
+    char text[NAME_MAX_OCTETS + 1];
+    if (name.n == 0)
+        return 0;
+    return span_copy(text, sizeof text, name) == 0 && SSL_add1_host(ssl, text) == 1 ? 0 : -1;
+}
+
+/* DANE-TA(2) goes by the chain and the name, DANE-EE(3) by the certificate or its key alone:
+ * neither name nor time count (RFC 7672 3.1.1, 3.1.2). Which digest counts if there are several
+ * (RFC 7671 9) OpenSSL knows. */
+static int expect_tlsa(struct tls *t, const struct tls_wish *wish)
+{
+    char base[NAME_MAX_OCTETS + 1];
+    struct unpacker u = unpacker_on(wish->tlsa);
+    size_t n_usable = 0;
+    if (span_copy(base, sizeof base, wish->host) < 0 || SSL_dane_enable(t->ssl, base) != 1 ||
+        add_name(t->ssl, wish->names[0]) < 0 || add_name(t->ssl, wish->names[1]) < 0)
+        return -1;
+    SSL_set_hostflags(t->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    SSL_dane_set_flags(t->ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
+    while (u.left.n > 0 && !u.failed) {
+        int added = add_tlsa(t->ssl, &u);
+        if (added < 0)
+            return -1;
+        n_usable += added > 0;
+    }
+    t->info.is_unverifiable = n_usable == 0;
+    return 0;
+}
+
+struct tls *tls_connect(struct tls_client *c, int fd, const struct tls_wish *wish)
 {
     struct tls *t = session_new(tls_client_context(c), fd);
     if (t == NULL)
         return NULL;
     SSL_set_connect_state(t->ssl);
-    if (expect_host(t, host) < 0 ||
-        (is_lenient && SSL_set_cipher_list(t->ssl, TLS_LENIENT_CIPHERS) != 1)) {
+    if ((wish->tlsa.n > 0 ? expect_tlsa(t, wish) : expect_host(t, wish->host)) < 0 ||
+        (wish->is_lenient && SSL_set_cipher_list(t->ssl, TLS_LENIENT_CIPHERS) != 1)) {
         tls_free(t);
         return NULL;
     }
@@ -183,6 +233,8 @@ enum tls_result tls_handshake(struct tls *t)
     t->info.name = t->name;
     t->info.unverified_because = "no certificate";
     know_peer(t);
+    if (t->info.is_unverifiable && !t->info.is_verified)
+        t->info.unverified_because = UNVERIFIABLE;
     if (t->info.is_verified)
         t->info.unverified_because = NULL;
     return TLS_DONE;

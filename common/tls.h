@@ -60,13 +60,24 @@ struct tls_info {
     char fingerprint[CERT_PRINT]; /* SHA-256 */
     bool is_verified; /* signed by who is trusted, in time, and (servers) for the name */
     const char *unverified_because; /* a constant; NULL if it is */
+    bool is_unverifiable;           /* TLSA records were given, and none of them can be used */
+};
+
+/* What the server must be that is connected to. */
+struct tls_wish {
+    struct span host; /* a name, sent as SNI and verified, or an address, only verified; at most
+                         255 octets */
+    bool is_lenient;  /* also old ciphers, for whom the alternative is none */
+    /* DANE (RFC 7672 3.1): TLSA records as in DNS_TLSA_RE; if one of them can be used they verify
+     * the server, and authorities do not. Empty: none. */
+    struct span tlsa;
+    struct span
+        names[2]; /* with TLSA: names that are as good as `host` in a certificate, or empty */
 };
 
 /* NULL without memory. fd stays the caller's. */
 struct tls *tls_accept(struct tls_server *s, int fd);
-/* host: a name, sent as SNI and verified, or an address, only verified; at most 255 octets.
- * is_lenient: also old ciphers, for whom the alternative is none. */
-struct tls *tls_connect(struct tls_client *c, int fd, struct span host, bool is_lenient);
+struct tls *tls_connect(struct tls_client *c, int fd, const struct tls_wish *wish);
 void tls_free(struct tls *t); /* NULL is allowed */
 
 enum tls_result {

@@ -245,6 +245,11 @@ struct tls_client *tls_client_new(struct span trust, struct error *e)
     c->users = 1;
     /* A handshake does not end over this: the caller reads the result and decides. */
     SSL_CTX_set_verify(c->ctx, SSL_VERIFY_NONE, NULL);
+    if (SSL_CTX_dane_enable(c->ctx) != 1) { /* for those sessions that are given TLSA records */
+        tls_client_free(c);
+        error_set(e, "out of memory");
+        return NULL;
+    }
     if (trust.n > 0 && add_authorities(SSL_CTX_get_cert_store(c->ctx), trust, NULL) <= 0) {
         tls_client_free(c);
         error_set(e, "no authorities in PEM form are in it: %s", cert_why());

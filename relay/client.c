@@ -307,7 +307,11 @@ struct client *client_connect(const struct client_params *params, const struct c
     if (c->level == RELAY_TLS_NONE)
         snprintf(c->protection, sizeof c->protection, "no (%.*s)", (int)params->plain_because.n,
                  params->plain_because.p);
-    if (params->host.n == 0 || span_copy(c->tls_host, sizeof c->tls_host, params->host) < 0)
+    c->tlsa = params->tlsa;
+    c->tls_names[0] = params->tls_names[0];
+    c->tls_names[1] = params->tls_names[1];
+    struct span tls_host = params->tlsa.n > 0 ? params->tls_host : params->host;
+    if (tls_host.n == 0 || span_copy(c->tls_host, sizeof c->tls_host, tls_host) < 0)
         netaddr_format(c->tls_host, params->to);
     c->needs_login = params->user.n > 0;
     c->is_loopback = netaddr_is_loopback(params->to);

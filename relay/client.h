@@ -37,6 +37,9 @@ struct client_params {
     struct span hostname; /* ours, for EHLO */
     bool is_lmtp;         /* RFC 2033: one reply for each recipient at the end */
     enum relay_tls level;
+    /* DANE: as in struct tls_wish; they stay until `ready` or `ended`. Else empty, and `host`
+     * counts. */
+    struct span tls_host, tlsa, tls_names[2];
     const char *policy;               /* who asks for it, in a word, for people; a constant */
     bool requires_tls;                /* for mail that may only go to who offers REQUIRETLS */
     bool is_implicit;                 /* TLS from the first octet; else by STARTTLS (RFC 3207) */

@@ -40,10 +40,19 @@ void client_start_tls(struct client *c)
     c->is_securing = true;
     c->state = HANDSHAKE;
     c->offer = (struct offer){0};
-    if (c->tls == NULL ||
-        conn_start_tls_client(c->conn, c->tls, span_of(c->tls_host),
-                              c->level == RELAY_TLS_OPPORTUNISTIC, c->times->handshake_ms) < 0)
+    struct tls_wish wish = {.host = span_of(c->tls_host),
+                            .is_lenient = c->level == RELAY_TLS_OPPORTUNISTIC,
+                            .tlsa = c->tlsa,
+                            .names = {c->tls_names[0], c->tls_names[1]}};
+    if (c->tls == NULL || conn_start_tls_client(c->conn, c->tls, &wish, c->times->handshake_ms) < 0)
         client_end_by_us(c, "451 4.3.0 out of memory for TLS with %s", c->remote);
+}
+
+/* A server whose TLSA records are all of no use must have TLS, and need not prove anything (RFC
+ * 7672 2.2), unless the message asks for more. */
+static bool is_excused(const struct client *c, const struct tls_info *info)
+{
+    return info->is_unverifiable && !c->requires_tls;
 }
 
 /* Through TLS nothing was said yet: QUIT is the first word (RFC 8689 4.2.1), unless the server has
@@ -64,7 +73,7 @@ void client_on_secured(struct client *c)
 {
     const struct tls_info *info = conn_tls(c->conn);
     describe(c, info);
-    if (c->level == RELAY_TLS_VERIFIED && !info->is_verified)
+    if (c->level == RELAY_TLS_VERIFIED && !info->is_verified && !is_excused(c, info))
         distrust(c, info->unverified_because);
     else if (c->is_implicit)
         client_await_greeting(c);

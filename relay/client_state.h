@@ -48,6 +48,7 @@ struct client {
     bool is_implicit, requires_tls;
     struct tls_client *tls;
     char tls_host[DOMAIN_MAX + 1]; /* a name, or an address */
+    struct span tlsa, tls_names[2];
     bool is_securing; /* from STARTTLS until it answers through TLS: what fails is TLS */
     char protection[PROTECTION_MAX + 1];
     struct offer offer;

@@ -91,7 +91,16 @@ static void on_addr(void *arg, const union msg *m, int fd)
     next_step(q);
 }
 
-/* Both say whether there is an answer to wait for. */
+static void on_tlsa(void *arg, const union msg *m, int fd)
+{
+    (void)fd;
+    struct inquiry *q = arg;
+    q->dns_tag = 0;
+    plan_take_tlsa(&q->plan, m != NULL ? &m->dns_tlsa_re : NULL);
+    next_step(q);
+}
+
+/* They say whether there is an answer to wait for. */
 static bool ask_mx(struct inquiry *q)
 {
     struct plan_scope scope = scope_of(q);
@@ -113,6 +122,18 @@ static bool ask_addr(struct inquiry *q)
     return q->dns_tag != 0;
 }
 
+static bool ask_tlsa(struct inquiry *q)
+{
+    const struct plan *p = &q->plan;
+    struct msg_dns_tlsa m = {
+        .host = span_of(p->tlsa_host), .port = p->port, .is_alias = p->is_alias};
+    q->dns_tag =
+        ipc_ask_dns_tlsa(proc_peer(q->relay->proc, ROLE_RESOLVER), &m, -1, ASK_MS, on_tlsa, q);
+    if (q->dns_tag == 0)
+        plan_take_tlsa(&q->plan, NULL);
+    return q->dns_tag != 0;
+}
+
 /* Each hop counts as one that did not answer, so that the next one is told too. */
 static void next_step(struct inquiry *q)
 {
@@ -124,6 +145,9 @@ static void next_step(struct inquiry *q)
             break;
         case PLAN_ASK_ADDR:
             is_waiting = ask_addr(q);
+            break;
+        case PLAN_ASK_TLSA:
+            is_waiting = ask_tlsa(q);
             break;
         case PLAN_CONNECT:
             send_hop(q);

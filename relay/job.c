@@ -62,6 +62,7 @@ static void free_job(struct job *j)
         pool_give(&r->pool, &j->turn, NULL);
     if (j->fd >= 0)
         close(j->fd);
+    free(j->tlsa);
     *(j->prev != NULL ? &j->prev->next : &r->jobs) = j->next;
     if (j->next != NULL)
         j->next->prev = j->prev;

@@ -22,6 +22,8 @@ struct job {
     struct plan plan;
     uint32_t generation; /* of the configuration the plan was made by */
     uint64_t dns_tag;    /* question to the resolver, or 0 */
+    char *tlsa;          /* records of DNS_TLSA_RE, what was told last; or NULL */
+    size_t tlsa_n;
     struct client *client;
     bool is_kept;     /* the client was used before us */
     bool is_sent;     /* the mail was given to the client */

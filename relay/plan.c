@@ -268,6 +268,31 @@ static bool read_addresses(struct plan *p, const struct plan_scope *scope, struc
     return !r.failed;
 }
 
+/* Where the setting says how a server must be protected, it is not asked what the DNS thinks; nor
+ * if the name of the server came by a way that anybody can bend. */
+static bool wants_tlsa(const struct plan *p, const struct plan_scope *scope)
+{
+    const struct policy_facts *f = &p->facts;
+    bool is_wanted = f->wanted == RELAY_TLS_OPPORTUNISTIC ||
+                     (f->requires_tls && f->wanted != RELAY_TLS_VERIFIED);
+    return scope->config->relay.dane == SWITCH_ON && is_wanted && !f->is_implicit &&
+           (p->is_configured || p->is_mx_secure) && p->n_addresses > 0;
+}
+
+/* RFC 7672 2.2.2: of what the host is an alias of, if the whole way there is protected; else of the
+ * host, if its addresses are, or at least that it is an alias. */
+static void begin_tlsa(struct plan *p, const struct msg_dns_addr_re *re)
+{
+    bool has_canonical = re->canonical.n > 0;
+    if (re->is_secure == 0 && !has_canonical)
+        return;
+    memcpy(p->tlsa_host, p->host, sizeof p->tlsa_host);
+    p->is_alias = re->is_secure == 0;
+    if (has_canonical && !p->is_alias)
+        span_copy(p->tlsa_host, sizeof p->tlsa_host, re->canonical);
+    p->step = PLAN_ASK_TLSA;
+}
+
 void plan_take_addr(struct plan *p, const struct plan_scope *scope,
                     const struct msg_dns_addr_re *re)
 {
@@ -283,6 +308,27 @@ void plan_take_addr(struct plan *p, const struct plan_scope *scope,
         p->has_absent = true;
     }
     order_addresses(p);
+    if (is_decided && wants_tlsa(p, scope))
+        begin_tlsa(p, re);
+}
+
+/* "Cannot be told" is not "there are none": who can suppress the answer would else get the mail in
+ * the clear (RFC 7672 2.1.2). */
+void plan_take_tlsa(struct plan *p, const struct msg_dns_tlsa_re *re)
+{
+    char text[REPLY_MAX];
+    p->step = PLAN_CONNECT;
+    if (re == NULL || (re->verdict != VERDICT_OK && re->verdict != VERDICT_NEVER)) {
+        p->n_addresses = p->next_address = 0;
+        snprintf(text, sizeof text, "451 4.4.3 the DNS does not tell the TLSA records of %s",
+                 p->tlsa_host);
+        plan_refused(p, VERDICT_TRY_LATER, span_of(text));
+    } else if (re->verdict == VERDICT_OK && re->is_secure != 0 && re->records.n > 0) {
+        p->facts.has_tlsa = true;
+    } else if (strcmp(p->tlsa_host, p->host) != 0) {
+        memcpy(p->tlsa_host, p->host, sizeof p->tlsa_host);
+        p->step = PLAN_ASK_TLSA;
+    }
 }
 
 static void keep_text(struct plan *p, struct span text)
@@ -363,6 +409,7 @@ static void begin_host(struct plan *p, const struct plan_scope *scope, const str
     p->is_configured = h->is_configured;
     p->is_lmtp = h->is_lmtp;
     p->is_implicit = h->is_implicit;
+    p->facts.has_tlsa = false;
     p->facts.is_implicit = h->is_implicit;
     p->facts.has_login = h->user[0] != '\0';
     p->facts.is_name_certain = h->is_configured || p->is_mx_secure;

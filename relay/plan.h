@@ -2,8 +2,12 @@
  * or smarthost, else MX and their addresses, else the addresses of the domain itself. Pure
  * decisions: the owner asks, connects, and tells how it went.
  *
- *   plan_begin, then: while plan_next says ASK_MX, ASK_ADDR or CONNECT, do it and tell; at OVER
- *   `verdict` and `text` say why nothing was reached. */
+ * It also finds out how well a server must be protected (policy.h), and for that asks what DNSSEC
+ * says of its certificate (DANE, RFC 7672 2.2): only if the way to its name is protected, and its
+ * addresses.
+ *
+ *   plan_begin, then: while plan_next says ASK_MX, ASK_ADDR, ASK_TLSA or CONNECT, do it and tell;
+ * at OVER `verdict` and `text` say why nothing was reached. */
 #ifndef BARID_RELAY_PLAN_H
 #define BARID_RELAY_PLAN_H
 
@@ -27,6 +31,7 @@ struct plan_scope {
 enum plan_step {
     PLAN_ASK_MX,   /* of `domain`; tell plan_take_mx */
     PLAN_ASK_ADDR, /* of `host`; tell plan_take_addr */
+    PLAN_ASK_TLSA, /* of `tlsa_host` at `port`, see `is_alias`; tell plan_take_tlsa */
     PLAN_CONNECT,  /* to `to`, whose name is `host`; if it fails tell plan_refused or plan_unfit */
     PLAN_OVER,
 };
@@ -46,17 +51,20 @@ struct plan {
     char domain[DOMAIN_MAX + 1];
     char host[DOMAIN_MAX + 1]; /* "" for an address literal */
     struct netaddr to;
-    bool is_lmtp;                  /* of `to`, */
-    bool is_implicit;              /* and with TLS from the first octet */
-    struct policy policy;          /* how its connection must be protected */
+    bool is_lmtp;         /* of `to`, */
+    bool is_implicit;     /* and with TLS from the first octet */
+    struct policy policy; /* how its connection must be protected */
+    /* POLICY_BY_DANE: whose the TLSA records are that were told last (the "TLSA base domain") */
+    char tlsa_host[DOMAIN_MAX + 1];
+    bool is_alias; /* as in DNS_TLSA */
+    uint16_t port;
     char user[LOGIN_USER_MAX + 1]; /* who logs in there; "" */
     size_t section;                /* whose secret is his (struct route) */
     enum verdict verdict;
     char text[REPLY_MAX];
     /* private */
     enum { PLAN_BY_ROUTE, PLAN_BY_MX, PLAN_BY_DOMAIN } by;
-    struct policy_facts facts; /* of the host */
-    uint16_t port;
+    struct policy_facts facts;              /* of the host */
     bool is_configured;                     /* as the host */
     bool has_fallback;                      /* it was taken into `hosts` */
     struct plan_host hosts[PLAN_HOSTS_MAX]; /* in the order of trying */
@@ -78,6 +86,7 @@ enum plan_step plan_next(struct plan *p, const struct plan_scope *scope);
 void plan_take_mx(struct plan *p, const struct plan_scope *scope, const struct msg_dns_mx_re *re);
 void plan_take_addr(struct plan *p, const struct plan_scope *scope,
                     const struct msg_dns_addr_re *re);
+void plan_take_tlsa(struct plan *p, const struct msg_dns_tlsa_re *re);
 /* `to` could not be used. NEVER: it said so with a 5xx greeting. */
 void plan_refused(struct plan *p, enum verdict v, struct span text);
 /* `host` can never have this message, at none of its addresses: it requires TLS (RFC 8689). */

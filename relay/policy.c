@@ -26,6 +26,13 @@ static void by_login(const struct policy_facts *f, struct policy *p)
         raise_to(p, RELAY_TLS_VERIFIED, POLICY_BY_LOGIN);
 }
 
+/* RFC 7672 2.2: with TLSA records TLS is a must, and they say who the server is. */
+static void by_dane(const struct policy_facts *f, struct policy *p)
+{
+    if (f->has_tlsa)
+        raise_to(p, RELAY_TLS_VERIFIED, POLICY_BY_DANE);
+}
+
 /* RFC 8689 4.2.1: the server proves its name, and somebody proved that the name is the right one.
  */
 static void by_message(const struct policy_facts *f, struct policy *p)
@@ -44,6 +51,7 @@ struct policy policy_decide(const struct policy_facts *f)
     struct policy p = {.level = f->wanted, .by = POLICY_BY_SETTING};
     by_scheme(f, &p);
     by_login(f, &p);
+    by_dane(f, &p);
     by_message(f, &p);
     return p;
 }
@@ -56,5 +64,7 @@ const char *policy_word(const struct policy *p)
         [RELAY_TLS_VERIFIED] = "verified",
         [RELAY_TLS_NONE] = "none",
     };
+    if (p->by == POLICY_BY_DANE)
+        return "dane";
     return p->by == POLICY_BY_MESSAGE ? "requiretls" : words[p->level];
 }

@@ -31,6 +31,23 @@ static void on_addr(void *arg, const union msg *m, int fd)
     seek_next(j);
 }
 
+/* The records are kept: the connection is made by them. */
+static void on_tlsa(void *arg, const union msg *m, int fd)
+{
+    (void)fd;
+    struct job *j = arg;
+    const struct msg_dns_tlsa_re *re = m != NULL ? &m->dns_tlsa_re : NULL;
+    j->dns_tag = 0;
+    free(j->tlsa);
+    j->tlsa_n = re != NULL ? re->records.n : 0;
+    j->tlsa = j->tlsa_n > 0 ? malloc(j->tlsa_n) : NULL;
+    if (j->tlsa != NULL)
+        memcpy(j->tlsa, re->records.p, j->tlsa_n);
+    plan_take_tlsa(&j->plan, j->tlsa == NULL && j->tlsa_n > 0 ? NULL : re);
+    j->is_blind |= m == NULL;
+    seek_next(j);
+}
+
 static bool ask_mx(struct job *j)
 {
     struct msg_dns_mx m = {.domain = span_of(j->plan.domain)};
@@ -53,6 +70,30 @@ static bool ask_addr(struct job *j)
     if (j->dns_tag == 0)
         plan_take_addr(&j->plan, &scope, NULL);
     return j->dns_tag != 0;
+}
+
+static bool ask_tlsa(struct job *j)
+{
+    const struct plan *p = &j->plan;
+    struct msg_dns_tlsa m = {
+        .host = span_of(p->tlsa_host), .port = p->port, .is_alias = p->is_alias};
+    struct ipc *ch = proc_peer(j->relay->proc, ROLE_RESOLVER);
+    j->dns_tag = ipc_ask_dns_tlsa(ch, &m, -1, DNS_MS, on_tlsa, j);
+    j->is_blind |= j->dns_tag == 0;
+    if (j->dns_tag == 0)
+        plan_take_tlsa(&j->plan, NULL);
+    return j->dns_tag != 0;
+}
+
+/* RFC 7672 3.2.2: which names are as good as that of the TLSA records. The domain's own counts,
+ * since DNSSEC says that the server speaks for it. */
+static void expect_tlsa(const struct job *j, struct client_params *params)
+{
+    const struct plan *p = &j->plan;
+    params->tls_host = span_of(p->tlsa_host);
+    params->tlsa = (struct span){j->tlsa, j->tlsa_n};
+    params->tls_names[0] = span_of(p->host);
+    params->tls_names[1] = p->by == PLAN_BY_MX ? span_of(p->domain) : SPAN("");
 }
 
 /* Sections are counted anew with each configuration: what a plan made by another one says is void,
@@ -84,6 +125,8 @@ bool seek_connect(struct job *j)
         .secret = secret_for(j),
         .times = &client_times_default,
     };
+    if (policy->by == POLICY_BY_DANE)
+        expect_tlsa(j, &params);
     client_format_remote(j->remote, params.host, params.to);
     j->client = client_connect(&params, &job_client_ops, j);
     if (j->client == NULL)
@@ -102,6 +145,9 @@ void seek_next(struct job *j)
             break;
         case PLAN_ASK_ADDR:
             is_waiting = ask_addr(j);
+            break;
+        case PLAN_ASK_TLSA:
+            is_waiting = ask_tlsa(j);
             break;
         case PLAN_CONNECT:
             is_waiting = seek_connect(j);

@@ -160,6 +160,8 @@ struct walk {
     size_t n_taken;
     bool has_cname;
     struct name cname;
+    struct name last; /* where the CNAMEs led to */
+    bool is_alias;
 };
 
 /* One pass over the answer section for the records of one name. */
@@ -205,7 +207,8 @@ static enum verdict walk_answer(struct span octets, struct walk *w)
             return VERDICT_TRY_LATER;
         if (w->n_taken > 0 || !w->has_cname)
             return VERDICT_OK;
-        owner = w->cname;
+        owner = w->last = w->cname;
+        w->is_alias = true;
     }
     return VERDICT_TRY_LATER; /* a loop of CNAMEs */
 }
@@ -279,5 +282,42 @@ enum verdict answer_addr(struct span packet, unsigned type, struct addr_list *ou
     enum verdict v = walk_answer(packet, &w);
     if (v != VERDICT_OK)
         out->n = before;
+    if (out->n > before && (!w.is_alias || !host_text(&w.last, out->canonical)))
+        out->canonical[0] = '\0';
+    return v;
+}
+
+static bool take_tlsa(struct packet *p, const struct record *r, void *arg)
+{
+    struct packer *out = arg;
+    struct packet inside = *p;
+    inside.at = r->rdata;
+    if (r->n < 3)
+        return false;
+    pack_uint(out, octet(&inside), 1);
+    pack_uint(out, octet(&inside), 1);
+    pack_uint(out, octet(&inside), 1);
+    pack_bytes(out, (struct span){p->all.p + inside.at, r->n - 3});
+    return !out->failed && r->n - 3 <= TLSA_DATA_MAX;
+}
+
+enum verdict answer_tlsa(struct span packet, struct packer *out)
+{
+    struct walk w = {.type = DNS_TYPE_TLSA, .take = take_tlsa, .arg = out};
+    enum verdict v = walk_answer(packet, &w);
+    return w.n_taken > TLSA_RECORDS ? VERDICT_TRY_LATER : v;
+}
+
+static bool take_nothing(struct packet *p, const struct record *r, void *arg)
+{
+    (void)p, (void)r, (void)arg;
+    return true;
+}
+
+enum verdict answer_cname(struct span packet, bool *is_alias)
+{
+    struct walk w = {.type = DNS_TYPE_CNAME, .take = take_nothing};
+    enum verdict v = walk_answer(packet, &w);
+    *is_alias = v == VERDICT_OK && w.n_taken > 0;
     return v;
 }

@@ -2,13 +2,14 @@
  * input. Every length is checked before it is used, names are followed only backwards, and what
  * goes on to other processes has passed the host-name filter.
  *
- * Both functions start at the packet's question and follow its CNAMEs. They return
+ * All of them start at the packet's question and follow its CNAMEs. They return
  *   OK         the name exists; the list may be empty
  *   NEVER      the name does not exist (NXDOMAIN)
  *   TRY_LATER  any other response code, or a packet that is damaged. */
 #ifndef BARID_RESOLVER_ANSWER_H
 #define BARID_RESOLVER_ANSWER_H
 
+#include "common/pack.h"
 #include "common/proto.h"
 #include "common/str.h"
 #include "common/verdict.h"
@@ -21,6 +22,7 @@ enum {
     DNS_TYPE_CNAME = 5,
     DNS_TYPE_MX = 15,
     DNS_TYPE_AAAA = 28,
+    DNS_TYPE_TLSA = 52,
 };
 
 struct mx_list {
@@ -32,6 +34,7 @@ struct mx_list {
 };
 
 struct addr_list {
+    char canonical[DOMAIN_MAX + 1]; /* what CNAMEs led to; "": there were none */
     size_t n;
     struct {
         uint8_t n; /* 4 or 16 */
@@ -44,6 +47,11 @@ struct addr_list {
 enum verdict answer_mx(struct span packet, struct mx_list *out);
 /* type: DNS_TYPE_A or DNS_TYPE_AAAA. Adds to *out. */
 enum verdict answer_addr(struct span packet, unsigned type, struct addr_list *out);
+
+/* Packs the records as DNS_TLSA_RE has them; those that do not fit make it TRY_LATER. */
+enum verdict answer_tlsa(struct span packet, struct packer *out);
+/* Is the name an alias? */
+enum verdict answer_cname(struct span packet, bool *is_alias);
 
 /* A name that may be asked for and handed on: labels of letters, digits, hyphens and underscores,
  * each at most 63, together at most 253, no final dot. */

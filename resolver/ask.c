@@ -10,6 +10,8 @@
 #define BOGUS       1 /* of libunbound's callback: DNSSEC was broken on the way, */
 #define SECURE      2 /* or holds */
 
+enum ask_kind { ASK_MX, ASK_ADDR, ASK_TLSA };
+
 /* A question put to the upstream. */
 struct part {
     struct ask *ask;
@@ -25,11 +27,12 @@ struct ask {
     struct timer deadline;
     struct part parts[2];
     unsigned n_open; /* parts without an answer, and one while they are being put */
-    bool is_mx;
+    enum ask_kind kind;
     bool is_answered;
-    bool is_secure;         /* all of it */
+    bool is_secure;         /* all that was answered */
     unsigned verdicts;      /* bit v: a part had verdict v */
     struct addr_list addrs; /* of the parts so far */
+    char name[DOMAIN_MAX + 1];
 };
 
 static void free_ask(struct ask *q)
@@ -42,6 +45,11 @@ static void free_ask(struct ask *q)
     free(q);
 }
 
+static bool is_secure(const struct ask *q, enum verdict v)
+{
+    return q->is_secure && v != VERDICT_TRY_LATER;
+}
+
 static void send_mx(struct ask *q, enum verdict v, const struct mx_list *l)
 {
     static char room[LIST_MAX];
@@ -50,7 +58,7 @@ static void send_mx(struct ask *q, enum verdict v, const struct mx_list *l)
         pack_uint(&w, l->list[i].preference, 2);
         pack_bytes(&w, span_of(l->list[i].host));
     }
-    struct msg_dns_mx_re m = {q->tag, (uint8_t)v, q->is_secure, packer_span(&w)};
+    struct msg_dns_mx_re m = {q->tag, (uint8_t)v, is_secure(q, v), packer_span(&w)};
     if (q->from != NULL && !q->is_answered)
         ipc_send_dns_mx_re(q->from, &m, -1);
     q->is_answered = true;
@@ -73,9 +81,19 @@ static void send_addr(struct ask *q)
     struct packer w = packer_on(room, sizeof room);
     for (size_t i = 0; i < q->addrs.n; i++)
         pack_bytes(&w, (struct span){q->addrs.list[i].octets, q->addrs.list[i].n});
-    struct msg_dns_addr_re m = {q->tag, (uint8_t)merged(q), q->is_secure, packer_span(&w)};
+    enum verdict v = merged(q);
+    struct msg_dns_addr_re m = {q->tag, (uint8_t)v, is_secure(q, v), span_of(q->addrs.canonical),
+                                packer_span(&w)};
     if (q->from != NULL && !q->is_answered)
         ipc_send_dns_addr_re(q->from, &m, -1);
+    q->is_answered = true;
+}
+
+static void send_tlsa(struct ask *q, enum verdict v, struct span records)
+{
+    struct msg_dns_tlsa_re m = {q->tag, (uint8_t)v, is_secure(q, v), records};
+    if (q->from != NULL && !q->is_answered)
+        ipc_send_dns_tlsa_re(q->from, &m, -1);
     q->is_answered = true;
 }
 
@@ -83,8 +101,10 @@ static void answer(struct ask *q)
 {
     if (q->is_answered)
         return;
-    if (q->is_mx)
+    if (q->kind == ASK_MX)
         send_mx(q, VERDICT_TRY_LATER, NULL);
+    else if (q->kind == ASK_TLSA)
+        send_tlsa(q, VERDICT_TRY_LATER, SPAN(""));
     else
         send_addr(q);
 }
@@ -105,17 +125,59 @@ static void part_done(struct ask *q)
     free_ask(q);
 }
 
-static void take_answer(struct part *part, struct span packet)
+static void put(struct ask *q, struct part *part, const char *name, unsigned type);
+
+static enum verdict take_mx_answer(struct ask *q, struct span packet)
+{
+    struct mx_list mx;
+    enum verdict v = answer_mx(packet, &mx);
+    send_mx(q, v, &mx);
+    return v;
+}
+
+static enum verdict take_tlsa_answer(struct ask *q, struct span packet)
+{
+    static char room[LIST_MAX];
+    struct packer w = packer_on(room, sizeof room);
+    enum verdict v = answer_tlsa(packet, &w);
+    send_tlsa(q, v, v == VERDICT_OK ? packer_span(&w) : SPAN(""));
+    return v;
+}
+
+/* An alias that DNSSEC does not protect leads where anybody wants: what the target says is void,
+ * and many servers of unsigned zones answer a question for TLSA wrongly or never (RFC 7672 2.2.2).
+ */
+static enum verdict take_alias_answer(struct ask *q, struct span packet)
+{
+    bool is_alias;
+    enum verdict v = answer_cname(packet, &is_alias);
+    if (v == VERDICT_TRY_LATER)
+        return v;
+    if (is_alias && q->is_secure)
+        put(q, &q->parts[1], q->name, DNS_TYPE_TLSA);
+    else
+        send_tlsa(q, VERDICT_OK, SPAN(""));
+    return v;
+}
+
+/* A part that failed says nothing: who can suppress one answer must not be able to make the other
+ * look unsigned. */
+static void take_answer(struct part *part, struct span packet, bool is_secure_part)
 {
     struct ask *q = part->ask;
-    struct mx_list mx;
     enum verdict v;
-    if (q->is_mx) {
-        v = answer_mx(packet, &mx);
-        send_mx(q, v, &mx);
-    } else {
+    bool was_secure = q->is_secure;
+    q->is_secure = was_secure && is_secure_part;
+    if (part->type == DNS_TYPE_MX)
+        v = take_mx_answer(q, packet);
+    else if (part->type == DNS_TYPE_TLSA)
+        v = take_tlsa_answer(q, packet);
+    else if (part->type == DNS_TYPE_CNAME)
+        v = take_alias_answer(q, packet);
+    else
         v = answer_addr(packet, part->type, &q->addrs);
-    }
+    if (v == VERDICT_TRY_LATER)
+        q->is_secure = was_secure;
     q->verdicts |= 1U << v;
 }
 
@@ -131,10 +193,9 @@ static void answered(void *arg, int rcode, void *packet, int n, int security, ch
     if (security == BOGUS)
         LOG(0, "dns-bogus", LZ("because", why_bogus));
     upstream_answered(q->upstream);
-    q->is_secure = q->is_secure && security == SECURE;
     bool is_usable = (rcode == 0 || rcode == 3) && security != BOGUS && packet != NULL && n > 0;
     if (!q->is_answered && is_usable)
-        take_answer(part, (struct span){packet, (size_t)n});
+        take_answer(part, (struct span){packet, (size_t)n}, security == SECURE);
     else
         q->verdicts |= 1U << VERDICT_TRY_LATER;
     part_done(q);
@@ -150,7 +211,7 @@ static void put(struct ask *q, struct part *part, const char *name, unsigned typ
     q->n_open--;
 }
 
-static struct ask *new_ask(struct asks *a, struct ipc *from, uint64_t tag, bool is_mx)
+static struct ask *new_ask(struct asks *a, struct ipc *from, uint64_t tag, enum ask_kind kind)
 {
     struct ask *q = a->n < ASKS_MAX ? malloc(sizeof *q) : NULL;
     if (q == NULL)
@@ -160,7 +221,7 @@ static struct ask *new_ask(struct asks *a, struct ipc *from, uint64_t tag, bool 
                       .from = from,
                       .tag = tag,
                       .n_open = 1,
-                      .is_mx = is_mx,
+                      .kind = kind,
                       .is_secure = true,
                       .next = a->first};
     if (a->first != NULL)
@@ -182,7 +243,7 @@ void ask_mx(struct asks *a, struct ipc *from, const struct msg_dns_mx *m)
 {
     char name[DOMAIN_MAX + 1];
     bool is_name = name_copy(name, m->domain);
-    struct ask *q = is_name ? new_ask(a, from, m->tag, true) : NULL;
+    struct ask *q = is_name ? new_ask(a, from, m->tag, ASK_MX) : NULL;
     if (q == NULL) {
         struct msg_dns_mx_re re = {.tag = m->tag,
                                    .verdict = is_name ? VERDICT_TRY_LATER : VERDICT_NEVER};
@@ -197,7 +258,7 @@ void ask_addr(struct asks *a, struct ipc *from, const struct msg_dns_addr *m)
 {
     char name[DOMAIN_MAX + 1];
     bool is_name = name_copy(name, m->host);
-    struct ask *q = is_name ? new_ask(a, from, m->tag, false) : NULL;
+    struct ask *q = is_name ? new_ask(a, from, m->tag, ASK_ADDR) : NULL;
     if (q == NULL) {
         struct msg_dns_addr_re re = {.tag = m->tag,
                                      .verdict = is_name ? VERDICT_TRY_LATER : VERDICT_NEVER};
@@ -206,6 +267,28 @@ void ask_addr(struct asks *a, struct ipc *from, const struct msg_dns_addr *m)
     }
     put(q, &q->parts[0], name, DNS_TYPE_AAAA);
     put(q, &q->parts[1], name, DNS_TYPE_A);
+    part_done(q);
+}
+
+/* RFC 6698 3. A name that is too long with its prefix has no such record. */
+void ask_tlsa(struct asks *a, struct ipc *from, const struct msg_dns_tlsa *m)
+{
+    char host[DOMAIN_MAX + 1], name[DOMAIN_MAX + 32];
+    bool is_name = name_copy(host, m->host);
+    snprintf(name, sizeof name, "_%u._tcp.%s", m->port, is_name ? host : "");
+    is_name = is_name && answer_is_host(span_of(name));
+    struct ask *q = is_name ? new_ask(a, from, m->tag, ASK_TLSA) : NULL;
+    if (q == NULL) {
+        struct msg_dns_tlsa_re re = {.tag = m->tag,
+                                     .verdict = is_name ? VERDICT_TRY_LATER : VERDICT_NEVER};
+        ipc_send_dns_tlsa_re(from, &re, -1);
+        return;
+    }
+    memcpy(q->name, name, sizeof q->name);
+    if (m->is_alias != 0)
+        put(q, &q->parts[0], host, DNS_TYPE_CNAME);
+    else
+        put(q, &q->parts[0], name, DNS_TYPE_TLSA);
     part_done(q);
 }
 

@@ -244,9 +244,17 @@ static void on_addr(void *owner, struct ipc *from, const union msg *m, int fd)
     ask_addr(&r->asks, from, &m->dns_addr);
 }
 
+static void on_tlsa(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)fd;
+    struct resolver *r = proc_state(owner);
+    ask_tlsa(&r->asks, from, &m->dns_tlsa);
+}
+
 static const struct ipc_handler handlers[] = {
     {MSG_DNS_MX, on_mx},
     {MSG_DNS_ADDR, on_addr},
+    {MSG_DNS_TLSA, on_tlsa},
 };
 
 static const struct proc_spec spec = {

@@ -122,7 +122,8 @@ static void shake(struct talk *t, struct tls_server *s, struct span trust, struc
     t->server.conn = conn_new(t->loop, fds[0], &ops, &t->server, 65536, 65536);
     t->client.conn = conn_new(t->loop, fds[1], &ops, &t->client, 65536, 65536);
     cr_assert_eq(conn_start_tls(t->server.conn, s, 5000), 0);
-    cr_assert_eq(conn_start_tls_client(t->client.conn, t->from, host, false, 5000), 0);
+    cr_assert_eq(
+        conn_start_tls_client(t->client.conn, t->from, &(struct tls_wish){.host = host}, 5000), 0);
     turns(t);
 }
 

@@ -603,3 +603,89 @@ Test(plan, mail_that_requires_tls)
         config_free(c);
     }
 }
+
+/* DANE (RFC 7672 2.2.2): what is asked for after an address, and what the answer does. */
+static const struct {
+    const char *config;
+    bool is_mx_secure, is_addr_secure;
+    const char *canonical;
+    const char *says;  /* a letter for each question: "t" records, "n" none, "u" unsigned records,
+                          "x" no such name, "l" cannot be told, "0" no answer */
+    const char *asked; /* expected */
+    enum relay_tls level;
+    bool is_reached;
+} signed_rows[] = {
+    {"", true, true, "", "t", "a.x ", RELAY_TLS_VERIFIED, true},
+    {"", true, true, "", "n", "a.x ", RELAY_TLS_OPPORTUNISTIC, true},
+    {"", true, true, "", "x", "a.x ", RELAY_TLS_OPPORTUNISTIC, true},
+    {"", true, true, "", "u", "a.x ", RELAY_TLS_OPPORTUNISTIC, true},
+    {"", true, true, "", "l", "a.x ", RELAY_TLS_NONE, false},
+    {"", true, true, "", "0", "a.x ", RELAY_TLS_NONE, false},
+    {"", false, true, "", "", "", RELAY_TLS_OPPORTUNISTIC, true},
+    {"", true, false, "", "", "", RELAY_TLS_OPPORTUNISTIC, true},
+    {"", true, true, "b.x", "t", "b.x ", RELAY_TLS_VERIFIED, true},
+    {"", true, true, "b.x", "nt", "b.x a.x ", RELAY_TLS_VERIFIED, true},
+    {"", true, true, "b.x", "un", "b.x a.x ", RELAY_TLS_OPPORTUNISTIC, true},
+    {"", true, true, "b.x", "l", "b.x ", RELAY_TLS_NONE, false},
+    {"", true, true, "b.x", "nl", "b.x a.x ", RELAY_TLS_NONE, false},
+    {"", true, false, "b.x", "t", "a.x(alias) ", RELAY_TLS_VERIFIED, true},
+    {"", true, false, "b.x", "n", "a.x(alias) ", RELAY_TLS_OPPORTUNISTIC, true},
+    {"[relay]\ndane = no\n", true, true, "", "", "", RELAY_TLS_OPPORTUNISTIC, true},
+    {"[relay]\ntls = required\n", true, true, "", "", "", RELAY_TLS_REQUIRED, true},
+    {"[relay]\ntls = none\n", true, true, "", "", "", RELAY_TLS_NONE, true},
+    {"[route d.example]\nto = smtp://a.x\n", false, true, "", "t", "a.x ", RELAY_TLS_VERIFIED,
+     true},
+    {"[route d.example]\nto = smtps://a.x\n", false, true, "", "", "", RELAY_TLS_VERIFIED, true},
+};
+
+static void say_tlsa(struct plan *p, char what)
+{
+    struct msg_dns_tlsa_re re = {.verdict = what == 'l'   ? LATER
+                                            : what == 'x' ? NEVER
+                                                          : OK,
+                                 .is_secure = what != 'u',
+                                 .records = what == 'n' || what == 'x' ? SPAN("") : SPAN("abc")};
+    plan_take_tlsa(p, what == '0' ? NULL : &re);
+}
+
+Test(plan, what_dnssec_says_of_certificates)
+{
+    for (size_t i = 0; i < sizeof signed_rows / sizeof signed_rows[0]; i++) {
+        struct config *c = config(signed_rows[i].config);
+        struct plan_scope scope = {c, NULL, 0};
+        struct plan p;
+        char asked[2 * (DOMAIN_MAX + 20)] = "";
+        size_t n = 0;
+        enum plan_step step;
+        plan_begin(&p, &scope, SPAN("d.example"), SPAN(""), false);
+        while ((step = plan_next(&p, &scope)) != PLAN_OVER && step != PLAN_CONNECT) {
+            if (step == PLAN_ASK_MX) {
+                plan_take_mx(&p, &scope,
+                             &(struct msg_dns_mx_re){.verdict = OK,
+                                                     .is_secure = signed_rows[i].is_mx_secure,
+                                                     .hosts = mx_records("1 a.x")});
+            } else if (step == PLAN_ASK_ADDR) {
+                plan_take_addr(
+                    &p, &scope,
+                    &(struct msg_dns_addr_re){.verdict = OK,
+                                              .is_secure = signed_rows[i].is_addr_secure,
+                                              .canonical = span_of(signed_rows[i].canonical),
+                                              .addresses = addr_records("192.0.2.1")});
+            } else {
+                size_t at = strlen(asked);
+                snprintf(asked + at, sizeof asked - at, "%s%s ", p.tlsa_host,
+                         p.is_alias ? "(alias)" : "");
+                cr_expect_eq(p.port, 25);
+                say_tlsa(&p, signed_rows[i].says[n++]);
+            }
+        }
+        cr_expect_eq(step == PLAN_CONNECT, signed_rows[i].is_reached, "row %zu", i);
+        cr_expect_str_eq(asked, signed_rows[i].asked, "row %zu", i);
+        if (step == PLAN_CONNECT)
+            cr_expect_eq(p.policy.level, signed_rows[i].level, "row %zu", i);
+        else
+            cr_expect(p.verdict == LATER && span_starts(span_of(p.text), SPAN("451 4.4.3")),
+                      "row %zu: %s", i, p.text);
+        config_free(c);
+    }
+}

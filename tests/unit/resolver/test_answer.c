@@ -278,3 +278,85 @@ Test(answer, host_names)
     cr_expect(answer_is_host((struct span){name, 253}));
     cr_expect_not(answer_is_host((struct span){name, 254}));
 }
+
+static enum verdict tlsa_of(const struct maker *k, size_t n, size_t *n_packed)
+{
+    static char room[LIST_MAX];
+    struct packer w = packer_on(room, sizeof room);
+    char *exact = malloc(n > 0 ? n : 1);
+    memcpy(exact, k->octets, n);
+    enum verdict v = answer_tlsa((struct span){exact, n}, &w);
+    free(exact);
+    *n_packed = packer_span(&w).n;
+    return v;
+}
+
+Test(answer, tlsa)
+{
+    size_t n;
+    struct maker *k = packet(0, 3);
+    record(k, QUESTION, DNS_TYPE_CNAME, SPAN("\1b\0"));
+    record(k, SPAN("\1b\0"), DNS_TYPE_TLSA, SPAN("\3\1\1abcd"));
+    record(k, SPAN("\1b\0"), DNS_TYPE_TLSA, SPAN("\2\0\0"));
+    cr_expect_eq(tlsa_of(k, k->n, &n), VERDICT_OK);
+    cr_expect_eq(n, (3 + 4 + 4) + (3 + 4));
+    for (size_t cut = 0; cut < k->n; cut++)
+        cr_expect_eq(tlsa_of(k, cut, &n), VERDICT_TRY_LATER, "cut at %zu", cut);
+
+    k = packet(0, 1);
+    record(k, QUESTION, DNS_TYPE_TLSA, SPAN("\3\1"));
+    cr_expect_eq(tlsa_of(k, k->n, &n), VERDICT_TRY_LATER, "too short");
+    k = packet(3, 0);
+    cr_expect_eq(tlsa_of(k, k->n, &n), VERDICT_NEVER);
+    k = packet(0, 0);
+    cr_expect_eq(tlsa_of(k, k->n, &n), VERDICT_OK);
+    cr_expect_eq(n, 0);
+}
+
+Test(answer, more_tlsa_than_anybody_has)
+{
+    static char data[TLSA_DATA_MAX + 4];
+    size_t n;
+    for (unsigned records = TLSA_RECORDS; records <= TLSA_RECORDS + 1; records++) {
+        struct maker *k = packet(0, records);
+        for (unsigned i = 0; i < records; i++)
+            record(k, QUESTION, DNS_TYPE_TLSA, SPAN("\3\1\1x"));
+        cr_expect_eq(tlsa_of(k, k->n, &n) == VERDICT_OK, records == TLSA_RECORDS);
+    }
+    for (size_t octets = TLSA_DATA_MAX; octets <= TLSA_DATA_MAX + 1; octets++) {
+        struct maker *k = packet(0, 1);
+        record(k, QUESTION, DNS_TYPE_TLSA, (struct span){data, 3 + octets});
+        cr_expect_eq(tlsa_of(k, k->n, &n) == VERDICT_OK, octets == TLSA_DATA_MAX);
+    }
+    struct maker *k = packet(0, 4); /* each is allowed, together they do not fit into a message */
+    for (int i = 0; i < 4; i++)
+        record(k, QUESTION, DNS_TYPE_TLSA, (struct span){data, 3 + TLSA_DATA_MAX});
+    cr_expect_eq(tlsa_of(k, k->n, &n), VERDICT_TRY_LATER);
+}
+
+Test(answer, aliases)
+{
+    struct addr_list l = {.n = 0};
+    bool is_alias;
+    struct maker *k = packet(0, 3);
+    record(k, QUESTION, DNS_TYPE_CNAME, SPAN("\1B\0"));
+    record(k, SPAN("\1b\0"), DNS_TYPE_CNAME, SPAN("\4real\1c\0"));
+    record(k, SPAN("\4real\1c\0"), DNS_TYPE_A, SPAN("\300\0\2\1"));
+    cr_expect_eq(addr_of(k, DNS_TYPE_A, &l), VERDICT_OK);
+    cr_expect_str_eq(l.canonical, "real.c");
+    cr_expect_eq(addr_of(k, DNS_TYPE_AAAA, &l), VERDICT_OK);
+    cr_expect_str_eq(l.canonical, "real.c", "what has no addresses changes nothing");
+    cr_expect_eq(answer_cname((struct span){k->octets, k->n}, &is_alias), VERDICT_OK);
+    cr_expect(is_alias);
+
+    l.n = 0;
+    k = packet(0, 1);
+    record(k, QUESTION, DNS_TYPE_A, SPAN("\300\0\2\1"));
+    cr_expect_eq(addr_of(k, DNS_TYPE_A, &l), VERDICT_OK);
+    cr_expect_str_eq(l.canonical, "");
+    cr_expect_eq(answer_cname((struct span){k->octets, k->n}, &is_alias), VERDICT_OK);
+    cr_expect_not(is_alias);
+    k = packet(2, 0);
+    cr_expect_eq(answer_cname((struct span){k->octets, k->n}, &is_alias), VERDICT_TRY_LATER);
+    cr_expect_not(is_alias);
+}

@@ -12,9 +12,10 @@
 enum say { SAY_NOTHING, SAY_ADDRESS, SAY_NONE, SAY_NXDOMAIN, SAY_SERVFAIL, SAY_RCODE, SAY_REFUSE };
 
 struct upstream {
-    enum say a, aaaa, mx;
+    enum say a, aaaa, mx, tlsa, cname;
     bool is_late; /* answers when told to, not at once */
     int security;
+    int cname_security;
     struct {
         ub_event_callback_type fn;
         void *arg;
@@ -25,7 +26,18 @@ struct upstream {
 
 static enum say say_for(const struct upstream *u, int type)
 {
-    return type == DNS_TYPE_A ? u->a : type == DNS_TYPE_AAAA ? u->aaaa : u->mx;
+    switch (type) {
+    case DNS_TYPE_A:
+        return u->a;
+    case DNS_TYPE_AAAA:
+        return u->aaaa;
+    case DNS_TYPE_TLSA:
+        return u->tlsa;
+    case DNS_TYPE_CNAME:
+        return u->cname;
+    default:
+        return u->mx;
+    }
 }
 
 static size_t make_packet(char *out, enum say say, int type)
@@ -36,11 +48,18 @@ static size_t make_packet(char *out, enum say say, int type)
     out[3] = (char)(0x80 | (say == SAY_NXDOMAIN ? 3 : say == SAY_SERVFAIL ? 2 : 0));
     if (say != SAY_ADDRESS)
         return n;
-    size_t rdata = type == DNS_TYPE_A ? 4 : type == DNS_TYPE_AAAA ? 16 : 5;
+    const char *octets = type == DNS_TYPE_MX      ? "\0\1\1y\0"
+                         : type == DNS_TYPE_TLSA  ? "\3\1\1x"
+                         : type == DNS_TYPE_CNAME ? "\1y\0"
+                                                  : "abcdefghijklmnop";
+    size_t rdata = type == DNS_TYPE_AAAA    ? 16
+                   : type == DNS_TYPE_MX    ? 5
+                   : type == DNS_TYPE_CNAME ? 3
+                                            : 4;
     char fixed[] = {(char)0xc0, 12, 0, (char)type, 0, 1, 0, 0, 0, 0, 0, (char)rdata};
     out[7] = 1;
     memcpy(out + n, fixed, sizeof fixed);
-    memcpy(out + n + sizeof fixed, type == DNS_TYPE_MX ? "\0\1\1y\0" : "abcdefghijklmnop", rdata);
+    memcpy(out + n + sizeof fixed, octets, rdata);
     return n + sizeof fixed + rdata;
 }
 
@@ -49,14 +68,15 @@ static void answer(const struct upstream *u, enum say say, ub_event_callback_typ
 {
     char packet[128];
     size_t n = make_packet(packet, say, type);
-    fn(arg, say == SAY_RCODE ? 2 : 0, packet, (int)n, u->security, NULL, 0);
+    int security = type == DNS_TYPE_CNAME ? u->cname_security : u->security;
+    fn(arg, say == SAY_RCODE ? 2 : 0, packet, (int)n, say == SAY_RCODE ? 0 : security, NULL, 0);
 }
 
 int upstream_ask(struct upstream *u, const char *name, int type, ub_event_callback_type fn,
                  void *arg)
 {
     enum say say = say_for(u, type);
-    cr_expect_str_eq(name, "x.example");
+    cr_expect_str_eq(name, type == DNS_TYPE_TLSA ? "_2525._tcp.x.example" : "x.example");
     if (say == SAY_REFUSE)
         return -1;
     u->n_open++;
@@ -77,10 +97,11 @@ void upstream_answered(struct upstream *u)
 
 static void answer_waiting(struct upstream *u)
 {
-    for (size_t i = 0; i < u->n_waiting; i++)
-        answer(u, say_for(u, u->waiting[i].type), u->waiting[i].fn, u->waiting[i].arg,
-               u->waiting[i].type);
+    struct upstream was = *u; /* an answer may lead to another question */
     u->n_waiting = 0;
+    for (size_t i = 0; i < was.n_waiting; i++)
+        answer(u, say_for(u, was.waiting[i].type), was.waiting[i].fn, was.waiting[i].arg,
+               was.waiting[i].type);
 }
 
 /* --- the sibling that asks --- */
@@ -107,6 +128,13 @@ static void on_addr(void *owner, struct ipc *from, const union msg *m, int fd)
     (void)fd;
     struct scene *s = owner;
     ask_addr(&s->asks, from, &m->dns_addr);
+}
+
+static void on_tlsa(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)fd;
+    struct scene *s = owner;
+    ask_tlsa(&s->asks, from, &m->dns_tlsa);
 }
 
 static void on_close(void *owner, struct ipc *ch)
@@ -136,9 +164,21 @@ static void on_mx_re(void *arg, const union msg *m, int fd)
     s->n_octets = m->dns_mx_re.hosts.n;
 }
 
-static const struct ipc_handler handlers[] = {{MSG_DNS_MX, on_mx}, {MSG_DNS_ADDR, on_addr}};
+static void on_tlsa_re(void *arg, const union msg *m, int fd)
+{
+    (void)fd;
+    struct scene *s = arg;
+    cr_assert_not_null(m);
+    s->n_answers++;
+    s->verdict = m->dns_tlsa_re.verdict;
+    s->is_secure = m->dns_tlsa_re.is_secure;
+    s->n_octets = m->dns_tlsa_re.records.n;
+}
+
+static const struct ipc_handler handlers[] = {
+    {MSG_DNS_MX, on_mx}, {MSG_DNS_ADDR, on_addr}, {MSG_DNS_TLSA, on_tlsa}};
 static const struct ipc_ops resolver_ops = {
-    .handlers = handlers, .n_handlers = 2, .on_close = on_close};
+    .handlers = handlers, .n_handlers = 3, .on_close = on_close};
 static const struct ipc_ops relay_ops = {.on_close = on_close};
 
 static struct scene *begin(void)
@@ -181,6 +221,13 @@ static void ask_for_mx(struct scene *s, struct span domain)
 {
     struct msg_dns_mx m = {.domain = domain};
     cr_assert_neq(ipc_ask_dns_mx(s->relay, &m, -1, 1000, on_mx_re, s), 0);
+    turns(s);
+}
+
+static void ask_for_tlsa(struct scene *s, struct span host, bool is_alias)
+{
+    struct msg_dns_tlsa m = {.host = host, .port = 2525, .is_alias = is_alias};
+    cr_assert_neq(ipc_ask_dns_tlsa(s->relay, &m, -1, 1000, on_tlsa_re, s), 0);
     turns(s);
 }
 
@@ -259,6 +306,77 @@ Test(ask, secure_only_if_dnssec_says_so)
     }
 }
 
+/* Who can suppress the answer for one family must not make the other look unsigned. */
+Test(ask, a_failed_part_does_not_unsign_the_other)
+{
+    static const struct {
+        enum say a, aaaa;
+        int security;
+        bool is_secure;
+    } cases[] = {{SAY_ADDRESS, SAY_RCODE, 2, true},    {SAY_RCODE, SAY_ADDRESS, 2, true},
+                 {SAY_ADDRESS, SAY_SERVFAIL, 2, true}, {SAY_ADDRESS, SAY_NONE, 2, true},
+                 {SAY_ADDRESS, SAY_RCODE, 0, false},   {SAY_ADDRESS, SAY_NONE, 0, false},
+                 {SAY_SERVFAIL, SAY_RCODE, 2, false}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct scene *s = begin();
+        s->upstream = (struct upstream){
+            .a = cases[i].a, .aaaa = cases[i].aaaa, .security = cases[i].security};
+        ask_for_addresses(s, SPAN("x.example"));
+        cr_expect_eq(s->is_secure, cases[i].is_secure, "case %zu", i);
+        end(s);
+    }
+}
+
+#define TLSA_OCTETS (3 + 4 + 1)
+
+Test(ask, tlsa)
+{
+    static const struct {
+        bool is_alias;
+        enum say cname, tlsa;
+        int cname_security, security;
+        enum verdict verdict;
+        bool is_secure;
+        size_t n_octets;
+    } cases[] = {
+        {false, SAY_REFUSE, SAY_ADDRESS, 0, 2, VERDICT_OK, true, TLSA_OCTETS},
+        {false, SAY_REFUSE, SAY_ADDRESS, 0, 0, VERDICT_OK, false, TLSA_OCTETS},
+        {false, SAY_REFUSE, SAY_ADDRESS, 0, 1, VERDICT_TRY_LATER, false, 0},
+        {false, SAY_REFUSE, SAY_NONE, 0, 2, VERDICT_OK, true, 0},
+        {false, SAY_REFUSE, SAY_NXDOMAIN, 0, 2, VERDICT_NEVER, true, 0},
+        {false, SAY_REFUSE, SAY_RCODE, 0, 2, VERDICT_TRY_LATER, false, 0},
+        {false, SAY_REFUSE, SAY_SERVFAIL, 0, 2, VERDICT_TRY_LATER, false, 0},
+        {false, SAY_REFUSE, SAY_REFUSE, 0, 2, VERDICT_TRY_LATER, false, 0},
+        /* an alias first has to be signed itself */
+        {true, SAY_ADDRESS, SAY_ADDRESS, 2, 2, VERDICT_OK, true, TLSA_OCTETS},
+        {true, SAY_ADDRESS, SAY_RCODE, 2, 2, VERDICT_TRY_LATER, false, 0},
+        {true, SAY_ADDRESS, SAY_ADDRESS, 0, 2, VERDICT_OK, false, 0},
+        {true, SAY_NONE, SAY_ADDRESS, 2, 2, VERDICT_OK, true, 0},
+        {true, SAY_ADDRESS, SAY_ADDRESS, 1, 2, VERDICT_TRY_LATER, false, 0},
+        {true, SAY_RCODE, SAY_ADDRESS, 2, 2, VERDICT_TRY_LATER, false, 0},
+        {true, SAY_REFUSE, SAY_ADDRESS, 2, 2, VERDICT_TRY_LATER, false, 0},
+        {true, SAY_ADDRESS, SAY_REFUSE, 2, 2, VERDICT_TRY_LATER, false, 0},
+    };
+    for (size_t i = 0; i < 2 * sizeof cases / sizeof cases[0]; i++) {
+        size_t k = i / 2;
+        struct scene *s = begin();
+        s->upstream = (struct upstream){.is_late = i % 2 != 0,
+                                        .cname = cases[k].cname,
+                                        .tlsa = cases[k].tlsa,
+                                        .cname_security = cases[k].cname_security,
+                                        .security = cases[k].security};
+        ask_for_tlsa(s, SPAN("x.example"), cases[k].is_alias);
+        answer_waiting(&s->upstream);
+        answer_waiting(&s->upstream);
+        turns(s);
+        cr_expect_eq(s->n_answers, 1, "case %zu", k);
+        cr_expect_eq(s->verdict, cases[k].verdict, "case %zu: %u", k, s->verdict);
+        cr_expect_eq(s->is_secure, cases[k].is_secure, "case %zu", k);
+        cr_expect_eq(s->n_octets, cases[k].n_octets, "case %zu: %zu", k, s->n_octets);
+        end(s);
+    }
+}
+
 Test(ask, bogus_addresses_are_none)
 {
     struct scene *s = begin();
@@ -276,7 +394,14 @@ Test(ask, names_that_cannot_exist_are_not_asked_for)
     cr_expect_eq(s->verdict, VERDICT_NEVER);
     ask_for_addresses(s, SPAN("x example"));
     cr_expect_eq(s->verdict, VERDICT_NEVER);
-    cr_expect_eq(s->n_answers, 2);
+    char longest[253]; /* a name, but not with a prefix */
+    memset(longest, 'x', sizeof longest);
+    for (size_t i = 50; i < sizeof longest; i += 50)
+        longest[i] = '.';
+    s->verdict = VERDICT_OK;
+    ask_for_tlsa(s, (struct span){longest, sizeof longest}, false);
+    cr_expect_eq(s->verdict, VERDICT_NEVER);
+    cr_expect_eq(s->n_answers, 3);
     end(s);
 }
 
