@@ -31,6 +31,7 @@ enum jail_layer { JAIL_ON, JAIL_OFF };
 enum switch_word { SWITCH_ON, SWITCH_OFF };
 /* Whom an extension or command is offered to. */
 enum offered { OFFERED_NO, OFFERED_TRUSTED, OFFERED_YES };
+enum completes { COMPLETES_NO, COMPLETES_SUBMISSION, COMPLETES_TRUSTED, COMPLETES_YES };
 enum bare_newline { BARE_NEWLINE_REFUSE, BARE_NEWLINE_NORMALISE };
 
 /* "10/10m": at most count in period; is_off: 'none'. */
@@ -182,7 +183,7 @@ struct config {
     uint64_t workers;         /* processes of each network server */
     enum bare_newline bare_newline;
     enum offered dsn, vrfy;            /* [smtp] */
-    enum offered complete_header;      /* [smtp] */
+    enum completes complete_header;    /* [smtp] */
     enum jail_layer seccomp, landlock; /* [jail] */
     struct auth_config auth;
     struct limits_config limits;

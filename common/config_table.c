@@ -95,6 +95,7 @@ static const char *const jail_words[] = {"on", "off", NULL};
 static const char *const switch_words[] = {"on", "off", NULL};
 static const char *const yes_words[] = {"yes", "no", NULL};
 static const char *const offered_words[] = {"no", "trusted", "yes", NULL};
+static const char *const complete_words[] = {"no", "submission", "trusted", "yes", NULL};
 static const char *const bare_newline_words[] = {"refuse", "normalise", NULL};
 
 #define AT(type, member)   .offset = offsetof(struct type, member)
@@ -131,10 +132,10 @@ const struct setting config_settings[] = {
                 "everybody. The others hear 252."},
 
     {SECTION_SMTP, "complete_header", VALUE_CHOICE, AT(config, complete_header),
-     .words = offered_words, .fallback = "trusted",
+     .words = complete_words, .fallback = "submission",
      .meaning = "Whose messages get a Date and a Message-ID field if they have none: nobody's, "
-                "those of trusted clients (a login, a user of this machine, or a network of "
-                "allow_from), or everybody's."},
+                "those that are submitted (by a login, or by a user of this machine), also those "
+                "of trusted clients (a network of allow_from), or everybody's."},
 
     {SECTION_SUBMIT, "socket", VALUE_CHOICE, AT(submit_config, socket), .words = switch_words,
      .fallback = "on",

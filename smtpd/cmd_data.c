@@ -53,6 +53,23 @@ static int add_trace(struct session *s, struct txn *t)
     return 0;
 }
 
+/* Mail that other servers of ours hand on is theirs: nobody changes it but by request. */
+static bool completes(const struct session *s)
+{
+    bool is_submitted = s->login != NULL || s->rules.peer.n == NETADDR_LOCAL;
+    switch (s->rules.completes) {
+    case COMPLETES_NO:
+        return false;
+    case COMPLETES_SUBMISSION:
+        return is_submitted;
+    case COMPLETES_TRUSTED:
+        return is_submitted || s->rules.may_relay;
+    case COMPLETES_YES:
+        return true;
+    }
+    return false;
+}
+
 /* RFC 6409 8.2, 8.3: what a message is to have that begins its way here. */
 static void complete(struct session *s, struct txn *t)
 {
@@ -68,7 +85,7 @@ int data_begin(struct session *s)
         return -1;
     body_begin(&t->body, s->rules.message_size_max, s->rules.limits.hops,
                s->rules.normalises_newlines);
-    if (session_offers(s, s->rules.completes))
+    if (completes(s))
         complete(s, t);
     t->data_began_ms = t->data_last_ms = clock_mono_ms();
     return 0;

@@ -58,11 +58,11 @@ struct session_rules {
     bool may_relay;
     bool is_lmtp; /* RFC 2033: LHLO, and a reply for each recipient */
     enum offered dsn, vrfy;
-    bool hides_client;      /* of who logged in */
-    enum offered completes; /* Date and Message-ID are put to messages that lack them */
-    bool has_auth;          /* a submission listener: AUTH is offered, and mail needs a login */
-    bool has_scram;         /* [auth] scram */
-    bool may_log_in_plain;  /* without TLS, from this client */
+    bool hides_client;        /* of who logged in */
+    enum completes completes; /* Date and Message-ID are put to messages that lack them */
+    bool has_auth;            /* a submission listener: AUTH is offered, and mail needs a login */
+    bool has_scram;           /* [auth] scram */
+    bool may_log_in_plain;    /* without TLS, from this client */
     uint64_t login_failures_max;
 };
 
