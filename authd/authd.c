@@ -3,6 +3,7 @@
 #include "authd/resolve.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/stats.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -165,6 +166,7 @@ static void on_resolve(void *owner, struct ipc *from, const union msg *m, int fd
     struct authd *a = proc_state(owner);
     struct msg_resolve_re re = {.tag = m->resolve.tag};
     struct span address = m->resolve.address;
+    stats_count(STAT_ADDRESSES_RESOLVED);
     resolve(a->directory, address, &found);
     if (resolve_seal(&found, address, a->seal_key, &sealer, &re.sealed) < 0) {
         LOG(0, "address-undecided", LS("address", address), LZ("because", "too many targets"));

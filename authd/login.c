@@ -9,6 +9,7 @@
 #include "authd/resolve.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/stats.h"
 
 #include <stdlib.h>
 
@@ -102,6 +103,7 @@ static void log_refusal(const struct login *l, const char *why)
 
 void login_refuse(struct login *l, struct outcome o, const char *why)
 {
+    stats_count(STAT_LOGINS_REFUSED);
     log_refusal(l, why);
     say(l, o);
     login_free(l);
@@ -188,6 +190,8 @@ void login_succeed(struct login *l, struct user *user)
         return;
     }
     note_login(l->authd, user, &l->credential);
+    stats_count(STAT_LOGINS);
+    stats_time_us(STAT_TIME_LOGIN, clock_mono_us() - l->began_us);
     LOG(l->session, "login", LS("user", user->node.name), LZ("client", l->client_text),
         LZ("service", service_name(l)), LZ("mechanism", l->scram != NULL ? "scram" : "password"),
         LN("app-password", (int64_t)l->credential.number));
@@ -200,6 +204,7 @@ void login_succeed(struct login *l, struct user *user)
 void login_fail(struct login *l, const char *why)
 {
     const struct auth_config *auth = &proc_config(l->authd->proc)->auth;
+    stats_count(STAT_LOGINS_FAILED);
     throttle_failed(l->authd->throttle, &auth->failures_per_address, &l->client);
     log_refusal(l, why);
     timer_init(&l->timer, proc_loop(l->authd->proc), login_refuse_after_delay, l);
@@ -357,6 +362,7 @@ struct login *login_new(struct authd *a, struct ipc *from, const struct claim *c
     }
     l->ch = from;
     l->tag = claim->tag;
+    l->began_us = clock_mono_us();
     l->session = claim->session;
     l->service = (enum login_service)claim->service;
     span_copy(l->client_text, sizeof l->client_text, claim->client);

@@ -8,6 +8,7 @@ struct login {
     struct login *next, **prev;
     struct authd *authd;
     struct ipc *ch; /* NULL: nobody waits any more */
+    int64_t began_us;
     uint64_t tag, session;
     enum login_service service;
     struct netaddr client;

@@ -55,7 +55,12 @@ static void status(void *owner, struct admin_call *call)
     admin_done(call, 0);
 }
 
-static const struct admin_command commands[] = {{"status", status}};
+static void stats(void *owner, struct admin_call *call)
+{
+    gather_start(owner, call);
+}
+
+static const struct admin_command commands[] = {{"status", status}, {"stats", stats}};
 
 static void on_admin(void *owner, struct ipc *from, const union msg *m, int fd)
 {
@@ -69,6 +74,7 @@ static void client_closed(void *owner, struct ipc *ch)
     for (size_t i = 0; i < CLIENTS_MAX; i++)
         if (p->clients[i] == ch)
             p->clients[i] = NULL;
+    gather_client_gone(p, ch);
     ipc_close(ch);
 }
 

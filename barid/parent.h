@@ -6,6 +6,7 @@
 #include "barid/listen.h"
 #include "barid/logpipe.h"
 #include "barid/tree.h"
+#include "common/admin.h"
 #include "common/ipc.h"
 
 #include <sys/types.h>
@@ -14,6 +15,7 @@
 #define CLIENTS_MAX  16
 
 struct parent;
+struct gathering;
 
 /* A file that the configuration names, opened for who may read it. What is in force is kept open,
  * so that a child that is started again gets what the others have. */
@@ -60,6 +62,7 @@ struct parent {
     int socket; /* run_dir/parent.sock */
     struct watch socket_watch;
     struct ipc *clients[CLIENTS_MAX];
+    struct gathering *gatherings; /* gather.c */
     int lock;
     bool was_ready; /* all were ready once: from now on the dead are restarted */
     bool is_stopping;
@@ -90,6 +93,13 @@ void files_hand_over(const struct opened_list *l, enum role to, struct ipc *cont
 
 /* control.c */
 int control_open(struct parent *p, struct error *e);
+
+/* gather.c */
+/* Answers the call when the children have. */
+void gather_start(struct parent *p, struct admin_call *call);
+/* Its questions will not be answered. Before its channel is closed. */
+void gather_child_gone(struct parent *p, const struct child *c);
+void gather_client_gone(struct parent *p, const struct ipc *ch);
 
 /* reload.c */
 /* Reads and checks the configuration, says every problem on stderr. 0, or -1. */

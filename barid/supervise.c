@@ -281,6 +281,7 @@ static void died(struct child *c, int status)
     struct parent *p = c->parent;
     int by = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
     logpipe_close(&c->log);
+    gather_child_gone(p, c);
     ipc_close(c->control);
     c->control = NULL;
     c->pid = 0;

@@ -2,6 +2,7 @@
 #include "cli/backup.h"
 #include "cli/explain.h"
 #include "cli/sendmail.h"
+#include "cli/stats.h"
 #include "cli/tables.h"
 
 static const struct command general[] = {
@@ -46,6 +47,11 @@ static const struct command general[] = {
      .usage = "",
      .summary = "processes, ports and the depth of the queue",
      .run = status_main},
+    {.words = "stats",
+     .usage = "[--prometheus]",
+     .summary = "status, and what was counted: rates, latencies, commits, logins, deliveries",
+     .options = {"prometheus", NULL},
+     .run = stats_main},
     {.words = "explain",
      .usage = "--from A --to B [--client IP] [--helo H] [--login USER] [--size OCTETS]",
      .summary = "would it be accepted, by which rule, and where would it go",

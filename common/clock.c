@@ -15,6 +15,13 @@ int64_t clock_mono_ms(void)
     return fake_mono >= 0 ? fake_mono : read_ms(CLOCK_MONOTONIC);
 }
 
+int64_t clock_mono_us(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return fake_mono >= 0 ? fake_mono * 1000 : (int64_t)t.tv_sec * 1000000 + t.tv_nsec / 1000;
+}
+
 int64_t clock_wall_ms(void)
 {
     return fake_wall >= 0 ? fake_wall : read_ms(CLOCK_REALTIME);

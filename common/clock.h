@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 int64_t clock_mono_ms(void);
+int64_t clock_mono_us(void);
 int64_t clock_wall_ms(void); /* since 1970, UTC */
 int64_t clock_wall_s(void);
 

@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/proc_private.h"
 #include "common/spawn.h"
+#include "common/stats.h"
 #include "common/unixsock.h"
 
 #include <errno.h>
@@ -271,10 +272,21 @@ static void on_memory(void *owner, struct ipc *from, const union msg *m, int fd)
         p->memory_fd = fd;
 }
 
+static void on_stats(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)fd;
+    static char octets[STATS_MAX];
+    struct proc *p = owner;
+    struct msg_child_stats_re re = {
+        .tag = m->child_stats.tag,
+        .stats = {octets, stats_pack(p->spec->role, octets, sizeof octets)}};
+    ipc_send_child_stats_re(from, &re, -1);
+}
+
 static const struct ipc_handler control_handlers[] = {
     {MSG_CHILD_MEMORY, on_memory},      {MSG_CHILD_CONFIG, on_config}, {MSG_CHILD_FILE, on_file},
     {MSG_CHILD_LISTEN, proc_on_listen}, {MSG_CHILD_PEER, on_peer},     {MSG_CHILD_START, on_start},
-    {MSG_CHILD_STOP, on_stop},
+    {MSG_CHILD_STOP, on_stop},          {MSG_CHILD_STATS, on_stats},
 };
 
 static const struct ipc_ops control_ops = {

@@ -157,6 +157,8 @@ enum ticket_reason {
     M(CHILD_START, child_start, P_PARENT, P_CHILDREN, NONE, 0,                                     \
       "everything was sent: begin, or (after a reload) apply; sockets not sent again are closed")  \
     M(CHILD_STOP, child_stop, P_PARENT, P_CHILDREN, NONE, 0, "drain and exit")                     \
+    M(CHILD_STATS, child_stats, P_PARENT, P_CHILDREN, CHILD_STATS_RE, 0, "what have you counted?") \
+    M(CHILD_STATS_RE, child_stats_re, P_CHILDREN, P_PARENT, NONE, 0, "")                           \
     M(CHILD_READY, child_ready, P_CHILDREN, P_PARENT, NONE, 0, "stores open, serving")             \
     M(CHILD_FAILED, child_failed, P_CHILDREN, P_PARENT, NONE, 0, "cannot start, and why")          \
     M(CHILD_LOST, child_lost, P_CHILDREN, P_PARENT, NONE, 0,                                       \
@@ -264,6 +266,10 @@ enum ticket_reason {
 /* generation: counts the configurations that were put in force. */
 #define PROTO_FIELDS_child_start(F, X) F(X, U32, generation, 0)
 #define PROTO_FIELDS_child_stop(F, X) F(X, U32, grace_ms, 0)
+/* stats: see common/stats.h. */
+#define STATS_MAX 20000
+#define PROTO_FIELDS_child_stats(F, X) F(X, U64, tag, 0)
+#define PROTO_FIELDS_child_stats_re(F, X) F(X, U64, tag, 0) F(X, BYTES, stats, STATS_MAX)
 #define PROTO_FIELDS_child_ready(F, X)
 #define PROTO_FIELDS_child_failed(F, X) F(X, TEXT, why, 512)
 #define PROTO_FIELDS_child_lost(F, X) F(X, U8, role, 0) F(X, U16, instance, 0)

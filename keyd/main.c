@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/proc.h"
+#include "common/stats.h"
 #include "common/verdict.h"
 #include "keyd/keys.h"
 
@@ -97,6 +98,7 @@ static void on_sign(void *owner, struct ipc *from, const union msg *m, int fd)
     enum keys_answer answer = keys_sign(d->keys, &m->key_sign, signature, &n);
     struct msg_key_sign_re re = {.tag = m->key_sign.tag, .verdict = VERDICT_TRY_LATER};
     if (answer == KEYS_SIGNED) {
+        stats_count(STAT_SIGNATURES);
         re.verdict = VERDICT_OK;
         re.signature = (struct span){(const char *)signature, n};
     } else {

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/maildb.h"
 #include "common/pack.h"
+#include "common/stats.h"
 #include "common/verdict.h"
 #include "mailbox/delay.h"
 #include "mailbox/prefix.h"
@@ -149,6 +150,7 @@ static bool take_lock(struct access *a)
         return false;
     }
     a->holds_lock = true;
+    stats_count(STAT_BOXES_OPENED);
     say_opened(a, VERDICT_OK, BOX_OK);
     return true;
 }

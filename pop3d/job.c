@@ -3,6 +3,7 @@
 
 #include "common/id.h"
 #include "common/log.h"
+#include "common/stats.h"
 
 #include <errno.h>
 
@@ -90,6 +91,8 @@ static void finish_message(struct session *s)
     }
     s->totals.retrieved++;
     s->totals.retrieved_octets += e->octets;
+    stats_count(STAT_POP3_RETRIEVED);
+    stats_add(STAT_POP3_RETRIEVED_OCTETS, e->octets);
     id_format(session, s->id);
     LOG(e->id, "retrieved", LZ("session", session), LZ("user", s->user),
         LN("octets", (int64_t)e->octets));

@@ -4,6 +4,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/peers.h"
+#include "common/stats.h"
 #include "common/tls_service.h"
 #include "pop3d/session.h"
 
@@ -54,6 +55,7 @@ static void closed(void *owner, struct session *s)
     if (s->next != NULL)
         s->next->previous = s->previous;
     peers_leave(v->peers, &s->client);
+    stats_gauge(STAT_POP3_SESSIONS, -1);
     if (v->first == NULL && proc_is_draining(v->proc))
         proc_exit(v->proc);
 }
@@ -170,6 +172,7 @@ void server_accepted(struct proc *p, const struct listener *on, int fd, const st
     if (answer == PEERS_FULL && make_room(v))
         answer = peers_enter(v->peers, peer, &on->config->limits, is_ours);
     if (answer != PEERS_WELCOME) {
+        stats_count(STAT_POP3_TURNED_AWAY);
         refuse(v, fd, peer, on->kind == LISTEN_POP3S, answer);
         return;
     }
@@ -183,6 +186,8 @@ void server_accepted(struct proc *p, const struct listener *on, int fd, const st
     if (v->first != NULL)
         v->first->previous = s;
     v->first = s;
+    stats_count(STAT_POP3_CONNECTIONS);
+    stats_gauge(STAT_POP3_SESSIONS, 1);
 }
 
 void server_reloaded(struct proc *p)

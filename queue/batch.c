@@ -1,6 +1,8 @@
 #include "queue/batch.h"
 
+#include "common/clock.h"
 #include "common/log.h"
+#include "common/stats.h"
 
 #include <errno.h>
 
@@ -43,6 +45,7 @@ static void tell(struct batch *b, enum outcome o)
     b->last = &b->first;
     while (w != NULL) {
         struct waiter *next = w->next;
+        stats_add(STAT_COMMIT_REQUESTS, o == OUTCOME_SAVED);
         w->settled(w, o);
         w = next;
     }
@@ -165,6 +168,7 @@ void batch_commit(struct batch *b)
 {
     if (!batch_is_open(b))
         return;
+    int64_t began_us = clock_mono_us();
     enum outcome o = b->is_broken ? OUTCOME_FAULT : commit(b);
     if (o != OUTCOME_SAVED) {
         LOG(0, "commit-failed", LZ("because", o == OUTCOME_FULL ? "no room on disk" : "fault"));
@@ -177,5 +181,8 @@ void batch_commit(struct batch *b)
         else
             spool_remove(b->spool, b->files[i]);
     b->n_files = 0;
+    b->n_commits++;
+    stats_count(STAT_COMMITS);
+    stats_time_us(STAT_TIME_COMMIT, clock_mono_us() - began_us);
     tell(b, OUTCOME_SAVED);
 }

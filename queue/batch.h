@@ -34,6 +34,7 @@ struct batch {
     struct waiter *first, **last;
     uint64_t *files;                           /* messages whose spool file goes after the commit */
     size_t n_files, cap_files, n_files_before; /* before: when the request under way began */
+    uint64_t n_commits;                        /* since the start */
     bool has_mark;                             /* the request under way has a savepoint */
     int64_t changes_before;                    /* else: rows written when it began */
     bool holds_files;                          /* a backup reads them: they go when it is over */

@@ -5,6 +5,7 @@
 #include "common/id.h"
 #include "common/idn.h"
 #include "common/log.h"
+#include "common/stats.h"
 #include "common/verdict.h"
 #include "queue/deliver.h"
 #include "queue/dispatch.h"
@@ -135,6 +136,7 @@ static void settled(struct waiter *w, enum outcome o)
         LOG(b->message, b->is_damaged ? "damaged" : "bounce-dropped", LZ("to", b->sender),
             LN("recipients", (int64_t)b->n_told));
     } else {
+        stats_count(STAT_REPORTS);
         const char *event = b->n_failed > 0 ? "bounced" : "sender-told";
         LOG(b->message, b->kind == DSN_LATE ? "sender-warned" : event, LZ("to", b->sender),
             LN("recipients", (int64_t)b->n_told), LZ("as", id));

@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/route.h"
+#include "common/stats.h"
 #include "common/verdict.h"
 #include "queue/bounce.h"
 #include "queue/job.h"
@@ -328,6 +329,7 @@ static struct job *new_job(struct queue *q, const struct agenda_job *what, struc
         j->next->at = &j->next;
     d->jobs = j;
     d->n_jobs++;
+    stats_gauge(STAT_JOBS, 1);
     memcpy(j->octets, rcpts.p, rcpts.n);
     j->rcpts = (struct span){j->octets, rcpts.n};
     for (size_t i = 0; i < what->n; i++)

@@ -6,6 +6,7 @@
 #include "common/content.h"
 #include "common/id.h"
 #include "common/log.h"
+#include "common/stats.h"
 #include "common/verdict.h"
 #include "queue/bounce.h"
 #include "queue/deliver.h"
@@ -51,6 +52,7 @@ struct intakes {
     struct intake *buckets[BUCKETS];
     size_t n, n_from[CHANNELS];
     size_t buffered;
+    uint64_t counted_commit; /* of the batch, that took messages */
 };
 
 struct intakes *intakes_new(void)
@@ -167,6 +169,7 @@ static void answer_intake(const struct intake *in, enum intake_reason reason)
 
 static void log_refused(uint64_t id, struct span sender, enum intake_reason reason)
 {
+    stats_count(STAT_REFUSED);
     LOG(id, "refused", LS("from", sender), LZ("because", reasons[reason].name));
 }
 
@@ -188,6 +191,16 @@ static void log_accepted(const struct intake *in)
         LS("login", m->login));
 }
 
+static void count_accepted(const struct intake *in)
+{
+    struct intakes *all = in->q->intakes;
+    stats_count(STAT_ACCEPTED);
+    stats_add(STAT_ACCEPTED_OCTETS, in->message.size);
+    stats_add(STAT_DELIVERED_LOCAL, in->targets.n_boxes);
+    stats_add(STAT_COMMITS_OF_MAIL, all->counted_commit != in->q->batch.n_commits);
+    all->counted_commit = in->q->batch.n_commits;
+}
+
 static void settled(struct waiter *w, enum outcome o)
 {
     struct intake *in = (struct intake *)w;
@@ -204,6 +217,7 @@ static void settled(struct waiter *w, enum outcome o)
         drop(in);
         return;
     }
+    count_accepted(in);
     log_accepted(in);
     dispatch_fresh_all(in->q, &in->message, &in->targets);
     if (in->targets.n_deeds > 0)

@@ -1,8 +1,10 @@
 #include "queue/job.h"
 
 #include "common/clock.h"
+#include "common/id.h"
 #include "common/log.h"
 #include "common/route.h"
+#include "common/stats.h"
 #include "queue/bounce.h"
 #include "queue/dispatch.h"
 #include "queue/dsn.h"
@@ -18,6 +20,7 @@ void job_free(struct job *j)
     if (j->next != NULL)
         j->next->at = j->at;
     j->q->dispatch->n_jobs--;
+    stats_gauge(STAT_JOBS, -1);
     free(j->text);
     free(j);
 }
@@ -53,6 +56,18 @@ static const char *event_of(const struct result *r)
     return r->verdict == VERDICT_NEVER ? "failed" : r->is_expired ? "expired" : "deferred";
 }
 
+static void count_result(const struct job *j, const struct result *r)
+{
+    if (r->verdict == VERDICT_OK) {
+        stats_count(STAT_DELIVERED);
+        stats_time_us(STAT_TIME_DELIVERY, (clock_wall_ms() - id_wall_ms(j->what.message)) * 1000);
+    } else if (r->verdict == VERDICT_NEVER || r->is_expired) {
+        stats_count(STAT_BOUNCED);
+    } else {
+        stats_count(STAT_DEFERRED);
+    }
+}
+
 static void log_results(const struct job *j)
 {
     struct unpacker rcpts = unpacker_on(j->rcpts);
@@ -66,6 +81,7 @@ static void log_results(const struct job *j)
         struct span to = unpack_bytes(&here, ADDRESS_MAX);
         unpack_uint(&here, 1);
         unpack_bytes(&here, ORCPT_MAX);
+        count_result(j, r);
         LOG(j->what.message, event_of(r), LS("to", to), LS("remote", j->remote),
             LS("reply", r->reply));
         rcpts = here;

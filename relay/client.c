@@ -1,5 +1,6 @@
 #include "relay/client.h"
 
+#include "common/stats.h"
 #include "relay/client_state.h"
 
 #include <errno.h>
@@ -319,6 +320,7 @@ struct client *client_connect(const struct client_params *params, const struct c
     client_own(c, ops, owner);
     client_format_remote(c->remote, params->host, params->to);
     timer_init(&c->soon, params->loop, call_back, c);
+    stats_count(STAT_RELAY_CONNECTIONS);
     c->conn = conn_connect(params->loop, params->to, &conn_ops, c, INPUT_MAX, OUTPUT_MAX);
     if (c->conn == NULL) {
         char cause[64];

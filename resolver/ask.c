@@ -1,7 +1,9 @@
 #include "resolver/ask.h"
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/pack.h"
+#include "common/stats.h"
 #include "common/verdict.h"
 #include "resolver/answer.h"
 
@@ -24,6 +26,7 @@ struct ask {
     struct upstream *upstream; /* what it was put to */
     struct ipc *from;          /* NULL: nobody waits any more */
     uint64_t tag;
+    int64_t began_us;
     struct timer deadline;
     struct part parts[2];
     unsigned n_open; /* parts without an answer, and one while they are being put */
@@ -121,6 +124,8 @@ static void part_done(struct ask *q)
 {
     if (--q->n_open > 0)
         return;
+    stats_add(STAT_DNS_FAILED, (q->verdicts & 1U << VERDICT_TRY_LATER) != 0);
+    stats_time_us(STAT_TIME_DNS, clock_mono_us() - q->began_us);
     answer(q);
     free_ask(q);
 }
@@ -220,12 +225,14 @@ static struct ask *new_ask(struct asks *a, struct ipc *from, uint64_t tag, enum 
                       .upstream = a->upstream,
                       .from = from,
                       .tag = tag,
+                      .began_us = clock_mono_us(),
                       .n_open = 1,
                       .kind = kind,
                       .is_secure = true,
                       .next = a->first};
     if (a->first != NULL)
         a->first->prev = q;
+    stats_count(STAT_DNS_QUESTIONS);
     a->first = q;
     a->n++;
     timer_init(&q->deadline, a->loop, expired, q);

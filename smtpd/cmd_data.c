@@ -2,6 +2,7 @@
 #include "common/clock.h"
 #include "common/id.h"
 #include "common/log.h"
+#include "common/stats.h"
 #include "smtpd/handover.h"
 #include "smtpd/trace.h"
 #include "smtpd/verbs.h"
@@ -163,6 +164,8 @@ void data_conclude(struct session *s)
         id_format(id, t->id);
         log_accepted(s);
         s->accepted++;
+        stats_count(STAT_SMTP_ACCEPTED);
+        stats_time_us(STAT_TIME_ACCEPT, clock_mono_us() - t->ended_us);
         s->errors = s->junk = 0;
         /* THE RESPONSIBILITY LINE, on the side of SMTP: the queue has said that the message is on
          * disk; with this reply, and not before, it is ours. */
@@ -194,6 +197,7 @@ void data_refuse(struct session *s)
 void data_is_over(struct session *s)
 {
     struct txn *t = s->txn;
+    t->ended_us = clock_mono_us();
     if (t->body.problem != BODY_FINE) {
         data_refuse(s);
         return;

@@ -2,6 +2,7 @@
 #include "common/admission.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/stats.h"
 #include "smtpd/client.h"
 
 #include <sys/socket.h>
@@ -116,6 +117,7 @@ bool door_lets_in(struct server *v, const struct listener *on, int fd, const str
     if (r == R_BANNER)
         return true;
     log_turned_away(v, peer, r);
+    stats_count(STAT_SMTP_TURNED_AWAY);
     turn_away(fd, on->kind, r);
     return false;
 }

@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/stats.h"
 #include "smtpd/client.h"
 
 #include <sys/socket.h>
@@ -236,6 +237,7 @@ static const struct session_ops ops = {
 void client_free(struct client *c)
 {
     if (c->link != NULL) {
+        stats_gauge(STAT_SMTP_SESSIONS, -1);
         *c->link = c->next;
         if (c->next != NULL)
             c->next->link = c->link;
@@ -288,6 +290,7 @@ static bool talks_early(const struct client *c)
 static void on_secured(void *owner)
 {
     struct client *c = owner;
+    stats_count(STAT_SMTP_TLS);
     tls_service_log(c->session->id, conn_tls(c->conn));
     session_secured(c->session, conn_tls(c->conn));
     if (c->is_implicit && c->session->state != STATE_OVER)
@@ -364,6 +367,8 @@ static struct client *client_new(struct server *v, const struct listener *on, in
     if (v->first != NULL)
         v->first->link = &c->next;
     v->first = c;
+    stats_count(STAT_SMTP_CONNECTIONS);
+    stats_gauge(STAT_SMTP_SESSIONS, 1);
     return c;
 }
 

@@ -4,6 +4,7 @@
 #include "common/id.h"
 #include "common/line.h"
 #include "common/log.h"
+#include "common/stats.h"
 #include "smtpd/verbs.h"
 
 #define LINE_MAX_OCTETS 2048 /* with parameters */
@@ -112,6 +113,7 @@ static void log_refusal(struct session *s, enum reply r, struct span about)
 /* The error limit says its own last word, after the reply that reached it. */
 static void count_refusal(struct session *s, enum reply r, struct span about)
 {
+    stats_count(STAT_SMTP_REFUSED);
     log_refusal(s, r, about);
     s->owes_delay |=
         (reply_desc(r)->flags & REPLY_FAULT) != 0 && r != R_LOGIN_WRONG; /* authd waited */

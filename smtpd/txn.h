@@ -41,6 +41,7 @@ struct txn {
     char date[TRACE_DATE_MAX], message_id[TRACE_MESSAGE_ID_MAX]; /* for body_complete */
     int64_t data_began_ms; /* moved on while we kept the client waiting */
     int64_t data_last_ms;  /* content came last */
+    int64_t ended_us;      /* its last octet came */
     int64_t stalled_ms;    /* since when we keep it waiting */
     char *content;         /* with the Received field, not yet sent */
     size_t n_content, content_cap;
