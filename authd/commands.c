@@ -24,6 +24,9 @@ static const struct admin_command commands[] = {
     {"alias list", alias_list},
     {"check", check},
     {"explain", explain_address},
+    {"fsck users", fsck_users},
+    {"fsck forgotten", fsck_forgotten},
+    {"fsck indexes", fsck_indexes},
 };
 
 void commands_handle(void *owner, struct ipc *from, const union msg *m, int fd)

@@ -3,7 +3,7 @@ authd_libauthd_a_SOURCES = authd/authd.c authd/authd.h
 authd_libauthd_a_SOURCES += authd/backup.c
 authd_libauthd_a_SOURCES += authd/cache.c authd/cache.h
 authd_libauthd_a_SOURCES += authd/command_alias.c
-authd_libauthd_a_SOURCES += authd/command_check.c
+authd_libauthd_a_SOURCES += authd/command_check.c authd/command_fsck.c
 authd_libauthd_a_SOURCES += authd/command_domain.c
 authd_libauthd_a_SOURCES += authd/command_explain.c
 authd_libauthd_a_SOURCES += authd/command_password.c
@@ -22,7 +22,7 @@ authd_libauthd_a_SOURCES += authd/table.c authd/table.h
 authd_libauthd_a_SOURCES += authd/throttle.c authd/throttle.h
 authd_libauthd_a_SOURCES += authd/ticket.c authd/ticket.h
 authd_libauthd_a_SOURCES += authd/users.c authd/users.h
-authd_libauthd_a_SOURCES += authd/users_secret.c authd/statements.h
+authd_libauthd_a_SOURCES += authd/users_check.c authd/users_secret.c authd/statements.h
 authd_libauthd_a_SOURCES += authd/verify.c authd/verify.h
 authd_libauthd_a_SOURCES += authd/verify_child.c authd/verify_child.h
 

@@ -108,6 +108,13 @@ int users_add_targets(struct users *u, struct span address, uint64_t domain,
 int users_remove_targets(struct users *u, struct span address, const struct span *targets,
                          size_t n);
 
+/* --- for fsck (users_check.c) --- */
+
+typedef void users_text_fn(void *arg, struct span text);
+/* Calls fn for each thing that is wrong with the database as such. 0, or -1: it cannot be read. */
+int users_check(struct users *u, users_text_fn *fn, void *arg);
+int users_reindex(struct users *u); /* makes all indexes anew */
+
 /* The first forgotten box over `after`: 1 and *box; 0: none; -1. */
 int users_next_forgotten(struct users *u, uint64_t after, uint64_t *box);
 int users_forgotten_done(struct users *u, uint64_t box);

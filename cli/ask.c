@@ -14,6 +14,7 @@
 struct asking {
     struct loop *loop;
     struct ipc *ch;
+    const struct question *question;
     struct rows *rows;
     uint64_t tag;
     uint64_t cursor;
@@ -25,6 +26,11 @@ struct asking {
     struct error error;
 };
 
+static int64_t patience_ms(const struct question *q)
+{
+    return q->answer_ms > 0 ? q->answer_ms : ANSWER_MS;
+}
+
 static void on_row(void *owner, struct ipc *from, const union msg *m, int fd)
 {
     (void)fd;
@@ -34,8 +40,10 @@ static void on_row(void *owner, struct ipc *from, const union msg *m, int fd)
         return;
     a->rows_of_page++;
     a->n_roots += row->depth == 0;
-    ipc_extend(from, a->tag, ANSWER_MS);
-    if (rows_add(a->rows, row->depth, row->group, row->fields) < 0)
+    ipc_extend(from, a->tag, patience_ms(a->question));
+    int rc = a->question->on_row != NULL ? a->question->on_row(a->question->on_row_arg, row->fields)
+                                         : rows_add(a->rows, row->depth, row->group, row->fields);
+    if (rc < 0)
         a->is_damaged = true;
 }
 
@@ -53,7 +61,7 @@ static void on_end(void *arg, const union msg *m, int fd)
     a->is_answered = true;
     if (m == NULL) {
         a->verdict = VERDICT_TRY_LATER;
-        error_set(&a->error, a->is_closed ? "" : "no answer within a minute: see the log");
+        error_set(&a->error, a->is_closed ? "" : "it does not answer: see the log");
         return;
     }
     a->verdict = (enum verdict)m->admin_re.verdict;
@@ -84,7 +92,8 @@ static int ask_page(struct asking *a, const struct question *q, struct error *e)
     a->is_answered = false;
     a->cursor = 0;
     a->rows_of_page = 0;
-    a->tag = ipc_ask_admin(a->ch, &m, -1, ANSWER_MS, on_end, a);
+    a->question = q;
+    a->tag = ipc_ask_admin(a->ch, &m, -1, patience_ms(q), on_end, a);
     while (a->tag != 0 && !a->is_answered && !a->is_closed)
         loop_turn(a->loop, -1);
     if (a->tag == 0) /* it closed even before we could ask */
@@ -112,15 +121,32 @@ static int ask_all(struct asking *a, const struct question *q, struct error *e)
     return 0;
 }
 
-/* The channel for a question; *offline is what must be stopped after it. -1 and e. */
-static int reach(struct cli *cli, struct loop *loop, const struct question *q,
+enum start { START_NOT, START_IF_ABSENT, START_BESIDE };
+
+struct target {
+    enum role role;
+    enum start start;
+};
+
+static struct offline *begin_offline(struct cli *cli, struct loop *loop, const struct target *t,
+                                     bool *is_busy, struct error *e)
+{
+    struct offline_wish wish = {t->role, t->start == START_BESIDE};
+    return offline_start(cli, loop, wish, is_busy, e);
+}
+
+/* The channel to whom we ask; *offline is what must be stopped after it. -1 and e. */
+static int reach(struct cli *cli, struct loop *loop, const struct target *t,
                  struct offline **offline, bool *is_absent, struct error *e)
 {
     char name[32];
-    snprintf(name, sizeof name, "%s.sock", role_name(q->process));
+    snprintf(name, sizeof name, "%s.sock", role_name(t->role));
     for (int tries = 0;; tries++) {
         bool is_busy;
-        int fd = unixsock_connect(cli->config->run_dir, name, is_absent, e);
+        int fd = -1;
+        *is_absent = t->start == START_BESIDE;
+        if (!*is_absent)
+            fd = unixsock_connect(cli->config->run_dir, name, is_absent, e);
         if (fd >= 0)
             return fd;
         if (!*is_absent) {
@@ -128,11 +154,11 @@ static int reach(struct cli *cli, struct loop *loop, const struct question *q,
             return error_set(e, "%.300s: run this as root or as the user who started barid",
                              why.text);
         }
-        if (q->process != ROLE_AUTHD || q->only_if_running)
+        if (t->start == START_NOT)
             return error_set(e,
                              "barid is not running (no answer on %s/%s): start it with: barid run",
                              cli->config->run_dir, name);
-        *offline = offline_start(cli, loop, &is_busy, e);
+        *offline = begin_offline(cli, loop, t, &is_busy, e);
         if (*offline != NULL)
             return offline_fd(*offline);
         if (!is_busy || tries == BUSY_TRIES)
@@ -145,8 +171,10 @@ static int ask_once(struct cli *cli, const struct question *q, struct asking *a,
                     struct error *e)
 {
     struct offline *offline = NULL;
+    struct target to = {
+        q->process, q->process == ROLE_AUTHD && !q->only_if_running ? START_IF_ABSENT : START_NOT};
     int rc = -1;
-    int fd = reach(cli, a->loop, q, &offline, is_absent, e);
+    int fd = reach(cli, a->loop, &to, &offline, is_absent, e);
     if (fd >= 0) {
         a->ch = ipc_open(a->loop, fd, ROLE_CLI, q->process, &ops, a);
         rc = a->ch != NULL ? ask_all(a, q, e) : error_set(e, "no memory");
@@ -174,4 +202,65 @@ int cli_ask(struct cli *cli, const struct question *q, struct rows *out, bool *i
     }
     loop_free(loop);
     return rc;
+}
+
+/* --- several questions to one --- */
+
+struct asker {
+    enum role role;
+    struct offline *offline;
+    struct asking asking;
+};
+
+struct asker *asker_open(struct cli *cli, enum role role, enum asker_way way, struct error *e)
+{
+    struct asker *a = alloc_array(1, sizeof *a);
+    struct target to = {role, way == ASK_PROCESS_OF_OUR_OWN ? START_BESIDE : START_IF_ABSENT};
+    bool is_absent;
+    int fd = -1;
+    error_set(e, "no memory");
+    if (a == NULL)
+        return NULL;
+    *a = (struct asker){.role = role, .asking.loop = loop_new()};
+    if (a->asking.loop != NULL)
+        fd = reach(cli, a->asking.loop, &to, &a->offline, &is_absent, e);
+    if (fd >= 0)
+        a->asking.ch = ipc_open(a->asking.loop, fd, ROLE_CLI, role, &ops, &a->asking);
+    if (a->asking.ch != NULL)
+        return a;
+    asker_close(a);
+    return NULL;
+}
+
+int asker_ask(struct asker *a, struct question *q, struct rows *out, struct error *e)
+{
+    q->process = a->role;
+    a->asking.rows = out;
+    a->asking.cursor = 0;
+    a->asking.n_roots = 0;
+    a->asking.is_damaged = false;
+    return ask_all(&a->asking, q, e);
+}
+
+void asker_close(struct asker *a)
+{
+    if (a == NULL)
+        return;
+    ipc_close(a->asking.ch);
+    offline_stop(a->offline);
+    if (a->asking.loop != NULL)
+        loop_free(a->asking.loop);
+    free(a);
+}
+
+bool asker_is_absent(struct cli *cli, enum role role)
+{
+    char name[32];
+    bool is_absent = false;
+    struct error e;
+    snprintf(name, sizeof name, "%s.sock", role_name(role));
+    int fd = unixsock_connect(cli->config->run_dir, name, &is_absent, &e);
+    if (fd >= 0)
+        close(fd);
+    return is_absent;
 }

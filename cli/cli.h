@@ -93,9 +93,23 @@ struct question {
     struct span secret;
     bool only_if_running; /* does not start authd */
     uint64_t limit;       /* asks for no further page once so many rows of depth 0 came; 0: all */
+    int64_t answer_ms;    /* without a row or an end the daemon counts as stuck; 0: a minute */
+    /* Gets the fields of each row instead of `out`; may be NULL. 0, or -1: damaged. */
+    int (*on_row)(void *arg, struct span fields);
+    void *on_row_arg;
 };
 int cli_ask(struct cli *cli, const struct question *q, struct rows *out, bool *is_absent,
             struct error *e);
+
+/* The same for several questions to one process, whose `process` then means nothing. A process of
+ * our own works beside the daemons or without them, and only reads. NULL and e. */
+enum asker_way { ASK_DAEMON_OR_START_IT, ASK_PROCESS_OF_OUR_OWN };
+struct asker;
+struct asker *asker_open(struct cli *cli, enum role role, enum asker_way way, struct error *e);
+int asker_ask(struct asker *a, struct question *q, struct rows *out, struct error *e);
+void asker_close(struct asker *a); /* NULL is allowed */
+/* Does nobody listen on this control socket? */
+bool asker_is_absent(struct cli *cli, enum role role);
 
 /* The password for a command: from stdin's first line or the terminal; at most 1024 octets. 0 and
  * *out (empty: none; wipe it after use), or -1 and e. */
@@ -105,13 +119,19 @@ struct secret_text {
 };
 int secret_read(const struct cli *cli, struct secret_text *out, struct error *e);
 
-/* offline.c: starts authd alone. The channel to it, or NULL and e; *is_busy: somebody else runs or
- * starts the daemons at this moment, try again. */
+/* offline.c: starts one process alone; with is_beside it reads only, and may run beside the
+ * daemons. The channel to it, or NULL and e; *is_busy: somebody else runs or starts the daemons at
+ * this moment, try again. */
 struct loop;
 struct ipc;
 struct ipc_ops;
 struct offline;
-struct offline *offline_start(struct cli *cli, struct loop *loop, bool *is_busy, struct error *e);
+struct offline_wish {
+    enum role role;
+    bool is_beside;
+};
+struct offline *offline_start(struct cli *cli, struct loop *loop, struct offline_wish wish,
+                              bool *is_busy, struct error *e);
 /* The lock of the parent (barid/barid.c): while somebody has it nobody else starts. The fd, or -1:
  * *is_busy, or e. */
 int offline_lock(const struct config *c, bool *is_busy, struct error *e);
@@ -129,5 +149,6 @@ int status_main(struct cli *cli);
 int help_main(struct cli *cli);
 int probe_main(struct cli *cli);
 int retention_main(struct cli *cli); /* mailbox.c */
+int fsck_main(struct cli *cli);
 
 #endif

@@ -10,6 +10,7 @@ cli_libcli_a_SOURCES += cli/backup.c cli/backup.h cli/backup_file.c cli/restore.
 cli_libcli_a_SOURCES += cli/check.c cli/config.c cli/doc.c cli/run.c cli/status.c
 cli_libcli_a_SOURCES += cli/stats.c cli/stats.h cli/stats_prometheus.c
 cli_libcli_a_SOURCES += cli/mailbox.c cli/mailbox.h cli/mailbox_import.c cli/mailbox_export.c cli/mailbox_file.c cli/mailbox_file.h cli/period.c cli/when.c cli/when.h
+cli_libcli_a_SOURCES += cli/fsck.c cli/fsck.h cli/fsck_look.c
 cli_libcli_a_SOURCES += cli/import.c cli/import.h cli/maildir.c cli/maildir.h cli/mbox.c cli/mbox.h
 cli_libcli_a_SOURCES += cli/progress.c cli/progress.h cli/uidlist.c cli/uidlist.h
 cli_libcli_a_SOURCES += cli/probe.c

@@ -14,6 +14,12 @@ static const struct command general[] = {
      .usage = "",
      .summary = "check configuration, directories and databases",
      .run = check_main},
+    {.words = "fsck",
+     .usage = "[--repair]",
+     .summary = "compare all that is stored with what it should be; --repair: set right what can "
+                "be, put what is damaged into quarantine",
+     .options = {"repair"},
+     .run = fsck_main},
     {.words = "backup",
      .usage = "DIR",
      .summary = "users, mail, queue and configuration into a new directory, while all goes on",

@@ -1,6 +1,7 @@
 /* `user`, `domain` and `alias` work with the daemons down too: authd, the only one who opens
- * users.db, is started alone, in its jail as always, asked, and stopped. The lock of run_dir, which
- * a running suite holds, keeps out a second authd whose copy in memory would grow stale. */
+ * users.db, is started alone, in its jail as always, asked, and stopped; so is queue for a repair.
+ * The lock of run_dir, which a running suite holds, keeps out a second owner of a store. Who only
+ * reads (mailbox, for fsck) may be started beside the daemons. */
 #include "cli/cli.h"
 
 #include "common/ipc.h"
@@ -82,18 +83,18 @@ static int instruct(struct offline *o, struct cli *cli)
     return rc < 0 ? -1 : ipc_send_child_start(o->control, &(struct msg_child_start){}, -1);
 }
 
-/* authd's own log goes nowhere: what matters comes back as an answer. */
-static int start(struct offline *o, struct cli *cli, struct error *e)
+/* Its own log goes nowhere: what matters comes back as an answer. */
+static int start(struct offline *o, struct cli *cli, enum role role, struct error *e)
 {
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     if (null < 0)
         return error_set(e, "cannot open /dev/null: %s", strerror(errno));
     spawn_adopt_orphans();
-    int rc = spawn_role(ROLE_AUTHD, 0, null, &o->child, e);
+    int rc = spawn_role(role, 0, null, &o->child, e);
     close(null);
     if (rc < 0)
         return -1;
-    o->control = ipc_open(o->loop, o->child.control, ROLE_PARENT, ROLE_AUTHD, &ops, o);
+    o->control = ipc_open(o->loop, o->child.control, ROLE_PARENT, role, &ops, o);
     if (o->control == NULL)
         return error_set(e, "no memory");
     bool is_told = instruct(o, cli) == 0;
@@ -101,11 +102,12 @@ static int start(struct offline *o, struct cli *cli, struct error *e)
         loop_turn(o->loop, -1);
     if (o->is_ready)
         return 0;
-    return error_set(e, "cannot start authd: %s",
+    return error_set(e, "cannot start %s: %s", role_name(role),
                      o->why[0] ? o->why : "it ended at once: install all of barid");
 }
 
-struct offline *offline_start(struct cli *cli, struct loop *loop, bool *is_busy, struct error *e)
+struct offline *offline_start(struct cli *cli, struct loop *loop, struct offline_wish wish,
+                              bool *is_busy, struct error *e)
 {
     *is_busy = false;
     if (layout_state(cli->config, e) < 0 || layout_run(cli->config, e) < 0)
@@ -115,8 +117,10 @@ struct offline *offline_start(struct cli *cli, struct loop *loop, bool *is_busy,
         error_set(e, "no memory");
         return NULL;
     }
-    *o = (struct offline){.fd = -1, .loop = loop, .lock = offline_lock(cli->config, is_busy, e)};
-    if (o->lock >= 0 && start(o, cli, e) == 0)
+    *o = (struct offline){.fd = -1, .loop = loop, .lock = -1};
+    if (!wish.is_beside)
+        o->lock = offline_lock(cli->config, is_busy, e);
+    if ((wish.is_beside || o->lock >= 0) && start(o, cli, wish.role, e) == 0)
         return o;
     if (o->fd >= 0)
         close(o->fd);
@@ -129,7 +133,7 @@ int offline_fd(struct offline *o)
     return o->fd;
 }
 
-/* Waits until it is gone: the lock must not be free while users.db is open. */
+/* Waits until it is gone: the lock must not be free while a store is open. */
 void offline_stop(struct offline *o)
 {
     if (o == NULL)

@@ -16,6 +16,9 @@ extern const char *const maildb_migrations[MAILDB_VERSION]; /* for struct sql_sp
 
 #define MAILDB_RETENTION_NONE UINT32_MAX /* of box.retention: mail stays for ever */
 
+#define MAILDB_REMOVAL_MAX    256 /* sequence numbers in a row of removal */
+#define MAILDB_REMOVAL_OCTETS (8 * MAILDB_REMOVAL_MAX)
+
 /* A spool file holds the content of one message that is too large for its row. Its name comes from
  * the message id and from nothing else. */
 #define MAILDB_SPOOL_DIR  "spool"

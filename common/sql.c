@@ -422,6 +422,16 @@ int sql_run(sqlite3_stmt *s)
     return rc;
 }
 
+static bool has(struct span s, struct span what)
+{
+    return s.n > 0 && memmem(s.p, s.n, what.p, what.n) != NULL;
+}
+
+bool sql_is_about_index(struct span line)
+{
+    return has(line, SPAN(" missing from index ")) || has(line, SPAN(" of entries in index "));
+}
+
 enum sql_fault sql_fault(sqlite3 *db)
 {
     int code = sqlite3_extended_errcode(db), sys = sqlite3_system_errno(db);

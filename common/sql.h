@@ -62,6 +62,9 @@ int sql_step(sqlite3_stmt *s);
 int sql_run(sqlite3_stmt *s);
 void sql_reset(sqlite3_stmt *s);
 
+/* Does this line of PRAGMA integrity_check tell of an index, which REINDEX makes anew? */
+bool sql_is_about_index(struct span line);
+
 enum sql_fault {
     SQL_FAULT_NONE,
     SQL_FAULT_FULL,    /* no room: recovers by itself */

@@ -144,6 +144,19 @@ static void hold_file(struct batch *b, uint64_t id)
     } /* else the next start removes it */
 }
 
+static bool has(const uint64_t *list, size_t n, uint64_t id)
+{
+    for (size_t i = 0; i < n; i++)
+        if (list[i] == id)
+            return true;
+    return false;
+}
+
+bool batch_holds_file(const struct batch *b, uint64_t id)
+{
+    return has(b->files, b->n_files, id) || has(b->held, b->n_held, id);
+}
+
 bool batch_release_files(struct batch *b, size_t most)
 {
     while (b->n_held > 0 && most-- > 0)

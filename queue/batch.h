@@ -56,6 +56,8 @@ void batch_keep(struct batch *b, struct waiter *w);
 /* The request changes nothing after all. Tells why, if a statement failed. */
 enum outcome batch_undo(struct batch *b);
 void batch_remove_file(struct batch *b, uint64_t id);
+/* Is it waiting to be removed? */
+bool batch_holds_file(const struct batch *b, uint64_t id);
 /* Files that were held and need not be any more: removes some of them. True if there are more. */
 bool batch_release_files(struct batch *b, size_t most);
 bool batch_is_open(const struct batch *b);

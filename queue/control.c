@@ -10,6 +10,7 @@
 #include "queue/dispatch.h"
 #include "queue/explain.h"
 #include "queue/filter.h"
+#include "queue/repair.h"
 #include "queue/schedule.h"
 #include "queue/trace.h"
 #include "queue/trash.h"
@@ -548,13 +549,28 @@ static void box_list(void *owner, struct admin_call *call)
 }
 
 static const struct admin_command commands[] = {
-    {"trace", trace_show},          {"queue list", queue_list},
-    {"queue show", queue_show},     {"queue retry", queue_retry},
-    {"queue hold", queue_hold},     {"queue release", queue_release},
-    {"queue remove", queue_remove}, {"queue bounce", queue_bounce},
-    {"queue depth", queue_depth},   {"box show", box_show},
-    {"box list", box_list},         {"box room", explain_room},
-    {"box undelete", box_undelete}, {"box retention", box_retention},
+    {"trace", trace_show},
+    {"queue list", queue_list},
+    {"queue show", queue_show},
+    {"queue retry", queue_retry},
+    {"queue hold", queue_hold},
+    {"queue release", queue_release},
+    {"queue remove", queue_remove},
+    {"queue bounce", queue_bounce},
+    {"queue depth", queue_depth},
+    {"box show", box_show},
+    {"box list", box_list},
+    {"box room", explain_room},
+    {"box undelete", box_undelete},
+    {"box retention", box_retention},
+    {"fsck stray", repair_stray},
+    {"fsck indexes", repair_indexes},
+    {"fsck message", repair_message},
+    {"fsck recipients", repair_recipients},
+    {"fsck box", repair_box},
+    {"fsck nobodys", repair_nobodys},
+    {"fsck removals", repair_removals},
+    {"fsck file", repair_file},
 };
 
 void control_run(struct queue *q, struct ipc *from, const struct msg_admin *m)

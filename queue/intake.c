@@ -65,6 +65,15 @@ size_t intake_count(const struct queue *q)
     return q->intakes->n;
 }
 
+bool intake_has_file(const struct queue *q, uint64_t id)
+{
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (const struct intake *in = q->intakes->buckets[i]; in != NULL; in = in->next)
+            if (in->has_file && in->message.id == id)
+                return true;
+    return false;
+}
+
 static struct intake *find(struct queue *q, const struct ipc *ch, uint64_t tag)
 {
     struct intake *in = q->intakes->buckets[tag % BUCKETS];

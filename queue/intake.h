@@ -31,5 +31,7 @@ void intake_import_more(struct queue *q, struct ipc *from, const struct msg_impo
 /* What SMTP makes of a reason. */
 enum verdict intake_verdict(enum intake_reason reason);
 size_t intake_count(const struct queue *q);
+/* Is the content of this message arriving? */
+bool intake_has_file(const struct queue *q, uint64_t id);
 
 #endif

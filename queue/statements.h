@@ -11,6 +11,13 @@
 
 #define BOX_COLUMNS "id, messages, octets, deleted, deleted_octets, retention"
 
+/* What an entry of a message must have, see maildb_prefix_octets; ?2: what stands around the sender
+ * in a prefix, ?3: the flag of a message without one. */
+#define ENTRY_OCTETS(table)                                                                        \
+    "(SELECT size + CASE WHEN flags & ?3 THEN 0 ELSE ?2 + length(CAST(sender AS BLOB)) END"        \
+    " FROM message WHERE id = " table ".message)"
+#define IS_NO_UIDL "(uidl GLOB '*[^!-~]*' OR length(CAST(uidl AS BLOB)) NOT BETWEEN 1 AND 70)"
+
 /* S(NAME, sql) */
 #define STATEMENTS(S)                                                                              \
     S(BEGIN, "BEGIN IMMEDIATE")                                                                    \
@@ -160,6 +167,41 @@
                      " WHERE id < ?1 ORDER BY id DESC LIMIT 1")                                    \
     S(BOXES_OF, "SELECT box, 0 FROM entry WHERE message = ?1 UNION ALL"                            \
                 " SELECT box, at FROM trash INDEXED BY trash_message WHERE message = ?1")          \
+    S(FIX_FACTS, "UPDATE message SET header = ?2, flags = (flags & ?3) | ?4 WHERE id = ?1")        \
+    S(FIX_MESSAGE, "DELETE FROM message WHERE id = ?1")                                            \
+    S(FIX_PLACE, "SELECT box, seq, 0 FROM entry WHERE message = ?1 UNION ALL"                      \
+                 " SELECT box, seq, 1 FROM trash INDEXED BY trash_message WHERE message = ?1"      \
+                 " LIMIT 1")                                                                       \
+    S(FIX_IN_BOX, "SELECT message, seq, 0 FROM entry WHERE box = ?1 UNION ALL"                     \
+                  " SELECT message, seq, 1 FROM trash WHERE box = ?1 LIMIT 1")                     \
+    S(FIX_LOST, "SELECT message, seq, 0 FROM entry WHERE box = ?1 AND NOT EXISTS"                  \
+                " (SELECT 1 FROM message WHERE id = entry.message) UNION ALL"                      \
+                " SELECT message, seq, 1 FROM trash WHERE box = ?1 AND NOT EXISTS"                 \
+                " (SELECT 1 FROM message WHERE id = trash.message) LIMIT 1")                       \
+    S(FIX_RCPTS, "DELETE FROM recipient WHERE message = ?1 AND NOT EXISTS"                         \
+                 " (SELECT 1 FROM message WHERE id = ?1)")                                         \
+    S(FIX_ENTRY_OCTETS,                                                                            \
+      "UPDATE entry SET octets = " ENTRY_OCTETS("entry") " WHERE box = ?1"                         \
+                                                         " AND octets <> " ENTRY_OCTETS("entry"))  \
+    S(FIX_TRASH_OCTETS,                                                                            \
+      "UPDATE trash SET octets = " ENTRY_OCTETS("trash") " WHERE box = ?1"                         \
+                                                         " AND octets <> " ENTRY_OCTETS("trash"))  \
+    S(FIX_ENTRY_UIDL, "UPDATE entry SET uidl = NULL WHERE box = ?1 AND " IS_NO_UIDL)               \
+    S(FIX_TRASH_UIDL, "UPDATE trash SET uidl = NULL WHERE box = ?1 AND " IS_NO_UIDL)               \
+    S(FIX_DROPPED, "DELETE FROM dropped WHERE box = ?1 AND NOT EXISTS (SELECT 1 FROM entry AS e"   \
+                   " WHERE e.box = ?1 AND e.seq = dropped.seq)")                                   \
+    S(FIX_COUNTS, "UPDATE box SET epoch = max(0, epoch) + 1, retention = max(0, retention),"       \
+                  " review = review <> 0, forgotten = forgotten = 1,"                              \
+                  " messages = (SELECT count(*) FROM entry WHERE box = ?1),"                       \
+                  " octets = (SELECT coalesce(sum(octets), 0) FROM entry WHERE box = ?1),"         \
+                  " deleted = (SELECT count(*) FROM trash WHERE box = ?1),"                        \
+                  " deleted_octets = (SELECT coalesce(sum(octets), 0) FROM trash WHERE box = ?1)," \
+                  " next_seq = max(next_seq,"                                                      \
+                  " 1 + coalesce((SELECT max(seq) FROM entry WHERE box = ?1), 0),"                 \
+                  " 1 + coalesce((SELECT max(seq) FROM trash WHERE box = ?1), 0)) WHERE id = ?1")  \
+    S(FIX_REMOVALS, "DELETE FROM removal WHERE length(sequences) % 8 <> 0"                         \
+                    " OR length(sequences) NOT BETWEEN 8 AND ?1"                                   \
+                    " OR box NOT IN (SELECT id FROM box)")                                         \
     S(COUNT_DUE, "SELECT count(*) FROM recipient INDEXED BY recipient_due"                         \
                  " WHERE state = 0 AND next_attempt <= ?1")                                        \
     S(COUNT_DEFERRED, "SELECT count(*) FROM recipient INDEXED BY recipient_due"                    \

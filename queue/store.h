@@ -10,6 +10,7 @@
 
 #include "common/content.h"
 #include "common/error.h"
+#include "common/maildb.h"
 #include "common/notify.h"
 #include "common/proto.h"
 #include "common/str.h"
@@ -162,7 +163,7 @@ enum found store_box_trash(struct store *s, uint64_t box, uint64_t *octets);
 int store_trash_hasten(struct store *s, uint64_t box);
 
 /* A part of a large deletion; sequences is packed, eight octets each, REMOVAL_MAX at most. */
-#define REMOVAL_MAX 256
+#define REMOVAL_MAX MAILDB_REMOVAL_MAX
 struct removal {
     uint64_t id, box;
     uint64_t device; /* 0: for all */
@@ -317,6 +318,33 @@ void store_header_end(struct store *s);
 /* Mailboxes that have it; deleted_at: 0, it is not. Used like store_rcpts_begin. */
 void store_boxes_of_begin(struct store *s, uint64_t message);
 enum found store_boxes_of_next(struct store *s, uint64_t *box, int64_t *deleted_at);
+
+/* --- repairs (store_repair.c): what can be made again from what is right --- */
+
+/* What content_scan found in content that is right. */
+struct content_scan;
+int store_fix_facts(struct store *s, uint64_t id, const struct content_scan *scan);
+/* The counts of a mailbox, the sizes and UIDLs of what is in it, from what there is. */
+int store_fix_box(struct store *s, uint64_t box);
+/* Makes the indexes anew: takes long. */
+int store_fix_indexes(struct store *s);
+/* Removes parts of deletions that cannot be carried out: what they name is shown again. */
+int store_fix_removals(struct store *s);
+/* Removes recipients of a message that is not there. */
+int store_fix_rcpts(struct store *s, uint64_t message);
+/* Removes its row, whatever it holds; nothing may refer to it. */
+int store_fix_message(struct store *s, uint64_t id);
+
+struct place {
+    uint64_t message, box, seq;
+    bool is_deleted; /* in the trash */
+};
+/* Some place of a message; some message of a mailbox; one there whose message is gone. */
+enum found store_place_of(struct store *s, uint64_t message, struct place *p);
+enum found store_place_in(struct store *s, uint64_t box, struct place *p);
+enum found store_place_lost(struct store *s, uint64_t box, struct place *p);
+/* Takes it out; the counts of the mailbox are corrected, the message stays. */
+int store_place_remove(struct store *s, const struct place *p);
 
 struct depth {
     uint64_t due, deferred, held;

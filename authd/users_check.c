@@ -1,0 +1,30 @@
+/* What `barid fsck` asks about users.db. What it promises is in users.h. */
+#include "authd/statements.h"
+#include "authd/users.h"
+
+static int each_text(struct users *u, const char *constant_sql, users_text_fn *fn, void *arg)
+{
+    struct error e;
+    sqlite3_stmt *s = sql_prepare(u->db, constant_sql, &e);
+    int rc = -1;
+    while (s != NULL && (rc = sql_step(s)) == 1)
+        if (!span_eq(sql_column(s, 0), SPAN("ok")))
+            fn(arg, sql_column(s, 0));
+    sqlite3_finalize(s);
+    return rc;
+}
+
+int users_check(struct users *u, users_text_fn *fn, void *arg)
+{
+    bool is_read = each_text(u, "PRAGMA integrity_check", fn, arg) == 0 &&
+                   each_text(u,
+                             "SELECT 'a row of ' || \"table\" || ' belongs to one of ' || parent ||"
+                             " ' that is not there' FROM pragma_foreign_key_check",
+                             fn, arg) == 0;
+    return is_read ? 0 : users_failed(u);
+}
+
+int users_reindex(struct users *u)
+{
+    return sql_exec(u->db, "REINDEX") == 0 ? 0 : users_failed(u);
+}
