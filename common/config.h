@@ -150,6 +150,7 @@ struct relay_config {
     int64_t expire_ms, delay_warning_ms;
     uint16_t port;
     enum switch_word dane;
+    enum seen_word { SEEN_WARN, SEEN_REQUIRE } tls_seen;
     struct network *never_connect_to;
     size_t n_never_connect_to;
     uint64_t connections; /* to all destinations together */

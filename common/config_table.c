@@ -91,6 +91,7 @@ static const char *const client_certificates_words[] = {"no", "ask", NULL};
 static const char *const tls_minimum_words[] = {"1.2", "1.3", NULL};
 static const char *const relay_tls_words[] = {"opportunistic", "required", "verified", "none",
                                               NULL};
+static const char *const seen_words[] = {"warn", "require", NULL};
 static const char *const jail_words[] = {"on", "off", NULL};
 static const char *const switch_words[] = {"on", "off", NULL};
 static const char *const yes_words[] = {"yes", "no", NULL};
@@ -313,6 +314,12 @@ const struct setting config_settings[] = {
          "records), where tls is opportunistic. If DNSSEC protects all of it, mail goes only "
          "to a server with such a certificate, and waits otherwise; where nothing is said, or "
          "nothing protected, nothing changes. It needs a trust_anchor in [dns]."},
+    {SECTION_RELAY, "tls_seen", VALUE_CHOICE, AT(relay_config, tls_seen), .words = seen_words,
+     .fallback = "warn",
+     .meaning =
+         "What to do about mail exchangers of a domain that had TLS within the last month and "
+         "have none now, where tls is opportunistic. warn: the log says so once (tls-gone); "
+         "require: mail waits rather than go in the clear."},
     {SECTION_RELAY, "ca_file", VALUE_PATH, AT(relay_config, ca_file),
      .fallback = "/etc/ssl/certs/ca-certificates.crt",
      .meaning = "File of the authorities (PEM) that sign the certificates of other servers."},

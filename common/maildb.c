@@ -39,6 +39,9 @@
  * (notify), not yet told; so such a row may stand for a mailbox here. status is the enhanced code
  * (RFC 3463). The rows of a message go when all are 3 or 4.
  *
+ * secured: Domains whose servers we spoke to through TLS: level 2 with any certificate, 3 with a
+ * good one; the last time (seen); told: that it is gone was logged.
+ *
  * event: What became of a recipient at one attempt, or without one; in the order of time. past: A
  * message that nobody needs any more, for `barid trace`. Both are kept for [queue] trace.
  */
@@ -184,4 +187,14 @@ static const char version_5[] = "CREATE TABLE message ("
                                 "CREATE INDEX past_message_id ON past (message_id)"
                                 " WHERE message_id <> '';";
 
-const char *const maildb_migrations[MAILDB_VERSION] = {NULL, NULL, NULL, NULL, version_5};
+static const char version_6[] = "CREATE TABLE secured ("
+                                " domain TEXT PRIMARY KEY NOT NULL"
+                                "  CHECK (length(domain) BETWEEN 1 AND 255),"
+                                " level INTEGER NOT NULL CHECK (level IN (2, 3)),"
+                                " seen INTEGER NOT NULL CHECK (seen >= 0),"
+                                " told INTEGER NOT NULL DEFAULT 0 CHECK (told IN (0, 1))"
+                                ") STRICT, WITHOUT ROWID;"
+                                "CREATE INDEX secured_seen ON secured (seen);";
+
+const char *const maildb_migrations[MAILDB_VERSION] = {NULL, NULL,      NULL,
+                                                       NULL, version_5, version_6};

@@ -347,6 +347,7 @@ enum ticket_reason {
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, BYTES, signature, 1024)
 /* rcpts: records {u32 number, bytes address, u8 notify, bytes orcpt}, ret, envid: as in notify.h.
  * requires_tls: only over TLS, to a server that is verified and offers REQUIRETLS (RFC 8689).
+ * expects_tls: it was seen there before, and is not to be done without.
  * flags: enum content_flag. domain: of the recipients.
  * content: all of it, or empty and the descriptor holds it; hash: what it must have. At most
  * RELAY_RCPTS_MAX recipients, so that their records fit with all that RFC 3461 lets them have. */
@@ -363,16 +364,17 @@ static inline int64_t relay_job_ms(uint64_t size)
 #define PROTO_FIELDS_relay_job(F, X)                                                               \
     F(X, U64, tag, 0) F(X, U64, id, 0) F(X, TEXT, sender, ADDRESS_MAX)                             \
     F(X, TEXT, domain, DOMAIN_MAX) F(X, U8, flags, 0) F(X, U64, size, 0)                           \
-    F(X, BYTES, hash, CONTENT_HASH) F(X, U8, requires_tls, 0)                                      \
+    F(X, BYTES, hash, CONTENT_HASH) F(X, U8, requires_tls, 0) F(X, U8, expects_tls, 0)             \
     F(X, U8, ret, 0) F(X, TEXT, envid, ENVELOPE_ID)                                                \
     F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX)
 /* results: records {u32 number, u8 verdict, bytes reply (text, REPLY_MAX)}; a recipient without one
  * counts as TRY_LATER. remote: "mx.example.org[192.0.2.1]:25" or empty. told: who took the mail was
  * told what its sender asks to be told, and tells him (RFC 3461 5.2). reach: enum reach. tls: how the
- * connection was protected, or why not: "1.3 TLS_AES_256_GCM_SHA384 verified=yes". */
+ * connection was protected, or why not: "1.3 TLS_AES_256_GCM_SHA384 policy=dane verified=yes".
+ * secured: enum secured. */
 #define PROTO_FIELDS_relay_job_re(F, X)                                                            \
     F(X, U64, tag, 0) F(X, U8, reach, 0) F(X, TEXT, remote, 400) F(X, U8, told, 0)                 \
-    F(X, TEXT, tls, PROTECTION_MAX) F(X, BYTES, results, LIST_MAX)
+    F(X, TEXT, tls, PROTECTION_MAX) F(X, U8, secured, 0) F(X, BYTES, results, LIST_MAX)
 #define PROTO_FIELDS_dns_mx(F, X) F(X, U64, tag, 0) F(X, TEXT, domain, DOMAIN_MAX)
 /* verdict NEVER: the domain does not exist. OK with an empty list: it exists without MX records.
  * hosts: records {u16 preference, bytes host}; null MX (RFC 7505) is one record with an empty host.
@@ -460,6 +462,14 @@ enum reach {
     REACH_SLOW,        /* it refused a message as a whole for now: fewer at a time */
     REACH_LOST,        /* it said 421, hung up or fell silent on the way: also a pause */
     REACH_DOWN,        /* nothing of it could be reached */
+};
+
+/* What an attempt saw of the TLS of a mail exchanger, where it was free to go without. */
+enum secured {
+    SECURED_UNKNOWN = 0,
+    SECURED_NOT,
+    SECURED_TLS,      /* whatever the certificate */
+    SECURED_VERIFIED, /* with a good one */
 };
 
 /* In this order. Nothing that the copy of the store names is removed until the end. */

@@ -9,6 +9,7 @@
 #include "queue/job.h"
 #include "queue/postpone.h"
 #include "queue/schedule.h"
+#include "queue/secured.h"
 
 #include <errno.h>
 #include <sodium.h>
@@ -220,6 +221,7 @@ static int take_answer(struct job *j, const struct msg_relay_job_re *m)
             take_result(j, number, verdict, reply);
     }
     j->is_told = m->told != 0;
+    j->secured = m->secured <= SECURED_VERIFIED ? (enum secured)m->secured : SECURED_UNKNOWN;
     j->reach = m->reach <= REACH_DOWN ? (enum reach)m->reach : REACH_UNKNOWN;
     j->is_answered = true;
     return 0;
@@ -363,6 +365,8 @@ static enum started ask_relay(struct queue *q, const struct agenda_job *what, st
         decide(j, &route);
         return STARTED;
     }
+    span_copy(j->domain, sizeof j->domain, s->m.domain);
+    s->m.expects_tls = secured_expects(q, s->m.domain);
     int64_t deadline_ms = relay_job_ms(s->m.size) + EXTRA_MS;
     j->tag = ipc_ask_relay_job(q->relay, &s->m, s->fd, deadline_ms, answered, j);
     if (j->tag != 0)

@@ -9,6 +9,7 @@
 #include "queue/dispatch.h"
 #include "queue/dsn.h"
 #include "queue/schedule.h"
+#include "queue/secured.h"
 
 #include <sodium.h>
 
@@ -195,6 +196,8 @@ static int save_all(struct job *j)
     for (size_t i = 0; f == FOUND_YES && rc == 0 && i < j->what.n; i++)
         rc = save_recipient(j, i, &m);
     store_message_end(store);
+    if (rc == 0 && j->is_answered)
+        rc = secured_learn(j->q, j->what.message, span_of(j->domain), j->secured);
     if (rc == 0)
         rc = store_message_settle(store, j->what.message, &freed_file);
     if (freed_file)

@@ -30,6 +30,8 @@ struct job {
     bool is_answered;
     bool is_told; /* the next server tells the sender what he asks to be told */
     enum reach reach;
+    enum secured secured;
+    char domain[DOMAIN_MAX + 1];
     struct span remote, tls;
     struct result results[RELAY_RCPTS_MAX];
     int64_t again_s; /* when the first of them is to be tried again; 0: none */

@@ -5,6 +5,7 @@
 #include "common/route.h"
 #include "queue/dispatch.h"
 #include "queue/postpone.h"
+#include "queue/secured.h"
 
 #include <sodium.h>
 
@@ -207,7 +208,7 @@ static void sweep_trace(struct queue *q, int64_t now_s)
     if (is_early || batch_begin(&q->batch) < 0)
         return;
     int64_t before = store_changes(q->store);
-    if (store_trace_sweep(q->store, now_s - keep_ms / 1000) < 0)
+    if (store_trace_sweep(q->store, now_s - keep_ms / 1000) < 0 || secured_sweep(q, now_s) < 0)
         batch_undo(&q->batch);
     else
         batch_keep(&q->batch, NULL);

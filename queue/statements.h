@@ -155,6 +155,14 @@
                  " WHERE message = ?1 ORDER BY id LIMIT 500")                                      \
     S(EVENTS_SWEEP, "DELETE FROM event WHERE id IN (SELECT id FROM (SELECT id, at FROM event"      \
                     " ORDER BY id LIMIT 500) WHERE at < ?1)")                                      \
+    S(SECURED_GET, "SELECT level, seen, told FROM secured WHERE domain = ?1")                      \
+    S(SECURED_SET, "INSERT INTO secured (domain, level, seen, told) VALUES (?1, ?2, ?3, ?4)"       \
+                   " ON CONFLICT (domain) DO UPDATE SET level = ?2, seen = ?3, told = ?4")         \
+    S(SECURED_SWEEP, "DELETE FROM secured WHERE domain IN (SELECT domain FROM secured"             \
+                     " INDEXED BY secured_seen WHERE seen < ?1 ORDER BY seen LIMIT 500)")          \
+    S(SECURED_TRIM, "DELETE FROM secured WHERE domain IN (SELECT domain FROM secured"              \
+                    " INDEXED BY secured_seen ORDER BY seen"                                       \
+                    " LIMIT min(500, max(0, (SELECT count(*) FROM secured) - ?1)))")               \
     S(PAST_ADD, "INSERT OR IGNORE INTO past"                                                       \
                 " (id, arrived, gone, sender, client, login, size, message_id)"                    \
                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                        \

@@ -303,6 +303,18 @@ enum found store_events_next(struct store *s, struct incident *e);
 #define TRACE_STEP 500
 int store_trace_sweep(struct store *s, int64_t before_s);
 
+/* --- domains whose servers had TLS: secured.h --- */
+
+struct memory {
+    enum secured level; /* SECURED_TLS or SECURED_VERIFIED */
+    int64_t seen;
+    bool is_told;
+};
+enum found store_secured_get(struct store *s, struct span domain, struct memory *m);
+int store_secured_set(struct store *s, struct span domain, const struct memory *m);
+/* Removes some of what was not seen since, and of the oldest if there are more than n_max. */
+int store_secured_sweep(struct store *s, int64_t before_s, int64_t n_max);
+
 struct past {
     uint64_t id, size;
     int64_t arrived, gone;

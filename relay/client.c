@@ -387,6 +387,13 @@ struct span client_protection(const struct client *c)
     return span_of(c->protection);
 }
 
+enum secured client_secured(const struct client *c)
+{
+    if (!conn_is_tls(c->conn))
+        return SECURED_NOT;
+    return conn_tls(c->conn)->is_verified ? SECURED_VERIFIED : SECURED_TLS;
+}
+
 bool client_tells(const struct client *c)
 {
     return c->offer.has_dsn;

@@ -104,6 +104,7 @@ const char *client_remote(const struct client *c);
 /* How the connection is protected, or why not: at most PROTECTION_MAX octets of ASCII. "" before
  * that is known. */
 struct span client_protection(const struct client *c);
+enum secured client_secured(const struct client *c);
 /* Was the server told what the sender asks to be told (RFC 3461)? */
 bool client_tells(const struct client *c);
 /* Was the last mail refused for now as a whole, by MAIL, DATA or at its end? */

@@ -81,6 +81,7 @@ static void finish(struct job *j)
                                   .remote = span_of(j->remote),
                                   .told = j->is_told,
                                   .tls = span_of(j->protection),
+                                  .secured = (uint8_t)j->secured,
                                   .results = packer_span(&j->results)};
     ipc_send_relay_job_re(j->from, &re, -1);
     free_job(j);
@@ -141,11 +142,19 @@ static bool needs_utf8(const struct job *j)
     return !is_ascii;
 }
 
+/* What a kept connection is like was told by who made it; routes are the administrator's. */
+static void note_protection(struct job *j)
+{
+    span_copy(j->protection, sizeof j->protection, client_protection(j->client));
+    if (!j->is_kept && j->plan.by != PLAN_BY_ROUTE && j->plan.policy.level != RELAY_TLS_NONE)
+        j->secured = client_secured(j->client);
+}
+
 /* Ready for the mail; or, the second time, done with it: the connection is for others now. */
 static void on_ready(void *owner)
 {
     struct job *j = owner;
-    span_copy(j->protection, sizeof j->protection, client_protection(j->client));
+    note_protection(j);
     if (!j->is_sent) {
         j->is_sent = true;
         j->mail.is_utf8 = needs_utf8(j);
@@ -278,6 +287,7 @@ static bool take_parts(struct job *j, const struct msg_relay_job *m)
     j->mail.rcpts = j->rcpts;
     j->mail.flags = m->flags;
     j->mail.requires_tls = m->requires_tls != 0;
+    j->expects_tls = m->expects_tls != 0;
     j->mail.size = m->size;
     j->mail.fd = j->fd;
     bool is_whole = take_rcpts(j, &at, m->rcpts);
@@ -315,10 +325,11 @@ static void count_in(struct relay *r, struct job *j)
 
 /* Connections are shared only by those who want them protected alike: mail that requires TLS finds
  * only those that were made for such mail, to servers that are fit for it. */
-static void add_level(char *key, size_t cap, enum relay_tls level, bool requires_tls)
+static void add_level(char *key, size_t cap, enum relay_tls level, const struct job *j)
 {
     size_t n = strlen(key);
-    snprintf(key + n, cap - n, " tls %u%s", (unsigned)level, requires_tls ? " requiretls" : "");
+    snprintf(key + n, cap - n, " tls %u%s%s", (unsigned)level,
+             j->mail.requires_tls ? " requiretls" : "", j->expects_tls ? " expected" : "");
 }
 
 /* Decides what needs no connection, else waits for a turn. */
@@ -335,7 +346,7 @@ static void set_going(struct job *j)
     }
     route_for(proc_config(j->relay->proc), span_of(j->domain), j->mail.sender, &route);
     route_key(&route, span_of(j->domain), key, sizeof key);
-    add_level(key, sizeof key, route.delivery->tls, j->mail.requires_tls);
+    add_level(key, sizeof key, route.delivery->tls, j);
     j->turn.granted = granted;
     if (pool_ask(&j->relay->pool, span_of(key), route.delivery->connections_per_destination,
                  &j->turn) < 0)

@@ -31,6 +31,8 @@ struct job {
     bool is_hopeless; /* TLS failed with this server a short while ago */
     bool is_barred;   /* it insists on TLS: the connection is of no use */
     bool is_told;     /* who gave the last result offers DSN */
+    bool expects_tls; /* it was seen there before */
+    enum secured secured;
     enum reach reach;
     struct client_mail mail;
     struct client_rcpt rcpts[RELAY_RCPTS_MAX];

@@ -165,6 +165,11 @@ void plan_begin(struct plan *p, const struct plan_scope *scope, struct span doma
     }
 }
 
+void plan_expect_tls(struct plan *p)
+{
+    p->facts.expects_tls = p->by != PLAN_BY_ROUTE;
+}
+
 /* --- MX --- */
 
 static bool is_our_name(const struct plan_scope *scope, struct span host)

@@ -81,6 +81,8 @@ struct plan {
 /* domain: lower case, or an address literal in brackets. requires_tls: the message does. */
 void plan_begin(struct plan *p, const struct plan_scope *scope, struct span domain,
                 struct span sender, bool requires_tls);
+/* TLS was seen at the mail exchangers of this domain before, and is not to be done without. */
+void plan_expect_tls(struct plan *p);
 enum plan_step plan_next(struct plan *p, const struct plan_scope *scope);
 /* The resolver's answers; NULL: none came. */
 void plan_take_mx(struct plan *p, const struct plan_scope *scope, const struct msg_dns_mx_re *re);

@@ -26,6 +26,13 @@ static void by_login(const struct policy_facts *f, struct policy *p)
         raise_to(p, RELAY_TLS_VERIFIED, POLICY_BY_LOGIN);
 }
 
+/* Who had TLS has it, or somebody is in between. */
+static void by_memory(const struct policy_facts *f, struct policy *p)
+{
+    if (f->expects_tls && p->level == RELAY_TLS_OPPORTUNISTIC)
+        raise_to(p, RELAY_TLS_REQUIRED, POLICY_BY_MEMORY);
+}
+
 /* RFC 7672 2.2: with TLSA records TLS is a must, and they say who the server is. */
 static void by_dane(const struct policy_facts *f, struct policy *p)
 {
@@ -51,6 +58,7 @@ struct policy policy_decide(const struct policy_facts *f)
     struct policy p = {.level = f->wanted, .by = POLICY_BY_SETTING};
     by_scheme(f, &p);
     by_login(f, &p);
+    by_memory(f, &p);
     by_dane(f, &p);
     by_message(f, &p);
     return p;
@@ -64,7 +72,7 @@ const char *policy_word(const struct policy *p)
         [RELAY_TLS_VERIFIED] = "verified",
         [RELAY_TLS_NONE] = "none",
     };
-    if (p->by == POLICY_BY_DANE)
-        return "dane";
-    return p->by == POLICY_BY_MESSAGE ? "requiretls" : words[p->level];
+    static const char *const sources[] = {
+        [POLICY_BY_MEMORY] = "seen", [POLICY_BY_DANE] = "dane", [POLICY_BY_MESSAGE] = "requiretls"};
+    return sources[p->by] != NULL ? sources[p->by] : words[p->level];
 }

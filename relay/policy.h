@@ -12,6 +12,7 @@ struct policy_facts {
     bool is_implicit;      /* smtps:// */
     bool has_login;        /* a password is sent there */
     bool is_loopback;      /* it is this machine */
+    bool expects_tls;      /* it was seen there before */
     bool has_tlsa;         /* DNSSEC protects TLSA records of it (RFC 7672) */
     bool requires_tls;     /* the message does (RFC 8689) */
     bool is_name_certain;  /* the configuration names it, or an answer that DNSSEC protects */
@@ -20,6 +21,7 @@ struct policy_facts {
 enum policy_by {
     POLICY_BY_SETTING, /* tls, of [relay] or [route]; or smtps:// */
     POLICY_BY_LOGIN,
+    POLICY_BY_MEMORY,  /* [relay] tls_seen */
     POLICY_BY_DANE,    /* verified means: by its TLSA records */
     POLICY_BY_MESSAGE, /* REQUIRETLS */
 };
@@ -31,7 +33,8 @@ struct policy {
 };
 
 struct policy policy_decide(const struct policy_facts *f);
-/* For people: "opportunistic", "required", "verified", "none", "dane", "requiretls". */
+/* For people: "opportunistic", "required", "verified", "none", "seen", "dane",
+ * "requiretls". */
 const char *policy_word(const struct policy *p);
 
 #endif

@@ -167,5 +167,7 @@ void seek_begin(struct job *j)
     j->remote[0] = j->protection[0] = '\0';
     j->generation = proc_generation(j->relay->proc);
     plan_begin(&j->plan, &scope, span_of(j->domain), j->mail.sender, j->mail.requires_tls);
+    if (j->expects_tls)
+        plan_expect_tls(&j->plan);
     seek_next(j);
 }

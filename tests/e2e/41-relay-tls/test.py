@@ -211,6 +211,33 @@ class Implicit(TlsTest):
         self.assertEqual(remote.messages, [])
 
 
+class SeenBefore(TlsTest):
+    """A server that had TLS and has none now: said once, and by setting not good enough."""
+
+    def lose_tls(self, **settings):
+        suite, remote = self.next_hop({}, **settings)
+        self.send(suite)
+        self.assertEqual(remote.wait(1)[0]["tls"], "TLSv1.3")
+        wait_for_empty_queue(suite)
+        wait_until(lambda: any("< QUIT" in line for line in remote.transcript), 15, "the end of the connection")
+        del remote.script["tls"]
+        return suite, remote
+
+    def test_warned_once(self):
+        suite, remote = self.lose_tls()
+        for n in (2, 3):
+            self.send(suite)
+            self.assertIsNone(remote.wait(n)[n - 1]["tls"])
+        wait_for_empty_queue(suite)
+        said = re.findall(r"tls-gone domain=(\S+) seen_s_ago=\d+ verified=(\S+)", suite.log())
+        self.assertEqual(said, [("remote.example", "yes")])
+
+    def test_required(self):
+        suite, remote = self.lose_tls(tls_seen="require")
+        self.deferred(suite, "^451 4.7.4 .*does not offer STARTTLS")
+        self.assertEqual(len(remote.messages), 1)
+
+
 class WithPostfix(TlsTest):
     def test_each_level(self):
         why_not = postfix.why_not()

@@ -69,6 +69,7 @@ static void got_job(void *owner, struct ipc *from, const union msg *m, int fd)
                             .id = m->relay_job.id,
                             .size = m->relay_job.size,
                             .ret = m->relay_job.ret,
+                            .expects_tls = m->relay_job.expects_tls,
                             .had_fd = fd >= 0};
     span_copy(j->envid, sizeof j->envid, m->relay_job.envid);
     span_copy(j->sender, sizeof j->sender, m->relay_job.sender);
@@ -341,6 +342,7 @@ void world_reach(struct world *w, size_t job, enum verdict v, const char *reply,
                                   .reach = (uint8_t)reach,
                                   .remote = SPAN("mx.example.net[192.0.2.1]:25"),
                                   .told = w->told,
+                                  .secured = w->secured,
                                   .results = packer_span(&p)};
     cr_assert_eq(ipc_send_relay_job_re(w->relay, &re, -1), 0);
     world_pump(w);

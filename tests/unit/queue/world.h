@@ -25,7 +25,7 @@ struct world_job {
     char sender[ADDRESS_MAX + 1], domain[DOMAIN_MAX + 1];
     char rcpts[RELAY_RCPTS_MAX][ADDRESS_MAX + 1];
     uint32_t numbers[RELAY_RCPTS_MAX];
-    uint8_t notify[RELAY_RCPTS_MAX], ret;
+    uint8_t notify[RELAY_RCPTS_MAX], ret, expects_tls;
     char orcpt[RELAY_RCPTS_MAX][ORCPT_MAX + 1], envid[ENVID_MAX + 1];
     size_t n;
     char *content;
@@ -55,7 +55,7 @@ struct world {
     uint64_t asked_tags[8];
     size_t n_asked;
     /* what the next message asks, and what the next answer of relay says */
-    uint8_t ret, told;
+    uint8_t ret, told, secured;
     const char *envid;
     struct msg_ticket ticket; /* the last one that authd was asked about, without its spans */
     char rows[65536];         /* of ADMIN: "depth group name=value …\n" */
