@@ -115,8 +115,7 @@ static uint64_t limit_of(const struct cli *cli)
     return wanted.p != NULL && span_u64(wanted, &limit) == 0 ? limit : 0;
 }
 
-/* A command that is a question to a daemon. */
-static int ask_and_print(struct cli *cli)
+int cli_ask_and_print(struct cli *cli)
 {
     const struct command *c = cli->command;
     if (c->secret == SECRET_REQUIRED && !cli->password_stdin && !isatty(STDIN_FILENO))
@@ -172,7 +171,7 @@ static int run_command(struct cli *cli, const struct typed *typed)
     if (cli->n_args > cli->command->args_max)
         return cli_wrong_usage(cli, "unexpected argument '%.100s'",
                                cli->args[cli->command->args_max].p);
-    return cli->command->run != NULL ? cli->command->run(cli) : ask_and_print(cli);
+    return cli->command->run != NULL ? cli->command->run(cli) : cli_ask_and_print(cli);
 }
 
 int cli_main(int argc, char **argv)

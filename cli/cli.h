@@ -71,6 +71,9 @@ struct cli {
 /* Runs what argv says; the result is the exit status. */
 int cli_main(int argc, char **argv);
 
+/* What a command without `run` does: the question to its process, and the answer printed. */
+int cli_ask_and_print(struct cli *cli);
+
 /* One line on stderr, "barid: …" or {"error": "…"}; what, why, what to do. Returns EXIT_REFUSED. */
 int cli_fail(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* The same for what was typed wrongly, with the command's usage. Returns EXIT_USAGE. */

@@ -1,4 +1,5 @@
 /* `barid queue …`: the queue process answers all of it. */
+#include "cli/args.h"
 #include "cli/tables.h"
 
 #define IDS_MAX 50
@@ -10,6 +11,15 @@
         "from=", "to=", "domain=", "state=", "older=", "larger=", "dry-run", NULL                  \
     }
 
+/* A person looks at a list; a program wants all of it. */
+static int queue_list(struct cli *cli)
+{
+    int i = args_own_option(cli->command, SPAN("recipients"));
+    if (!cli->is_json && i >= 0 && cli->options[i].p == NULL)
+        cli->options[i] = SPAN("10");
+    return cli_ask_and_print(cli);
+}
+
 static const struct command list[] = {
     {.words = "trace",
      .usage = "ID|MESSAGE-ID",
@@ -20,10 +30,14 @@ static const struct command list[] = {
      .shape = SHAPE_OBJECT,
      .groups = {"recipients", "events", "mailboxes", NULL}},
     {.words = "queue list",
-     .usage =
-         "[--from A] [--to A] [--domain D] [--state S] [--older TIME] [--larger SIZE] [--limit N]",
-     .summary = "messages on their way to other servers; \"<>\" is the null sender, @D a domain",
-     .options = {"from=", "to=", "domain=", "state=", "older=", "larger=", "limit=", NULL},
+     .run = queue_list,
+     .usage = "[--from A] [--to A] [--domain D] [--state S] [--older TIME] [--larger SIZE] "
+              "[--limit N] [--recipients N]",
+     .summary = "messages on their way to other servers; \"<>\" is the null sender, @D a domain. "
+                "Of the recipients of each 10 are shown, with --json all, or as many as are asked "
+                "for; queue show has all",
+     .options = {"from=", "to=", "domain=", "state=", "older=", "larger=", "limit=", "recipients=",
+                 NULL},
      .process = ROLE_QUEUE,
      .shape = SHAPE_LIST,
      .groups = {"recipients", NULL}},

@@ -78,38 +78,45 @@ static int walk_page(struct walk *w, visit_fn *fn, uint64_t *cursor)
 
 /* --- list and show --- */
 
+struct survey {
+    enum shown_state state;
+    uint64_t n_rcpts;
+};
+
 /* What the message is as a whole; false if none of its recipients is meant. */
-static bool survey(struct walk *w, uint64_t id, enum shown_state *state)
+static bool survey(struct walk *w, uint64_t id, struct survey *s)
 {
     struct recipient r;
     bool is_meant = false;
     enum found f;
-    *state = SHOWN_DONE;
+    *s = (struct survey){.state = SHOWN_DONE};
     store_rcpts_begin(w->q->store, id);
     while ((f = store_rcpts_next(w->q->store, &r)) == FOUND_YES || f == FOUND_DAMAGED) {
         if (f == FOUND_DAMAGED)
             continue;
-        enum shown_state s = shown_state_of(w->q, &r, w->filter.now_s);
-        *state = s < *state ? s : *state;
+        enum shown_state state = shown_state_of(w->q, &r, w->filter.now_s);
+        s->state = state < s->state ? state : s->state;
+        s->n_rcpts++;
         is_meant |= filter_has_rcpt(&w->filter, w->q, &r);
     }
     return is_meant;
 }
 
-static void send_message(struct walk *w, const struct message *m, enum shown_state state)
+static void send_message(struct walk *w, const struct message *m, const struct survey *s)
 {
     static struct admin_row row;
     char id[ID_TEXT];
     id_format(id, m->id);
     row_begin(&row);
     row_text(&row, "id", span_of(id));
-    row_text(&row, "state", span_of(shown_state_name(state)));
+    row_text(&row, "state", span_of(shown_state_name(s->state)));
     row_text(&row, "from", m->sender);
     row_size(&row, "size", m->size);
     row_time(&row, "arrived", m->arrived);
     row_time(&row, "expires", m->expires);
     row_text(&row, "login", m->login);
     row_text(&row, "client", m->client);
+    row_number(&row, "recipients_count", (int64_t)s->n_rcpts);
     row_send(&row, w->call, 0, "");
     w->n_rows++;
 }
@@ -129,16 +136,21 @@ static void send_rcpt(struct walk *w, const struct recipient *r)
 
 static int list_one(struct walk *w, const struct message *m)
 {
-    enum shown_state state;
+    struct survey s;
     struct recipient r;
-    enum found f;
-    if (!survey(w, m->id, &state))
+    enum found f = FOUND_YES;
+    if (!survey(w, m->id, &s))
         return 0;
-    send_message(w, m, state);
+    send_message(w, m, &s);
     store_rcpts_begin(w->q->store, m->id);
-    while ((f = store_rcpts_next(w->q->store, &r)) == FOUND_YES || f == FOUND_DAMAGED)
+    for (uint64_t n = 0; n < w->filter.rcpts; n++) {
+        f = store_rcpts_next(w->q->store, &r);
         if (f == FOUND_YES)
             send_rcpt(w, &r);
+        else if (f != FOUND_DAMAGED)
+            break;
+    }
+    store_rcpts_end(w->q->store);
     w->n_matched++;
     return f == FOUND_FAULT ? -1 : 0;
 }

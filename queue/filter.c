@@ -118,7 +118,7 @@ static int read_ids(struct filter *f, const struct admin_call *call, struct erro
 
 int filter_read(struct filter *f, const struct admin_call *call, struct error *e)
 {
-    *f = (struct filter){.now_s = clock_wall_s(), .limit = UINT64_MAX};
+    *f = (struct filter){.now_s = clock_wall_s(), .limit = UINT64_MAX, .rcpts = UINT64_MAX};
     f->from = admin_option(call, "from");
     f->to = admin_option(call, "to");
     f->domain = admin_option(call, "domain");
@@ -128,7 +128,8 @@ int filter_read(struct filter *f, const struct admin_call *call, struct error *e
     if (read_ids(f, call, e) < 0 || (state.p != NULL && read_state(f, state, e) < 0) ||
         (older.p != NULL && read_age(older, &f->older_s, e) < 0) ||
         (larger.p != NULL && read_octets(larger, &f->larger, e) < 0) ||
-        read_number(admin_option(call, "limit"), "limit", INT64_MAX, &f->limit, e) < 0)
+        read_number(admin_option(call, "limit"), "limit", INT64_MAX, &f->limit, e) < 0 ||
+        read_number(admin_option(call, "recipients"), "recipients", INT64_MAX, &f->rcpts, e) < 0)
         return -1;
     f->is_empty = f->n_ids == 0 && f->from.p == NULL && f->to.p == NULL && f->domain.p == NULL &&
                   !f->has_state && f->older_s == 0 && f->larger == 0;

@@ -30,6 +30,7 @@ struct filter {
     bool is_dry_run; /* only say what is meant */
     int64_t older_s; /* arrived at least so long ago; 0: any */
     uint64_t limit;  /* messages */
+    uint64_t rcpts; /* so many of each message are listed */ /* messages */
     int64_t now_s;
     bool is_empty; /* it says nothing */
 };

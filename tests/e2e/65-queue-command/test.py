@@ -51,6 +51,17 @@ class Queue(RelayTest):
         self.assertEqual(said[0]["recipients"], 1)
         self.assertEqual(len(suite.queue()), 1)
 
+    def test_people_see_some_recipients_and_programs_all(self):
+        suite, _ = self.routed({"replies": {"RCPT": "451 4.7.1 not now"}})
+        addresses = [f"r{n:02}@remote.example" for n in range(15)]
+        suite.send(FROM, addresses, message("a list"))
+        wait_for_state(suite, addresses[-1], "deferred")
+        self.assertEqual(suite.cli("queue", "list").count("@remote.example"), 10)
+        self.assertEqual(suite.cli("queue", "list", "--recipients", "2").count("@remote.example"), 2)
+        entry, = suite.queue()
+        self.assertEqual((len(entry["recipients"]), entry["recipients_count"]), (15, 15))
+        self.assertEqual(suite.cli("queue", "show", entry["id"]).count("@remote.example"), 15)
+
     def test_empty_list_is_an_empty_array(self):
         suite = self.suite()
         self.assertEqual(suite.queue(), [])
