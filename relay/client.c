@@ -46,9 +46,11 @@ void client_end_now(struct client *c, enum verdict v, const char *text)
         timer_set(&c->soon, 0);
         return;
     }
-    bool has_parted = c->parting[0] != '\0';
+    char parting[REPLY_MAX]; /* the owner may free c before it reads the text */
+    memcpy(parting, c->parting, sizeof parting);
+    bool has_parted = parting[0] != '\0';
     struct client_end e = {.verdict = has_parted ? VERDICT_TRY_LATER : v,
-                           .text = span_of(has_parted ? c->parting : text),
+                           .text = span_of(has_parted ? parting : text),
                            .is_unfit = has_parted && c->requires_tls};
     e.is_untouched = c->state == ENVELOPE && c->n_answered == 0;
     e.is_tls = c->is_securing;

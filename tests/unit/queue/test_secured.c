@@ -3,6 +3,7 @@
 #include "world.h"
 
 #include <criterion/criterion.h>
+#include <sqlite3.h>
 
 #define DAY (24 * 3600)
 
@@ -75,6 +76,25 @@ static void add(const char *domain, int64_t seen)
 {
     struct memory m = {.level = SECURED_TLS, .seen = seen};
     cr_assert_eq(store_secured_set(w.q->store, span_of(domain), &m), 0);
+}
+
+/* A store of before. */
+Test(secured, version_5_becomes_6_with_its_mail)
+{
+    sqlite3 *db;
+    world_begin(&w, "");
+    world_send_local(&w, "a@example.org", 7, "S: x\r\n\r\n");
+    world_pump(&w);
+    cr_assert_eq(sqlite3_open("mail.db", &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db, "DROP TABLE secured; PRAGMA user_version = 5", NULL, NULL, NULL),
+                 SQLITE_OK, "%s", sqlite3_errmsg(db));
+    sqlite3_close(db);
+    world_restart(&w);
+    cr_expect_eq(world_count(&w, "PRAGMA user_version"), 6);
+    cr_expect_eq(world_count(&w, "SELECT messages FROM box WHERE id = 7"), 1);
+    attempt(SECURED_TLS);
+    cr_expect_eq(row("level"), SECURED_TLS);
+    world_end(&w);
 }
 
 Test(secured, is_forgotten_by_age_and_number)

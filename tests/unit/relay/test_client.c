@@ -395,6 +395,29 @@ static const struct row rows[] = {
      0,
      "ready|0:later 450 a (in reply to MAIL FROM)|1:later 450 a (in reply to MAIL FROM)|"
      "ended later 500 x (in reply to RSET)"},
+    {"required: no STARTTLS",
+     {HELLO, QUIT},
+     TEXT,
+     0,
+     "ended later 451 4.7.4 HERE does not offer STARTTLS, and TLS is required here"},
+    {"requiretls: no STARTTLS",
+     {HELLO, QUIT},
+     TEXT,
+     0,
+     "ended unfit 550 5.7.30 the message requires TLS, and HERE does not offer STARTTLS"},
+    {"requiretls: no EHLO, and no answer to QUIT",
+     {{"", "220 mx\r\n"},
+      {"EHLO us\r\n", "500 what\r\n"},
+      {"HELO us\r\n", "250 mx\r\n"},
+      {"QUIT\r\n", NULL}},
+     TEXT,
+     0,
+     "ended unfit 550 5.7.30 the message requires TLS, and HERE does not offer STARTTLS"},
+    {"requiretls: nonsense in answer to QUIT",
+     {HELLO, {"QUIT\r\n", "421 x\r\n"}},
+     TEXT,
+     0,
+     "ended unfit 550 5.7.30 the message requires TLS, and HERE does not offer STARTTLS"},
 };
 
 /* --- the two sides --- */
@@ -447,6 +470,8 @@ static void on_ended(void *owner, const struct client_end *e)
         event(s, "ended", SPAN(""));
     else if (e->is_untouched)
         event(s, "ended untouched", e->text);
+    else if (e->is_unfit)
+        event(s, "ended unfit", e->text);
     else
         event(s, e->verdict == VERDICT_NEVER ? "ended never" : "ended later", e->text);
     s->is_over = true;
@@ -513,6 +538,10 @@ static const char *play(struct side *s, const struct client_times *times)
     static char out[4096];
     struct netaddr to = {.octets = {127, 0, 0, 1}, .n = 4, .port = s->port};
     const char *hello = s->row->dialog[1].hears;
+    bool requires_tls = strncmp(s->row->name, "requiretls: ", 12) == 0;
+    enum relay_tls level = strncmp(s->row->name, "required: ", 10) == 0 ? RELAY_TLS_REQUIRED
+                           : requires_tls                               ? RELAY_TLS_VERIFIED
+                                                                        : RELAY_TLS_OPPORTUNISTIC;
     struct client_params params = {.loop = s->loop,
                                    .to = &to,
                                    .host = SPAN("mx"),
@@ -520,6 +549,8 @@ static const char *play(struct side *s, const struct client_times *times)
                                    .user = strncmp(s->row->name, "login: ", 7) == 0 ? SPAN("u")
                                                                                     : SPAN(""),
                                    .secret = SPAN("pencil"),
+                                   .level = level,
+                                   .requires_tls = requires_tls,
                                    .is_lmtp = hello != NULL && strncmp(hello, "LHLO", 4) == 0,
                                    .times = times};
     char here[CLIENT_REMOTE];
