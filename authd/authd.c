@@ -10,6 +10,7 @@
 #include <limits.h>
 #include <sys/file.h>
 
+#define TIDY_MS         (3600 * 1000) /* users.db is looked after so often */
 #define LOCK_WAIT_MS    5000
 #define LOCK_STEP_MS    50
 #define VERIFIERS       2
@@ -100,6 +101,14 @@ static void save_logins(void *authd)
     login_save(authd);
 }
 
+static void tidy(void *authd)
+{
+    struct authd *a = authd;
+    timer_set(&a->tidy, TIDY_MS);
+    if (a->users != NULL && a->copy == NULL && users_tidy(a->users) < 0)
+        LOG(0, "not-tidied", LZ("because", authd_store_failed(a)));
+}
+
 /* [auth] scram = no: keys that are easier to guess from than argon2id are not kept. */
 static int forget_keys(const struct authd *a)
 {
@@ -123,11 +132,14 @@ static int open_stores(struct proc *p, struct error *e)
         return error_set(e, "users.db: its secret is damaged");
     if (forget_keys(a) < 0)
         return error_set(e, "users.db: the keys of SCRAM could not be removed");
+    backup_clear();
     randombytes_buf(a->seal_key, sizeof a->seal_key);
     timer_init(&a->copy_on, proc_loop(p), backup_go_on, a);
     timer_init(&a->save_logins, proc_loop(p), save_logins, a);
     timer_init(&a->forget_again, proc_loop(p), forget_again, a);
     timer_init(&a->tell_again, proc_loop(p), devices_tell, a);
+    timer_init(&a->tidy, proc_loop(p), tidy, a);
+    timer_set(&a->tidy, TIDY_MS);
     verify_start(a->verifiers, proc_loop(p), verifiers_gone, a);
     return 0;
 }

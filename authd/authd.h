@@ -39,7 +39,7 @@ struct authd {
     struct sql_copy *copy; /* of users.db, for a backup; NULL: none is under way */
     struct ipc *copy_for;
     uint64_t copy_tag;
-    struct timer save_logins;
+    struct timer save_logins, tidy;
     struct timer forget_again;
     uint64_t forgetting;   /* the box queue was asked to forget, 0: none */
     uint64_t forgot_up_to; /* boxes up to this one were asked about in this round */
@@ -66,6 +66,7 @@ void exchange_handle_final(void *owner, struct ipc *from, const union msg *m, in
 void backup_handle(void *owner, struct ipc *from, const union msg *m, int fd);
 void backup_go_on(void *authd); /* the timer's */
 void backup_end(struct authd *a);
+void backup_clear(void); /* at the start: the copy that a crash left */
 
 /* sender.c */
 /* May this user use that sender address? */

@@ -16,6 +16,11 @@ static void refuse(struct ipc *to, uint64_t tag, const char *why)
     ipc_send_backup_next_re(to, &re, -1);
 }
 
+void backup_clear(void)
+{
+    sql_copy_clear(COPY_PATH);
+}
+
 void backup_end(struct authd *a)
 {
     timer_stop(&a->copy_on);

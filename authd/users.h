@@ -114,6 +114,8 @@ typedef void users_text_fn(void *arg, struct span text);
 /* Calls fn for each thing that is wrong with the database as such. 0, or -1: it cannot be read. */
 int users_check(struct users *u, users_text_fn *fn, void *arg);
 int users_reindex(struct users *u); /* makes all indexes anew */
+/* Now and then: a part of what is free goes back to the disk; statistics. 0, or -1. */
+int users_tidy(struct users *u);
 
 /* The first forgotten box over `after`: 1 and *box; 0: none; -1. */
 int users_next_forgotten(struct users *u, uint64_t after, uint64_t *box);

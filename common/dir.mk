@@ -53,7 +53,7 @@ common_libtls_a_SOURCES += common/tls_service.c common/tls_service.h
 
 # Apart from the rest: only the owners and readers of stores link SQLite.
 noinst_LIBRARIES += common/libsql.a
-common_libsql_a_SOURCES = common/sql.c common/sql.h common/sql_copy.c common/sql_copy.h
+common_libsql_a_SOURCES = common/sql.c common/sql.h common/sql_copy.c common/sql_copy.h common/sql_tidy.c common/sql_tidy.h
 
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/common/test

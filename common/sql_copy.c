@@ -93,6 +93,11 @@ int sql_copy_finish(struct sql_copy *c, struct error *e)
     return fd;
 }
 
+void sql_copy_clear(const char *path)
+{
+    unlink(path);
+}
+
 void sql_copy_free(struct sql_copy *c)
 {
     if (c == NULL)

@@ -21,5 +21,7 @@ int sql_copy_step(struct sql_copy *c, int64_t max_ms, struct error *e);
 int sql_copy_finish(struct sql_copy *c, struct error *e);
 /* Gives up; to be called before the store is closed. NULL is allowed. */
 void sql_copy_free(struct sql_copy *c);
+/* Removes what a crash left of one. */
+void sql_copy_clear(const char *path);
 
 #endif

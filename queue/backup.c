@@ -41,6 +41,11 @@ void backup_end(struct queue *q)
     q->batch.holds_files = false;
 }
 
+void backup_clear(void)
+{
+    sql_copy_clear(COPY_PATH);
+}
+
 void backup_channel_closed(struct queue *q, const struct ipc *from)
 {
     if (q->backup == NULL || q->backup->ch != from)

@@ -13,5 +13,7 @@ void backup_next(struct queue *q, struct ipc *from, const struct msg_backup_next
 bool backup_run(struct queue *q);
 void backup_channel_closed(struct queue *q, const struct ipc *from);
 void backup_end(struct queue *q);
+/* At the start: the copy that a crash left. */
+void backup_clear(void);
 
 #endif

@@ -67,11 +67,11 @@ size_t intake_count(const struct queue *q)
 
 bool intake_has_file(const struct queue *q, uint64_t id)
 {
-    for (size_t i = 0; i < BUCKETS; i++)
-        for (const struct intake *in = q->intakes->buckets[i]; in != NULL; in = in->next)
-            if (in->has_file && in->message.id == id)
-                return true;
-    return false;
+    struct intake *const *at = q->intakes->buckets, *const *end = at + BUCKETS, *in = NULL;
+    while (in == NULL && at < end)
+        for (in = *at++; in != NULL && (!in->has_file || in->message.id != id); in = in->next)
+            ;
+    return in != NULL;
 }
 
 static struct intake *find(struct queue *q, const struct ipc *ch, uint64_t tag)
@@ -456,8 +456,7 @@ static bool envelope_is_plausible(const struct msg_queue_open *m, struct netaddr
     return is_sane_id && is_sender && is_client && is_sane_wish;
 }
 
-/* By the address that smtpd names, or by a connection that only a user of this machine can have
- * made. */
+/* By the address that smtpd names, or by a connection that only a user of this machine can make. */
 static bool may_relay(const struct queue *q, const struct netaddr *client, int fd)
 {
     if (client->n != NETADDR_LOCAL)

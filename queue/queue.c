@@ -11,6 +11,7 @@
 #include "queue/local.h"
 #include "queue/recover.h"
 #include "queue/schedule.h"
+#include "queue/tidy.h"
 #include "queue/trash.h"
 
 #define ROUNDS 3 /* of a turn: what a commit set off may be committed in the same turn */
@@ -27,11 +28,13 @@ static int make_parts(struct queue *q, struct error *e)
     q->boxes = boxes_new(q);
     q->devices = devices_new(q);
     q->trash = trash_new(q);
+    q->tidy = tidy_new(q);
     q->schedule = schedule_new(q);
     q->dispatch = dispatch_new(q);
     q->bounces = bounces_new(q);
     if (q->intakes == NULL || q->locals == NULL || q->boxes == NULL || q->trash == NULL ||
-        q->devices == NULL || q->schedule == NULL || q->dispatch == NULL || q->bounces == NULL)
+        q->devices == NULL || q->tidy == NULL || q->schedule == NULL || q->dispatch == NULL ||
+        q->bounces == NULL)
         return error_set(e, "out of memory");
     return 0;
 }
@@ -47,6 +50,7 @@ struct queue *queue_open(struct loop *loop, const struct config *config, struct 
     q->config = config;
     q->spool.dirfd = -1;
     timer_init(&q->wake, loop, woken, q);
+    backup_clear();
     if (spool_open(&q->spool, e) == 0)
         q->store = store_open(MAILDB_PATH, e);
     if (q->store != NULL)
@@ -71,6 +75,7 @@ void queue_close(struct queue *q)
     boxes_free(q);
     devices_free(q);
     trash_free(q);
+    tidy_free(q);
     schedule_free(q);
     dispatch_free(q);
     bounces_free(q);
@@ -98,6 +103,9 @@ void queue_turn(struct queue *q)
         has_more |= batch_is_open(&q->batch);
     }
     has_more |= more_to_copy;
+    if (!q->batch.is_broken && !has_more)
+        tidy_run(q);
+    has_more |= batch_is_open(&q->batch);
     if (store_fault(q->store) == STORE_FAULT_STOP)
         q->batch.is_broken = true;
     if (q->batch.is_broken)

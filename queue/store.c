@@ -2,6 +2,7 @@
 
 #include "common/maildb.h"
 #include "common/sql_copy.h"
+#include "common/sql_tidy.h"
 
 /* The writer makes every checkpoint. Larger than SQLite's 1000 pages, so that a burst is not
  * stopped for a sync of the whole file several times a second: about 32 MiB of log. */
@@ -97,6 +98,30 @@ enum found statement_number(struct store *s, enum statement which, uint64_t *out
     *out = sql_column_u64(s->s[which], 0);
     sql_reset(s->s[which]);
     return FOUND_YES;
+}
+
+bool store_has_room(struct store *s)
+{
+    return sql_tidy_has_room(s->db);
+}
+
+int store_give_back(struct store *s)
+{
+    int rc = sql_tidy_step(s->db);
+    if (rc < 0)
+        note_fault(s);
+    return rc;
+}
+
+void store_given_back(struct store *s)
+{
+    sql_tidy_end(s->db);
+}
+
+void store_statistics(struct store *s)
+{
+    if (sql_tidy_statistics(s->db) < 0)
+        note_fault(s);
 }
 
 /* --- transactions --- */

@@ -43,6 +43,12 @@ enum store_fault store_fault(const struct store *s);
 /* See sql_copy.h. */
 struct sql_copy *store_copy(struct store *s, const char *path, struct error *e);
 
+/* See sql_tidy.h. */
+bool store_has_room(struct store *s);
+int store_give_back(struct store *s); /* 1, 0 or -1; needs a transaction */
+void store_given_back(struct store *s);
+void store_statistics(struct store *s);
+
 /* --- transactions --- */
 
 int store_begin(struct store *s);

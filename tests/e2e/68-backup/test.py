@@ -134,6 +134,15 @@ class BackupTest(unittest.TestCase):
         self.suite.start()
         self.assertEqual(self.suite.count(), 1)
 
+    def test_what_a_crash_left_of_one_is_cleared(self):
+        self.suite.stop()
+        left = [os.path.join(self.suite.state_dir, owner, "backup.db") for owner in ("queue", "authd")]
+        for path in left:
+            with open(path, "w") as f:
+                f.write("half a copy")
+        self.suite.start()
+        self.assertEqual([path for path in left if os.path.exists(path)], [])
+
     def test_force_moves_aside(self):
         self.suite.send(FROM, [USER], content(0))
         self.back_up()
