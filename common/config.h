@@ -149,6 +149,7 @@ struct relay_config {
     struct delivery_config delivery;
     int64_t expire_ms, delay_warning_ms;
     uint16_t port;
+    enum ip_word { IP_BOTH, IP_4, IP_6, IP_PREFER_4, IP_PREFER_6 } ip;
     enum switch_word dane;
     enum seen_word { SEEN_WARN, SEEN_REQUIRE } tls_seen;
     struct network *never_connect_to;

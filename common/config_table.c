@@ -91,6 +91,7 @@ static const char *const client_certificates_words[] = {"no", "ask", NULL};
 static const char *const tls_minimum_words[] = {"1.2", "1.3", NULL};
 static const char *const relay_tls_words[] = {"opportunistic", "required", "verified", "none",
                                               NULL};
+static const char *const ip_words[] = {"both", "4", "6", "prefer-4", "prefer-6", NULL};
 static const char *const seen_words[] = {"warn", "require", NULL};
 static const char *const jail_words[] = {"on", "off", NULL};
 static const char *const switch_words[] = {"on", "off", NULL};
@@ -278,6 +279,10 @@ const struct setting config_settings[] = {
      .meaning = "After how long the sender is told that a message still waits."},
     {SECTION_RELAY, "port", VALUE_PORT, AT(relay_config, port), .min = 1, .max = UINT16_MAX,
      .fallback = "25", .meaning = "The port of mail exchangers. Tests set another."},
+    {SECTION_RELAY, "ip", VALUE_CHOICE, AT(relay_config, ip), .words = ip_words, .fallback = "both",
+     .meaning = "Which addresses of a server are connected to: both kinds in turn, one of them by "
+                "chance first, or the preferred one; or only IPv4 or only IPv6, as on a host "
+                "without the other. An address that a route itself names is always used."},
     {SECTION_RELAY, "never_connect_to", VALUE_NETWORKS, .or_none = true,
      LIST(relay_config, never_connect_to),
      .fallback = "0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/3, ::/128, ::1/128, fe80::/10, "

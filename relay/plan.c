@@ -63,12 +63,22 @@ static void cut_at_ourselves(struct plan *p, uint16_t preference)
         p->n_hosts--;
 }
 
+/* An address that stands in the configuration, or in the address of the mail, is meant. */
+static bool is_other_ip(const struct plan *p, enum ip_word ip, const struct netaddr *a)
+{
+    return p->host[0] != '\0' && ((ip == IP_4 && a->n != 4) || (ip == IP_6 && a->n != 16));
+}
+
 static void add_address(struct plan *p, const struct plan_scope *scope, struct netaddr a)
 {
     const struct relay_config *c = &scope->config->relay;
     a.port = p->port;
     if (p->n_addresses == PLAN_ADDRESSES_MAX)
         return;
+    if (is_other_ip(p, c->ip, &a)) {
+        p->has_other_ip = true;
+        return;
+    }
     if (!p->is_configured) {
         if (networks_have(c->never_connect_to, c->n_never_connect_to, &a)) {
             p->has_filtered = true;
@@ -91,12 +101,13 @@ static void swap(struct netaddr *a, struct netaddr *b)
 
 /* Shuffled, so that load is spread; then IPv6 and IPv4 in turn, so that a family that does not work
  * here costs few of the tries. */
-static void order_addresses(struct plan *p)
+static void order_addresses(struct plan *p, enum ip_word ip)
 {
+    bool is_6_first = ip == IP_PREFER_6 || (ip == IP_BOTH && randombytes_uniform(2) == 0);
     for (size_t i = p->n_addresses; i > 1; i--)
         swap(&p->addresses[i - 1], &p->addresses[randombytes_uniform((uint32_t)i)]);
     for (size_t i = 0; i < p->n_addresses; i++) {
-        uint8_t wanted = i % 2 == 0 ? 16 : 4;
+        uint8_t wanted = (i % 2 == 0) == is_6_first ? 16 : 4;
         size_t k = i;
         while (k < p->n_addresses && p->addresses[k].n != wanted)
             k++;
@@ -309,10 +320,11 @@ void plan_take_addr(struct plan *p, const struct plan_scope *scope,
     if (!is_decided) {
         p->is_undecided = true;
         p->n_addresses = 0;
-    } else if (v == VERDICT_NEVER || re->addresses.n == 0) {
+    } else if (v == VERDICT_NEVER || re->addresses.n == 0 ||
+               (p->n_addresses == 0 && p->has_other_ip)) {
         p->has_absent = true;
     }
-    order_addresses(p);
+    order_addresses(p, scope->config->relay.ip);
     if (is_decided && wants_tlsa(p, scope))
         begin_tlsa(p, re);
 }
@@ -368,6 +380,9 @@ static void no_address(struct plan *p)
     else if (p->is_undecided)
         over(p, VERDICT_TRY_LATER, "451 4.4.3 the DNS does not tell the addresses for mail of %s",
              p->domain);
+    else if (p->has_other_ip)
+        over(p, VERDICT_TRY_LATER,
+             "451 4.4.4 mail for %s leads only to addresses that [relay] ip leaves out", p->domain);
     else if (p->by == PLAN_BY_MX && (p->has_absent || !(p->has_own || p->has_filtered)))
         over(p, VERDICT_TRY_LATER, "451 4.4.4 no MX of %s has a usable address", p->domain);
     else if (p->has_own)

@@ -74,7 +74,7 @@ struct plan {
     size_t n_addresses, next_address;
     unsigned n_tried;
     bool is_mx_secure;
-    bool has_filtered, has_own, has_absent; /* met on the way */
+    bool has_filtered, has_own, has_absent, has_other_ip; /* met on the way */
     bool is_undecided; /* something failed for now, so that "never" is out of the question */
 };
 

@@ -106,13 +106,18 @@ class EndEntity(Dane):
             remote = self.server(pair)
             suite = self.simple(remote, tlsa(pair, 3, selector, matching))
             self.delivered(suite, remote, r"^1\.3 TLS_\S+ policy=dane verified=yes$")
+            found = re.search(r"queue (\S+) accepted", suite.log())
+            self.assertIn("policy=dane verified=yes", suite.cli("trace", found.group(1)))
             self.assertTrue([line for line in remote.transcript if line.endswith("SNI " + HOST)])
             suite.close()
             remote.stop()
 
     def test_another_certificate(self):
+        """`barid explain` and `barid trace` name the rule."""
         remote = self.server(self.pair())
         suite = self.simple(remote, tlsa(self.pair(label="another")))
+        told = suite.cli("explain", "--from", FROM, "--to", TO, json=True)
+        self.assertIn("'tls': 'dane'", str(told))
         self.deferred(suite, "^451 4.7.5 the certificate of mx.remote.example.* TLSA", remote)
 
     def test_one_of_several(self):

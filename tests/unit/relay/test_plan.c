@@ -477,6 +477,49 @@ Test(plan, equal_preferences_are_shuffled)
     cr_expect_eq(seen, 7, "each was first at least once: %u", seen);
 }
 
+/* Which kind of address comes first, and which is left out. */
+static const struct {
+    const char *config, *addresses;
+    const char *kinds; /* of those that are tried: 4, 6; "?": either */
+    enum verdict verdict;
+    const char *text;
+} ip_rows[] = {
+    {"", "2001:db8::1, 2001:db8::2, 192.0.2.1, 192.0.2.2", "????", LATER, "connection refused"},
+    {"[relay]\nip = prefer-4\n", "2001:db8::1, 2001:db8::2, 192.0.2.1, 192.0.2.2", "4646", LATER,
+     ""},
+    {"[relay]\nip = prefer-6\n", "192.0.2.1, 192.0.2.2, 192.0.2.3, 2001:db8::1", "6444", LATER, ""},
+    {"[relay]\nip = 4\n", "2001:db8::1, 192.0.2.1", "4", LATER, "connection refused"},
+    {"[relay]\nip = 6\n", "2001:db8::1, 192.0.2.1", "6", LATER, "connection refused"},
+    {"[relay]\nip = 6\n", "192.0.2.1", "", LATER, "451 4.4.4"},
+    {"[relay]\nip = 6\n[route d.example]\nto = smtp://192.0.2.7\n", "", "4", LATER, ""},
+};
+
+Test(plan, the_kind_of_address_by_setting)
+{
+    for (size_t i = 0; i < sizeof ip_rows / sizeof ip_rows[0]; i++) {
+        struct world w = {.config = ip_rows[i].config,
+                          .domain = "d.example",
+                          .mx = "1 a.x",
+                          .hosts = {{"a.x", OK, ip_rows[i].addresses}}};
+        struct plan p;
+        char tried[1000], kinds[16];
+        size_t n = 0;
+        go(&w, &p, tried, sizeof tried);
+        struct span left = span_of(tried);
+        while (left.n > 0 && n < sizeof kinds - 1) {
+            struct span one = span_cut(&left, ' ');
+            kinds[n++] = memchr(one.p, '[', one.n) != NULL ? '6' : '4';
+        }
+        kinds[n] = '\0';
+        if (ip_rows[i].kinds[0] == '?')
+            cr_expect(strcmp(kinds, "4646") == 0 || strcmp(kinds, "6464") == 0, "%s", kinds);
+        else
+            cr_expect_str_eq(kinds, ip_rows[i].kinds, "row %zu", i);
+        cr_expect_eq(p.verdict, ip_rows[i].verdict, "row %zu", i);
+        cr_expect(span_starts(span_of(p.text), span_of(ip_rows[i].text)), "row %zu: %s", i, p.text);
+    }
+}
+
 Test(plan, families_take_turns)
 {
     static const struct world w = {
