@@ -153,5 +153,7 @@ int help_main(struct cli *cli);
 int probe_main(struct cli *cli);
 int retention_main(struct cli *cli); /* mailbox.c */
 int fsck_main(struct cli *cli);
+int user_show_main(struct cli *cli); /* contained.c */
+int user_release_main(struct cli *cli);
 
 #endif

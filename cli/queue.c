@@ -4,11 +4,11 @@
 
 #define IDS_MAX 50
 #define FILTER                                                                                     \
-    "[ID...] [--from A] [--to A] [--domain D] [--state S] [--older TIME] [--larger SIZE] "         \
-    "[--dry-run]"
+    "[ID...] [--from A] [--to A] [--domain D] [--login USER] [--state S] [--older TIME] "          \
+    "[--larger SIZE] [--dry-run]"
 #define FILTER_OPTIONS                                                                             \
     {                                                                                              \
-        "from=", "to=", "domain=", "state=", "older=", "larger=", "dry-run", NULL                  \
+        "from=", "to=", "domain=", "login=", "state=", "older=", "larger=", "dry-run", NULL        \
     }
 
 /* A person looks at a list; a program wants all of it. */
@@ -31,13 +31,15 @@ static const struct command list[] = {
      .groups = {"recipients", "events", "mailboxes", NULL}},
     {.words = "queue list",
      .run = queue_list,
-     .usage = "[--from A] [--to A] [--domain D] [--state S] [--older TIME] [--larger SIZE] "
-              "[--limit N] [--recipients N]",
-     .summary = "messages on their way to other servers; \"<>\" is the null sender, @D a domain. "
-                "Of the recipients of each 10 are shown, with --json all, or as many as are asked "
-                "for; queue show has all",
-     .options = {"from=", "to=", "domain=", "state=", "older=", "larger=", "limit=", "recipients=",
-                 NULL},
+     .usage = "[--from A] [--to A] [--domain D] [--login USER] [--state S] [--older TIME] "
+              "[--larger SIZE] [--limit N] [--recipients N]",
+     .summary =
+         "messages on their way to other servers; \"<>\" is the null sender, @D a domain, uid:N a "
+         "user of the submit socket. "
+         "Of the recipients of each 10 are shown, with --json all, or as many as are asked "
+         "for; queue show has all",
+     .options = {"from=", "to=", "domain=", "login=", "state=", "older=", "larger=", "limit=",
+                 "recipients=", NULL},
      .process = ROLE_QUEUE,
      .shape = SHAPE_LIST,
      .groups = {"recipients", NULL}},

@@ -74,6 +74,12 @@ struct submit_config {
     uint64_t recipients;      /* of one message */
 };
 
+/* When a user's mail for elsewhere is held (queue/contain.h). */
+struct containment_config {
+    struct rate messages_per_user, recipients_per_user; /* elsewhere */
+    uint64_t bounce_ratio;                              /* percent of his recipients refused */
+};
+
 struct listen_config {
     enum listen_kind kind;
     struct netaddr *addresses;
@@ -201,6 +207,7 @@ struct config {
     struct dns_config dns;
     struct mailbox_config mailbox;
     struct pop3_config pop3;
+    struct containment_config containment;
     size_t *lines; /* private: where each setting was set, in the order of the table's walk */
 };
 

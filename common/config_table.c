@@ -22,6 +22,7 @@ const struct section_desc config_sections[SECTION_KINDS] = {
     [SECTION_POP3] = {"pop3", NAME_NONE, NULL},
     [SECTION_RELAY] = {"relay", NAME_NONE, NULL},
     [SECTION_DNS] = {"dns", NAME_NONE, NULL},
+    [SECTION_CONTAINMENT] = {"containment", NAME_NONE, NULL},
     [SECTION_JAIL] = {"jail", NAME_NONE, NULL},
     [SECTION_LISTEN] = {"listen", NAME_REQUIRED,
                         "smtp, submission, submissions, pop3, pop3s or lmtp"},
@@ -338,6 +339,21 @@ const struct setting config_settings[] = {
                 "that should be signed and is not is no answer; the default file is used if it is "
                 "there and the DNS servers pass signatures on."},
 
+    {SECTION_CONTAINMENT, "messages_per_user", VALUE_RATE, .or_none = true,
+     AT(containment_config, messages_per_user), .min = 1, .max = 10000000, .fallback = "500/1h",
+     .meaning =
+         "Messages with recipients elsewhere that one user may send in that time: who logged "
+         "in, or a user of the submit socket (root is exempt). With one more he is "
+         "contained: his mail for elsewhere is accepted and held, the postmaster gets a "
+         "message, and 'barid user release' ends it."},
+    {SECTION_CONTAINMENT, "recipients_per_user", VALUE_RATE, .or_none = true,
+     AT(containment_config, recipients_per_user), .min = 1, .max = 10000000, .fallback = "2000/1h",
+     .meaning = "The same for the recipients elsewhere of these messages."},
+    {SECTION_CONTAINMENT, "bounce_ratio", VALUE_COUNT, .or_none = true,
+     AT(containment_config, bounce_ratio), .min = 1, .max = 100, .fallback = "50",
+     .meaning = "The same for who in an hour had more than so many percent of his recipients "
+                "elsewhere refused for good by their servers, and 20 of them at least."},
+
     {SECTION_JAIL, "seccomp", VALUE_CHOICE, AT(config, seccomp), .words = jail_words,
      .fallback = "on",
      .meaning = "Limits each process to the system calls it needs. A process that cannot set its "
@@ -446,6 +462,8 @@ static void *base_of(struct config *c, enum section_kind section, size_t instanc
         return &c->mailbox;
     case SECTION_POP3:
         return &c->pop3;
+    case SECTION_CONTAINMENT:
+        return &c->containment;
     case SECTION_RELAY:
         return &c->relay;
     case SECTION_DNS:

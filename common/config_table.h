@@ -17,6 +17,7 @@ enum section_kind {
     SECTION_POP3,
     SECTION_RELAY,
     SECTION_DNS,
+    SECTION_CONTAINMENT,
     SECTION_JAIL,
     SECTION_LISTEN, /* from here on: there can be several */
     SECTION_TLS,

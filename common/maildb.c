@@ -42,6 +42,10 @@
  * secured: Domains whose servers we spoke to through TLS: level 2 with any certificate, 3 with a
  * good one; the last time (seen); told: that it is gone was logged.
  *
+ * contained: Users whose mail for elsewhere is held (queue/contain.h): a login, or "uid:1000".
+ * told: 0 nobody, 1 the log, 2 the postmaster too. swept: messages up to this one were looked
+ * through for what of theirs waits.
+ *
  * event: What became of a recipient at one attempt, or without one; in the order of time. past: A
  * message that nobody needs any more, for `barid trace`. Both are kept for [queue] trace.
  */
@@ -194,7 +198,16 @@ static const char version_6[] = "CREATE TABLE secured ("
                                 " seen INTEGER NOT NULL CHECK (seen >= 0),"
                                 " told INTEGER NOT NULL DEFAULT 0 CHECK (told IN (0, 1))"
                                 ") STRICT, WITHOUT ROWID;"
-                                "CREATE INDEX secured_seen ON secured (seen);";
+                                "CREATE INDEX secured_seen ON secured (seen);"
+
+                                "CREATE TABLE contained ("
+                                " who TEXT PRIMARY KEY NOT NULL"
+                                "  CHECK (length(who) BETWEEN 1 AND 512),"
+                                " since INTEGER NOT NULL CHECK (since >= 0),"
+                                " why TEXT NOT NULL CHECK (length(why) <= 200),"
+                                " told INTEGER NOT NULL CHECK (told BETWEEN 0 AND 2),"
+                                " swept INTEGER NOT NULL CHECK (swept >= 0)"
+                                ") STRICT, WITHOUT ROWID;";
 
 const char *const maildb_migrations[MAILDB_VERSION] = {NULL, NULL,      NULL,
                                                        NULL, version_5, version_6};

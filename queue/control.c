@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "common/maildb.h"
 #include "queue/bounce.h"
+#include "queue/contain.h"
 #include "queue/deliver.h"
 #include "queue/dispatch.h"
 #include "queue/explain.h"
@@ -355,8 +356,8 @@ static void change(struct queue *q, struct admin_call *call, const struct action
         admin_fail(call, VERDICT_NEVER, "%s", e.text);
     } else if (w.filter.is_empty) {
         admin_fail(call, VERDICT_NEVER,
-                   "which messages? Name an id, or a filter like --from, --to, --domain, --state, "
-                   "--older, --larger");
+                   "which messages? Name an id, or a filter like --from, --to, --domain, --login, "
+                   "--state, --older, --larger");
     } else if (batch_begin(&q->batch) < 0) {
         admin_fail(call, VERDICT_TRY_LATER, "the store cannot be written: see the log");
     } else if (walk_page(&w, change_one, &cursor) < 0) {
@@ -571,6 +572,8 @@ static const struct admin_command commands[] = {
     {"queue bounce", queue_bounce},
     {"queue depth", queue_depth},
     {"box show", box_show},
+    {"contained show", contain_show},
+    {"contained end", contain_end},
     {"box list", box_list},
     {"box room", explain_room},
     {"box undelete", box_undelete},

@@ -3,6 +3,7 @@
 #include "common/addr.h"
 #include "common/idn.h"
 #include "common/maildb.h"
+#include "queue/contain.h"
 
 static void free_remote(struct remote_target *r)
 {
@@ -250,15 +251,17 @@ static int add_entry(struct store *s, const struct delivery *d, const struct box
     return b->quota != 0 ? make_room(s, b, e.octets) : 0;
 }
 
-static int add_rcpt(struct store *s, const struct message *m, size_t number,
-                    const struct remote_target *t)
+static int add_rcpt(struct store *s, const struct delivery *d, size_t number)
 {
+    const struct message *m = d->message;
+    const struct remote_target *t = &d->targets->remotes[number];
     struct recipient r = {.message = m->id,
                           .number = (uint32_t)number,
                           .address = span_of(t->address),
                           .domain = span_of(t->domain),
-                          .state = RCPT_WAITING,
-                          .next_attempt = m->arrived,
+                          .state = d->is_held ? RCPT_HELD : RCPT_WAITING,
+                          .next_attempt = d->is_held ? m->expires : m->arrived,
+                          .last_reply = d->is_held ? SPAN(CONTAIN_REPLY) : SPAN(""),
                           .notify = t->notify,
                           .orcpt = span_of(t->orcpt)};
     return store_rcpt_add(s, &r);
@@ -304,7 +307,7 @@ enum intake_reason deliver(struct store *s, const struct delivery *d)
         if (add_entry(s, d, &t->boxes[i]) < 0)
             return INTAKE_FAULT;
     for (size_t i = 0; i < t->n_remotes; i++)
-        if (add_rcpt(s, d->message, i, &t->remotes[i]) < 0)
+        if (add_rcpt(s, d, i) < 0)
             return INTAKE_FAULT;
     return add_deeds(s, d) == 0 ? INTAKE_OK : INTAKE_FAULT;
 }

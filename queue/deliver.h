@@ -57,6 +57,7 @@ struct delivery {
     struct span content;           /* unless message->is_spooled */
     const struct targets *targets; /* tidy */
     struct span uidl;              /* in its mailboxes; empty: its id */
+    bool is_held;                  /* what goes elsewhere, as its sender is contained */
     bool passes_quota;             /* a bounce: short, and too important to be lost */
 };
 

@@ -6,6 +6,7 @@
 #include "common/stats.h"
 #include "common/verdict.h"
 #include "queue/bounce.h"
+#include "queue/contain.h"
 #include "queue/job.h"
 #include "queue/postpone.h"
 #include "queue/schedule.h"
@@ -244,6 +245,7 @@ struct start {
     char rcpts[LIST_MAX];
     char domain[DOMAIN_MAX + 1];
     unsigned char hash[CONTENT_HASH];
+    struct span who; /* whom it counts for */
     int fd;
 };
 
@@ -295,6 +297,7 @@ static enum found read_message(struct queue *q, uint64_t id, struct start *s)
         return f;
     s->m.id = id;
     s->m.sender = m.sender;
+    s->who = contain_who(m.login, m.client);
     s->m.domain = span_of(s->domain);
     s->m.flags = m.flags;
     s->m.requires_tls = (m.flags & CONTENT_REQUIRETLS) != 0;
@@ -360,6 +363,7 @@ static enum started ask_relay(struct queue *q, const struct agenda_job *what, st
     struct job *j = new_job(q, what, s->m.rcpts);
     if (j == NULL)
         return NOT_NOW;
+    j->who = s->who.n > 0 ? span_dup(s->who) : NULL; /* without memory it is not counted */
     route_for(q->config, s->m.domain, s->m.sender, &route);
     if (route_kind(&route) != HOP_SMTP) {
         decide(j, &route);
@@ -381,6 +385,7 @@ static enum started start_job(struct queue *q, const struct agenda_job *what)
     enum started result = NOT_WANTED;
     s.m = (struct msg_relay_job){.content = SPAN("")};
     s.fd = -1;
+    s.who = SPAN("");
     if (read_rcpts(q, what, &s) < 0)
         return NOT_NOW;
     enum found f = s.m.rcpts.n > 0 ? read_message(q, what->message, &s) : FOUND_NONE;

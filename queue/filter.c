@@ -122,6 +122,7 @@ int filter_read(struct filter *f, const struct admin_call *call, struct error *e
     f->from = admin_option(call, "from");
     f->to = admin_option(call, "to");
     f->domain = admin_option(call, "domain");
+    f->login = admin_option(call, "login");
     f->is_dry_run = admin_option(call, "dry-run").p != NULL;
     struct span larger = admin_option(call, "larger");
     struct span state = admin_option(call, "state"), older = admin_option(call, "older");
@@ -132,7 +133,7 @@ int filter_read(struct filter *f, const struct admin_call *call, struct error *e
         read_number(admin_option(call, "recipients"), "recipients", INT64_MAX, &f->rcpts, e) < 0)
         return -1;
     f->is_empty = f->n_ids == 0 && f->from.p == NULL && f->to.p == NULL && f->domain.p == NULL &&
-                  !f->has_state && f->older_s == 0 && f->larger == 0;
+                  f->login.p == NULL && !f->has_state && f->older_s == 0 && f->larger == 0;
     return 0;
 }
 
@@ -158,10 +159,15 @@ uint64_t filter_skip(const struct filter *f, uint64_t id)
     return INT64_MAX;
 }
 
+static bool is_of(struct span login, const struct message *m)
+{
+    return login.p == NULL || span_ieq(login, m->login.n > 0 ? m->login : m->client);
+}
+
 bool filter_has_message(const struct filter *f, const struct message *m)
 {
     return (f->n_ids == 0 || filter_skip(f, m->id - 1) == m->id - 1) &&
-           matches(f->from, m->sender) && m->size > f->larger &&
+           matches(f->from, m->sender) && is_of(f->login, m) && m->size > f->larger &&
            (f->older_s == 0 || f->now_s - m->arrived >= f->older_s);
 }
 

@@ -9,6 +9,7 @@
 #include "common/stats.h"
 #include "common/verdict.h"
 #include "queue/bounce.h"
+#include "queue/contain.h"
 #include "queue/deliver.h"
 #include "queue/dispatch.h"
 #include "queue/import.h"
@@ -46,6 +47,7 @@ struct intake {
     struct spool_file file;
     bool has_file;         /* a spool file was made */
     struct import *import; /* NULL: it is not one */
+    bool is_held;          /* its sender is contained */
 };
 
 struct intakes {
@@ -198,6 +200,9 @@ static void log_accepted(const struct intake *in)
         LN("size", (int64_t)m->size), LN("mailboxes", (int64_t)in->targets.n_boxes),
         LN("elsewhere", (int64_t)in->targets.n_remotes), LZ("session", session),
         LS("login", m->login));
+    if (in->is_held)
+        LOG(m->id, "held", LN("recipients", (int64_t)in->targets.n_remotes),
+            LZ("because", "its sender is contained"));
 }
 
 static void count_accepted(const struct intake *in)
@@ -228,7 +233,8 @@ static void settled(struct waiter *w, enum outcome o)
     }
     count_accepted(in);
     log_accepted(in);
-    dispatch_fresh_all(in->q, &in->message, &in->targets);
+    if (!in->is_held)
+        dispatch_fresh_all(in->q, &in->message, &in->targets);
     if (in->targets.n_deeds > 0)
         bounce_kick(in->q);
     free_intake(in);
@@ -325,7 +331,6 @@ static void store_it(struct intake *in, struct span whole)
 {
     struct queue *q = in->q;
     struct message *m = &in->message;
-    struct delivery d = {.message = m, .content = whole, .targets = &in->targets};
     m->arrived = in->import != NULL ? in->import->arrived : clock_wall_s();
     m->expires = m->arrived + q->config->relay.expire_ms / 1000;
     m->size = in->scan.octets;
@@ -333,6 +338,9 @@ static void store_it(struct intake *in, struct span whole)
     m->flags |= in->scan.flags;
     m->is_spooled = in->has_file;
     memcpy(m->hash, in->scan.hash, sizeof m->hash);
+    in->is_held = contain_accept(q, m, in->targets.n_remotes);
+    struct delivery d = {
+        .message = m, .content = whole, .targets = &in->targets, .is_held = in->is_held};
     if (batch_join(&q->batch) < 0) {
         refuse(in, store_fault(q->store) == STORE_FAULT_FULL ? INTAKE_DISK : INTAKE_FAULT);
         return;

@@ -6,6 +6,7 @@
 #include "common/route.h"
 #include "common/stats.h"
 #include "queue/bounce.h"
+#include "queue/contain.h"
 #include "queue/dispatch.h"
 #include "queue/dsn.h"
 #include "queue/schedule.h"
@@ -23,6 +24,7 @@ void job_free(struct job *j)
     j->q->dispatch->n_jobs--;
     stats_gauge(STAT_JOBS, -1);
     free(j->text);
+    free(j->who);
     free(j);
 }
 
@@ -89,6 +91,18 @@ static void log_results(const struct job *j)
     }
 }
 
+/* What the servers said about the mail of one user. */
+static void count_results(const struct job *j)
+{
+    size_t n_taken = 0, n_refused = 0;
+    for (size_t i = 0; j->is_answered && i < j->what.n; i++) {
+        n_taken += j->results[i].verdict == VERDICT_OK;
+        n_refused += j->results[i].verdict == VERDICT_NEVER;
+    }
+    if (j->who != NULL && n_taken + n_refused > 0)
+        contain_results(j->q, span_of(j->who), n_taken, n_refused);
+}
+
 static void save_later(struct job *j)
 {
     struct dispatch *d = j->q->dispatch;
@@ -106,6 +120,7 @@ static void settled(struct waiter *w, enum outcome o)
         return;
     }
     log_results(j);
+    count_results(j);
     job_over(j);
 }
 

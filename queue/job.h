@@ -37,6 +37,7 @@ struct job {
     int64_t again_s; /* when the first of them is to be tried again; 0: none */
     bool is_late;    /* its sender should hear that it is delayed */
     char *text;      /* of the answer */
+    char *who;       /* its sender, if he could be contained; or NULL */
     char octets[];   /* of `rcpts` */
 };
 

@@ -5,6 +5,7 @@
 #include "queue/backup.h"
 #include "queue/bounce.h"
 #include "queue/boxes.h"
+#include "queue/contain.h"
 #include "queue/devices.h"
 #include "queue/dispatch.h"
 #include "queue/intake.h"
@@ -32,9 +33,11 @@ static int make_parts(struct queue *q, struct error *e)
     q->schedule = schedule_new(q);
     q->dispatch = dispatch_new(q);
     q->bounces = bounces_new(q);
+    q->contains = contains_new(q);
+    q->notices = notices_new(q);
     if (q->intakes == NULL || q->locals == NULL || q->boxes == NULL || q->trash == NULL ||
         q->devices == NULL || q->tidy == NULL || q->schedule == NULL || q->dispatch == NULL ||
-        q->bounces == NULL)
+        q->bounces == NULL || q->contains == NULL || q->notices == NULL)
         return error_set(e, "out of memory");
     return 0;
 }
@@ -79,6 +82,8 @@ void queue_close(struct queue *q)
     schedule_free(q);
     dispatch_free(q);
     bounces_free(q);
+    contains_free(q);
+    notices_free(q);
     batch_free(&q->batch);
     store_close(q->store);
     spool_close(&q->spool);
@@ -97,6 +102,7 @@ void queue_turn(struct queue *q)
         batch_commit(&q->batch);
         dispatch_run(q);
         bounce_run(q);
+        has_more |= contain_run(q);
         has_more |= boxes_sweep(q);
         has_more |= devices_review(q);
         has_more |= trash_run(q);
@@ -117,7 +123,7 @@ void queue_turn(struct queue *q)
 bool queue_is_idle(const struct queue *q)
 {
     return intake_count(q) == 0 && dispatch_jobs(q) == 0 && bounce_count(q) == 0 &&
-           !batch_is_open(&q->batch);
+           notices_are_idle(q) && !batch_is_open(&q->batch);
 }
 
 void queue_peer_up(struct queue *q, enum role role, struct ipc *ch)
@@ -125,6 +131,7 @@ void queue_peer_up(struct queue *q, enum role role, struct ipc *ch)
     if (role == ROLE_AUTHD) {
         q->authd = ch;
         bounce_kick(q);
+        notices_kick(q);
     } else if (role == ROLE_RELAY) {
         q->relay = ch;
     }

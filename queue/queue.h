@@ -29,6 +29,8 @@ struct queue {
     struct tidy *tidy;
     struct schedule *schedule;
     struct dispatch *dispatch;
+    struct contains *contains;
+    struct notices *notices;
     struct bounces *bounces;
 };
 

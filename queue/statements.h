@@ -148,6 +148,19 @@
                      " WHERE state = 1 AND next_attempt BETWEEN 1 AND ?1 LIMIT 1")                 \
     S(DUE_WHEN, "SELECT next_attempt FROM recipient INDEXED BY recipient_due"                      \
                 " WHERE state = 0 AND next_attempt >= ?1 ORDER BY next_attempt LIMIT 1")           \
+    S(CONTAINED_ADD, "INSERT INTO contained (who, since, why, told, swept)"                        \
+                     " VALUES (?1, ?2, ?3, 0, 0) ON CONFLICT (who) DO NOTHING")                    \
+    S(CONTAINED_GET, "SELECT who, since, why FROM contained WHERE who = ?1")                       \
+    S(CONTAINED_UNTOLD, "SELECT who, since, why FROM contained WHERE told = ?1 LIMIT 1")           \
+    S(CONTAINED_TELL, "UPDATE contained SET told = ?2 WHERE who = ?1")                             \
+    S(CONTAINED_REMOVE, "DELETE FROM contained WHERE who = ?1 RETURNING since")                    \
+    S(CONTAINED_UNSWEPT, "SELECT who, swept FROM contained"                                        \
+                         " WHERE swept < 9223372036854775807 LIMIT 1")                             \
+    S(CONTAINED_SWEPT, "UPDATE contained SET swept = ?2 WHERE who = ?1")                           \
+    S(HELD_OF, "SELECT count(DISTINCT m.id) FROM (SELECT message FROM recipient"                   \
+               " INDEXED BY recipient_due WHERE state = 1 LIMIT 200000) AS r"                      \
+               " JOIN message AS m ON m.id = r.message"                                            \
+               " WHERE m.login = ?1 OR (m.login = '' AND m.client = ?1)")                          \
     S(EVENT_ADD, "INSERT INTO event (message, at, what, address, remote, reply, tls)"              \
                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                                           \
     S(EVENTS_OF, "SELECT at, what, address, remote, reply, tls"                                    \

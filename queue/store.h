@@ -364,6 +364,29 @@ enum found store_place_lost(struct store *s, uint64_t box, struct place *p);
 /* Takes it out; the counts of the mailbox are corrected, the message stays. */
 int store_place_remove(struct store *s, const struct place *p);
 
+/* --- who is contained (store_contain.c); see contain.h and maildb.c --- */
+
+struct containment {
+    struct span who; /* a login, or "uid:1000" */
+    int64_t since;
+    struct span why;
+};
+/* Nothing, if he is already. */
+int store_contained_add(struct store *s, const struct containment *c);
+/* Spans hold until store_contained_end, which must follow. */
+enum found store_contained_get(struct store *s, struct span who, struct containment *c);
+/* One with this value of the column told. */
+enum found store_contained_untold(struct store *s, uint64_t told, struct containment *c);
+void store_contained_end(struct store *s);
+int store_contained_tell(struct store *s, struct span who, uint64_t told);
+enum found store_contained_remove(struct store *s, struct span who);
+/* One whose messages up to `at` were looked through, and not yet those after it. */
+enum found store_contained_unswept(struct store *s, char who[ADDRESS_MAX + 1], uint64_t *at);
+/* INT64_MAX: all of them were. */
+int store_contained_swept(struct store *s, struct span who, uint64_t at);
+/* Messages of this user with held recipients; of very many not all are counted. */
+enum found store_held_of(struct store *s, struct span who, uint64_t *n);
+
 struct depth {
     uint64_t due, deferred, held;
 };

@@ -35,7 +35,9 @@ static const char base[] =
     " (3, 0, 'x@c.example', 'c.example', 1, 0, 1799999900, '', '', '');"
     "INSERT INTO box (id, messages, octets, next_seq, forgotten) VALUES (1, 1, 15, 2, 0),"
     " (2, 1, 15, 2, 1);"
-    "INSERT INTO entry (box, seq, message, octets) VALUES (1, 1, 1, 15), (2, 1, 3, 15);";
+    "INSERT INTO entry (box, seq, message, octets) VALUES (1, 1, 1, 15), (2, 1, 3, 15);"
+    "INSERT INTO contained (who, since, why, told, swept) VALUES"
+    " ('u@example.org', 1799999000, 'w', 0, 0), ('uid:7', 1799999000, 'w', 1, 1);";
 
 static const char *const columns[][3] = {
     /* table, column, which row */
@@ -78,6 +80,13 @@ static const char *const columns[][3] = {
     {"entry", "seq", "box = 1"},
     {"entry", "message", "box = 1"},
     {"entry", "octets", "box = 1"},
+    {"contained", "who", "told = 0"},
+    {"contained", "since", "told = 0"},
+    {"contained", "why", "told = 0"},
+    {"contained", "told", "told = 0"},
+    {"contained", "swept", "told = 0"},
+    {"contained", "who", "told = 1"},
+    {"message", "login", "id = 3"},
 };
 
 struct desk {
@@ -147,7 +156,8 @@ static void write_rows(struct span in)
     fuzz_check(sqlite3_open_v2("mail.db", &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK,
                "rows: no database");
     run_sql(db, "PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF; BEGIN;"
-                "DELETE FROM entry; DELETE FROM recipient; DELETE FROM box; DELETE FROM message;");
+                "DELETE FROM contained; DELETE FROM entry; DELETE FROM recipient; DELETE FROM box; "
+                "DELETE FROM message;");
     run_sql(db, base);
     set_hashes(db);
     run_sql(db, "PRAGMA ignore_check_constraints = ON");

@@ -86,7 +86,9 @@ Test(secured, version_5_becomes_6_with_its_mail)
     world_send_local(&w, "a@example.org", 7, "S: x\r\n\r\n");
     world_pump(&w);
     cr_assert_eq(sqlite3_open("mail.db", &db), SQLITE_OK);
-    cr_assert_eq(sqlite3_exec(db, "DROP TABLE secured; PRAGMA user_version = 5", NULL, NULL, NULL),
+    cr_assert_eq(sqlite3_exec(db,
+                              "DROP TABLE secured; DROP TABLE contained; PRAGMA user_version = 5",
+                              NULL, NULL, NULL),
                  SQLITE_OK, "%s", sqlite3_errmsg(db));
     sqlite3_close(db);
     world_restart(&w);
@@ -94,6 +96,7 @@ Test(secured, version_5_becomes_6_with_its_mail)
     cr_expect_eq(world_count(&w, "SELECT messages FROM box WHERE id = 7"), 1);
     attempt(SECURED_TLS);
     cr_expect_eq(row("level"), SECURED_TLS);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM contained"), 0);
     world_end(&w);
 }
 

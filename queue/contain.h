@@ -1,0 +1,42 @@
+/* Containment: a user who sends more than [containment] allows, or whose mail is mostly refused,
+ * may be somebody who has got hold of his password. From then on his mail to other servers is
+ * accepted and held, neither refused nor lost, until an administrator releases or removes it; mail
+ * to mailboxes here goes on. What of his already waits in the queue is held too.
+ *
+ * That a user is contained is a row of mail.db, written with the message that was one too many. The
+ * counts are in memory: a restart begins them anew. Who a user is authd said (a ticket) or the
+ * kernel (the submit socket), never smtpd. */
+#ifndef BARID_QUEUE_CONTAIN_H
+#define BARID_QUEUE_CONTAIN_H
+
+#include "common/admin.h"
+#include "queue/queue.h"
+
+#define CONTAIN_REPLY "held, as its sender is contained: see barid user show"
+
+struct contains *contains_new(struct queue *q);
+void contains_free(struct queue *q);
+/* Whose mail it is: the login, or "uid:1000". Empty: of nobody who could be contained (a stranger,
+ * root). */
+struct span contain_who(struct span login, struct span client);
+/* A message with recipients elsewhere is about to be stored: counts it. Are they to be held? It may
+ * write, so it comes before the message's own part of the batch. */
+bool contain_accept(struct queue *q, const struct message *m, size_t n_remotes);
+/* Another server took, or refused for good, so many recipients of a message of `who` (may be
+ * empty). Writes nothing. */
+void contain_results(struct queue *q, struct span who, size_t n_taken, size_t n_refused);
+/* In the queue's turn. True if there is more to do at once. */
+bool contain_run(struct queue *q);
+/* Commands: what is known of a user, and the end of his containment. */
+void contain_show(void *queue, struct admin_call *call);
+void contain_end(void *queue, struct admin_call *call);
+
+/* Telling the postmaster (contain_notice.c), of one user at a time. */
+struct notices *notices_new(struct queue *q);
+void notices_free(struct queue *q);
+/* There may be somebody of whom he does not know. */
+void notices_kick(struct queue *q);
+void notices_run(struct queue *q);
+bool notices_are_idle(const struct queue *q);
+
+#endif

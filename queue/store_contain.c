@@ -1,0 +1,80 @@
+/* Statements about who is contained (contain.h). What they promise is in store.h. */
+#include "queue/statements.h"
+
+int store_contained_add(struct store *s, const struct containment *c)
+{
+    sqlite3_stmt *st = s->s[S_CONTAINED_ADD];
+    sql_bind_text(st, 1, c->who);
+    sql_bind_i64(st, 2, c->since);
+    sql_bind_text(st, 3, c->why);
+    return statement_run(s, S_CONTAINED_ADD);
+}
+
+static enum found take(struct store *s, enum statement which, struct containment *c)
+{
+    sqlite3_stmt *st = s->s[which];
+    int rc = statement_step(s, which);
+    if (rc <= 0)
+        return rc < 0 ? FOUND_FAULT : FOUND_NONE;
+    *c = (struct containment){.who = sql_column(st, 0),
+                              .since = (int64_t)sql_column_u64(st, 1),
+                              .why = sql_column(st, 2)};
+    return FOUND_YES;
+}
+
+enum found store_contained_get(struct store *s, struct span who, struct containment *c)
+{
+    sql_bind_text(s->s[S_CONTAINED_GET], 1, who);
+    return take(s, S_CONTAINED_GET, c);
+}
+
+enum found store_contained_untold(struct store *s, uint64_t told, struct containment *c)
+{
+    sql_bind_u64(s->s[S_CONTAINED_UNTOLD], 1, told);
+    return take(s, S_CONTAINED_UNTOLD, c);
+}
+
+void store_contained_end(struct store *s)
+{
+    sql_reset(s->s[S_CONTAINED_GET]);
+    sql_reset(s->s[S_CONTAINED_UNTOLD]);
+}
+
+int store_contained_tell(struct store *s, struct span who, uint64_t told)
+{
+    sql_bind_text(s->s[S_CONTAINED_TELL], 1, who);
+    sql_bind_u64(s->s[S_CONTAINED_TELL], 2, told);
+    return statement_run(s, S_CONTAINED_TELL);
+}
+
+enum found store_contained_remove(struct store *s, struct span who)
+{
+    uint64_t since;
+    sql_bind_text(s->s[S_CONTAINED_REMOVE], 1, who);
+    return statement_number(s, S_CONTAINED_REMOVE, &since);
+}
+
+enum found store_contained_unswept(struct store *s, char who[ADDRESS_MAX + 1], uint64_t *at)
+{
+    sqlite3_stmt *st = s->s[S_CONTAINED_UNSWEPT];
+    int rc = statement_step(s, S_CONTAINED_UNSWEPT);
+    if (rc <= 0)
+        return rc < 0 ? FOUND_FAULT : FOUND_NONE;
+    bool fits = span_copy(who, ADDRESS_MAX + 1, sql_column(st, 0)) == 0;
+    *at = sql_column_u64(st, 1);
+    sql_reset(st);
+    return fits ? FOUND_YES : FOUND_DAMAGED;
+}
+
+int store_contained_swept(struct store *s, struct span who, uint64_t at)
+{
+    sql_bind_text(s->s[S_CONTAINED_SWEPT], 1, who);
+    sql_bind_u64(s->s[S_CONTAINED_SWEPT], 2, at);
+    return statement_run(s, S_CONTAINED_SWEPT);
+}
+
+enum found store_held_of(struct store *s, struct span who, uint64_t *n)
+{
+    sql_bind_text(s->s[S_HELD_OF], 1, who);
+    return statement_number(s, S_HELD_OF, n);
+}

@@ -1,0 +1,154 @@
+"""Containment: who sends too much has his outgoing mail held, not refused and not lost."""
+
+import os
+import smtplib
+import unittest
+
+from fakesmtp import FakeSmtp
+from harness import PASSWORD, NOBODY, Suite, is_root, message, free_port, own_address, wait_until
+
+LIMITS = {"messages_per_user": "3/1h", "recipients_per_user": "8/1h"}
+
+
+class Containment(unittest.TestCase):
+    def setUp(self):
+        self.remote = FakeSmtp(None, host=own_address(), port=0)
+        self.remote.start()
+        self.addCleanup(self.remote.stop)
+        self.suite = Suite()
+        self.addCleanup(self.suite.close)
+        self.address = (self.suite.address, free_port(self.suite.address))
+        self.configure()
+        self.suite.start()
+        self.suite.cli("alias", "add", "postmaster@example.org", "bob@example.org")
+
+    def configure(self, **limits):
+        self.suite.write_config({
+            "listen submission": {"address": "%s:%d" % self.address, "plaintext_without_tls": "loopback"},
+            "relay": {"smarthost": f"smtp://{self.remote.host}:{self.remote.port}"},
+            "containment": {**LIMITS, **limits}})
+
+    def send(self, n=1, user="alice", to=("x@far.example",), subject="x"):
+        with smtplib.SMTP(*self.address, timeout=30) as client:
+            client.login(user, PASSWORD)
+            for i in range(n):
+                refused = client.sendmail(f"{user}@example.org", to, message(subject=f"{subject} {i}"))
+                self.assertEqual(refused, {})
+
+    def shown(self, who="alice@example.org"):
+        return self.suite.cli("user", "show", who, json=True)
+
+    def relayed(self):
+        return len(self.remote.messages)
+
+    def held(self, *more):
+        return [m for m in self.suite.queue(*more) if m["state"] == "held"]
+
+    def test_the_life_of_it(self):
+        before = self.shown()
+        self.assertEqual((before["contained_since"], before["contained_because"], before["held"]), (None, None, 0))
+        self.send(3)
+        wait_until(lambda: self.relayed() == 3)
+        self.send(2, to=("x@far.example", "bob@example.org"), subject="too much")
+        self.send(1, user="bob", subject="of somebody else")
+        wait_until(lambda: self.relayed() == 4)
+        # here it is delivered, elsewhere it waits
+        self.assertEqual(len([m for m in self.suite.mail("bob") if b"too much" in m]), 2)
+        self.assertEqual([(m["login"], r["last_reply"]) for m in self.held() for r in m["recipients"]],
+                         2 * [("alice@example.org", "held, as its sender is contained: see barid user show")])
+        self.assertEqual(len(self.held("--login", "alice@example.org")), 2)
+        self.assertEqual(self.suite.queue("--login", "bob@example.org"), [])
+        after = self.shown()
+        self.assertRegex(after["contained_since"], r"^20\d\d-\d\d-\d\dT")
+        self.assertEqual(after["contained_because"], "more than 3 messages in 3600 s")
+        self.assertEqual(after["held"], 2)
+        self.assertEqual(self.shown("bob@example.org")["contained_since"], None)
+        # the log once, the postmaster once
+        wait_until(lambda: [m for m in self.suite.mail("bob") if b"Outgoing mail of a user is held" in m])
+        notice, = [m for m in self.suite.mail("bob") if b"Outgoing mail of a user is held" in m]
+        self.assertIn(b"barid user release alice@example.org --purge", notice)
+        self.assertIn(b"Auto-Submitted: auto-generated", notice)
+        # it outlives a restart
+        self.suite.kill("queue")
+        self.send(1)
+        self.assertEqual(self.shown()["held"], 3)
+        self.assertEqual(self.suite.log().count("user-contained"), 1)
+        self.assertEqual(len([m for m in self.suite.mail("bob") if b"Outgoing mail of a user is held" in m]), 1)
+        # one message may go although the user is contained
+        self.suite.cli("queue", "release", self.held()[0]["id"])
+        wait_until(lambda: self.relayed() == 5)
+        self.assertIsNotNone(self.shown()["contained_since"])
+        # and its end
+        done = self.suite.cli("user", "release", "alice@example.org", json=True)
+        self.assertEqual(done, {"address": "alice@example.org", "was_contained": True, "released": 2})
+        wait_until(lambda: self.relayed() == 7)
+        self.assertEqual(self.shown()["contained_since"], None)
+        self.send(1)
+        wait_until(lambda: self.relayed() == 8)
+        status, _, said = self.suite.run("user", "release", "alice@example.org")
+        self.assertEqual(status, 1)
+        self.assertIn("is not contained", said)
+
+    def test_purge_and_filters(self):
+        self.send(1, to=[f"r{i}@far.example" for i in range(9)], subject="nine")
+        self.assertEqual(self.shown()["contained_because"], "more than 8 recipients in 3600 s")
+        self.send(2)
+        self.assertEqual(self.relayed(), 0)
+        self.suite.cli("queue", "remove", "--login", "alice@example.org", "--to", "r1@far.example")
+        self.assertEqual(self.shown()["held"], 3)
+        done = self.suite.cli("user", "release", "alice@example.org", "--purge", json=True)
+        self.assertEqual(done["removed"], 3)
+        self.assertEqual(self.suite.queue(), [])
+        self.assertEqual(self.suite.count("alice"), 0)  # nobody is told
+        self.assertEqual(self.relayed(), 0)
+
+    def test_what_waits_already_is_held(self):
+        self.remote.stop()
+        self.send(3)
+        wait_until(lambda: all(m["state"] == "deferred" for m in self.suite.queue()) and len(self.suite.queue()) == 3)
+        self.send(1, user="bob")
+        self.send(1)
+        wait_until(lambda: len(self.held()) == 4)
+        self.assertEqual({m["login"] for m in self.held()}, {"alice@example.org"})
+
+    def test_none(self):
+        self.configure(messages_per_user="none", recipients_per_user="none")
+        self.suite.restart()
+        self.send(5, to=[f"r{i}@far.example" for i in range(3)])
+        wait_until(lambda: self.relayed() == 5)
+        self.assertIsNone(self.shown()["contained_since"])
+
+    @unittest.skipUnless(is_root(), "needs root to become another user")
+    def test_a_user_of_this_machine(self):
+        program = os.path.join(os.path.realpath(self.suite.build), "bin/barid")
+
+        def one():
+            child = os.fork()
+            if child == 0:
+                os.setgid(NOBODY)
+                os.setuid(NOBODY)
+                with open(os.devnull) as nothing:
+                    os.dup2(nothing.fileno(), 0)
+                os.execv(program, [program, "send", "--config", self.suite.config_file, "-f", "n@example.org",
+                                   "x@far.example"])
+            self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
+        if not os.access(program, os.X_OK) or not all(
+                os.stat(p).st_mode & 1 for p in parents(program)):
+            self.skipTest("the build cannot be reached by another user")
+        for _ in range(4):
+            one()
+        who = f"uid:{NOBODY}"
+        self.assertEqual(self.shown(who)["held"], 1)
+        self.assertEqual(len(self.held("--login", who)), 1)
+        self.assertTrue(self.suite.cli("user", "release", who, json=True)["was_contained"])
+        wait_until(lambda: self.relayed() == 4)
+
+
+def parents(path):
+    while path != "/":
+        path = os.path.dirname(path)
+        yield path
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,248 @@
+#include "queue/contain.h"
+#include "tests/unit/queue/world.h"
+
+#include <criterion/criterion.h>
+
+#define LIMITS                                                                                     \
+    "[containment]\nmessages_per_user = 3/1h\nrecipients_per_user = 6/1h\nbounce_ratio = 50\n"     \
+    "[submit]\nmessage_rate = none\n"
+
+static struct world w;
+
+static void noted(void *arg, const union msg *m, int fd)
+{
+    (void)fd;
+    cr_assert(m != NULL);
+    *(struct msg_queue_open_re *)arg = m->queue_open_re;
+}
+
+/* From alice@example.org, who logged in, to so many recipients elsewhere and to a mailbox here. */
+static uint64_t submit(size_t elsewhere)
+{
+    char room[8000], to[64];
+    struct packer p = packer_on(room, sizeof room);
+    for (size_t i = 0; i < elsewhere; i++) {
+        snprintf(to, sizeof to, "r%zu@far.example", i);
+        world_rcpt(&p, to, NULL, 0);
+    }
+    world_rcpt(&p, "bob@example.org", (uint64_t[]){7, 0}, 0);
+    struct msg_queue_open_re re = {.verdict = 99};
+    struct msg_queue_open m = {.id = id_new(),
+                               .session = 4711,
+                               .sender = SPAN("alice@example.org"),
+                               .client = SPAN("192.0.2.1"),
+                               .helo = SPAN("client.example"),
+                               .ticket = SPAN("0123456789abcdef"),
+                               .envid = SPAN(""),
+                               .rcpts = packer_span(&p),
+                               .content = SPAN("Subject: x\r\n\r\ny\r\n"),
+                               .is_last = 1};
+    cr_assert_neq(ipc_ask_queue_open(w.smtpd, &m, -1, 60000, noted, &re), 0);
+    world_pump(&w);
+    world_ticket(&w, VERDICT_OK, TICKET_GOOD);
+    world_pump(&w);
+    cr_assert_eq(re.verdict, VERDICT_OK, "it was refused: %u", re.reason);
+    return m.id;
+}
+
+static int64_t held(void)
+{
+    return world_count(&w, "SELECT count(*) FROM recipient WHERE state = 1");
+}
+
+static int64_t contained(void)
+{
+    return world_count(&w, "SELECT count(*) FROM contained");
+}
+
+Test(contain, a_message_too_many_is_held)
+{
+    world_begin(&w, LIMITS);
+    for (int i = 0; i < 3; i++)
+        submit(1);
+    cr_expect_eq(contained(), 0);
+    cr_expect_eq(w.n_jobs, 3);
+    submit(1);
+    cr_expect_eq(contained(), 1);
+    cr_expect_eq(w.n_jobs, 3, "what is held is not tried");
+    submit(1);
+    cr_expect_geq(held(), 2);
+    cr_expect_eq(world_count(&w, "SELECT messages FROM box WHERE id = 7"), 5,
+                 "mail for here is delivered");
+    world_end(&w);
+}
+
+Test(contain, recipients_too_many)
+{
+    world_begin(&w, LIMITS);
+    submit(6);
+    cr_expect_eq(contained(), 0);
+    submit(1);
+    cr_expect_eq(contained(), 1);
+    char *why = world_text(&w, "SELECT why FROM contained");
+    cr_expect_str_eq(why, "more than 6 recipients in 3600 s");
+    free(why);
+    world_end(&w);
+}
+
+Test(contain, the_count_begins_anew_when_its_time_is_over)
+{
+    world_begin(&w, LIMITS);
+    for (int i = 0; i < 12; i++) {
+        submit(1);
+        if (i % 3 == 2)
+            clock_fake(1000000 + (i + 1) * 3600 * 1000LL, w.now_s * 1000);
+    }
+    cr_expect_eq(contained(), 0);
+    world_end(&w);
+}
+
+Test(contain, none_is_no_limit_and_mail_for_here_does_not_count)
+{
+    world_begin(&w, "[containment]\nmessages_per_user = none\nrecipients_per_user = none\n");
+    for (int i = 0; i < 20; i++)
+        submit(3);
+    cr_expect_eq(contained(), 0);
+    world_end(&w);
+    world_begin(&w, LIMITS);
+    for (int i = 0; i < 20; i++)
+        submit(0);
+    cr_expect_eq(contained(), 0);
+    world_end(&w);
+}
+
+/* Strangers' mail is nobody's, and mail of a network that may relay has no user. */
+Test(contain, who)
+{
+    cr_expect(span_eq(contain_who(SPAN("a@b.example"), SPAN("uid:5")), SPAN("a@b.example")));
+    cr_expect(span_eq(contain_who(SPAN(""), SPAN("uid:5")), SPAN("uid:5")));
+    cr_expect_eq(contain_who(SPAN(""), SPAN("uid:0")).n, 0);
+    cr_expect_eq(contain_who(SPAN(""), SPAN("192.0.2.1")).n, 0);
+}
+
+Test(contain, what_waits_already_is_held_too)
+{
+    world_begin(&w, LIMITS);
+    for (int i = 0; i < 3; i++)
+        submit(2);
+    for (size_t i = 0; i < 3; i++)
+        world_relay(&w, i, VERDICT_TRY_LATER, "450 4.2.0 later");
+    world_pump(&w);
+    world_send_remote(&w, "x@client.example", "y@far.example", "Subject: x\r\n\r\ny\r\n");
+    world_pump(&w);
+    world_relay(&w, 3, VERDICT_TRY_LATER, "450 4.2.0 later");
+    world_pump(&w);
+    cr_expect_eq(held(), 0);
+    submit(1);
+    for (int i = 0; i < 5; i++)
+        world_pump(&w);
+    cr_expect_eq(held(), 7);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM recipient WHERE state = 0"), 1,
+                 "of nobody else");
+    cr_expect_eq(
+        world_count(&w, "SELECT count(*) FROM recipient WHERE state = 1"
+                        " AND next_attempt = (SELECT expires FROM message WHERE id = message)"),
+        7, "until they expire");
+    world_end(&w);
+}
+
+Test(contain, it_holds_over_a_restart_and_until_it_is_ended)
+{
+    world_begin(&w, LIMITS);
+    for (int i = 0; i < 4; i++)
+        submit(1);
+    world_restart(&w);
+    size_t jobs = w.n_jobs;
+    submit(1);
+    cr_expect_eq(w.n_jobs, jobs);
+    world_admin(&w, "contained show", (const char *const[]){"alice@example.org", NULL});
+    cr_expect_neq(strstr(w.rows, "contained_because=more than 3 messages in 3600 s"), NULL, "%s",
+                  w.rows);
+    cr_expect_neq(strstr(w.rows, "held="), NULL, "%s", w.rows);
+    world_admin(&w, "queue list",
+                (const char *const[]){"login=alice@example.org", "state=held", NULL});
+    cr_expect_neq(strstr(w.rows, "sender is contained"), NULL, "%s", w.rows);
+    world_admin(&w, "queue list", (const char *const[]){"login=bob@example.org", NULL});
+    cr_expect_eq(w.rows_n, 0);
+    world_admin(&w, "contained end", (const char *const[]){"alice@example.org", NULL});
+    cr_expect_neq(strstr(w.rows, "was_contained=1"), NULL, "%s", w.rows);
+    cr_expect_eq(contained(), 0);
+    submit(1);
+    cr_expect_eq(contained(), 0, "the count begins anew");
+    cr_expect_eq(w.n_jobs, jobs + 1);
+    world_admin(&w, "queue release",
+                (const char *const[]){"login=alice@example.org", "state=held", NULL});
+    world_pass(&w, 2);
+    cr_expect_eq(held(), 0);
+    world_admin(&w, "contained end", (const char *const[]){"alice@example.org", NULL});
+    cr_expect_neq(strstr(w.rows, "was_contained=0"), NULL, "%s", w.rows);
+    world_end(&w);
+}
+
+Test(contain, the_postmaster_is_told_once)
+{
+    world_begin(&w, LIMITS);
+    for (int i = 0; i < 6; i++)
+        submit(1);
+    cr_assert_eq(w.n_asked, 1);
+    cr_expect_str_eq(w.asked[0], "postmaster");
+    cr_expect_eq(world_count(&w, "SELECT told FROM contained"), 1);
+    world_resolve(&w, 0, ADDRESS_LOCAL, 9);
+    world_pump(&w);
+    cr_expect_eq(world_count(&w, "SELECT messages FROM box WHERE id = 9"), 1);
+    cr_expect_eq(world_count(&w, "SELECT told FROM contained"), 2);
+    char *text =
+        world_text(&w, "SELECT content FROM message, entry WHERE id = message AND box = 9");
+    cr_expect_neq(strstr(text, "alice@example.org"), NULL);
+    cr_expect_neq(strstr(text, "more than 3 messages in 3600 s"), NULL, "%s", text);
+    free(text);
+    world_restart(&w);
+    submit(1);
+    cr_expect_eq(w.n_asked, 1);
+    cr_expect_eq(world_count(&w, "SELECT messages FROM box WHERE id = 9"), 1);
+    world_end(&w);
+}
+
+Test(contain, a_postmaster_who_cannot_be_told_now_is_told_later)
+{
+    world_begin(&w, LIMITS);
+    for (int i = 0; i < 4; i++)
+        submit(1);
+    world_restart(&w); /* the question is lost */
+    world_pump(&w);
+    cr_assert_eq(w.n_asked, 2);
+    world_resolve(&w, 1, ADDRESS_UNKNOWN, 0);
+    world_pump(&w);
+    cr_expect_eq(world_count(&w, "SELECT told FROM contained"), 2, "nobody is there");
+    world_end(&w);
+}
+
+/* 20 refused, and more than half. */
+Test(contain, mail_that_is_mostly_refused)
+{
+    world_begin(&w, "[containment]\nbounce_ratio = 50\n");
+    size_t job = 0;
+    for (int i = 0; i < 10; i++) {
+        submit(2);
+        cr_assert_eq(w.n_jobs, ++job);
+        world_relay(&w, job - 1, VERDICT_OK, "250 2.0.0 ok");
+        world_pump(&w);
+    }
+    for (int i = 0; i < 10; i++) {
+        cr_expect_eq(contained(), 0, "%d", i);
+        submit(2);
+        cr_assert_eq(w.n_jobs, ++job);
+        world_relay(&w, job - 1, VERDICT_NEVER, "550 5.1.1 no");
+        world_pump(&w);
+    }
+    cr_expect_eq(contained(), 0, "half of it");
+    submit(1);
+    world_relay(&w, job, VERDICT_NEVER, "550 5.1.1 no");
+    world_pump(&w);
+    world_pump(&w);
+    cr_expect_eq(contained(), 1);
+    char *why = world_text(&w, "SELECT why FROM contained");
+    cr_expect_str_eq(why, "21 of 41 recipients refused");
+    free(why);
+    world_end(&w);
+}
