@@ -326,6 +326,8 @@ static int init(struct proc *p, int argc, char **argv, struct error *e)
     evsignal_add(p->sigterm, NULL);
     while (!p->is_started)
         loop_turn(p->loop, -1);
+    if (p->lacks_listener) /* ready, and silent there for ever: rather begin again */
+        return error_set(e, "it has no room for all of its listeners");
     p->config = parse_config(p);
     return p->config != NULL ? 0 : error_set(e, "it refuses the configuration");
 }

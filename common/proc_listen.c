@@ -170,7 +170,8 @@ void proc_on_listen(void *owner, struct ipc *from, const union msg *m, int fd)
         close(fd);
     if (s == NULL) {
         LOG(0, "listener-refused", LS("address", m->child_listen.address),
-            LZ("because", "too many"));
+            LZ("because", p->n_listeners < LISTENERS_MAX ? "out of memory" : "too many"));
+        p->lacks_listener = true;
         return;
     }
     s->section = m->child_listen.section;

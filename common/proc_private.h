@@ -44,7 +44,8 @@ struct proc {
     struct ipc *clis[CLIS_MAX];
     struct timer grace, accept_again, ask_for_lost;
     struct event *sigterm;
-    bool is_started; /* CHILD_START came at least once */
+    bool is_started;     /* CHILD_START came at least once */
+    bool lacks_listener; /* one that came could not be kept */
     bool is_serving;
     bool is_draining;
     bool is_accept_paused;

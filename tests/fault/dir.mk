@@ -8,8 +8,8 @@ tests_fault_shim_so_LDFLAGS = -shared
 
 noinst_LIBRARIES += tests/fault/libplay.a
 tests_fault_libplay_a_SOURCES = tests/fault/disk.c tests/fault/disk.h tests/fault/ledger.c \
-  tests/fault/ledger.h tests/fault/play.c tests/fault/play.h tests/fault/tap.c \
-  tests/fault/tap.h tests/fault/trace.h tests/fault/work.c tests/fault/work.h
+  tests/fault/ledger.h tests/fault/play.c tests/fault/play.h tests/fault/talk.c \
+  tests/fault/talk.h tests/fault/tap.c tests/fault/tap.h tests/fault/trace.h tests/fault/work.c tests/fault/work.h
 FAULT_LIBS = tests/fault/libplay.a $(LIBS_COMMON) $(SQLITE_LIBS)
 
 check_PROGRAMS += tests/fault/powercut
@@ -18,8 +18,10 @@ tests_fault_powercut_LDADD = $(FAULT_LIBS)
 
 check_PROGRAMS += tests/fault/calls
 tests_fault_calls_SOURCES = tests/fault/calls.c tests/fault/subject.c tests/fault/subject.h \
-  tests/fault/subject_authd.c tests/fault/subject_mailbox.c tests/fault/subject_queue.c
-tests_fault_calls_LDADD = $(FAULT_LIBS)
+  tests/fault/subject_authd.c tests/fault/subject_keyd.c tests/fault/subject_mailbox.c \
+  tests/fault/subject_pop3d.c tests/fault/subject_queue.c tests/fault/subject_relay.c \
+  tests/fault/subject_smtpd.c
+tests_fault_calls_LDADD = $(FAULT_LIBS) $(OPENSSL_LIBS)
 
 check_PROGRAMS += tests/fault/hostile
 tests_fault_hostile_SOURCES = tests/fault/hostile.c

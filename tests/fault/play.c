@@ -240,6 +240,8 @@ int play_start(struct play *p)
         if ((p->peers & 1U << r) != 0)
             play_connect(p, (enum role)r);
     }
+    if (p->before_start != NULL)
+        p->before_start(p);
     play_send(p->control, MSG_CHILD_START, &(struct msg_child_start){}, -1);
     if (wait_until_ready(p) == 0)
         return 0;

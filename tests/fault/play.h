@@ -19,6 +19,8 @@ struct play {
     int trace_fd;          /* for the shim, or -1 */
     const char *fault;     /* for the shim, or NULL */
     int log_fd;            /* its stderr */
+    /* Sends it more before it starts: sockets, files; or NULL. */
+    void (*before_start)(struct play *p);
     /* Set by it: */
     pid_t pid;
     int control;

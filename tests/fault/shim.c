@@ -2,7 +2,8 @@
  * says to others (trace.h), and can make one call fail. Production code knows nothing of it.
  *
  * BARID_FAULT=CALL:N:WHAT makes the Nth call of a kind fail, and no other:
- *   CALL  alloc read write send receive sync open truncate unlink
+ *   CALL  alloc read write sync open truncate unlink; send receive: messages to and from other
+ *         processes; accept socket connect talk hear: connections
  *   WHAT  EIO ENOSPC EMFILE ENOMEM, short (half of it is written), kill (as kill -9, before the
  * call)
  *
@@ -42,6 +43,7 @@ static bool is_file[FDS]; /* opened by a name, so its writes are of interest */
 /* --- failing --- */
 
 #define SITE_FRAMES 6
+#define SITES_MAX   16384
 
 static pid_t first_pid; /* the processes that it forks count for themselves */
 
@@ -94,7 +96,22 @@ static void note_path(enum trace_kind kind, int dirfd, const char *path, int fd,
          path);
 }
 
-/* Who called whom, as far as some frames up. Where the libraries lie is the same in one process. */
+static bool is_new(uint64_t hash)
+{
+    static uint64_t seen[2 * SITES_MAX];
+    static size_t n;
+    size_t at = hash % (2 * SITES_MAX);
+    while (seen[at] != 0 && seen[at] != hash)
+        at = (at + 1) % (2 * SITES_MAX);
+    if (seen[at] == hash || n == SITES_MAX)
+        return false;
+    seen[at] = hash;
+    n++;
+    return true;
+}
+
+/* Who called whom, as far as some frames up. The first call from each place is of interest. Where
+ * the libraries lie is the same in one process. */
 static void note_site(void)
 {
     static bool is_inside; /* what asks for memory may itself be in the library that looks */
@@ -106,7 +123,8 @@ static void note_site(void)
     int n = backtrace(frames, SITE_FRAMES + 2);
     for (int i = 2; i < n; i++)
         hash = (hash ^ (uint64_t)(uintptr_t)frames[i]) * 1099511628211U;
-    note(&(struct trace_record){.kind = TRACE_SITE, .offset = hash}, NULL);
+    if (is_new(hash | 1))
+        note(&(struct trace_record){.kind = TRACE_SITE, .offset = plan.seen}, NULL);
     is_inside = false;
 }
 
@@ -320,6 +338,41 @@ int clock_gettime(clockid_t which, struct timespec *now)
 int sqlite3_wal_autocheckpoint(void *db, int pages)
 {
     return real_autocheckpoint != NULL ? real_autocheckpoint(db, pages / 400) : 1;
+}
+
+/* --- connections --- */
+
+int accept4(int fd, struct sockaddr *from, socklen_t *n, int flags)
+{
+    return fails("accept") ? -1 : (int)syscall(SYS_accept4, fd, from, n, flags);
+}
+
+int socket(int family, int type, int protocol)
+{
+    return fails("socket") ? -1 : (int)syscall(SYS_socket, family, type, protocol);
+}
+
+int connect(int fd, const struct sockaddr *to, socklen_t n)
+{
+    return fails("connect") ? -1 : (int)syscall(SYS_connect, fd, to, n);
+}
+
+ssize_t send(int fd, const void *octets, size_t n, int flags)
+{
+    ssize_t want = allowed("talk", n);
+    return want < 0 ? -1 : syscall(SYS_sendto, fd, octets, (size_t)want, flags, NULL, 0);
+}
+
+ssize_t recv(int fd, void *octets, size_t n, int flags)
+{
+    return fails("hear") ? -1 : syscall(SYS_recvfrom, fd, octets, n, flags, NULL, NULL);
+}
+
+ssize_t __recv_chk(int fd, void *octets, size_t n, size_t room, int flags);
+ssize_t __recv_chk(int fd, void *octets, size_t n, size_t room, int flags)
+{
+    (void)room;
+    return recv(fd, octets, n, flags);
 }
 
 /* --- messages --- */

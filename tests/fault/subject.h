@@ -9,8 +9,9 @@ struct subject {
     enum role role;
     unsigned peers;
     const char *config;
-    unsigned sample; /* of each kind of call, without --all */
-    bool is_kept;    /* the same state serves each time: it changes nothing */
+    unsigned sample;                      /* of each kind of call, without --all */
+    bool is_kept;                         /* the same state serves each time: it changes nothing */
+    void (*before_start)(struct play *p); /* what it gets besides its channels; or NULL */
     /* Makes what it finds at its start. `template`: a directory to keep what is needed each time,
      * empty at first. */
     void (*lay_out)(const char *state, const char *template);
@@ -21,9 +22,11 @@ struct subject {
     /* Started again, without a fault; then stopped. The number of things that are wrong. */
     unsigned (*again)(struct play *p);
     unsigned (*stopped)(const char *state);
+    void (*put_away)(void); /* what lay_out started; or NULL */
 };
 
-extern const struct subject subject_queue, subject_authd, subject_mailbox;
+extern const struct subject subject_queue, subject_authd, subject_mailbox, subject_smtpd,
+    subject_pop3d, subject_relay, subject_keyd;
 
 /* Asks and waits for that answer (which is valid until the next call; fd: -1 if none came with it);
  * what else comes is passed over. 1; -1: the channel is closed; or WORK_SILENCE. */

@@ -176,10 +176,11 @@ static unsigned stopped(const char *state)
     return 0;
 }
 
+static struct play q;
+
 /* The queue stays up: while nobody has the store open there is no log of it to be read. */
 static void fill(const char *state)
 {
-    static struct play q;
     q = (struct play){.role = ROLE_QUEUE,
                       .state_dir = state,
                       .extra = WORK_CONFIG,
@@ -205,6 +206,12 @@ static void lay_out(const char *state, const char *template)
     fill(state);
 }
 
+static void put_away(void)
+{
+    if (q.pid > 0)
+        play_stop(&q);
+}
+
 const struct subject subject_mailbox = {.role = ROLE_MAILBOX,
                                         .peers = PEERS,
                                         .config = "",
@@ -214,4 +221,5 @@ const struct subject subject_mailbox = {.role = ROLE_MAILBOX,
                                         .day = day,
                                         .evening = evening,
                                         .again = again,
-                                        .stopped = stopped};
+                                        .stopped = stopped,
+                                        .put_away = put_away};

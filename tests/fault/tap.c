@@ -1,9 +1,11 @@
 #include "tests/fault/tap.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <sys/stat.h>
 
@@ -25,6 +27,25 @@ static bool is_unwanted(const char *name, const char *filter)
     return strstr(name, text) == NULL;
 }
 
+/* What programs of this name left behind that were killed: their directories have their pids. */
+static void remove_strays(const char *where, const char *name)
+{
+    char prefix[100], path[PATH_MAX];
+    struct dirent *e;
+    DIR *d = opendir(where);
+    int n = snprintf(prefix, sizeof prefix, "barid-%s-", name);
+    while (d != NULL && (e = readdir(d)) != NULL) {
+        long pid = strncmp(e->d_name, prefix, (size_t)n) == 0 ? strtol(e->d_name + n, NULL, 10) : 0;
+        if (pid <= 0 || strstr(e->d_name, ".kept") != NULL || kill((pid_t)pid, 0) == 0 ||
+            errno != ESRCH)
+            continue;
+        snprintf(path, sizeof path, "%s/%s", where, e->d_name);
+        tap_remove(path);
+    }
+    if (d != NULL)
+        closedir(d);
+}
+
 void tap_begin(int argc, char **argv, const char *name, char *dir, size_t cap)
 {
 #ifdef BARID_SANITIZERS
@@ -43,8 +64,9 @@ void tap_begin(int argc, char **argv, const char *name, char *dir, size_t cap)
         else if (strcmp(argv[i], "--filter") == 0 && i + 1 < argc && is_unwanted(name, argv[++i]))
             exit(0);
     }
-    snprintf(tap.dir, sizeof tap.dir, "%s/barid-%s-XXXXXX",
-             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", name);
+    const char *where = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+    remove_strays(where, name);
+    snprintf(tap.dir, sizeof tap.dir, "%s/barid-%s-%d-XXXXXX", where, name, (int)getpid());
     if (mkdtemp(tap.dir) == NULL || chmod(tap.dir, 0755) < 0) {
         printf("Bail out! %s: %s\n", tap.dir, strerror(errno));
         exit(1);
@@ -99,9 +121,12 @@ void tap_remove(const char *dir)
 int tap_end(void)
 {
     printf("1..%d\n", tap.n);
-    if (tap.failed == 0)
+    if (tap.failed == 0) {
         tap_remove(tap.dir);
-    else
-        printf("# everything is kept in %s\n", tap.dir);
+    } else { /* under a name that the next one does not clear away */
+        char kept[PATH_MAX];
+        snprintf(kept, sizeof kept, "%s.kept", tap.dir);
+        printf("# everything is kept in %s\n", rename(tap.dir, kept) == 0 ? kept : tap.dir);
+    }
     return tap.failed == 0 ? 0 : 1;
 }

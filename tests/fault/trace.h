@@ -21,7 +21,8 @@ enum trace_kind {
     TRACE_RECEIVE,  /* the same */
     TRACE_FAILED,   /* the call that was to fail did; with BARID_FAULT nothing else but: */
     TRACE_COUNT,    /* offset: the calls of that kind that there were, at a clean end */
-    TRACE_SITE,     /* with CALL:UINT64_MAX:WHAT: one of them; offset: a hash of who called whom */
+    TRACE_SITE,     /* with CALL:UINT64_MAX:WHAT: the first of them from one place in the program;
+                       offset: the how manieth */
 };
 
 struct trace_record {
