@@ -14,6 +14,8 @@ A zone maps names (lower case, no final dot) to what they have:
     "CNAME"                     a name                 "ttl"   seconds, default 0 (nothing is cached)
     "rcode"   "SERVFAIL", "REFUSED", "NXDOMAIN": for every type, or {"MX": "SERVFAIL"} for some
     "delay"   seconds before the answer; "drop": true never answers; "truncate": true: TC on UDP
+    "garbage" "octets" (by chance), "id" (by chance behind the right id), "half" (of the answer), "counts" (the answer,
+              which says that it has more), "other" (the answer to another question)
     "raw"     {"MX": ["000a"]}: resource data in hex, right or wrong
 A name that is absent is NXDOMAIN, unless a name below it exists. A key "*.example.org" stands for all names
 below example.org that are not in the zone. The JSON file is read again when it changes; so is a dict.
@@ -163,6 +165,15 @@ class FakeDns:
             name = entry["CNAME"].lower().rstrip(".")
         return "SERVFAIL", []
 
+    def _garbage(self, how, packet, name, kind, end):
+        if how in ("octets", "id"):
+            return (packet[:2] if how == "id" else b"") + os.urandom(200)
+        records = self._collect(name, kind)[1]
+        n = 60000 if how == "counts" else len(records)
+        question = pack_name("elsewhere.example") + packet[end - 4:end] if how == "other" else packet[12:end]
+        whole = packet[:2] + struct.pack(">HHHHH", 0x8180, 1, n, n - len(records), 0) + question + b"".join(records)
+        return whole[:len(whole) // 2] if how == "half" else whole
+
     def answer(self, packet, is_udp):
         try:
             self._load()
@@ -178,6 +189,8 @@ class FakeDns:
             time.sleep(entry["delay"])
         if entry.get("drop"):
             return None
+        if entry.get("garbage"):
+            return self._garbage(entry["garbage"], packet, name, kind, end)
         rcode, records = self._collect(name, kind)
         authority = []
         if not records:

@@ -199,6 +199,27 @@ class Replies(RelayTest):
                 suite.close()
 
 
+class DamagedAnswers(RelayTest):
+    def test_each(self):
+        """No answer, not "no such domain"; and the resolver goes on."""
+        port, (good,) = self.remotes({})
+        kinds = ("octets", "id", "half", "counts", "other")
+        dns = self.dns({"good.example": {"A": [good.host]},
+                        **{f"{kind}.example": {"A": [good.host], "garbage": kind} for kind in kinds}})
+        suite = self.suite(config={"dns": {"server": f"{dns.host}@{dns.port}"}}, relay={"port": port})
+        (resolver,) = suite.pids_of("resolver")
+        for kind in kinds:
+            suite.send(FROM, [f"carol@{kind}.example"], message())
+        suite.send(FROM, ["carol@good.example"], message())
+        self.assertEqual([m["rcpts"] for m in good.wait(1, 15)], [["carol@good.example"]], "others wait for them")
+        for kind in kinds:
+            with self.subTest(kind):
+                got = wait_for_state(suite, f"carol@{kind}.example", "deferred", 90)
+                self.assertRegex(got["last_reply"], r"^451 4\.4\.3 ")
+        self.assertEqual(suite.pids_of("resolver"), [resolver], "it is the same process")
+        self.assertEqual(len(good.messages), 1)
+
+
 class Names(RelayTest):
     """What a domain's own DNS can do to us."""
 
