@@ -63,3 +63,34 @@ void clock_rfc3339(char out[CLOCK_TEXT_MAX], int64_t wall_s)
     struct tm tm = split(wall_s);
     strftime(out, CLOCK_TEXT_MAX, "%Y-%m-%dT%H:%M:%SZ", &tm);
 }
+
+/* Is what stands here the time that the fields came to? 31 February is none. */
+static bool is_same(const struct tm *a, const struct tm *b)
+{
+    return a->tm_year == b->tm_year && a->tm_mon == b->tm_mon && a->tm_mday == b->tm_mday &&
+           a->tm_hour == b->tm_hour && a->tm_min == b->tm_min && a->tm_sec == b->tm_sec;
+}
+
+int clock_read_rfc3339(struct span text, int64_t *wall_s)
+{
+    static const char form[] = "0000-00-00T00:00:00Z";
+    char copy[sizeof form];
+    struct tm t = {0};
+    if (text.n != sizeof form - 1 || span_copy(copy, sizeof copy, text) < 0)
+        return -1;
+    for (size_t i = 0; i < sizeof form - 1; i++) {
+        bool is_digit = copy[i] >= '0' && copy[i] <= '9';
+        if (form[i] == '0' ? !is_digit : ascii_lower(copy[i]) != ascii_lower(form[i]))
+            return -1;
+    }
+    copy[10] = 'T';
+    copy[19] = 'Z';
+    if (strptime(copy, "%Y-%m-%dT%H:%M:%SZ", &t) == NULL)
+        return -1;
+    struct tm made = t;
+    time_t at = timegm(&made);
+    if (at < 0 || !is_same(&t, &made))
+        return -1;
+    *wall_s = at;
+    return 0;
+}

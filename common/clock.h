@@ -3,6 +3,8 @@
 #ifndef BARID_CLOCK_H
 #define BARID_CLOCK_H
 
+#include "common/str.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,5 +21,7 @@ void clock_fake(int64_t mono_ms, int64_t wall_ms);
 void clock_rfc5322(char out[CLOCK_TEXT_MAX], int64_t wall_s);
 /* RFC 3339: "2026-11-22T01:34:29Z". */
 void clock_rfc3339(char out[CLOCK_TEXT_MAX], int64_t wall_s);
+/* The same, read; nothing but UTC. 0, or -1. */
+int clock_read_rfc3339(struct span text, int64_t *wall_s);
 
 #endif

@@ -191,6 +191,7 @@ struct config {
     uint64_t workers;         /* processes of each network server */
     enum bare_newline bare_newline;
     enum offered dsn, vrfy;            /* [smtp] */
+    int64_t future_release_ms;         /* [smtp]; or DURATION_NONE */
     enum completes complete_header;    /* [smtp] */
     enum jail_layer seccomp, landlock; /* [jail] */
     struct auth_config auth;

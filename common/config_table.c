@@ -134,6 +134,11 @@ const struct setting config_settings[] = {
      .meaning = "Who is told by VRFY whether an address exists here: nobody, trusted clients, or "
                 "everybody. The others hear 252."},
 
+    {SECTION_SMTP, "future_release", VALUE_DURATION, .or_none = true, AT(config, future_release_ms),
+     .min = MINUTE, .max = 3650 * DAY, .fallback = "7d",
+     .meaning = "How long who logs in may have the server hold a message before it is delivered "
+                "(the FUTURERELEASE extension), at most."},
+
     {SECTION_SMTP, "complete_header", VALUE_CHOICE, AT(config, complete_header),
      .words = complete_words, .fallback = "submission",
      .meaning = "Whose messages get a Date and a Message-ID field if they have none: nobody's, "

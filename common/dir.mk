@@ -69,6 +69,7 @@ tests_unit_common_test_SOURCES += tests/unit/common/test_tls.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_peers.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_admission.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_stats.c
+tests_unit_common_test_SOURCES += tests/unit/common/test_clock.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_scram_client.c
 tests_unit_common_test_LDADD = $(LIBS_TLS) $(CRITERION_LIBS)
 tests_unit_common_test_SOURCES += tests/unit/common/test_proxy.c

@@ -33,11 +33,12 @@
  * imported: What imports brought into a mailbox, by a key of its source: each comes once, however
  * often an import runs.
  *
- * recipient: One for each address elsewhere. state: 0 waiting for next_attempt, 1 held, 2 failed
- * for good and its sender not yet told, 3 delivered, 4 failed and its sender was told, 5 delivered
- * or handed on (outcome: 1 delivered, 2 relayed, 3 expanded) and its sender, who asked for it
- * (notify), not yet told; so such a row may stand for a mailbox here. status is the enhanced code
- * (RFC 3463). The rows of a message go when all are 3 or 4.
+ * recipient: One for each address elsewhere, and for each of ours that is held for its sender (RFC
+ * 4865): waiting, with outcome 1, until it is put into mailboxes. state: 0 waiting for
+ * next_attempt, 1 held, 2 failed for good and its sender not yet told, 3 delivered, 4 failed and
+ * its sender was told, 5 delivered or handed on (outcome: 1 delivered, 2 relayed, 3 expanded) and
+ * its sender, who asked for it (notify), not yet told; so such a row may stand for a mailbox here.
+ * status is the enhanced code (RFC 3463). The rows of a message go when all are 3 or 4.
  *
  * secured: Domains whose servers we spoke to through TLS: level 2 with any certificate, 3 with a
  * good one; the last time (seen); told: that it is gone was logged.

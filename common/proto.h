@@ -319,13 +319,14 @@ enum ticket_reason {
 #define PROTO_FIELDS_box_devices_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
 /* rcpts: records of seal.h's rcpt_pack. size: what MAIL declared, 0 if nothing. ticket: empty
  * unless the session logged in. ret, envid: what MAIL said (notify.h).
- * is_utf8: SMTPUTF8. requires_tls: REQUIRETLS. */
+ * is_utf8: SMTPUTF8. requires_tls: REQUIRETLS. hold_until: seconds since 1970, 0: FUTURERELEASE was
+ * not asked for (RFC 4865). */
 #define PROTO_FIELDS_queue_open(F, X)                                                              \
     F(X, U64, tag, 0) F(X, U64, id, 0) F(X, U64, session, 0) F(X, TEXT, sender, ADDRESS_MAX)       \
     F(X, TEXT, client, IP_MAX) F(X, TEXT, helo, HELO_MAX)                                          \
     F(X, BYTES, ticket, TICKET_OCTETS) F(X, U8, body_8bit, 0) F(X, U64, size, 0)                   \
     F(X, U8, ret, 0) F(X, TEXT, envid, ENVELOPE_ID) F(X, U8, is_utf8, 0)                           \
-    F(X, U8, requires_tls, 0)                                                                      \
+    F(X, U8, requires_tls, 0) F(X, U64, hold_until, 0)                                              \
     F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX) F(X, U8, is_last, 0)
 #define PROTO_FIELDS_queue_more(F, X)                                                              \
     F(X, U64, tag, 0) F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX)                 \

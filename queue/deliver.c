@@ -1,6 +1,7 @@
 #include "queue/deliver.h"
 
 #include "common/addr.h"
+#include "common/clock.h"
 #include "common/idn.h"
 #include "common/maildb.h"
 #include "queue/contain.h"
@@ -42,6 +43,25 @@ int targets_add_box(struct targets *t, uint64_t box, uint64_t quota)
     return 0;
 }
 
+/* domain_at: where the domain begins in the address. */
+static int add_row(struct targets *t, const struct rcpt *r, struct span address, size_t domain_at)
+{
+    void *remotes = t->remotes;
+    if (is_full(t) ||
+        array_reserve(&remotes, &t->cap_remotes, t->n_remotes + 1, sizeof *t->remotes) < 0)
+        return -1;
+    t->remotes = remotes;
+    struct remote_target new = {
+        .address = span_dup(address), .orcpt = span_dup(r->orcpt), .notify = r->notify};
+    if (new.address == NULL || new.orcpt == NULL) {
+        free_remote(&new);
+        return -1;
+    }
+    new.domain = new.address + domain_at;
+    t->remotes[t->n_remotes++] = new;
+    return 0;
+}
+
 int targets_add_remote(struct targets *t, const struct rcpt *r)
 {
     struct addr a;
@@ -49,20 +69,18 @@ int targets_add_remote(struct targets *t, const struct rcpt *r)
     if (addr_parse(r->address, ADDR_MAILBOX, &a, &used) < 0 || a.domain[0] == '\0' ||
         strlen(a.domain) > DOMAIN_MAX)
         return -1;
-    void *remotes = t->remotes;
-    if (is_full(t) ||
-        array_reserve(&remotes, &t->cap_remotes, t->n_remotes + 1, sizeof *t->remotes) < 0)
+    struct span text = span_of(a.text);
+    return add_row(t, r, text, text.n - strlen(a.domain));
+}
+
+int targets_add_held(struct targets *t, const struct rcpt *r)
+{
+    size_t at = 0; /* <postmaster> has no domain */
+    for (size_t i = 0; i < r->address.n; i++)
+        at = r->address.p[i] == '@' ? i + 1 : at;
+    if (r->address.n == at || r->address.n - at > DOMAIN_MAX || add_row(t, r, r->address, at) < 0)
         return -1;
-    t->remotes = remotes;
-    struct remote_target new = {
-        .address = span_dup(span_of(a.text)), .orcpt = span_dup(r->orcpt), .notify = r->notify};
-    char *at = new.address != NULL ? strrchr(new.address, '@') : NULL;
-    if (at == NULL || new.orcpt == NULL) {
-        free_remote(&new);
-        return -1;
-    }
-    new.domain = at + 1;
-    t->remotes[t->n_remotes++] = new;
+    t->remotes[t->n_remotes - 1].is_local = true;
     return 0;
 }
 
@@ -143,6 +161,14 @@ int targets_add_sealed(struct targets *t, const struct rcpt *r,
     }
     bool is_whole = c.boxes + c.remotes > 0 && unpack_done(&sealed);
     return is_whole ? add_deed_of(t, r, &c) : -1;
+}
+
+size_t targets_elsewhere(const struct targets *t)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->n_remotes; i++)
+        n += !t->remotes[i].is_local;
+    return n;
 }
 
 static int compare_boxes(const void *a, const void *b)
@@ -251,17 +277,28 @@ static int add_entry(struct store *s, const struct delivery *d, const struct box
     return b->quota != 0 ? make_room(s, b, e.octets) : 0;
 }
 
-static int add_rcpt(struct store *s, const struct delivery *d, size_t number)
+/* Until when, and why, it is not tried at once. */
+static int add_rcpt(struct store *s, const struct delivery *d, size_t number,
+                    const struct remote_target *t)
 {
     const struct message *m = d->message;
-    const struct remote_target *t = &d->targets->remotes[number];
+    bool is_held = d->is_held && !t->is_local;
+    char why[CLOCK_TEXT_MAX + 40] = "";
+    if (d->hold_until > 0) {
+        char until[CLOCK_TEXT_MAX];
+        clock_rfc3339(until, d->hold_until);
+        snprintf(why, sizeof why, "held until %s, as its sender asked", until);
+    }
     struct recipient r = {.message = m->id,
                           .number = (uint32_t)number,
                           .address = span_of(t->address),
                           .domain = span_of(t->domain),
-                          .state = d->is_held ? RCPT_HELD : RCPT_WAITING,
-                          .next_attempt = d->is_held ? m->expires : m->arrived,
-                          .last_reply = d->is_held ? SPAN(CONTAIN_REPLY) : SPAN(""),
+                          .state = is_held ? RCPT_HELD : RCPT_WAITING,
+                          .next_attempt = is_held             ? m->expires
+                                          : d->hold_until > 0 ? d->hold_until
+                                                              : m->arrived,
+                          .last_reply = is_held ? SPAN(CONTAIN_REPLY) : span_of(why),
+                          .outcome = t->is_local ? DONE_DELIVERED : DONE_NOT,
                           .notify = t->notify,
                           .orcpt = span_of(t->orcpt)};
     return store_rcpt_add(s, &r);
@@ -307,7 +344,56 @@ enum intake_reason deliver(struct store *s, const struct delivery *d)
         if (add_entry(s, d, &t->boxes[i]) < 0)
             return INTAKE_FAULT;
     for (size_t i = 0; i < t->n_remotes; i++)
-        if (add_rcpt(s, d, i) < 0)
+        if (add_rcpt(s, d, i, &t->remotes[i]) < 0)
             return INTAKE_FAULT;
     return add_deeds(s, d) == 0 ? INTAKE_OK : INTAKE_FAULT;
+}
+
+/* --- to a message that was held --- */
+
+/* Leaves out the mailboxes that have it already, or had: what was deleted is not wanted again. */
+static int drop_known_boxes(struct store *s, uint64_t message, struct targets *t)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->n_boxes; i++) {
+        enum found f = store_entry_look(s, message, t->boxes[i].box);
+        if (f == FOUND_FAULT)
+            return -1;
+        if (f == FOUND_NONE)
+            t->boxes[n++] = t->boxes[i];
+    }
+    t->n_boxes = n;
+    return 0;
+}
+
+static int add_new_rcpts(struct store *s, const struct delivery *d)
+{
+    const struct targets *t = d->targets;
+    uint64_t number = 0;
+    for (size_t i = 0; i < t->n_remotes; i++) {
+        struct span address = span_of(t->remotes[i].address);
+        enum found f = store_rcpt_look(s, d->message->id, address, &number);
+        if (f == FOUND_FAULT)
+            return -1;
+        if (f == FOUND_NONE && (number > UINT32_MAX || add_rcpt(s, d, number, &t->remotes[i]) < 0))
+            return -1;
+    }
+    return 0;
+}
+
+enum intake_reason deliver_late(struct store *s, const struct delivery *d, size_t *n_new)
+{
+    struct targets fresh = *d->targets; /* the boxes are shared, and may be moved */
+    struct delivery late = *d;
+    late.targets = &fresh;
+    if (drop_known_boxes(s, d->message->id, &fresh) < 0)
+        return INTAKE_FAULT;
+    enum intake_reason reason = look_at_boxes(s, &late);
+    if (reason != INTAKE_OK)
+        return reason;
+    for (size_t i = 0; i < fresh.n_boxes; i++)
+        if (add_entry(s, &late, &fresh.boxes[i]) < 0)
+            return INTAKE_FAULT;
+    *n_new = fresh.n_boxes;
+    return add_new_rcpts(s, &late) == 0 ? INTAKE_OK : INTAKE_FAULT;
 }

@@ -21,6 +21,7 @@ struct remote_target {
     char *domain;  /* within address */
     char *orcpt;   /* "" if there is none */
     uint8_t notify;
+    bool is_local; /* of a domain of ours: resolved again when it is released (release.h) */
 };
 
 /* Something was done for this recipient at once, and its sender asked to be told. */
@@ -43,11 +44,16 @@ void targets_free(struct targets *t); /* empties it */
  */
 int targets_add_box(struct targets *t, uint64_t box, uint64_t quota);
 int targets_add_remote(struct targets *t, const struct rcpt *r);
+/* A recipient of ours, to be held: it waits as a row, as those elsewhere do. */
+int targets_add_held(struct targets *t, const struct rcpt *r);
 /* All that authd sealed for this recipient. 0, or -1: forged, stale, damaged or empty, or as above.
  * What its sender asks to be told goes with it to a single target; an alias of several that lead
  * elsewhere is itself a deed, and they report no success (RFC 3461 5.2.7). */
 int targets_add_sealed(struct targets *t, const struct rcpt *r,
                        const unsigned char key[SEAL_KEY_OCTETS], int64_t now_s);
+
+/* Those that are not ours. */
+size_t targets_elsewhere(const struct targets *t);
 
 /* When all are there: each once, however often it was added. */
 void targets_tidy(struct targets *t);
@@ -58,6 +64,7 @@ struct delivery {
     const struct targets *targets; /* tidy */
     struct span uidl;              /* in its mailboxes; empty: its id */
     bool is_held;                  /* what goes elsewhere, as its sender is contained */
+    int64_t hold_until;            /* seconds since 1970; 0: it is not held (RFC 4865) */
     bool passes_quota;             /* a bounce: short, and too important to be lost */
 };
 
@@ -68,5 +75,8 @@ enum intake_reason deliver_room(struct store *s, const struct targets *t, uint64
 /* INTAKE_OK; else undo all of it. What can be decided is decided before the first write.
  * INTAKE_STALE: a mailbox was removed meanwhile. INTAKE_FAULT: see store_fault. */
 enum intake_reason deliver(struct store *s, const struct delivery *d);
+/* More targets for a message that is there already; those it has are left out. *n_new: mailboxes
+ * that it came to. Decides before it writes, as deliver. */
+enum intake_reason deliver_late(struct store *s, const struct delivery *d, size_t *n_new);
 
 #endif

@@ -7,9 +7,9 @@ queue_libqueue_a_SOURCES = queue/backup.c queue/backup.h queue/agenda.c queue/ag
   queue/secured.c queue/secured.h queue/store_secured.c \
   queue/store_trace.c queue/trace.c queue/trace.h \
   queue/tidy.c queue/tidy.h \
-  queue/explain.c queue/explain.h queue/pace.c queue/pace.h queue/postpone.c queue/postpone.h \
+  queue/envelope.c queue/envelope.h queue/explain.c queue/explain.h queue/pace.c queue/pace.h queue/postpone.c queue/postpone.h \
   queue/filter.c queue/filter.h queue/import.c queue/import.h queue/intake.c queue/intake.h queue/local.c queue/local.h queue/queue.c queue/queue.h \
-  queue/job.c queue/job.h queue/recover.c queue/recover.h queue/schedule.c queue/schedule.h queue/spool.c queue/spool.h \
+  queue/job.c queue/job.h queue/recover.c queue/recover.h queue/release.c queue/release.h queue/schedule.c queue/schedule.h queue/spool.c queue/spool.h \
   queue/statements.h queue/store.c queue/store.h queue/store_box.c queue/store_device.c queue/store_message.c \
   queue/store_rcpt.c queue/store_repair.c queue/store_trash.c queue/trash.c queue/trash.h
 pkglibexec_PROGRAMS += libexec/barid/queue
@@ -20,7 +20,7 @@ if HAVE_CRITERION
 check_PROGRAMS += tests/unit/queue/test
 tests_unit_queue_test_SOURCES = tests/unit/queue/world.c tests/unit/queue/world.h \
   tests/unit/queue/test_intake.c tests/unit/queue/test_relay.c \
-  tests/unit/queue/test_control.c tests/unit/queue/test_boxes.c tests/unit/queue/test_recover.c \
+  tests/unit/queue/test_control.c tests/unit/queue/test_boxes.c tests/unit/queue/test_recover.c tests/unit/queue/test_release.c \
   tests/unit/queue/test_local.c tests/unit/queue/test_schedule.c tests/unit/queue/test_dsn.c \
   tests/unit/queue/test_secured.c tests/unit/queue/test_repair.c tests/unit/queue/test_tidy.c \
   tests/unit/queue/test_notify.c tests/unit/queue/test_devices.c \

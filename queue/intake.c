@@ -1,6 +1,5 @@
 #include "queue/intake.h"
 
-#include "common/addr.h"
 #include "common/buf.h"
 #include "common/clock.h"
 #include "common/content.h"
@@ -12,8 +11,10 @@
 #include "queue/contain.h"
 #include "queue/deliver.h"
 #include "queue/dispatch.h"
+#include "queue/envelope.h"
 #include "queue/import.h"
 #include "queue/local.h"
+#include "queue/schedule.h"
 
 #include <errno.h>
 
@@ -23,7 +24,6 @@
 #define BUFFERED_MAX (64U << 20) /* of their content; beyond, it goes to files early */
 #define TRACE_MAX    4096        /* what our own Received field may add to message_size_max */
 #define TICKET_MS    30000
-#define ID_SLACK_MS  (86400 * 1000LL) /* an id is made when its message begins */
 
 /* One message on its way in. */
 struct intake {
@@ -42,6 +42,8 @@ struct intake {
     bool is_all_here;    /* the last part came */
     uint64_t n_rcpts;    /* as smtpd named them */
     struct targets targets;
+    int64_t hold_until;  /* as its sender asks (RFC 4865); 0: not */
+    struct targets room; /* of a held one: mailboxes that must have room when it is taken, too */
     struct content_scan scan;
     struct buf content; /* what came in parts and is to be in the row */
     struct spool_file file;
@@ -111,6 +113,7 @@ static void free_intake(struct intake *in)
     in->q->intakes->n_from[in->channel]--;
     drop_buffer(in);
     targets_free(&in->targets);
+    targets_free(&in->room);
     if (in->ticket_tag != 0)
         ipc_cancel(in->q->authd, in->ticket_tag);
     free(in->login);
@@ -233,7 +236,9 @@ static void settled(struct waiter *w, enum outcome o)
     }
     count_accepted(in);
     log_accepted(in);
-    if (!in->is_held)
+    if (in->hold_until > 0)
+        schedule_at(in->q, in->hold_until);
+    else if (!in->is_held)
         dispatch_fresh_all(in->q, &in->message, &in->targets);
     if (in->targets.n_deeds > 0)
         bounce_kick(in->q);
@@ -258,7 +263,12 @@ static enum intake_reason add_rcpt(struct intake *in, const struct rcpt *r)
             return INTAKE_RELAYING;
         return targets_add_remote(&in->targets, r) == 0 ? INTAKE_OK : INTAKE_FAULT;
     }
-    return add_sealed(in->q, &in->targets, r);
+    if (in->hold_until == 0)
+        return add_sealed(in->q, &in->targets, r);
+    enum intake_reason reason = add_sealed(in->q, &in->room, r);
+    if (reason != INTAKE_OK)
+        return reason;
+    return targets_add_held(&in->targets, r) == 0 ? INTAKE_OK : INTAKE_FAULT;
 }
 
 /* As many as the most generous listener takes. */
@@ -332,21 +342,25 @@ static void store_it(struct intake *in, struct span whole)
     struct queue *q = in->q;
     struct message *m = &in->message;
     m->arrived = in->import != NULL ? in->import->arrived : clock_wall_s();
-    m->expires = m->arrived + q->config->relay.expire_ms / 1000;
+    m->expires = (in->hold_until > m->arrived ? in->hold_until : m->arrived) +
+                 q->config->relay.expire_ms / 1000;
     m->size = in->scan.octets;
     m->header = in->scan.header;
     m->flags |= in->scan.flags;
     m->is_spooled = in->has_file;
     memcpy(m->hash, in->scan.hash, sizeof m->hash);
-    in->is_held = contain_accept(q, m, in->targets.n_remotes);
-    struct delivery d = {
-        .message = m, .content = whole, .targets = &in->targets, .is_held = in->is_held};
+    in->is_held = contain_accept(q, m, targets_elsewhere(&in->targets) + in->room.n_remotes);
+    struct delivery d = {.message = m, .content = whole, .targets = &in->targets};
+    d.is_held = in->is_held;
+    d.hold_until = in->hold_until;
     if (batch_join(&q->batch) < 0) {
         refuse(in, store_fault(q->store) == STORE_FAULT_FULL ? INTAKE_DISK : INTAKE_FAULT);
         return;
     }
-    enum intake_reason reason =
-        in->import != NULL ? import_deliver(q->store, in->import, &d) : deliver(q->store, &d);
+    enum intake_reason reason = deliver_room(q->store, &in->room, m->size);
+    if (reason == INTAKE_OK)
+        reason =
+            in->import != NULL ? import_deliver(q->store, in->import, &d) : deliver(q->store, &d);
     if (reason == INTAKE_OK) {
         in->waiter.settled = settled;
         batch_keep(&q->batch, &in->waiter);
@@ -449,35 +463,12 @@ static int copy_envelope(struct intake *in, const struct msg_queue_open *m)
     return 0;
 }
 
-static bool envelope_is_plausible(const struct msg_queue_open *m, struct netaddr *client)
-{
-    struct addr a;
-    size_t used;
-    int64_t apart_ms = id_wall_ms(m->id) - clock_wall_ms();
-    bool is_sane_id =
-        m->id > 0 && m->id <= INT64_MAX && apart_ms < ID_SLACK_MS && apart_ms > -ID_SLACK_MS;
-    bool is_sender = m->sender.n == 0 || addr_parse(m->sender, ADDR_MAILBOX, &a, &used) == 0;
-    bool is_client = netaddr_parse(m->client, client) == 0 ||
-                     netaddr_parse_port(m->client, ':', client) == 0 ||
-                     netaddr_parse_uid(m->client, client) == 0;
-    bool is_sane_wish = m->ret <= RET_HDRS && (m->envid.n == 0 || envid_is_valid(m->envid));
-    return is_sane_id && is_sender && is_client && is_sane_wish;
-}
-
-/* By the address that smtpd names, or by a connection that only a user of this machine can make. */
-static bool may_relay(const struct queue *q, const struct netaddr *client, int fd)
-{
-    if (client->n != NETADDR_LOCAL)
-        return config_may_relay(q->config, client);
-    return q->config->submit.socket == SWITCH_ON && local_is_user(fd, netaddr_uid(client));
-}
-
 static struct intake *new_intake(struct queue *q, struct ipc *from, const struct msg_queue_open *m,
                                  int fd)
 {
     struct netaddr client;
     size_t channel = from != NULL ? ipc_mark(from) % CHANNELS : 0;
-    if (q->intakes->n_from[channel] >= OPEN_MAX || !envelope_is_plausible(m, &client) ||
+    if (q->intakes->n_from[channel] >= OPEN_MAX || !envelope_is_plausible(q, m, &client) ||
         find(q, from, m->tag) != NULL)
         return NULL;
     struct intake *in = calloc(1, sizeof *in);
@@ -494,8 +485,9 @@ static struct intake *new_intake(struct queue *q, struct ipc *from, const struct
     in->message.ret = m->ret;
     in->message.flags =
         (m->is_utf8 != 0 ? CONTENT_UTF8 : 0) | (m->requires_tls != 0 ? CONTENT_REQUIRETLS : 0);
+    in->hold_until = (int64_t)m->hold_until;
     in->client = client;
-    in->may_relay = may_relay(q, &client, fd);
+    in->may_relay = envelope_may_relay(q, &client, fd);
     in->file.fd = -1;
     content_begin(&in->scan);
     buf_init(&in->content, CHUNK_MAX);

@@ -168,8 +168,10 @@ static void apply_result(struct job *j, struct result *result, const struct mess
                                   : schedule_next(delivery_for(j, m, r), r->attempts, now_s,
                                                   m->expires, randombytes_random());
         int64_t warn_ms = j->q->config->relay.delay_warning_ms;
+        int64_t released_s = m->expires - j->q->config->relay.expire_ms / 1000;
+        int64_t began_s = released_s > m->arrived ? released_s : m->arrived;
         j->is_late |= notify_wants(r->notify, NOTIFY_DELAY) && warn_ms > 0 && !m->is_warned &&
-                      m->sender.n > 0 && now_s - m->arrived >= warn_ms / 1000;
+                      m->sender.n > 0 && now_s - began_s >= warn_ms / 1000;
     }
 }
 

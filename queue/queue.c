@@ -11,6 +11,7 @@
 #include "queue/intake.h"
 #include "queue/local.h"
 #include "queue/recover.h"
+#include "queue/release.h"
 #include "queue/schedule.h"
 #include "queue/tidy.h"
 #include "queue/trash.h"
@@ -35,9 +36,10 @@ static int make_parts(struct queue *q, struct error *e)
     q->bounces = bounces_new(q);
     q->contains = contains_new(q);
     q->notices = notices_new(q);
+    q->releases = releases_new(q);
     if (q->intakes == NULL || q->locals == NULL || q->boxes == NULL || q->trash == NULL ||
         q->devices == NULL || q->tidy == NULL || q->schedule == NULL || q->dispatch == NULL ||
-        q->bounces == NULL || q->contains == NULL || q->notices == NULL)
+        q->bounces == NULL || q->contains == NULL || q->notices == NULL || q->releases == NULL)
         return error_set(e, "out of memory");
     return 0;
 }
@@ -84,6 +86,7 @@ void queue_close(struct queue *q)
     bounces_free(q);
     contains_free(q);
     notices_free(q);
+    releases_free(q);
     batch_free(&q->batch);
     store_close(q->store);
     spool_close(&q->spool);
@@ -123,7 +126,7 @@ void queue_turn(struct queue *q)
 bool queue_is_idle(const struct queue *q)
 {
     return intake_count(q) == 0 && dispatch_jobs(q) == 0 && bounce_count(q) == 0 &&
-           notices_are_idle(q) && !batch_is_open(&q->batch);
+           notices_are_idle(q) && release_count(q) == 0 && !batch_is_open(&q->batch);
 }
 
 void queue_peer_up(struct queue *q, enum role role, struct ipc *ch)
@@ -132,6 +135,7 @@ void queue_peer_up(struct queue *q, enum role role, struct ipc *ch)
         q->authd = ch;
         bounce_kick(q);
         notices_kick(q);
+        schedule_rewind(q); /* what could not be released without it */
     } else if (role == ROLE_RELAY) {
         q->relay = ch;
     }

@@ -31,6 +31,7 @@ struct queue {
     struct dispatch *dispatch;
     struct contains *contains;
     struct notices *notices;
+    struct releases *releases;
     struct bounces *bounces;
 };
 

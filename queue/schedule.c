@@ -5,6 +5,7 @@
 #include "common/route.h"
 #include "queue/dispatch.h"
 #include "queue/postpone.h"
+#include "queue/release.h"
 #include "queue/secured.h"
 
 #include <sodium.h>
@@ -175,6 +176,8 @@ static enum step load_step(struct queue *q, struct due *at, int64_t now_s)
         const struct due *d = &rows.list[i];
         if (rows.is_damaged[i])
             set_aside(q, d);
+        else if (d->is_local)
+            release_add(q, d->message, d->number);
         else if (add(q, &rows, i) == AGENDA_FULL)
             return STEP_NO_ROOM;
         *at = (struct due){.at = d->at, .message = d->message, .number = d->number};

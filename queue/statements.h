@@ -140,7 +140,12 @@
     S(UNTOLD_NEXT, "SELECT message FROM recipient INDEXED BY recipient_due"                        \
                    " WHERE state = ?2 AND next_attempt = 0 AND message > ?1"                       \
                    " ORDER BY message LIMIT 1")                                                    \
-    S(DUE, "SELECT r.next_attempt, r.message, r.number, r.domain, m.sender, m.client, m.login"     \
+    S(RCPT_LOOK, "SELECT max(address = ?2), max(number) + 1 FROM recipient WHERE message = ?1")    \
+    S(ENTRY_LOOK, "SELECT 1 FROM entry WHERE message = ?1 AND box = ?2 UNION ALL"                  \
+                  " SELECT 1 FROM trash INDEXED BY trash_message"                                  \
+                  " WHERE message = ?1 AND box = ?2 LIMIT 1")                                      \
+    S(DUE, "SELECT r.next_attempt, r.message, r.number, r.domain, m.sender, m.client, m.login,"    \
+           " r.outcome"                                                                            \
            " FROM recipient r INDEXED BY recipient_due LEFT JOIN message m ON m.id = r.message"    \
            " WHERE r.state = 0 AND (r.next_attempt, r.message, r.number) > (?1, ?2, ?3)"           \
            " AND r.next_attempt < ?4 ORDER BY r.next_attempt, r.message, r.number LIMIT ?5")       \

@@ -121,6 +121,8 @@ struct entry {
     struct span uidl; /* empty: the message's id */
 };
 int store_entry_add(struct store *s, const struct entry *e);
+/* Is the message in this mailbox, or in its trash? */
+enum found store_entry_look(struct store *s, uint64_t message, uint64_t box);
 /* Has an entry of this mailbox this UIDL (of its own, not an id)? */
 enum found store_uidl_look(struct store *s, uint64_t box, struct span uidl);
 /* Was this imported into the mailbox before? */
@@ -258,6 +260,9 @@ int store_rcpt_set(struct store *s, const struct recipient *r);
 int store_rcpt_set_state(struct store *s, uint64_t message, uint32_t number, enum rcpt_state state,
                          int64_t next_attempt);
 int store_rcpt_remove(struct store *s, uint64_t message, uint32_t number);
+/* Has the message a recipient of this address? NONE: *number is one that is free. */
+enum found store_rcpt_look(struct store *s, uint64_t message, struct span address,
+                           uint64_t *number);
 /* The recipients of a message in order of number; spans hold until the next call. Ends by itself
  * with any result but FOUND_YES and FOUND_DAMAGED; store_rcpts_end ends it before. */
 void store_rcpts_begin(struct store *s, uint64_t message);
@@ -275,6 +280,7 @@ struct due {
     int64_t at;
     uint64_t message;
     uint32_t number;
+    bool is_local;      /* for a mailbox here: release.h */
     struct span domain; /* it and the next hold until the next call */
     struct span sender, client, login;
 };

@@ -25,6 +25,14 @@ int store_box_add(struct store *s, uint64_t box, uint64_t seq, uint64_t octets)
     return statement_run(s, which);
 }
 
+enum found store_entry_look(struct store *s, uint64_t message, uint64_t box)
+{
+    uint64_t one;
+    sql_bind_u64(s->s[S_ENTRY_LOOK], 1, message);
+    sql_bind_u64(s->s[S_ENTRY_LOOK], 2, box);
+    return statement_number(s, S_ENTRY_LOOK, &one);
+}
+
 int store_entry_add(struct store *s, const struct entry *e)
 {
     sqlite3_stmt *st = s->s[S_ENTRY_ADD];

@@ -168,6 +168,20 @@ enum found store_untold_next(struct store *s, uint64_t after, uint64_t *id)
     return f == FOUND_FAULT ? f : failed;
 }
 
+enum found store_rcpt_look(struct store *s, uint64_t message, struct span address, uint64_t *number)
+{
+    sqlite3_stmt *st = s->s[S_RCPT_LOOK];
+    sql_bind_u64(st, 1, message);
+    sql_bind_text(st, 2, address);
+    int rc = statement_step(s, S_RCPT_LOOK);
+    if (rc <= 0)
+        return rc < 0 ? FOUND_FAULT : FOUND_NONE;
+    bool is_there = sql_column_u64(st, 0) == 1;
+    *number = sql_column_u64(st, 1);
+    sql_reset(st);
+    return is_there ? FOUND_YES : FOUND_NONE;
+}
+
 void store_due_begin(struct store *s, const struct due *after, int64_t before, unsigned limit)
 {
     sqlite3_stmt *st = s->s[S_DUE];
@@ -192,7 +206,8 @@ enum found store_due_next(struct store *s, struct due *d)
                       .domain = sql_column(st, 3),
                       .sender = sql_column(st, 4),
                       .client = sql_column(st, 5),
-                      .login = sql_column(st, 6)};
+                      .login = sql_column(st, 6),
+                      .is_local = sql_column_u64(st, 7) == DONE_DELIVERED};
     bool is_sane = number <= UINT32_MAX && is_line(d->domain, 1, DOMAIN_MAX) &&
                    is_line(d->sender, 0, ADDRESS_MAX);
     return is_sane ? FOUND_YES : FOUND_DAMAGED;

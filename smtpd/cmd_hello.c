@@ -1,4 +1,5 @@
 /* EHLO and HELO (RFC 5321 4.1.1.1), LHLO (RFC 2033), STARTTLS (RFC 3207). */
+#include "common/clock.h"
 #include "smtpd/verbs.h"
 
 #define TAIL_MAX 80
@@ -54,6 +55,15 @@ static bool requiretls_tail(const struct session *s, char out[TAIL_MAX])
     return s->tls != NULL;
 }
 
+/* RFC 4865 3: the longest time, and the latest moment. */
+static bool hold_tail(const struct session *s, char out[TAIL_MAX])
+{
+    char latest[CLOCK_TEXT_MAX];
+    clock_rfc3339(latest, clock_wall_s() + s->rules.hold_max_s);
+    snprintf(out, TAIL_MAX, " %lld %s", (long long)s->rules.hold_max_s, latest);
+    return s->rules.hold_max_s > 0;
+}
+
 /* clang-format off */
 static const struct keyword keywords[] = {
     {{"PIPELINING", 10}, NULL},          /* RFC 2920 */
@@ -67,6 +77,7 @@ static const struct keyword keywords[] = {
     {{"LIMITS", 6}, limits_tail},        /* RFC 9422 */
     {{"DSN", 3}, dsn_tail},              /* RFC 3461 */
     {{"REQUIRETLS", 10}, requiretls_tail}, /* RFC 8689 */
+    {{"FUTURERELEASE", 13}, hold_tail},  /* RFC 4865 */
     {{"HELP", 4}, NULL},                 /* last: it is always there */
 };
 /* clang-format on */

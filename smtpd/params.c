@@ -1,5 +1,7 @@
 #include "smtpd/params.h"
 
+#include "common/clock.h"
+
 #define DONE R_DONE /* of one parameter */
 
 /* DONE, or the refusal. A value that is not there has no pointer. */
@@ -44,6 +46,32 @@ static enum reply param_requiretls(struct session *s, struct txn *t, struct span
     (void)s;
     t->requires_tls = true;
     return value.p == NULL ? DONE : R_BAD_ARGUMENT;
+}
+
+/* RFC 4865 4: one of the two, and not further away than EHLO said. What is past already is not
+ * held. */
+static enum reply hold_until(struct session *s, struct txn *t, int64_t at_s)
+{
+    int64_t now_s = clock_wall_s();
+    if (t->has_hold || at_s - now_s > s->rules.hold_max_s)
+        return R_BAD_ARGUMENT;
+    t->has_hold = true;
+    t->hold_until = at_s > now_s ? at_s : 0;
+    return DONE;
+}
+
+static enum reply param_holdfor(struct session *s, struct txn *t, struct span value)
+{
+    uint64_t seconds;
+    if (value.n == 0 || value.n > 9 || value.p[0] == '0' || span_u64(value, &seconds) < 0)
+        return R_BAD_ARGUMENT;
+    return hold_until(s, t, clock_wall_s() + (int64_t)seconds);
+}
+
+static enum reply param_holduntil(struct session *s, struct txn *t, struct span value)
+{
+    int64_t at_s;
+    return clock_read_rfc3339(value, &at_s) == 0 ? hold_until(s, t, at_s) : R_BAD_ARGUMENT;
 }
 
 /* RFC 3461 4.3. */
@@ -116,6 +144,11 @@ static bool offers_requiretls(const struct session *s)
     return s->tls != NULL;
 }
 
+static bool offers_hold(const struct session *s)
+{
+    return s->rules.hold_max_s > 0;
+}
+
 static const struct param {
     struct span word;
     enum param_of of;
@@ -127,6 +160,8 @@ static const struct param {
     {{"AUTH", 4}, PARAM_MAIL, offers_auth, param_auth},
     {{"SMTPUTF8", 8}, PARAM_MAIL, NULL, param_utf8},
     {{"REQUIRETLS", 10}, PARAM_MAIL, offers_requiretls, param_requiretls},
+    {{"HOLDFOR", 7}, PARAM_MAIL, offers_hold, param_holdfor},
+    {{"HOLDUNTIL", 9}, PARAM_MAIL, offers_hold, param_holduntil},
     {{"RET", 3}, PARAM_MAIL, offers_dsn, param_ret},
     {{"ENVID", 5}, PARAM_MAIL, offers_dsn, param_envid},
     {{"NOTIFY", 6}, PARAM_RCPT, offers_dsn, param_notify},

@@ -316,6 +316,13 @@ static void be_lmtp(struct session_rules *rules)
         rules->limits.recipients = LMTP_RCPTS_MAX;
 }
 
+/* For submission only (RFC 4865 3). */
+static int64_t hold_max_s(const struct config *c, enum listen_kind kind)
+{
+    bool is_offered = admission_needs_login(kind) && c->future_release_ms != DURATION_NONE;
+    return is_offered ? c->future_release_ms / 1000 : 0;
+}
+
 /* Takes over fd, and that the peer is counted. NULL without memory. */
 static struct client *client_new(struct server *v, const struct listener *on, int fd,
                                  const struct netaddr *peer)
@@ -336,6 +343,7 @@ static struct client *client_new(struct server *v, const struct listener *on, in
         .normalises_newlines = config->bare_newline == BARE_NEWLINE_NORMALISE,
         .may_relay = admission_may_relay(config, on->kind, peer),
         .dsn = config->dsn,
+        .hold_max_s = hold_max_s(config, on->kind),
         .vrfy = config->vrfy,
         .hides_client = on->config->hide_client == SWITCH_ON,
         .completes = config->complete_header,

@@ -58,6 +58,7 @@ struct session_rules {
     bool may_relay;
     bool is_lmtp; /* RFC 2033: LHLO, and a reply for each recipient */
     enum offered dsn, vrfy;
+    int64_t hold_max_s;       /* RFC 4865; 0: it is not offered */
     bool hides_client;        /* of who logged in */
     enum completes completes; /* Date and Message-ID are put to messages that lack them */
     bool has_auth;            /* a submission listener: AUTH is offered, and mail needs a login */

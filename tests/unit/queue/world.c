@@ -307,6 +307,8 @@ uint64_t world_send(struct world *w, const char *from, struct span rcpts, const 
                                .content = span_of(content),
                                .ret = w->ret,
                                .envid = w->envid != NULL ? span_of(w->envid) : SPAN(""),
+                               .hold_until = (uint64_t)w->hold_until,
+                               .ticket = w->hold_until != 0 ? SPAN("0123456789abcdef") : SPAN(""),
                                .is_last = 1};
     cr_assert_neq(ipc_ask_queue_open(w->smtpd, &m, -1, 60000, answered, w), 0);
     return m.id;

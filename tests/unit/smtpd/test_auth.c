@@ -15,6 +15,20 @@ static const struct row {
     bool ends;
 } rows[] = {
     {IN, HELD, false},
+    /* FUTURERELEASE (RFC 4865) */
+    {IN "MAIL FROM:<ann@b.test> HOLDFOR=3600\r\nRSET\r\nMAIL FROM:<ann@b.test> holdfor=1\r\n",
+     HELD "250/2.1.0 250/2.0.0 250/2.1.0 ", false},
+    {IN "MAIL FROM:<ann@b.test> HOLDFOR=3601\r\nMAIL FROM:<ann@b.test> HOLDFOR=0\r\n"
+        "MAIL FROM:<ann@b.test> HOLDFOR=\r\nMAIL FROM:<ann@b.test> HOLDFOR=1234567890\r\n"
+        "MAIL FROM:<ann@b.test> HOLDFOR=-1\r\nMAIL FROM:<ann@b.test> HOLDFOR=1h\r\n",
+     HELD "501/5.5.4 501/5.5.4 501/5.5.4 501/5.5.4 501/5.5.4 501/5.5.4 ", false},
+    {IN "MAIL FROM:<ann@b.test> HOLDUNTIL=2001-01-01T00:00:00Z\r\nRSET\r\n"
+        "MAIL FROM:<ann@b.test> HOLDUNTIL=9999-01-01T00:00:00Z\r\n"
+        "MAIL FROM:<ann@b.test> HOLDUNTIL=2001-02-30T00:00:00Z\r\n"
+        "MAIL FROM:<ann@b.test> HOLDUNTIL=2001-01-01\r\n",
+     HELD "250/2.1.0 250/2.0.0 501/5.5.4 501/5.5.4 501/5.5.4 ", false},
+    {IN "MAIL FROM:<ann@b.test> HOLDFOR=1 HOLDUNTIL=2001-01-01T00:00:00Z\r\n", HELD "501/5.5.4 ",
+     false},
     {HI "~auth plain aGVsbG8=\r\n", "220 250 501/5.5.2 ", false},
     {HI "~AUTH PLAIN\r\n~AGFubgBzZWNyZXQ=\r\n~NOOP\r\n", "220 250 334 235/2.7.0 250/2.0.0 ", false},
     {HI "~AUTH PLAIN\r\n~*\r\n~AUTH PLAIN =\r\n", "220 250 334 501/5.7.0 501/5.5.2 ", false},

@@ -59,6 +59,9 @@ static const struct row {
      "220 250 250/2.1.0 501/5.1.3 501/5.1.3 501/5.1.3 250/2.1.5 ", false},
     /* REQUIRETLS (RFC 8689) is for sessions under TLS */
     {HI "MAIL FROM:<x@y> REQUIRETLS\r\n", "220 250 555/5.5.4 ", false},
+    /* FUTURERELEASE (RFC 4865) is for submission */
+    {HI "MAIL FROM:<x@y> HOLDFOR=60\r\nMAIL FROM:<x@y> HOLDUNTIL=2026-11-22T12:00:00Z\r\n",
+     "220 250 555/5.5.4 555/5.5.4 ", false},
     /* DSN (RFC 3461) */
     {HI "MAIL FROM:<x@y> ret=hdrs ENVID=a+2Bb\r\nRSET\r\nMAIL FROM:<x@y> RET=FULL\r\n"
         "RCPT TO:<ann@b.test> ORCPT=rfc822;Ann+2Bx@b.test notify=Success,failure,DELAY\r\n",

@@ -239,6 +239,7 @@ static void begin(struct world *w, bool is_submission)
     buf_init(&w->in, 4U << 20);
     w->rules = (struct session_rules){
         .dsn = OFFERED_YES,
+        .hold_max_s = is_submission ? 3600 : 0,
         .ops = &ops,
         .client = w,
         .peer = {.octets = {192, 0, 2, 1}, .n = 4, .port = 4711},

@@ -1,0 +1,45 @@
+#include "queue/envelope.h"
+
+#include "common/addr.h"
+#include "common/clock.h"
+#include "common/id.h"
+#include "common/notify.h"
+#include "queue/local.h"
+
+#define ID_SLACK_MS  (86400 * 1000LL) /* an id is made when its message begins */
+#define HOLD_SLACK_S 60
+
+/* Only of who logs in, and not for longer than is offered; a second more or less is the way here.
+ */
+static bool hold_is_plausible(const struct queue *q, const struct msg_queue_open *m)
+{
+    int64_t most_ms = q->config->future_release_ms;
+    uint64_t most_s = (uint64_t)clock_wall_s() + (uint64_t)(most_ms / 1000) + HOLD_SLACK_S;
+    return m->hold_until == 0 ||
+           (most_ms != DURATION_NONE && m->ticket.n > 0 && m->hold_until <= most_s);
+}
+
+bool envelope_is_plausible(const struct queue *q, const struct msg_queue_open *m,
+                           struct netaddr *client)
+{
+    struct addr a;
+    size_t used;
+    int64_t apart_ms = id_wall_ms(m->id) - clock_wall_ms();
+    bool is_sane_id =
+        m->id > 0 && m->id <= INT64_MAX && apart_ms < ID_SLACK_MS && apart_ms > -ID_SLACK_MS;
+    bool is_sender = m->sender.n == 0 || addr_parse(m->sender, ADDR_MAILBOX, &a, &used) == 0;
+    bool is_client = netaddr_parse(m->client, client) == 0 ||
+                     netaddr_parse_port(m->client, ':', client) == 0 ||
+                     netaddr_parse_uid(m->client, client) == 0;
+    bool is_sane_wish = m->ret <= RET_HDRS && (m->envid.n == 0 || envid_is_valid(m->envid));
+    return is_sane_id && is_sender && is_client && is_sane_wish && hold_is_plausible(q, m);
+}
+
+/* By the address that smtpd names, or by a connection that only a user of this machine can have
+ * made. */
+bool envelope_may_relay(const struct queue *q, const struct netaddr *client, int fd)
+{
+    if (client->n != NETADDR_LOCAL)
+        return config_may_relay(q->config, client);
+    return q->config->submit.socket == SWITCH_ON && local_is_user(fd, netaddr_uid(client));
+}

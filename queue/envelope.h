@@ -1,0 +1,15 @@
+/* What smtpd says of a message before its recipients come: is it something that smtpd can have
+ * said, and what does it allow? It is checked here although smtpd has checked it. */
+#ifndef BARID_QUEUE_ENVELOPE_H
+#define BARID_QUEUE_ENVELOPE_H
+
+#include "queue/queue.h"
+
+/* *client: who it is from. */
+bool envelope_is_plausible(const struct queue *q, const struct msg_queue_open *m,
+                           struct netaddr *client);
+/* By the address that smtpd names, or by the connection `fd`, which only a user of this machine can
+ * have made. A login is another matter. */
+bool envelope_may_relay(const struct queue *q, const struct netaddr *client, int fd);
+
+#endif

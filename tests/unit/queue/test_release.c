@@ -1,0 +1,207 @@
+/* Mail that is held for its sender (RFC 4865). */
+#include "world.h"
+
+#include <criterion/criterion.h>
+
+#define CONTENT "Subject: hello\r\n\r\nthe text\r\n"
+#define FROM    "alice@example.org"
+#define HOUR_S  3600
+
+static struct world w;
+
+static void in_boxes(const char *sql, int64_t expected)
+{
+    cr_expect_eq(world_count(&w, sql), expected, "%s: %lld", sql, (long long)world_count(&w, sql));
+}
+
+static void send_held(const char *to, const uint64_t *boxes, uint64_t quota)
+{
+    char room[2000];
+    struct packer p = packer_on(room, sizeof room);
+    world_rcpt(&p, to, boxes, quota);
+    w.hold_until = WORLD_START_S + HOUR_S;
+    world_send(&w, FROM, packer_span(&p), CONTENT);
+    world_pump(&w);
+    world_ticket(&w, VERDICT_OK, TICKET_GOOD);
+    world_pump(&w);
+}
+
+static void begin_held(const char *to, const uint64_t *boxes)
+{
+    world_begin(&w, "");
+    send_held(to, boxes, 0);
+    cr_assert_eq(w.n_answers, 1);
+    cr_assert_eq(w.answers[0].verdict, VERDICT_OK);
+}
+
+static const uint64_t box_17[] = {17, 0};
+
+Test(release, a_mailbox_gets_it_when_its_time_has_come)
+{
+    begin_held("user@example.org", box_17);
+    in_boxes("SELECT count(*) FROM entry", 0);
+    in_boxes("SELECT next_attempt FROM recipient", WORLD_START_S + HOUR_S);
+    in_boxes("SELECT expires - arrived FROM message", HOUR_S + 5 * 86400);
+    world_pass(&w, HOUR_S - 1);
+    cr_expect_eq(w.n_asked, 0);
+    world_restart(&w);
+    world_pass(&w, 3);
+    cr_assert_eq(w.n_asked, 1, "the address is resolved when it is released");
+    cr_expect_str_eq(w.asked[0], "user@example.org");
+    world_resolve(&w, 0, ADDRESS_LOCAL, 18); /* it leads elsewhere by now */
+    in_boxes("SELECT box FROM entry", 18);
+    in_boxes("SELECT count(*) FROM recipient", 0);
+    in_boxes("SELECT messages FROM box WHERE id = 18", 1);
+    world_end(&w);
+}
+
+Test(release, another_server_gets_it_then_too)
+{
+    begin_held("bob@remote.example", NULL);
+    world_pass(&w, HOUR_S - 5);
+    cr_expect_eq(w.n_jobs, 0);
+    world_pass(&w, 10);
+    cr_assert_eq(w.n_jobs, 1);
+    cr_expect_eq(w.n_asked, 0);
+    world_relay(&w, 0, VERDICT_OK, "250 2.0.0 taken");
+    in_boxes("SELECT count(*) FROM message", 0);
+    world_end(&w);
+}
+
+Test(release, early_by_retry)
+{
+    char id[ID_TEXT];
+    begin_held("user@example.org", box_17);
+    id_format(id, (uint64_t)world_count(&w, "SELECT id FROM message"));
+    world_admin(&w, "queue show", (const char *const[]){id, NULL});
+    cr_expect(strstr(w.rows, "state=deferred") != NULL && strstr(w.rows, "held until 20") != NULL,
+              "%s", w.rows);
+    world_admin(&w, "queue retry", (const char *const[]){id, NULL});
+    world_pump(&w);
+    cr_assert_eq(w.n_asked, 1);
+    world_resolve(&w, 0, ADDRESS_LOCAL, 17);
+    in_boxes("SELECT count(*) FROM entry WHERE box = 17", 1);
+    world_end(&w);
+}
+
+Test(release, removed_before)
+{
+    char id[ID_TEXT];
+    begin_held("user@example.org", box_17);
+    id_format(id, (uint64_t)world_count(&w, "SELECT id FROM message"));
+    world_admin(&w, "queue remove", (const char *const[]){id, NULL});
+    world_pass(&w, 2 * HOUR_S);
+    cr_expect_eq(w.n_asked, 0);
+    in_boxes("SELECT count(*) FROM message", 0);
+    world_end(&w);
+}
+
+Test(release, removed_while_authd_is_asked)
+{
+    char id[ID_TEXT];
+    begin_held("user@example.org", box_17);
+    id_format(id, (uint64_t)world_count(&w, "SELECT id FROM message"));
+    world_pass(&w, HOUR_S + 2);
+    cr_assert_eq(w.n_asked, 1);
+    world_admin(&w, "queue remove", (const char *const[]){id, NULL});
+    world_resolve(&w, 0, ADDRESS_LOCAL, 17);
+    in_boxes("SELECT count(*) FROM entry", 0);
+    in_boxes("SELECT count(*) FROM message", 0);
+    world_end(&w);
+}
+
+/* Its sender is told; nobody else gets anything. */
+Test(release, nobody_is_there_any_more)
+{
+    begin_held("user@example.org", box_17);
+    world_pass(&w, HOUR_S + 2);
+    world_resolve(&w, 0, ADDRESS_UNKNOWN, 0);
+    cr_assert_eq(w.n_asked, 2, "its sender is looked up");
+    cr_expect_str_eq(w.asked[1], FROM);
+    world_resolve(&w, 1, ADDRESS_LOCAL, 1);
+    in_boxes("SELECT count(*) FROM message WHERE sender = ''", 1);
+    in_boxes("SELECT count(*) FROM recipient", 0);
+    world_end(&w);
+}
+
+Test(release, a_domain_that_is_no_longer_ours)
+{
+    begin_held("user@example.org", box_17);
+    world_pass(&w, HOUR_S + 2);
+    world_resolve(&w, 0, ADDRESS_FOREIGN, 0);
+    world_pass(&w, 5);
+    cr_assert_eq(w.n_jobs, 1);
+    cr_expect_str_eq(w.jobs[0].rcpts[0], "user@example.org");
+    world_end(&w);
+}
+
+/* "Could not decide" is "later". */
+Test(release, authd_cannot_say)
+{
+    begin_held("user@example.org", box_17);
+    world_pass(&w, HOUR_S + 2);
+    struct msg_resolve_re re = {.tag = w.asked_tags[0], .verdict = VERDICT_TRY_LATER};
+    cr_assert_eq(ipc_send_resolve_re(w.authd, &re, -1), 0);
+    world_pump(&w);
+    in_boxes("SELECT state FROM recipient", RCPT_WAITING);
+    world_pass(&w, 120);
+    cr_assert_eq(w.n_asked, 2);
+    world_resolve(&w, 1, ADDRESS_LOCAL, 17);
+    in_boxes("SELECT count(*) FROM entry WHERE box = 17", 1);
+    world_end(&w);
+}
+
+Test(release, a_mailbox_that_has_it_gets_it_once)
+{
+    char room[2000];
+    struct packer p = packer_on(room, sizeof room);
+    world_begin(&w, "");
+    world_rcpt(&p, "user@example.org", box_17, 0);
+    world_rcpt(&p, "other@example.org", box_17, 0);
+    w.hold_until = WORLD_START_S + HOUR_S;
+    world_send(&w, FROM, packer_span(&p), CONTENT);
+    world_pump(&w);
+    world_ticket(&w, VERDICT_OK, TICKET_GOOD);
+    world_pass(&w, HOUR_S + 2);
+    cr_assert_eq(w.n_asked, 2);
+    world_resolve(&w, 0, ADDRESS_LOCAL, 17);
+    world_resolve(&w, 1, ADDRESS_LOCAL, 17);
+    in_boxes("SELECT count(*) FROM entry", 1);
+    in_boxes("SELECT count(*) FROM recipient", 0);
+    world_end(&w);
+}
+
+Test(release, a_full_mailbox_refuses_it_when_it_comes)
+{
+    world_begin(&w, "");
+    send_held("user@example.org", box_17, 10);
+    cr_expect_eq(w.answers[0].verdict, VERDICT_TRY_LATER);
+    cr_expect_eq(w.answers[0].reason, INTAKE_QUOTA);
+    in_boxes("SELECT count(*) FROM message", 0);
+    world_end(&w);
+}
+
+/* smtpd may have been taken over: it is checked here what may be held, and for how long. */
+Test(release, not_for_ever_and_not_for_strangers)
+{
+    char room[2000];
+    struct packer p = packer_on(room, sizeof room);
+    world_begin(&w, "[smtp]\nfuture_release = 1d\n");
+    world_rcpt(&p, "user@example.org", box_17, 0);
+    for (int i = 0; i < 2; i++) {
+        struct msg_queue_open m = {.id = id_new(),
+                                   .sender = SPAN(FROM),
+                                   .client = SPAN("127.0.0.1"),
+                                   .helo = SPAN("x"),
+                                   .ticket = i == 0 ? SPAN("0123456789abcdef") : SPAN(""),
+                                   .hold_until = WORLD_START_S + (i == 0 ? 2 * 86400 : 60),
+                                   .rcpts = packer_span(&p),
+                                   .content = SPAN(CONTENT),
+                                   .is_last = 1,
+                                   .tag = 1000U + (unsigned)i};
+        cr_assert_eq(ipc_send_queue_open(w.smtpd, &m, -1), 0);
+        world_pump(&w);
+    }
+    in_boxes("SELECT count(*) FROM message", 0);
+    world_end(&w);
+}
