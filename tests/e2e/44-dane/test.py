@@ -116,7 +116,7 @@ class EndEntity(Dane):
         """`barid explain` and `barid trace` name the rule."""
         remote = self.server(self.pair())
         suite = self.simple(remote, tlsa(self.pair(label="another")))
-        told = suite.cli("explain", "--from", FROM, "--to", TO, json=True)
+        told = suite.cli("explain", "--from", FROM, "--to", TO, "--client", "127.0.0.1", json=True)
         self.assertIn("'tls': 'dane'", str(told))
         self.deferred(suite, "^451 4.7.5 the certificate of mx.remote.example.* TLSA", remote)
 
