@@ -23,6 +23,7 @@ struct release {
     char address[ADDRESS_MAX + 1], orcpt[ORCPT_MAX + 1];
     uint8_t notify;
     struct targets targets;
+    bool is_elsewhere; /* there are recipients elsewhere now, due since before */
     const char *event; /* what became of it, for the log */
 };
 
@@ -80,7 +81,8 @@ static void settled(struct waiter *w, enum outcome o)
         LOG(r->message, r->event, LZ("to", r->address), LZ("because", "its time has come"));
         bounce_kick(q);
     }
-    schedule_kick(q); /* what is elsewhere is due now; what was not saved is due still */
+    if (o == OUTCOME_SAVED && r->is_elsewhere)
+        schedule_rewind(q); /* the search has passed their place */
     free_release(r);
 }
 
@@ -133,6 +135,7 @@ static int put_into_boxes(struct release *r, struct recipient *row, const struct
     }
     bool is_owed = r->targets.n_deeds > 0 && m->sender.n > 0;
     r->event = "delivered";
+    r->is_elsewhere = r->targets.n_remotes > 0;
     row->state = is_owed ? RCPT_OWED : RCPT_DONE;
     row->outcome = r->targets.n_remotes > 0 ? DONE_EXPANDED : DONE_DELIVERED;
     row->next_attempt = 0;
@@ -156,6 +159,7 @@ static int apply(struct release *r, struct recipient *row, const struct message 
         return fail(r, row, SPAN("5.1.1"), SPAN("550 5.1.1 no such mailbox here"));
     if (re->kind == ADDRESS_FOREIGN) {
         r->event = "released";
+        r->is_elsewhere = true;
         row->outcome = DONE_NOT;
         row->next_attempt = clock_wall_s() - 1;
         row->last_reply = SPAN("");

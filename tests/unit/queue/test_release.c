@@ -135,6 +135,30 @@ Test(release, a_domain_that_is_no_longer_ours)
     world_end(&w);
 }
 
+/* An alias that leads elsewhere by now: that is tried at once. */
+Test(release, an_address_elsewhere_behind_an_alias)
+{
+    static struct sealer s;
+    begin_held("user@example.org", box_17);
+    world_send_remote(&w, FROM, "x@other.example", CONTENT); /* held as well */
+    world_pump(&w);
+    world_ticket(&w, VERDICT_OK, TICKET_GOOD);
+    world_pass(&w, HOUR_S + 2);
+    cr_assert_eq(w.n_asked, 1);
+    cr_assert_eq(w.n_jobs, 1, "the search has passed this second");
+    seal_begin(&s, span_of(w.asked[0]), clock_wall_s());
+    seal_target(&s, &(struct target){true, 17, 0, SPAN("user@example.org")});
+    seal_target(&s, &(struct target){false, 0, 0, SPAN("bob@remote.example")});
+    struct msg_resolve_re re = {
+        .tag = w.asked_tags[0], .kind = ADDRESS_LOCAL, .sealed = seal_end(&s, world_key)};
+    cr_assert_eq(ipc_send_resolve_re(w.authd, &re, -1), 0);
+    world_pump(&w);
+    in_boxes("SELECT count(*) FROM entry WHERE box = 17", 1);
+    cr_assert_eq(w.n_jobs, 2);
+    cr_expect_str_eq(w.jobs[1].rcpts[0], "bob@remote.example");
+    world_end(&w);
+}
+
 /* "Could not decide" is "later". */
 Test(release, authd_cannot_say)
 {
