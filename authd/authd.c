@@ -120,9 +120,11 @@ static int open_stores(struct proc *p, struct error *e)
     struct authd *a = proc_state(p);
     a->directory = directory_new();
     a->throttle = throttle_new();
+    a->accounts = accounts_new();
     a->cache = cache_new();
     a->tickets = tickets_new();
-    if (a->directory == NULL || a->throttle == NULL || a->cache == NULL || a->tickets == NULL)
+    if (a->directory == NULL || a->throttle == NULL || a->accounts == NULL || a->cache == NULL ||
+        a->tickets == NULL)
         return error_set(e, "out of memory");
     directory_set_hostname(a->directory, span_of(proc_config(p)->hostname));
     if (take_lock(a, e) < 0 || (a->users = users_open("users.db", e)) == NULL ||

@@ -5,6 +5,7 @@
 #ifndef BARID_AUTHD_AUTHD_H
 #define BARID_AUTHD_AUTHD_H
 
+#include "authd/accounts.h"
 #include "authd/cache.h"
 #include "authd/directory.h"
 #include "authd/throttle.h"
@@ -26,6 +27,7 @@ struct authd {
     struct directory *directory;
     struct verifiers *verifiers;
     struct throttle *throttle;
+    struct accounts *accounts;
     struct cache *cache;
     struct tickets *tickets;
     unsigned char seal_key[SEAL_KEY_OCTETS]; /* made at the start, sent to queue */

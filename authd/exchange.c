@@ -46,6 +46,7 @@ static int find_salt(struct login *l, const char *name, struct scram_salt *out)
     if (a->users == NULL)
         return -1; /* stopping */
     const struct user *user = login_find_user(a->directory, given, address);
+    login_set_account(l, given, address);
     if (user != NULL) {
         memcpy(l->address, address, sizeof l->address);
         l->generation = user->generation;
@@ -90,6 +91,8 @@ static void begin(struct login *l, const struct msg_scram_first *m)
     l->scram = calloc(1, sizeof *l->scram);
     if (l->scram == NULL || find_salt(l, first.user, &salt) < 0)
         login_refuse(l, login_busy, "could not decide");
+    else if (login_is_over(l))
+        login_refuse(l, login_throttled, "throttled");
     else if (scram_begin(l->scram, &first, &salt, channel) < 0)
         login_fail(l, "bad exchange");
     else

@@ -190,6 +190,7 @@ void login_succeed(struct login *l, struct user *user)
         return;
     }
     note_login(l->authd, user, &l->credential);
+    accounts_succeeded(l->authd->accounts, l->account, &l->client);
     stats_count(STAT_LOGINS);
     stats_time_us(STAT_TIME_LOGIN, clock_mono_us() - l->began_us);
     LOG(l->session, "login", LS("user", user->node.name), LZ("client", l->client_text),
@@ -206,6 +207,8 @@ void login_fail(struct login *l, const char *why)
     const struct auth_config *auth = &proc_config(l->authd->proc)->auth;
     stats_count(STAT_LOGINS_FAILED);
     throttle_failed(l->authd->throttle, &auth->failures_per_address, &l->client);
+    if (l->has_account)
+        accounts_failed(l->authd->accounts, &auth->failures_per_account, l->account, &l->client);
     log_refusal(l, why);
     timer_init(&l->timer, proc_loop(l->authd->proc), login_refuse_after_delay, l);
     timer_set(&l->timer, auth->failure_delay_ms);
@@ -218,11 +221,20 @@ uint32_t login_iterations(const struct authd *a)
     return (uint32_t)proc_config(a->proc)->auth.scram_iterations;
 }
 
+void login_set_account(struct login *l, struct span given, const char *address)
+{
+    struct span name = address[0] != '\0' ? span_of(address) : given;
+    l->account = accounts_key(l->authd->accounts, name);
+    l->has_account = true;
+}
+
 bool login_is_over(const struct login *l)
 {
     const struct authd *a = l->authd;
-    const struct rate *limit = &proc_config(a->proc)->auth.failures_per_address;
-    return throttle_is_over(a->throttle, limit, &l->client);
+    const struct auth_config *auth = &proc_config(a->proc)->auth;
+    return throttle_is_over(a->throttle, &auth->failures_per_address, &l->client) ||
+           (l->has_account &&
+            accounts_is_over(a->accounts, &auth->failures_per_account, l->account, &l->client));
 }
 
 /* Many may have been sent at once: those that were waiting while others failed are not looked at.
@@ -332,6 +344,7 @@ static void decide(struct login *l, const struct msg_login *m)
     struct authd *a = l->authd;
     char address[ADDRESS_MAX];
     struct user *user = login_find_user(a->directory, m->user, address);
+    login_set_account(l, m->user, address);
     if (user != NULL) {
         memcpy(l->address, address, sizeof l->address);
         l->generation = user->generation;

@@ -14,6 +14,8 @@ struct login {
     struct netaddr client;
     char client_text[IP_MAX + 1];
     char address[ADDRESS_MAX]; /* of the user; "" if there is none */
+    uint64_t account;          /* accounts_key, once the name is known */
+    bool has_account;
     uint64_t generation;
     struct cache_key key;
     struct credential credential;
@@ -46,7 +48,9 @@ struct user *login_find_user(const struct directory *d, struct span given,
                              char address[ADDRESS_MAX]);
 /* Of salts made now ([auth] scram_iterations). */
 uint32_t login_iterations(const struct authd *a);
-bool login_is_over(const struct login *l); /* too many failures from there */
+/* The name is known: `address` as login_find_user made it, or what was given. */
+void login_set_account(struct login *l, struct span given, const char *address);
+bool login_is_over(const struct login *l); /* too many failures from there, or of that account */
 /* The login's user, if nothing about him has changed since, or NULL. */
 struct user *login_user(const struct login *l);
 

@@ -46,6 +46,7 @@ struct auth_config {
     enum plaintext plaintext_without_tls;
     uint64_t failures_per_connection;
     struct rate failures_per_address;
+    struct rate failures_per_account; /* from where its user is not known */
     int64_t failure_delay_ms;
     enum switch_word scram;    /* offered, and its keys kept */
     uint64_t scram_iterations; /* of new keys */

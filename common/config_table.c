@@ -169,6 +169,11 @@ const struct setting config_settings[] = {
      AT(auth_config, failures_per_address), .min = 1, .max = 1000000, .fallback = "10/10m",
      .meaning = "After so many failed logins in that time, logins from the address (IPv6: its /64) "
                 "are refused unseen."},
+    {SECTION_AUTH, "failures_per_account", VALUE_RATE, .or_none = true,
+     AT(auth_config, failures_per_account), .min = 1, .max = 1000000, .fallback = "100/1h",
+     .meaning = "After so many failed logins to one account in that time, from wherever, logins to "
+                "it are refused unseen, but not from addresses (IPv6: a /64) where its user has "
+                "logged in within two weeks: nobody can lock him out there."},
     {SECTION_AUTH, "failure_delay", VALUE_DURATION, AT(auth_config, failure_delay_ms), .min = 0,
      .max = MINUTE, .fallback = "1s", .meaning = "How long the answer to a failed login waits."},
     {SECTION_AUTH, "scram", VALUE_CHOICE, AT(auth_config, scram), .words = yes_words,

@@ -154,6 +154,43 @@ class Submission(DialogTests):
         finally:
             suite.close()
 
+    def login(self, address, source, user, password, mechanism):
+        """The code of the reply to a login from that address."""
+        with smtplib.SMTP(*address, local_hostname="client.example", timeout=30, source_address=(source, 0)) as client:
+            client.ehlo()
+            client.user, client.password = user, password
+            try:
+                return client.auth(mechanism, getattr(client, "auth_" + mechanism.lower()))[0]
+            except smtplib.SMTPAuthenticationError as refused:
+                return refused.smtp_code
+
+    def test_guesses_at_one_account_from_many_addresses(self):
+        suite = Suite(users=("alice", "bob"))
+        try:
+            address = (suite.address, free_port(suite.address))
+            suite.write_config({"listen submission": {"address": "%s:%d" % address, "plaintext_without_tls": "loopback"},
+                                "auth": {"failure_delay": "10ms", "failures_per_address": "none",
+                                         "failures_per_account": "4/1h"}})
+            suite.start()
+            self.assertEqual(self.login(address, "127.0.0.2", "alice", PASSWORD, "PLAIN"), 235)
+            for user in ("alice", "nobody@example.org"):
+                for n, mechanism in enumerate(("PLAIN", "LOGIN", "PLAIN", "LOGIN")):
+                    self.assertEqual(self.login(address, f"127.0.1.{n + 1}", user, "wrong", mechanism), 535, (user, n))
+                for password in (PASSWORD, "wrong"):  # neither is looked at
+                    self.assertEqual(self.login(address, "127.0.2.1", user, password, "PLAIN"), 454)
+            self.assertEqual(self.login(address, "127.0.2.1", "alice@example.org", PASSWORD, "PLAIN"), 454)
+            self.assertEqual(self.login(address, "127.0.0.2", "alice", PASSWORD, "PLAIN"), 235)  # at home
+            self.assertEqual(self.login(address, "127.0.2.1", "bob", PASSWORD, "PLAIN"), 235)
+            with Wire(suite.pop3_address, source=("127.0.2.1", 0)) as pop3:
+                pop3.line()
+                pop3.say("USER alice")
+                pop3.line()
+                pop3.say(f"PASS {PASSWORD}")
+                self.assertRegex(pop3.line(), r"^-ERR")
+            suite.stop()
+        finally:
+            suite.close()
+
     def test_others_mail_stays_as_it_is(self):
         """On port 25: only if the setting says so."""
         sent = b"Subject: port 25\r\n\r\nhello\r\n"
