@@ -126,6 +126,8 @@ class Sasl(SaslTest):
                 input=b"QUIT\n", capture_output=True, timeout=60)
             said = (done.stdout + done.stderr).decode("utf-8", "replace")
             self.assertIn("\n235 2.7.0", said, f"{mechanism}: {said}")
+            if mechanism.endswith("PLUS"):
+                self.assertIn(base64.b64encode(b"p=tls-exporter,,n=").decode()[:20], said)
 
     @needs("mpop")
     def test_mpop(self):
