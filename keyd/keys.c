@@ -150,7 +150,9 @@ enum keys_answer keys_sign(struct keys *k, const struct msg_key_sign *m,
     size_t at = find(k, (const unsigned char *)m->key.p);
     if (at == k->n)
         return KEYS_UNKNOWN;
-    if (how.kind == NULL || !EVP_PKEY_is_a(k->list[at].key, how.kind))
+    /* EVP_PKEY_is_a says no as well when it has no memory */
+    const char *kind = EVP_PKEY_get0_type_name(k->list[at].key);
+    if (kind == NULL || how.kind == NULL || strcasecmp(kind, how.kind) != 0)
         return KEYS_REFUSED;
     return sign(k->list[at].key, &how, m->input, out, n) ? KEYS_SIGNED : KEYS_FAILED;
 }
