@@ -167,9 +167,28 @@ struct relay_config {
 
 #define DURATION_NONE (-1) /* 'none' of a duration */
 
+/* How full a mailbox is: the words of [mailbox] quota_warning, and what they mean in percent. */
+enum full_part {
+    FULL_NONE,
+    FULL_50,
+    FULL_60,
+    FULL_70,
+    FULL_75,
+    FULL_80,
+    FULL_85,
+    FULL_90,
+    FULL_95
+};
+static inline unsigned full_percent(enum full_part part)
+{
+    static const unsigned char percents[] = {0, 50, 60, 70, 75, 80, 85, 90, 95};
+    return percents[part];
+}
+
 struct mailbox_config {
     int64_t undelete_for_ms;                  /* DURATION_NONE: what is deleted is gone */
     int64_t retention_ms, retention_least_ms; /* or DURATION_NONE */
+    enum full_part quota_warning;
 };
 
 struct pop3_config {

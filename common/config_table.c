@@ -96,6 +96,8 @@ static const char *const ip_words[] = {"both", "4", "6", "prefer-4", "prefer-6",
 static const char *const seen_words[] = {"warn", "require", NULL};
 static const char *const jail_words[] = {"on", "off", NULL};
 static const char *const switch_words[] = {"on", "off", NULL};
+static const char *const percent_words[] = {"none", "50%", "60%", "70%", "75%",
+                                            "80%",  "85%", "90%", "95%", NULL};
 static const char *const yes_words[] = {"yes", "no", NULL};
 static const char *const offered_words[] = {"no", "trusted", "yes", NULL};
 static const char *const complete_words[] = {"no", "submission", "trusted", "yes", NULL};
@@ -246,6 +248,12 @@ const struct setting config_settings[] = {
      AT(mailbox_config, retention_least_ms), .min = DAY, .max = 36500 * DAY, .fallback = "none",
      .meaning = "The shortest time that 'barid user retention' may set. It must be known, since "
                 "clients are told it before anybody logs in; none: no user has a time of his own."},
+
+    {SECTION_MAILBOX, "quota_warning", VALUE_CHOICE, AT(mailbox_config, quota_warning),
+     .words = percent_words, .fallback = "none",
+     .meaning =
+         "When mail fills a mailbox with a quota to this part of it, its user gets a message "
+         "that says so; again only after there was more room. none: nobody is warned."},
 
     {SECTION_POP3, "login_delay", VALUE_DURATION, .or_none = true, AT(pop3_config, login_delay_ms),
      .min = SECOND, .max = HOUR, .fallback = "none",

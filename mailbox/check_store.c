@@ -66,7 +66,7 @@ static const char *const structure[CHECK_PARTS] = {
     "PRAGMA integrity_check(dropped)",  "PRAGMA integrity_check(removal)",
     "PRAGMA integrity_check(imported)", "PRAGMA integrity_check(recipient)",
     "PRAGMA integrity_check(event)",    "PRAGMA integrity_check(past)",
-    "PRAGMA integrity_check(message)",
+    "PRAGMA integrity_check(secured)",  "PRAGMA integrity_check(message)",
 };
 
 struct check_store {

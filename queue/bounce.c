@@ -10,6 +10,7 @@
 #include "queue/deliver.h"
 #include "queue/dispatch.h"
 #include "queue/dsn.h"
+#include "queue/warning.h"
 
 #define AT_ONCE     20
 #define LATE_MAX    64
@@ -284,7 +285,7 @@ static enum intake_reason deliver_report(struct bounce *b, struct span content)
     memcpy(report.hash, scan.hash, sizeof report.hash);
     struct delivery d = {
         .message = &report, .content = content, .targets = &b->targets, .passes_quota = true};
-    return deliver(q->store, &d);
+    return warning_deliver(q, &d);
 }
 
 /* So that they are not told again. */

@@ -6,7 +6,7 @@ queue_libqueue_a_SOURCES = queue/backup.c queue/backup.h queue/agenda.c queue/ag
   queue/quarantine.c queue/quarantine.h queue/repair.c queue/repair.h \
   queue/secured.c queue/secured.h queue/store_secured.c \
   queue/store_trace.c queue/trace.c queue/trace.h \
-  queue/tidy.c queue/tidy.h \
+  queue/tidy.c queue/tidy.h queue/warning.c queue/warning.h \
   queue/envelope.c queue/envelope.h queue/explain.c queue/explain.h queue/pace.c queue/pace.h queue/postpone.c queue/postpone.h \
   queue/filter.c queue/filter.h queue/import.c queue/import.h queue/intake.c queue/intake.h queue/local.c queue/local.h queue/queue.c queue/queue.h \
   queue/job.c queue/job.h queue/recover.c queue/recover.h queue/release.c queue/release.h queue/schedule.c queue/schedule.h queue/spool.c queue/spool.h \
@@ -22,7 +22,7 @@ tests_unit_queue_test_SOURCES = tests/unit/queue/world.c tests/unit/queue/world.
   tests/unit/queue/test_intake.c tests/unit/queue/test_relay.c \
   tests/unit/queue/test_control.c tests/unit/queue/test_boxes.c tests/unit/queue/test_recover.c tests/unit/queue/test_release.c \
   tests/unit/queue/test_local.c tests/unit/queue/test_schedule.c tests/unit/queue/test_dsn.c \
-  tests/unit/queue/test_secured.c tests/unit/queue/test_repair.c tests/unit/queue/test_tidy.c \
+  tests/unit/queue/test_secured.c tests/unit/queue/test_repair.c tests/unit/queue/test_tidy.c tests/unit/queue/test_warning.c \
   tests/unit/queue/test_notify.c tests/unit/queue/test_devices.c \
   tests/unit/queue/test_contain.c
 tests_unit_queue_test_LDADD = queue/libqueue.a common/libsql.a $(LIBS_COMMON) $(SQLITE_LIBS) \

@@ -29,8 +29,9 @@ struct import *import_new(const struct msg_import_open *m)
 
 /* Whether it is there already is known only now, as what was taken just before is not on disk yet.
  */
-enum intake_reason import_deliver(struct store *s, struct import *im, struct delivery *d)
+enum intake_reason import_deliver(struct queue *q, struct import *im, struct delivery *d)
 {
+    struct store *s = q->store;
     struct span source = {(const char *)im->source, sizeof im->source};
     enum found known = store_imported_look(s, im->box, source);
     if (known != FOUND_NONE) {
@@ -46,7 +47,7 @@ enum intake_reason import_deliver(struct store *s, struct import *im, struct del
         if (im->has_new_uidl)
             d->uidl = SPAN("");
     }
-    enum intake_reason reason = deliver(s, d);
+    enum intake_reason reason = warning_deliver(q, d);
     if (reason == INTAKE_OK && store_imported_add(s, im->box, source) < 0)
         reason = INTAKE_FAULT;
     return reason;

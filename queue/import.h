@@ -4,7 +4,7 @@
 #define BARID_QUEUE_IMPORT_H
 
 #include "common/ipc.h"
-#include "queue/deliver.h"
+#include "queue/warning.h"
 
 struct import {
     bool is_known; /* it was taken before: nothing is written */
@@ -18,7 +18,7 @@ struct import {
 /* NULL: it cannot be what the command sends, or no memory. */
 struct import *import_new(const struct msg_import_open *m);
 /* As deliver; nothing is written if it was taken before. */
-enum intake_reason import_deliver(struct store *s, struct import *im, struct delivery *d);
+enum intake_reason import_deliver(struct queue *q, struct import *im, struct delivery *d);
 /* ch, im may be NULL. */
 void import_answer(struct ipc *ch, uint64_t tag, const struct import *im,
                    enum intake_reason reason);

@@ -9,12 +9,12 @@
 #include "common/verdict.h"
 #include "queue/bounce.h"
 #include "queue/contain.h"
-#include "queue/deliver.h"
 #include "queue/dispatch.h"
 #include "queue/envelope.h"
 #include "queue/import.h"
 #include "queue/local.h"
 #include "queue/schedule.h"
+#include "queue/warning.h"
 
 #include <errno.h>
 
@@ -359,8 +359,7 @@ static void store_it(struct intake *in, struct span whole)
     }
     enum intake_reason reason = deliver_room(q->store, &in->room, m->size);
     if (reason == INTAKE_OK)
-        reason =
-            in->import != NULL ? import_deliver(q->store, in->import, &d) : deliver(q->store, &d);
+        reason = in->import != NULL ? import_deliver(q, in->import, &d) : warning_deliver(q, &d);
     if (reason == INTAKE_OK) {
         in->waiter.settled = settled;
         batch_keep(&q->batch, &in->waiter);
