@@ -3,7 +3,7 @@ noinst_LIBRARIES += queue/libqueue.a
 queue_libqueue_a_SOURCES = queue/backup.c queue/backup.h queue/agenda.c queue/agenda.h queue/batch.c queue/batch.h \
   queue/bounce.c queue/bounce.h queue/boxes.c queue/boxes.h queue/contain.c queue/contain.h queue/contain_notice.c queue/store_contain.c queue/control.c queue/control.h \
   queue/deliver.c queue/deliver.h queue/dispatch.c queue/dispatch.h queue/devices.c queue/devices.h queue/dsn.c queue/dsn.h \
-  queue/quarantine.c queue/quarantine.h queue/repair.c queue/repair.h \
+  queue/quarantine.c queue/quarantine.h queue/reason.c queue/repair.c queue/repair.h \
   queue/secured.c queue/secured.h queue/store_secured.c \
   queue/store_trace.c queue/trace.c queue/trace.h \
   queue/tidy.c queue/tidy.h queue/warning.c queue/warning.h \

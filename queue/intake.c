@@ -143,32 +143,10 @@ void intakes_free(struct queue *q)
 
 /* --- answers --- */
 
-static const struct {
-    enum verdict verdict;
-    const char *name;
-} reasons[] = {
-    [INTAKE_OK] = {VERDICT_OK, "ok"},
-    [INTAKE_FAULT] = {VERDICT_TRY_LATER, "fault"},
-    [INTAKE_DISK] = {VERDICT_TRY_LATER, "disk"},
-    [INTAKE_QUOTA] = {VERDICT_TRY_LATER, "quota"},
-    [INTAKE_TOO_BIG] = {VERDICT_NEVER, "too-big"},
-    [INTAKE_STALE] = {VERDICT_TRY_LATER, "stale"},
-    [INTAKE_RELAYING] = {VERDICT_NEVER, "relaying"},
-    [INTAKE_CONTENT] = {VERDICT_NEVER, "content"},
-    [INTAKE_RATE] = {VERDICT_TRY_LATER, "rate"},
-    [INTAKE_LOGIN] = {VERDICT_TRY_LATER, "login"},
-    [INTAKE_SENDER] = {VERDICT_NEVER, "sender"},
-};
-
-enum verdict intake_verdict(enum intake_reason reason)
-{
-    return reasons[reason].verdict;
-}
-
 static void answer(struct ipc *ch, uint64_t tag, enum intake_reason reason)
 {
     struct msg_queue_open_re re = {
-        .tag = tag, .verdict = (uint8_t)reasons[reason].verdict, .reason = (uint8_t)reason};
+        .tag = tag, .verdict = (uint8_t)intake_verdict(reason), .reason = (uint8_t)reason};
     if (ch != NULL)
         ipc_send_queue_open_re(ch, &re, -1);
 }
@@ -184,7 +162,7 @@ static void answer_intake(const struct intake *in, enum intake_reason reason)
 static void log_refused(uint64_t id, struct span sender, enum intake_reason reason)
 {
     stats_count(STAT_REFUSED);
-    LOG(id, "refused", LS("from", sender), LZ("because", reasons[reason].name));
+    LOG(id, "refused", LS("from", sender), LZ("because", intake_reason_name(reason)));
 }
 
 static void refuse(struct intake *in, enum intake_reason reason)
@@ -581,7 +559,7 @@ void intake_room(struct queue *q, struct ipc *from, const struct msg_queue_room 
         reason = deliver_room(q->store, &targets, m->size);
     targets_free(&targets);
     struct msg_queue_room_re re = {
-        .tag = m->tag, .verdict = (uint8_t)reasons[reason].verdict, .reason = (uint8_t)reason};
+        .tag = m->tag, .verdict = (uint8_t)intake_verdict(reason), .reason = (uint8_t)reason};
     ipc_send_queue_room_re(from, &re, -1);
 }
 

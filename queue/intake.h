@@ -30,6 +30,7 @@ void intake_import(struct queue *q, struct ipc *from, const struct msg_import_op
 void intake_import_more(struct queue *q, struct ipc *from, const struct msg_import_more *m);
 /* What SMTP makes of a reason. */
 enum verdict intake_verdict(enum intake_reason reason);
+const char *intake_reason_name(enum intake_reason reason); /* in the log */
 size_t intake_count(const struct queue *q);
 /* Is the content of this message arriving? */
 bool intake_has_file(const struct queue *q, uint64_t id);
