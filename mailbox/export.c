@@ -27,11 +27,28 @@ static void send_message(struct ipc *to, uint64_t tag, const struct store_messag
         close(fd);
 }
 
+enum store_found export_find(struct store *st, uint64_t box, uint64_t after,
+                             struct store_message *out)
+{
+    struct store_hidden hidden;
+    enum store_found f;
+    *out = (struct store_message){.sequence = 0};
+    if (store_hidden(st, &(struct store_view){box, 0}, &hidden) < 0)
+        return STORE_FAILED;
+    while ((f = store_next(st, box, after, out)) != STORE_ABSENT && out->sequence > after &&
+           store_is_hidden(&hidden, out->sequence)) {
+        after = out->sequence;
+        store_done(st);
+    }
+    store_hidden_free(&hidden);
+    return f;
+}
+
 void export_next(struct store *st, struct ipc *to, const struct msg_export_next *m)
 {
     struct store_message found;
     bool is_sane = m->box > 0 && m->box <= INT64_MAX && m->after <= INT64_MAX;
-    enum store_found f = is_sane ? store_next(st, m->box, m->after, &found) : STORE_ABSENT;
+    enum store_found f = is_sane ? export_find(st, m->box, m->after, &found) : STORE_ABSENT;
     if (f == STORE_FOUND) {
         send_message(to, m->tag, &found);
         store_done(st);

@@ -6,6 +6,9 @@
 #include "common/ipc.h"
 #include "mailbox/store.h"
 
+/* As store_next, without what is named in a deletion that was decided and is being carried out. */
+enum store_found export_find(struct store *st, uint64_t box, uint64_t after,
+                             struct store_message *out);
 void export_next(struct store *st, struct ipc *to, const struct msg_export_next *m);
 
 #endif

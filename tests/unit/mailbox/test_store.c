@@ -3,6 +3,7 @@
 #include "common/listing.h"
 #include "common/proto.h"
 #include "fixture.h"
+#include "mailbox/export.h"
 
 #include <criterion/criterion.h>
 
@@ -79,6 +80,31 @@ Test(store, what_is_being_deleted_is_hidden)
     cr_expect(store_is_hidden(&h, 1) && store_is_hidden(&h, 3) && store_is_hidden(&h, 9));
     cr_expect(!store_is_hidden(&h, 2) && !store_is_hidden(&h, 4));
     store_hidden_free(&h);
+    store_free(st);
+    fixture_end(db);
+}
+
+/* What the user deleted is in no export, though its row is still there. */
+Test(store, an_export_shows_no_decided_deletion)
+{
+    sqlite3 *db = fixture_begin(true);
+    struct store_message m;
+    fixture_run(db, two_boxes);
+    for (uint64_t seq = 1; seq <= 4; seq++)
+        fixture_add(db, 17, seq, 100 + seq, CONTENT);
+    fixture_run(db, "INSERT INTO removal (box, at, sequences) VALUES"
+                    " (17, 5, x'01000000000000000300000000000000')");
+    fixture_run(db, "INSERT INTO removal (box, at, sequences, device) VALUES"
+                    " (17, 5, x'0200000000000000', 9)");
+    struct store *st = store_new(MAILDB_PATH);
+    cr_assert_eq(export_find(st, 17, 0, &m), STORE_FOUND);
+    cr_expect_eq(m.sequence, 2, "a device deletes for itself");
+    store_done(st);
+    cr_assert_eq(export_find(st, 17, 2, &m), STORE_FOUND);
+    cr_expect_eq(m.sequence, 4);
+    cr_expect_eq(m.id, 104);
+    store_done(st);
+    cr_expect_eq(export_find(st, 17, 4, &m), STORE_ABSENT);
     store_free(st);
     fixture_end(db);
 }
