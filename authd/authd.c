@@ -132,6 +132,7 @@ static int open_stores(struct proc *p, struct error *e)
         return -1;
     if (users_secret(a->users, a->users_secret) < 0)
         return error_set(e, "users.db: its secret is damaged");
+    forward_configure(a);
     if (forget_keys(a) < 0)
         return error_set(e, "users.db: the keys of SCRAM could not be removed");
     backup_clear();
@@ -188,6 +189,7 @@ static void on_resolve(void *owner, struct ipc *from, const union msg *m, int fd
     }
     re.kind = (uint8_t)found.kind;
     re.has_quota = found.has_quota;
+    re.is_return = found.is_return;
     ipc_send_resolve_re(from, &re, -1);
 }
 
@@ -195,6 +197,7 @@ static void reloaded(struct proc *p)
 {
     struct authd *a = proc_state(p);
     directory_set_hostname(a->directory, span_of(proc_config(p)->hostname));
+    forward_configure(a);
     if (a->users != NULL && forget_keys(a) < 0)
         LOG(0, "keys-not-removed", LZ("because", authd_store_failed(a)));
 }
@@ -220,6 +223,7 @@ static void drain(struct proc *p)
 
 static const struct ipc_handler handlers[] = {
     {MSG_RESOLVE, on_resolve},
+    {MSG_FORWARD, forward_handle},
     {MSG_LOGIN, login_handle},
     {MSG_SCRAM_FIRST, exchange_handle_first},
     {MSG_SCRAM_FINAL, exchange_handle_final},

@@ -66,6 +66,17 @@ static void check_alias(struct authd *a, const struct alias *alias, struct repor
     }
 }
 
+static void check_srs(struct authd *a, struct report *to)
+{
+    const struct relay_config *c = &proc_config(a->proc)->relay;
+    if (c->srs == SWITCH_ON && c->srs_domain != NULL &&
+        directory_domain(a->directory, span_of(c->srs_domain)) == NULL)
+        warn(to,
+             "[relay] srs_domain is not a local domain, so that of the alias is used; add it with: "
+             "barid domain add %s",
+             c->srs_domain);
+}
+
 void check(void *authd, struct admin_call *call)
 {
     struct authd *a = authd;
@@ -76,5 +87,6 @@ void check(void *authd, struct admin_call *call)
     t = &a->directory->aliases;
     for (struct node *n = table_next(t, NULL); n != NULL; n = table_next(t, n))
         check_alias(a, (struct alias *)n, &to);
+    check_srs(a, &to);
     admin_done(call, 0);
 }

@@ -12,6 +12,8 @@ static const char *way_of(const struct resolved *found, struct span address)
     struct span first = {NULL, 0};
     if (found->kind != ADDRESS_LOCAL)
         return "";
+    if (found->is_return)
+        return "the sender of mail that was sent on (srs), for reports only";
     if (found->n_opened > 0)
         first = found->opened[0].alias->node.name;
     else if (found->n_targets > 0)
@@ -92,6 +94,7 @@ void explain_address(void *authd, struct admin_call *call)
     row_text(&r, "kind", span_of(kind_of(&found)));
     row_text(&r, "by", span_of(way_of(&found, address)));
     row_bool(&r, "has_quota", found.has_quota);
+    row_bool(&r, "is_return", found.is_return);
     row_text(&r, "login", span_of(say_login(a, call, &r)));
     row_send(&r, call, 0, NULL);
     send_aliases(call, &found);

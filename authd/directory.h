@@ -9,6 +9,7 @@
 #ifndef BARID_AUTHD_DIRECTORY_H
 #define BARID_AUTHD_DIRECTORY_H
 
+#include "authd/srs.h"
 #include "authd/table.h"
 #include "common/proto.h"
 
@@ -35,8 +36,17 @@ struct alias {
     size_t n_targets, cap_targets;
 };
 
+/* What becomes of mail for senders that srs.h made. */
+struct srs_rules {
+    bool has_key;
+    bool is_on; /* what looks like one and is none is nobody, not the catch-all's */
+    unsigned char key[SRS_KEY_OCTETS];
+    int64_t days_max;
+};
+
 struct directory {
     struct table domains, users, aliases;
+    struct srs_rules srs;
     char hostname[DOMAIN_MAX + 1]; /* lower case */
     uint64_t generations;          /* given out so far */
 };

@@ -143,11 +143,11 @@ static bool resolve_local(const struct directory *d, struct span address, unsign
             return leads_somewhere;
     }
     struct span local = {address.p, address.n - name.n - 1};
-    if (span_eq(local, SPAN("postmaster")) && domain->postmaster.n > 0 && /* 4 */
+    if (span_eq(local, SPAN("postmaster")) && domain->postmaster.n > 0 && /* 5 */
         !span_eq(domain->postmaster, address) && depth < RESOLVE_DEPTH_MAX &&
         resolve_name(d, domain->postmaster, depth + 1, r))
         return true;
-    return resolve_catch_all(d, name, depth, r); /* 5 */
+    return resolve_catch_all(d, name, depth, r); /* 6 */
 }
 
 static bool resolve_name(const struct directory *d, struct span address, unsigned depth,
@@ -175,7 +175,8 @@ static int complete(char text[ADDRESS_MAX], struct span domain)
 static void begin(struct resolved *r)
 {
     r->kind = ADDRESS_UNKNOWN;
-    r->is_too_large = r->has_loop = r->has_dead_end = r->has_quota = r->is_borrowed = false;
+    r->is_too_large = r->has_loop = r->has_dead_end = r->has_quota = r->is_borrowed = r->is_return =
+        false;
     r->n_targets = r->n_opened = 0;
 }
 
@@ -205,6 +206,43 @@ static bool borrow_postmaster(const struct directory *d, struct resolved *r)
     return first != NULL && resolve_postmaster_of(d, first, r);
 }
 
+/* Who stands in a sender that we made may have become ours. */
+static bool resolve_returned(const struct directory *d, struct resolved *r)
+{
+    char text[ADDRESS_MAX];
+    struct span who = span_of(r->returned);
+    if (directory_domain(d, resolve_domain_of(who)) != NULL)
+        return key_of(who, text) == 0 && resolve_local(d, span_of(text), 0, r);
+    add_target(r, &(struct target){.address = who});
+    return true;
+}
+
+/* Sets *is_found if it began like a sender of srs.h, and so is decided. `given` as it was written,
+ * as the local part of another host may care about case; `text` is folded. */
+static bool resolve_srs(const struct directory *d, struct span given, struct span text,
+                        struct resolved *r, bool *is_found)
+{
+    bool leads_somewhere = false;
+    enum srs_kind kind = SRS_OTHER;
+    if (d->srs.has_key)
+        kind = srs_reverse(d->srs.key, given, clock_wall_s(), d->srs.days_max, r->returned);
+    *is_found = kind == SRS_GOOD || (kind != SRS_OTHER && d->srs.is_on);
+    r->is_return = kind == SRS_GOOD;
+    if (kind == SRS_GOOD)
+        return resolve_returned(d, r);
+    if (*is_found)
+        resolve_exact(d, text, 0, r, &leads_somewhere);
+    return leads_somewhere;
+}
+
+static bool resolve_ours(const struct directory *d, struct span given, struct span text,
+                         struct resolved *r)
+{
+    bool is_found;
+    bool leads_somewhere = resolve_srs(d, given, text, r, &is_found);
+    return is_found ? leads_somewhere : resolve_local(d, text, 0, r);
+}
+
 void resolve(const struct directory *d, struct span address, struct resolved *out)
 {
     char text[ADDRESS_MAX];
@@ -220,10 +258,10 @@ void resolve(const struct directory *d, struct span address, struct resolved *ou
     }
     if (directory_domain(d, domain) == NULL)
         out->kind = domain.n > 0 ? ADDRESS_FOREIGN : ADDRESS_UNKNOWN;
-    else if (resolve_local(d, span_of(text), 0, out))
+    else if (resolve_ours(d, address, span_of(text), out))
         out->kind = ADDRESS_LOCAL;
     else if (span_istarts(span_of(text), SPAN("postmaster@")) &&
-             borrow_postmaster(d, out)) { /* 6 */
+             borrow_postmaster(d, out)) { /* 7 */
         out->kind = ADDRESS_LOCAL;
         out->is_borrowed = true;
     }

@@ -1,15 +1,17 @@
 /* Who is this address, and where does mail for it go? Answered from the directory alone, in
  * microseconds. The order for an address whose domain is ours; the first that is there decides:
  *
+ *   0. a sender that we gave to mail we sent on (srs.h): who stands in it; for null senders only
  *   1. a user of exactly this address (a disabled user cannot log in, but still gets mail)
  *   2. an alias of exactly this address
  *   3. with a tag ("user+tag", not in quoted local parts): 1 and 2 for the address without it
- *   4. "postmaster" (RFC 5321 4.5.1): where `domain add --postmaster` sends it, if that leads
+ *   4. nobody, if it looks like 0 but is forged or too old
+ *   5. "postmaster" (RFC 5321 4.5.1): where `domain add --postmaster` sends it, if that leads
  * anywhere
- *   5. the catch-all "@domain"
- *   6. "postmaster" again: the one of directory_default_domain, else of the first domain that has
+ *   6. the catch-all "@domain"
+ *   7. "postmaster" again: the one of directory_default_domain, else of the first domain that has
  *      one (is_borrowed)
- *   7. nobody: ADDRESS_UNKNOWN
+ *   8. nobody: ADDRESS_UNKNOWN
  *
  * "postmaster" without a domain is that of directory_default_domain, with all its steps. A domain
  * that is not ours, and any address literal, is ADDRESS_FOREIGN. Case never matters.
@@ -34,9 +36,11 @@ struct resolved {
     bool has_dead_end;                          /* a target led nowhere */
     bool is_borrowed;                           /* the postmaster of another domain */
     bool has_quota;                             /* a mailbox among the targets has one */
+    bool is_return;                             /* a sender that srs.h made */
     struct target targets[RESOLVE_TARGETS_MAX]; /* LOCAL: at least one; spans of the directory */
     size_t n_targets;
     /* private */
+    char returned[ADDRESS_MAX]; /* who stands in a sender of srs.h */
     struct {
         const struct alias *alias;
         bool is_open; /* its targets are being resolved */

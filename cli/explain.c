@@ -165,7 +165,7 @@ static void explain_rcpt(struct explain *x, enum admission p, const char *comman
 static void say_rcpt(struct explain *x, bool is_address)
 {
     char command[ADDRESS_MAX + 40];
-    struct column quota = {.number = 0};
+    struct column quota = {.number = 0}, is_return = {.number = 0};
     struct span to = cli_option(x->cli, "to");
     snprintf(command, sizeof command, "RCPT TO:<%.*s>", (int)(to.n < 400 ? to.n : 400), to.p);
     if (!is_address) {
@@ -178,10 +178,11 @@ static void say_rcpt(struct explain *x, bool is_address)
                                                                      : ADDRESS_UNKNOWN};
     if (says(x, "kind", "undecided"))
         re.verdict = VERDICT_TRY_LATER;
+    re.is_return = row_find(about(x), "is_return", &is_return) && is_return.number != 0;
     re.has_quota = row_find(about(x), "has_quota", &quota) && quota.number != 0;
     struct msg_queue_room_re room = explain_way(x);
-    enum admission p =
-        admission_rcpt(admission_may_relay(x->cli->config, x->kind, &x->client), x->has_login, &re);
+    enum admission p = admission_rcpt(admission_may_relay(x->cli->config, x->kind, &x->client),
+                                      x->has_login, x->from.text[0] != '\0', &re);
     if (p == ADMISSION_ASK_ROOM)
         p = admission_room(&room);
     if (p == ADMISSION_MAILBOX_FULL)

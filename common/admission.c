@@ -77,12 +77,15 @@ enum admission admission_sender(const struct msg_ticket_re *answer)
     return answer->verdict == VERDICT_NEVER ? ADMISSION_NOT_YOURS : ADMISSION_LOGIN_LOST;
 }
 
-enum admission admission_rcpt(bool may_relay, bool has_login, const struct msg_resolve_re *answer)
+enum admission admission_rcpt(bool may_relay, bool has_login, bool has_sender,
+                              const struct msg_resolve_re *answer)
 {
     if (answer == NULL || answer->verdict != VERDICT_OK)
         return ADMISSION_TRY_LATER;
     switch (answer->kind) {
     case ADDRESS_LOCAL:
+        if (answer->is_return != 0 && has_sender)
+            return ADMISSION_ONLY_REPORTS;
         return answer->has_quota ? ADMISSION_ASK_ROOM : ADMISSION_RCPT_OK;
     case ADDRESS_UNKNOWN:
         return ADMISSION_NO_SUCH_USER;

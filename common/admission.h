@@ -31,6 +31,8 @@
     D(NO_SUCH_USER, "550", "5.1.1", REPLY_FAULT, "No such mailbox here")                           \
     D(NO_RELAYING, "550", "5.7.1", REPLY_FAULT,                                                    \
       "Relaying denied: not a local domain, and your address may not relay")                       \
+    D(ONLY_REPORTS, "550", "5.7.1", REPLY_FAULT,                                                   \
+      "This address takes reports about mail only, with a null sender")                            \
     D(TOO_BIG, "552", "5.3.4", REPLY_FAULT, "Message too big")                                     \
     D(NOT_YOURS, "553", "5.7.1", REPLY_FAULT, "Not an address of the user who logged in")          \
     D(LMTP_STRANGER, "554", "5.7.1", REPLY_FAULT | REPLY_CLOSES,                                   \
@@ -68,7 +70,9 @@ enum admission admission_login_refused(const struct msg_login_re *answer);
 enum admission admission_size(uint64_t declared, uint64_t max);
 /* MAIL of who logged in. */
 enum admission admission_sender(const struct msg_ticket_re *answer);
-enum admission admission_rcpt(bool may_relay, bool has_login, const struct msg_resolve_re *answer);
+/* has_sender: MAIL named one, not <>. */
+enum admission admission_rcpt(bool may_relay, bool has_login, bool has_sender,
+                              const struct msg_resolve_re *answer);
 enum admission admission_room(const struct msg_queue_room_re *answer);
 
 #endif

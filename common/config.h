@@ -163,6 +163,8 @@ struct relay_config {
     size_t n_never_connect_to;
     uint64_t connections; /* to all destinations together */
     char *ca_file;        /* who signs the certificates of other servers */
+    enum switch_word srs; /* mail that aliases send on gets a sender of ours */
+    char *srs_domain;     /* of that sender; NULL: of the alias */
 };
 
 #define DURATION_NONE (-1) /* 'none' of a duration */

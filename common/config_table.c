@@ -347,6 +347,17 @@ const struct setting config_settings[] = {
     {SECTION_RELAY, "ca_file", VALUE_PATH, AT(relay_config, ca_file),
      .fallback = "/etc/ssl/certs/ca-certificates.crt",
      .meaning = "File of the authorities (PEM) that sign the certificates of other servers."},
+    {SECTION_RELAY, "srs", VALUE_CHOICE, AT(relay_config, srs), .words = yes_words,
+     .fallback = "yes",
+     .meaning = "Whether mail that an alias sends on to another domain gets a sender of ours, with "
+                "the real one in it (Sender Rewriting Scheme): without, many hosts refuse it, as "
+                "SPF does not let us send for the real sender's domain. Reports to such a sender "
+                "go on to the real one. Senders of our own domains stay as they are; content is "
+                "never touched."},
+    {SECTION_RELAY, "srs_domain", VALUE_HOST, .or_none = true, AT(relay_config, srs_domain),
+     .fallback = "none",
+     .meaning = "The domain of such senders, which must be a local domain; none: that of the "
+                "alias."},
 
     {SECTION_DNS, "server", VALUE_SERVERS, .or_none = true, LIST(dns_config, servers),
      .fallback = "none",

@@ -189,6 +189,8 @@ static int keep_lower(char **value, struct span text, struct error *e)
 static int parse_host(const struct place *at, struct span text, struct error *e)
 {
     struct netaddr address;
+    if (is_none(at, text))
+        return 0;
     if (!addr_is_domain(text) || netaddr_parse(text, &address) == 0)
         return error_set(e, "'%.*s' is not a host name", shown(text), text.p);
     return keep_lower(at->value, text, e);

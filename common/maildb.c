@@ -38,7 +38,8 @@
  * next_attempt, 1 held, 2 failed for good and its sender not yet told, 3 delivered, 4 failed and
  * its sender was told, 5 delivered or handed on (outcome: 1 delivered, 2 relayed, 3 expanded) and
  * its sender, who asked for it (notify), not yet told; so such a row may stand for a mailbox here.
- * status is the enhanced code (RFC 3463). The rows of a message go when all are 3 or 4.
+ * status is the enhanced code (RFC 3463). The rows of a message go when all are 3 or 4. sender: the
+ * reverse-path it goes with, if not that of its message (an alias sent it on).
  *
  * secured: Domains whose servers we spoke to through TLS: level 2 with any certificate, 3 with a
  * good one; the last time (seen); told: that it is gone was logged.
@@ -208,7 +209,10 @@ static const char version_6[] = "CREATE TABLE secured ("
                                 " why TEXT NOT NULL CHECK (length(why) <= 200),"
                                 " told INTEGER NOT NULL CHECK (told BETWEEN 0 AND 2),"
                                 " swept INTEGER NOT NULL CHECK (swept >= 0)"
-                                ") STRICT, WITHOUT ROWID;";
+                                ") STRICT, WITHOUT ROWID;"
+
+                                "ALTER TABLE recipient ADD COLUMN sender TEXT NOT NULL DEFAULT ''"
+                                " CHECK (length(sender) <= 512);";
 
 const char *const maildb_migrations[MAILDB_VERSION] = {NULL, NULL,      NULL,
                                                        NULL, version_5, version_6};

@@ -166,6 +166,10 @@ enum ticket_reason {
     M(RESOLVE, resolve, P_SMTPD | P_QUEUE, P_AUTHD, RESOLVE_RE, 0,                                 \
       "what is this address, and where does mail for it go")                                       \
     M(RESOLVE_RE, resolve_re, P_AUTHD, P_SMTPD | P_QUEUE, NONE, 0, "")                             \
+    M(FORWARD, forward, P_QUEUE, P_AUTHD, FORWARD_RE, 0,                                           \
+      "mail from this sender goes on to another host, by this address of ours: with which "        \
+      "sender?")                                                                                   \
+    M(FORWARD_RE, forward_re, P_AUTHD, P_QUEUE, NONE, 0, "")                                       \
     M(LOGIN, login, P_SMTPD | P_POP3D, P_AUTHD, LOGIN_RE, 0, "check a user name and password")     \
     M(LOGIN_RE, login_re, P_AUTHD, P_SMTPD | P_POP3D, NONE, 1,                                     \
       "verdict; to pop3d with the channel to that one mailbox")                                    \
@@ -274,10 +278,16 @@ enum ticket_reason {
 #define PROTO_FIELDS_child_failed(F, X) F(X, TEXT, why, 512)
 #define PROTO_FIELDS_child_lost(F, X) F(X, U8, role, 0) F(X, U16, instance, 0)
 #define PROTO_FIELDS_resolve(F, X) F(X, U64, tag, 0) F(X, TEXT, address, ADDRESS_MAX)
-/* has_quota: mail for it counts against a quota, so QUEUE_ROOM is worth asking. */
+/* has_quota: mail for it counts against a quota, so QUEUE_ROOM is worth asking. is_return: a sender
+ * that we gave to forwarded mail; it takes mail with a null sender only. */
 #define PROTO_FIELDS_resolve_re(F, X)                                                              \
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, kind, 0) F(X, U8, has_quota, 0)                \
-    F(X, BYTES, sealed, SEALED_MAX)
+    F(X, U8, is_return, 0) F(X, BYTES, sealed, SEALED_MAX)
+#define PROTO_FIELDS_forward(F, X)                                                                 \
+    F(X, U64, tag, 0) F(X, TEXT, sender, ADDRESS_MAX) F(X, TEXT, rcpt, ADDRESS_MAX)
+/* sender: the same, if it is one of ours or would become too long. */
+#define PROTO_FIELDS_forward_re(F, X)                                                              \
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, TEXT, sender, ADDRESS_MAX)
 #define PROTO_FIELDS_login(F, X)                                                                   \
     F(X, U64, tag, 0) F(X, U8, service, 0) F(X, U64, session, 0) F(X, TEXT, client, IP_MAX)        \
     F(X, TEXT, user, LOGIN_MAX) F(X, BYTES, password, 1024)

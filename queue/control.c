@@ -131,6 +131,8 @@ static void send_rcpt(struct walk *w, const struct recipient *r)
     row_number(&row, "attempts", (int64_t)r->attempts);
     row_time(&row, "next_attempt", r->state == RCPT_WAITING ? r->next_attempt : 0);
     row_text(&row, "last_reply", r->last_reply);
+    if (r->sender.n > 0)
+        row_text(&row, "sender", r->sender);
     row_send(&row, w->call, 1, "recipients");
     w->n_rows++;
 }

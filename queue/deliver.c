@@ -23,6 +23,8 @@ void targets_free(struct targets *t)
     free(t->remotes);
     free(t->deeds);
     free(t->boxes);
+    free(t->forwards);
+    free(t->forward_sender);
     *t = (struct targets){0};
 }
 
@@ -152,12 +154,16 @@ int targets_add_sealed(struct targets *t, const struct rcpt *r,
     if (seal_open(r->sealed, r->address, key, now_s, &sealed) < 0)
         return -1;
     struct counts c = count(sealed);
+    if (c.remotes > 0 && t->forwards == NULL && (t->forwards = span_dup(r->address)) == NULL)
+        return -1;
     while (seal_next(&sealed, &target)) {
         struct rcpt to = forwarded(r, target.address, c.boxes + c.remotes == 1, orcpt);
         int rc = target.is_local ? targets_add_box(t, target.box, target.quota)
                                  : targets_add_remote(t, &to);
         if (rc < 0)
             return -1;
+        if (!target.is_local)
+            t->remotes[t->n_remotes - 1].is_forwarded = true;
     }
     bool is_whole = c.boxes + c.remotes > 0 && unpack_done(&sealed);
     return is_whole ? add_deed_of(t, r, &c) : -1;
@@ -171,16 +177,23 @@ size_t targets_elsewhere(const struct targets *t)
     return n;
 }
 
+struct span targets_sender(const struct targets *t, const struct remote_target *r)
+{
+    return r->is_forwarded && t->forward_sender != NULL ? span_of(t->forward_sender) : SPAN("");
+}
+
 static int compare_boxes(const void *a, const void *b)
 {
     uint64_t x = ((const struct box_target *)a)->box, y = ((const struct box_target *)b)->box;
     return x < y ? -1 : x > y;
 }
 
+/* Who is named and also gets it from an alias is first as who is named. */
 static int compare_remotes(const void *a, const void *b)
 {
-    return strcmp(((const struct remote_target *)a)->address,
-                  ((const struct remote_target *)b)->address);
+    const struct remote_target *x = a, *y = b;
+    int rc = strcmp(x->address, y->address);
+    return rc != 0 ? rc : x->is_forwarded - y->is_forwarded;
 }
 
 void targets_tidy(struct targets *t)
@@ -300,8 +313,19 @@ static int add_rcpt(struct store *s, const struct delivery *d, size_t number,
                           .last_reply = is_held ? SPAN(CONTAIN_REPLY) : span_of(why),
                           .outcome = t->is_local ? DONE_DELIVERED : DONE_NOT,
                           .notify = t->notify,
-                          .orcpt = span_of(t->orcpt)};
+                          .orcpt = span_of(t->orcpt),
+                          .sender = targets_sender(d->targets, t)};
     return store_rcpt_add(s, &r);
+}
+
+/* For `barid trace`. */
+static int note_sender(struct store *s, const struct delivery *d)
+{
+    struct incident e = {.message = d->message->id,
+                         .at = d->message->arrived,
+                         .what = "sender-rewritten",
+                         .address = span_of(d->targets->forward_sender)};
+    return store_event_add(s, &e);
 }
 
 /* It waits for its report only. */
@@ -346,6 +370,8 @@ enum intake_reason deliver(struct store *s, const struct delivery *d)
     for (size_t i = 0; i < t->n_remotes; i++)
         if (add_rcpt(s, d, i, &t->remotes[i]) < 0)
             return INTAKE_FAULT;
+    if (t->forward_sender != NULL && note_sender(s, d) < 0)
+        return INTAKE_FAULT;
     return add_deeds(s, d) == 0 ? INTAKE_OK : INTAKE_FAULT;
 }
 

@@ -21,7 +21,8 @@ struct remote_target {
     char *domain;  /* within address */
     char *orcpt;   /* "" if there is none */
     uint8_t notify;
-    bool is_local; /* of a domain of ours: resolved again when it is released (release.h) */
+    bool is_local;     /* of a domain of ours: resolved again when it is released (release.h) */
+    bool is_forwarded; /* an address of ours sends it there */
 };
 
 /* Something was done for this recipient at once, and its sender asked to be told. */
@@ -37,6 +38,8 @@ struct targets {
     size_t n_remotes, cap_remotes;
     struct deed *deeds;
     size_t n_deeds, cap_deeds;
+    char *forwards; /* the first address of ours that sends on to elsewhere; NULL: none does */
+    char *forward_sender; /* of what is sent on; NULL: that of the message */
 };
 
 void targets_free(struct targets *t); /* empties it */
@@ -54,6 +57,8 @@ int targets_add_sealed(struct targets *t, const struct rcpt *r,
 
 /* Those that are not ours. */
 size_t targets_elsewhere(const struct targets *t);
+/* The reverse-path of a recipient; empty: that of its message. */
+struct span targets_sender(const struct targets *t, const struct remote_target *r);
 
 /* When all are there: each once, however often it was added. */
 void targets_tidy(struct targets *t);

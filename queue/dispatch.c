@@ -77,6 +77,11 @@ uint64_t dispatch_flow(struct span login, struct span client, struct span sender
     return hash_text(hash_text(hash_text(h, client), local), domain.p != NULL ? domain : SPAN(""));
 }
 
+uint64_t dispatch_forward_flow(uint64_t flow, struct span forward_sender)
+{
+    return forward_sender.n > 0 ? hash_text(flow, SPAN("forwarded")) : flow;
+}
+
 static void make_entry(struct queue *q, const struct dispatch_item *item, char lane[ROUTE_KEY_MAX],
                        struct agenda_entry *e)
 {
@@ -110,15 +115,16 @@ enum agenda_result dispatch_add(struct queue *q, const struct dispatch_item *ite
 
 void dispatch_fresh_all(struct queue *q, const struct message *m, const struct targets *t)
 {
-    struct dispatch_item item = {.message = m->id, .sender = m->sender};
+    struct dispatch_item item = {.message = m->id};
+    uint64_t flow = t->n_remotes > 0 ? dispatch_flow(m->login, m->client, m->sender) : 0;
     char lane[ROUTE_KEY_MAX];
     struct agenda_entry e;
-    bool is_first = true;
     for (size_t i = 0; i < t->n_remotes && !q->is_draining; i++) {
+        struct span own = targets_sender(t, &t->remotes[i]);
         item.number = (uint32_t)i;
         item.domain = t->remotes[i].domain;
-        item.flow = is_first ? dispatch_flow(m->login, m->client, m->sender) : item.flow;
-        is_first = false;
+        item.sender = own.n > 0 ? own : m->sender;
+        item.flow = dispatch_forward_flow(flow, own);
         make_entry(q, &item, lane, &e);
         if (agenda_add(q->dispatch->agenda, &e) != AGENDA_ADDED)
             schedule_kick(q);
@@ -244,6 +250,7 @@ struct start {
     struct msg_relay_job m;
     char rcpts[LIST_MAX];
     char domain[DOMAIN_MAX + 1];
+    char sender[ADDRESS_MAX + 1]; /* of its recipients; "": of the message */
     unsigned char hash[CONTENT_HASH];
     struct span who; /* whom it counts for */
     int fd;
@@ -277,8 +284,10 @@ static int read_rcpts(struct queue *q, const struct agenda_job *what, struct sta
             hold(q, what->message, &what->numbers[i], 1);
         if (f != FOUND_YES || r.state != RCPT_WAITING)
             continue;
-        if (w.n == 0)
+        if (w.n == 0) {
             span_copy(s->domain, sizeof s->domain, r.domain);
+            span_copy(s->sender, sizeof s->sender, r.sender);
+        }
         pack_uint(&w, r.number, 4);
         pack_bytes(&w, r.address);
         pack_uint(&w, r.notify, 1);
@@ -296,8 +305,8 @@ static enum found read_message(struct queue *q, uint64_t id, struct start *s)
     if (f != FOUND_YES)
         return f;
     s->m.id = id;
-    s->m.sender = m.sender;
     s->who = contain_who(m.login, m.client);
+    s->m.sender = s->sender[0] != '\0' ? span_of(s->sender) : m.sender;
     s->m.domain = span_of(s->domain);
     s->m.flags = m.flags;
     s->m.requires_tls = (m.flags & CONTENT_REQUIRETLS) != 0;
@@ -386,6 +395,7 @@ static enum started start_job(struct queue *q, const struct agenda_job *what)
     s.m = (struct msg_relay_job){.content = SPAN("")};
     s.fd = -1;
     s.who = SPAN("");
+    s.sender[0] = '\0';
     if (read_rcpts(q, what, &s) < 0)
         return NOT_NOW;
     enum found f = s.m.rcpts.n > 0 ? read_message(q, what->message, &s) : FOUND_NONE;

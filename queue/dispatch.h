@@ -14,11 +14,14 @@ struct dispatch_item {
     uint64_t message;
     uint32_t number;
     const char *domain;
-    struct span sender;
-    uint64_t flow; /* dispatch_flow */
+    struct span sender; /* it goes with this one */
+    uint64_t flow;      /* dispatch_flow, dispatch_forward_flow */
 };
 /* The same for all that shares a turn, as it has one origin. */
 uint64_t dispatch_flow(struct span login, struct span client, struct span sender);
+/* What an alias sends on goes with a sender of its own (recipient.sender), if that is not empty,
+ * and so is never in one job with the rest of its message. */
+uint64_t dispatch_forward_flow(uint64_t flow, struct span forward_sender);
 /* A recipient that is due. AGENDA_DOWN: it was put off. */
 enum agenda_result dispatch_add(struct queue *q, const struct dispatch_item *item);
 /* Recipients just committed: tried at once, without looking in the database. Those there is no room

@@ -39,6 +39,8 @@ struct intake {
     bool may_relay;
     char *login;         /* who logged in, as authd says; NULL: nobody */
     uint64_t ticket_tag; /* authd is asked whose ticket it is; 0: not, or answered */
+    uint64_t sender_tag; /* the same: with which sender an alias sends it on */
+    bool knows_sender;   /* that is answered */
     bool is_all_here;    /* the last part came */
     uint64_t n_rcpts;    /* as smtpd named them */
     struct targets targets;
@@ -116,6 +118,8 @@ static void free_intake(struct intake *in)
     targets_free(&in->room);
     if (in->ticket_tag != 0)
         ipc_cancel(in->q->authd, in->ticket_tag);
+    if (in->sender_tag != 0)
+        ipc_cancel(in->q->authd, in->sender_tag);
     free(in->login);
     free(in->text);
     free(in->import);
@@ -184,6 +188,9 @@ static void log_accepted(const struct intake *in)
     if (in->is_held)
         LOG(m->id, "held", LN("recipients", (int64_t)in->targets.n_remotes),
             LZ("because", "its sender is contained"));
+    if (in->targets.forward_sender != NULL)
+        LOG(m->id, "sender-rewritten", LZ("by", in->targets.forwards),
+            LZ("to", in->targets.forward_sender));
 }
 
 static void count_accepted(const struct intake *in)
@@ -363,12 +370,48 @@ static enum intake_reason check_whole(struct intake *in)
     return INTAKE_OK;
 }
 
+/* --- with which sender it is sent on --- */
+
+static bool waits_for_authd(const struct intake *in)
+{
+    return in->ticket_tag != 0 || in->sender_tag != 0;
+}
+
+static void sender_known(void *arg, const union msg *m, int fd)
+{
+    (void)fd; /* the table allows none */
+    struct intake *in = arg;
+    in->sender_tag = 0;
+    in->knows_sender = m != NULL && m->forward_re.verdict == VERDICT_OK;
+    bool is_same = in->knows_sender && span_eq(m->forward_re.sender, in->message.sender);
+    if (in->knows_sender && !is_same)
+        in->targets.forward_sender = span_dup(m->forward_re.sender);
+    if (!in->knows_sender || (!is_same && in->targets.forward_sender == NULL))
+        refuse(in, INTAKE_FAULT);
+    else if (in->is_all_here && !waits_for_authd(in))
+        store_it(in, buf_span(&in->content));
+}
+
+/* Asked once, as soon as an alias leads elsewhere: see authd/srs.h. 0, or -1: cannot be asked. */
+static int ask_sender(struct intake *in)
+{
+    struct msg_forward ask = {.sender = in->message.sender};
+    if (in->targets.forwards == NULL || in->message.sender.n == 0 || in->sender_tag != 0 ||
+        in->knows_sender || in->q->config->relay.srs != SWITCH_ON)
+        return 0;
+    ask.rcpt = span_of(in->targets.forwards);
+    in->sender_tag = ipc_ask_forward(in->q->authd, &ask, -1, TICKET_MS, sender_known, in);
+    return in->sender_tag != 0 ? 0 : -1;
+}
+
 /* A part of the message; the last one stores it. Frees it on refusal. */
 static void take_part(struct intake *in, struct span rcpts, struct span chunk, bool is_last)
 {
     enum intake_reason reason = add_rcpts(in, rcpts);
+    if (reason == INTAKE_OK && ask_sender(in) < 0)
+        reason = INTAKE_FAULT;
     /* Most messages are one part; their octets go from the receive buffer right into the row. */
-    bool is_whole = is_last && in->scan.octets == 0 && in->ticket_tag == 0 &&
+    bool is_whole = is_last && in->scan.octets == 0 && !waits_for_authd(in) &&
                     chunk.n <= in->q->config->row_content_max;
     if (reason == INTAKE_OK && is_whole)
         content_add(&in->scan, chunk);
@@ -379,7 +422,7 @@ static void take_part(struct intake *in, struct span rcpts, struct span chunk, b
     in->is_all_here = is_last;
     if (reason != INTAKE_OK)
         refuse(in, reason);
-    else if (is_last && in->ticket_tag == 0)
+    else if (is_last && !waits_for_authd(in))
         store_it(in, is_whole ? chunk : buf_span(&in->content));
 }
 
@@ -404,7 +447,7 @@ static void ticket_known(void *arg, const union msg *m, int fd)
     }
     in->message.login = span_of(in->login);
     in->may_relay = true;
-    if (in->is_all_here)
+    if (in->is_all_here && !waits_for_authd(in))
         store_it(in, buf_span(&in->content));
 }
 

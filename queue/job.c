@@ -128,7 +128,7 @@ static const struct delivery_config *delivery_for(const struct job *j, const str
                                                   const struct recipient *r)
 {
     struct route route;
-    route_for(j->q->config, r->domain, m->sender, &route);
+    route_for(j->q->config, r->domain, r->sender.n > 0 ? r->sender : m->sender, &route);
     return route.delivery;
 }
 

@@ -143,12 +143,13 @@ static void read_rows(struct queue *q, const struct due *after, int64_t now_s, s
     store_due_begin(q->store, after, now_s, STEP);
     while (r->n < STEP &&
            ((f = store_due_next(q->store, &r->list[r->n])) == FOUND_YES || f == FOUND_DAMAGED)) {
-        r->is_damaged[r->n] =
-            f == FOUND_DAMAGED ||
-            span_copy(r->domains[r->n], sizeof r->domains[r->n], r->list[r->n].domain) < 0 ||
-            span_copy(r->senders[r->n], sizeof r->senders[r->n], r->list[r->n].sender) < 0;
         const struct due *d = &r->list[r->n];
-        r->flows[r->n] = dispatch_flow(d->login, d->client, d->sender);
+        struct span sender = d->forward_sender.n > 0 ? d->forward_sender : d->sender;
+        r->is_damaged[r->n] = f == FOUND_DAMAGED ||
+                              span_copy(r->domains[r->n], sizeof r->domains[r->n], d->domain) < 0 ||
+                              span_copy(r->senders[r->n], sizeof r->senders[r->n], sender) < 0;
+        r->flows[r->n] =
+            dispatch_forward_flow(dispatch_flow(d->login, d->client, d->sender), d->forward_sender);
         r->n++;
     }
     store_due_end(q->store);

@@ -7,7 +7,7 @@
 
 #define RCPT_COLUMNS                                                                               \
     "message, number, address, domain, state, attempts, next_attempt, status, remote, last_reply," \
-    " last_attempt, outcome, notify, orcpt"
+    " last_attempt, outcome, notify, orcpt, sender"
 
 #define BOX_COLUMNS "id, messages, octets, deleted, deleted_octets, retention"
 
@@ -125,7 +125,7 @@
     S(HOLDER, "SELECT id FROM device WHERE box = ?1 AND NOT EXISTS (SELECT 1 FROM dropped"         \
               " WHERE box = ?1 AND seq = ?2 AND device = device.id) LIMIT 1")                      \
     S(RCPT_ADD, "INSERT INTO recipient (" RCPT_COLUMNS ")"                                         \
-                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)")           \
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)")      \
     S(RCPT_GET, "SELECT " RCPT_COLUMNS " FROM recipient WHERE message = ?1 AND number = ?2")       \
     S(RCPT_SET, "UPDATE recipient SET state = ?3, attempts = ?4, next_attempt = ?5, status = ?6,"  \
                 " remote = ?7, last_reply = ?8, last_attempt = ?9, outcome = ?10"                  \
@@ -145,7 +145,7 @@
                   " SELECT 1 FROM trash INDEXED BY trash_message"                                  \
                   " WHERE message = ?1 AND box = ?2 LIMIT 1")                                      \
     S(DUE, "SELECT r.next_attempt, r.message, r.number, r.domain, m.sender, m.client, m.login,"    \
-           " r.outcome"                                                                            \
+           " r.outcome, r.sender"                                                                  \
            " FROM recipient r INDEXED BY recipient_due LEFT JOIN message m ON m.id = r.message"    \
            " WHERE r.state = 0 AND (r.next_attempt, r.message, r.number) > (?1, ?2, ?3)"           \
            " AND r.next_attempt < ?4 ORDER BY r.next_attempt, r.message, r.number LIMIT ?5")       \
@@ -246,7 +246,8 @@ struct store {
     sqlite3_stmt *s[N_STATEMENTS];
     enum store_fault fault;
     bool is_tracing; /* events and past are kept */
-    char rcpt_text[ADDRESS_MAX + DOMAIN_MAX + STATUS_MAX + REMOTE_MAX + REPLY_MAX + ORCPT_MAX];
+    char rcpt_text[ADDRESS_MAX + DOMAIN_MAX + STATUS_MAX + REMOTE_MAX + REPLY_MAX + ORCPT_MAX +
+                   ADDRESS_MAX];
 };
 
 /* Like sql_step and sql_run, but they note why it failed while that can still be known. */

@@ -248,8 +248,9 @@ struct recipient {
     struct span last_reply;
     int64_t last_attempt; /* 0: none yet */
     enum rcpt_deed outcome;
-    uint8_t notify;    /* enum notify */
-    struct span orcpt; /* as its client encoded it, or empty */
+    uint8_t notify;     /* enum notify */
+    struct span orcpt;  /* as its client encoded it, or empty */
+    struct span sender; /* the reverse-path it goes with; empty: that of its message */
 };
 
 int store_rcpt_add(struct store *s, const struct recipient *r);
@@ -283,6 +284,7 @@ struct due {
     bool is_local;      /* for a mailbox here: release.h */
     struct span domain; /* it and the next hold until the next call */
     struct span sender, client, login;
+    struct span forward_sender; /* recipient.sender */
 };
 
 /* Those due before `before`, that come after the place `after`; at most `limit`. To be used like

@@ -23,6 +23,7 @@ int store_rcpt_add(struct store *s, const struct recipient *r)
     bind_progress(st, 5, r);
     sql_bind_u64(st, 13, r->notify);
     sql_bind_text(st, 14, r->orcpt);
+    sql_bind_text(st, 15, r->sender);
     return statement_run(s, S_RCPT_ADD);
 }
 
@@ -82,20 +83,21 @@ static enum found take_rcpt(sqlite3_stmt *st, struct recipient *r)
         .outcome = outcome < RCPT_DEEDS ? (enum rcpt_deed)outcome : DONE_NOT,
         .notify = (uint8_t)notify,
         .orcpt = sql_column(st, 13),
+        .sender = sql_column(st, 14),
     };
     bool is_sane = number <= UINT32_MAX && state < RCPT_STATES && notify_is_sane(notify) &&
                    (r->orcpt.n == 0 || orcpt_is_valid(r->orcpt)) &&
                    is_line(r->address, 1, RCPT_ADDRESS_MAX) && is_line(r->domain, 1, DOMAIN_MAX) &&
                    is_line(r->status, 0, STATUS_MAX) && is_line(r->remote, 0, REMOTE_MAX) &&
-                   is_line(r->last_reply, 0, REPLY_MAX);
+                   is_line(r->last_reply, 0, REPLY_MAX) && is_line(r->sender, 0, ADDRESS_MAX);
     return is_sane ? FOUND_YES : FOUND_DAMAGED;
 }
 
 /* Moves the text of a row that is sane, and so fits, out of the statement. */
 static void keep_text(struct store *s, struct recipient *r)
 {
-    struct span *all[] = {&r->address, &r->domain,     &r->status,
-                          &r->remote,  &r->last_reply, &r->orcpt};
+    struct span *all[] = {&r->address,    &r->domain, &r->status, &r->remote,
+                          &r->last_reply, &r->orcpt,  &r->sender};
     char *to = s->rcpt_text;
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         if (all[i]->n > 0)
@@ -207,9 +209,10 @@ enum found store_due_next(struct store *s, struct due *d)
                       .sender = sql_column(st, 4),
                       .client = sql_column(st, 5),
                       .login = sql_column(st, 6),
-                      .is_local = sql_column_u64(st, 7) == DONE_DELIVERED};
+                      .is_local = sql_column_u64(st, 7) == DONE_DELIVERED,
+                      .forward_sender = sql_column(st, 8)};
     bool is_sane = number <= UINT32_MAX && is_line(d->domain, 1, DOMAIN_MAX) &&
-                   is_line(d->sender, 0, ADDRESS_MAX);
+                   is_line(d->sender, 0, ADDRESS_MAX) && is_line(d->forward_sender, 0, ADDRESS_MAX);
     return is_sane ? FOUND_YES : FOUND_DAMAGED;
 }
 

@@ -144,7 +144,8 @@ static void resolved(void *arg, const union msg *m, int fd)
     struct session *s = arg;
     static const struct msg_resolve_re none = {.verdict = VERDICT_TRY_LATER};
     const struct msg_resolve_re *re = m != NULL ? &m->resolve_re : &none;
-    enum admission p = admission_rcpt(s->rules.may_relay, s->login != NULL, re);
+    enum admission p =
+        admission_rcpt(s->rules.may_relay, s->login != NULL, s->txn->sender[0] != '\0', re);
     s->rcpt_tag = 0;
     if (p == ADMISSION_ASK_ROOM)
         ask_room(s, re->sealed);

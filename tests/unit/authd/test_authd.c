@@ -351,6 +351,7 @@ static void resolved(void *arg, const union msg *m, int fd)
     h->kind = m->resolve_re.kind;
     h->verdict = m->resolve_re.verdict;
     h->n_sealed = m->resolve_re.sealed.n;
+    h->reason = m->resolve_re.is_return;
 }
 
 Test(authd, resolves)
@@ -371,6 +372,57 @@ Test(authd, resolves)
         cr_expect(h.kind == rows[i].kind && h.verdict == VERDICT_OK, "%s", rows[i].address);
         cr_expect_eq(h.n_sealed > 0, rows[i].kind == ADDRESS_LOCAL);
     }
+}
+
+static char forward_text[ADDRESS_MAX];
+
+static void forwarded(void *arg, const union msg *m, int fd)
+{
+    (void)fd;
+    *(bool *)arg = true;
+    cr_assert_not_null(m);
+    cr_assert_eq(m->forward_re.verdict, VERDICT_OK);
+    cr_assert_eq(span_copy(forward_text, sizeof forward_text, m->forward_re.sender), 0);
+}
+
+static const char *forward(struct ipc *queue, const char *sender, const char *rcpt)
+{
+    bool is_done = false;
+    struct msg_forward m = {.sender = span_of(sender), .rcpt = span_of(rcpt)};
+    cr_assert_neq(ipc_ask_forward(queue, &m, -1, 1000, forwarded, &is_done), 0);
+    for (int turn = 0; turn < 100 && !is_done; turn++)
+        loop_turn(proc_loop(fake_authd()->proc), 10);
+    cr_assert(is_done);
+    return forward_text;
+}
+
+static bool ends(const char *text, const char *end)
+{
+    size_t n = strlen(text), m = strlen(end);
+    return n > m && strcmp(text + n - m, end) == 0;
+}
+
+Test(authd, gives_forwarded_mail_a_sender_of_ours)
+{
+    must("domain add", ARGS("second.example"), "");
+    struct ipc *queue = fake_connect(ROLE_QUEUE);
+    struct heard h = {.type = MSG_NONE};
+    cr_expect(ends(forward(queue, "bob@far.example", "x@example.org"), "=bob@example.org"));
+    cr_expect(ends(forward(queue, "bob@far.example", "x@second.example"), "=bob@second.example"));
+    cr_expect(ends(forward(queue, "bob@far.example", "postmaster"), "=bob@example.org"));
+    cr_expect_str_eq(forward(queue, "alice@example.org", "x@example.org"), "alice@example.org");
+    cr_expect_str_eq(forward(queue, "a@second.example", "x@example.org"), "a@second.example");
+    cr_expect_str_eq(forward(queue, "", "x@example.org"), "");
+    char made[ADDRESS_MAX];
+    cr_assert_eq(
+        span_copy(made, sizeof made, span_of(forward(queue, "Bob@far.example", "x@example.org"))),
+        0);
+    struct ipc *smtpd = fake_connect(ROLE_SMTPD);
+    struct msg_resolve m = {.address = span_of(made)};
+    cr_assert_neq(ipc_ask_resolve(smtpd, &m, -1, 1000, resolved, &h), 0);
+    for (int turn = 0; turn < 100 && h.type == MSG_NONE; turn++)
+        loop_turn(proc_loop(fake_authd()->proc), 10);
+    cr_expect(h.kind == ADDRESS_LOCAL && h.n_sealed > 0 && h.reason == 1, "%s", made);
 }
 
 static void acknowledge(struct ipc *queue, uint64_t tag, enum verdict v)

@@ -130,6 +130,47 @@ Test(resolve, the_order)
     expect(rows, sizeof rows / sizeof rows[0]);
 }
 
+static char forwarded[ADDRESS_MAX];
+
+static struct row srs_row(const char *sender, const char *domain, enum address_kind kind,
+                          const char *targets)
+{
+    cr_assert_eq(
+        srs_forward(d->srs.key, span_of(sender), span_of(domain), clock_wall_s(), forwarded), 0);
+    return (struct row){forwarded, kind, targets};
+}
+
+Test(resolve, senders_we_gave_to_forwarded_mail)
+{
+    const struct row *row;
+    d->srs = (struct srs_rules){.has_key = true, .is_on = true, .days_max = 21};
+    row = &(struct row){"SRS0=abcdefgh=AA=far.example=bob@all.example", ADDRESS_UNKNOWN, ""};
+    expect(row, 1); /* not the catch-all's */
+    cr_expect_not(found.is_return);
+    struct row made = srs_row("Bob@far.example", "all.example", ADDRESS_LOCAL, ">Bob@far.example");
+    expect(&made, 1);
+    cr_expect(found.is_return);
+    made = srs_row("SRS0=a=b=c=d@far.example", "example.org", ADDRESS_LOCAL,
+                   ">SRS0=a=b=c=d@far.example");
+    expect(&made, 1);
+    made = srs_row("Alice@example.org", "example.org", ADDRESS_LOCAL, "1"); /* ours since then */
+    expect(&made, 1);
+    made = srs_row("nobody@example.org", "example.org", ADDRESS_UNKNOWN, "");
+    expect(&made, 1);
+    made = srs_row("bob@far.example", "example.net", ADDRESS_FOREIGN, ""); /* not our domain */
+    expect(&made, 1);
+    made = srs_row("bob@far.example", "example.org", ADDRESS_UNKNOWN, "");
+    clock_fake(-1, clock_wall_ms() + INT64_C(22) * 86400000);
+    expect(&made, 1);
+    add_alias("srs0=x@example.org", "alice@example.org");
+    expect(&(struct row){"SRS0=x@example.org", ADDRESS_LOCAL, "1"}, 1); /* a name like any other */
+    cr_expect_not(found.is_return);
+    d->srs.is_on = false; /* what we gave before is still good */
+    expect(&(struct row){"SRS0=y@all.example", ADDRESS_LOCAL, "2"}, 1);
+    made = srs_row("bob@far.example", "all.example", ADDRESS_LOCAL, ">bob@far.example");
+    expect(&made, 1);
+}
+
 Test(resolve, aliases_of_aliases)
 {
     static const struct row rows[] = {

@@ -39,10 +39,21 @@ Test(admission, a_recipient)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct msg_resolve_re re = {
             .verdict = rows[i].verdict, .kind = rows[i].kind, .has_quota = rows[i].has_quota};
-        enum admission p =
-            admission_rcpt(rows[i].may_relay, rows[i].has_login, rows[i].is_answered ? &re : NULL);
+        enum admission p = admission_rcpt(rows[i].may_relay, rows[i].has_login, true,
+                                          rows[i].is_answered ? &re : NULL);
         cr_expect_eq(p, rows[i].expected, "row %zu: %s", i, admission_text(p));
     }
+}
+
+/* A sender that we gave to mail we sent on. */
+Test(admission, a_way_back_is_for_null_senders)
+{
+    struct msg_resolve_re re = {.verdict = VERDICT_OK, .kind = ADDRESS_LOCAL, .is_return = 1};
+    cr_expect_eq(admission_rcpt(false, false, false, &re), ADMISSION_RCPT_OK);
+    cr_expect_eq(admission_rcpt(false, false, true, &re), ADMISSION_ONLY_REPORTS);
+    cr_expect_eq(admission_rcpt(true, true, true, &re), ADMISSION_ONLY_REPORTS);
+    re.has_quota = 1; /* it has become an address of ours */
+    cr_expect_eq(admission_rcpt(false, false, false, &re), ADMISSION_ASK_ROOM);
 }
 
 Test(admission, room_in_mailboxes)

@@ -47,6 +47,7 @@ Test(recover, damaged_rows_are_set_aside_and_nothing_else_suffers)
         "UPDATE recipient SET address = 'x' || char(10) || '@example.net'",
         "UPDATE recipient SET domain = 'a' || char(0) || 'b'",
         "UPDATE recipient SET last_reply = char(10)",
+        "UPDATE recipient SET sender = 'a@b' || char(13) || char(10) || 'DATA'",
         "PRAGMA ignore_check_constraints = ON; UPDATE message SET size = 7",
         "PRAGMA ignore_check_constraints = ON; UPDATE message SET content = NULL, spooled = 1",
         "PRAGMA ignore_check_constraints = ON; UPDATE message SET header = 1000",

@@ -87,7 +87,9 @@ Test(secured, version_5_becomes_6_with_its_mail)
     world_pump(&w);
     cr_assert_eq(sqlite3_open("mail.db", &db), SQLITE_OK);
     cr_assert_eq(sqlite3_exec(db,
-                              "DROP TABLE secured; DROP TABLE contained; PRAGMA user_version = 5",
+                              "DROP TABLE secured; DROP TABLE contained;"
+                              "DROP TABLE IF EXISTS sts;"
+                              "ALTER TABLE recipient DROP COLUMN sender; PRAGMA user_version = 5",
                               NULL, NULL, NULL),
                  SQLITE_OK, "%s", sqlite3_errmsg(db));
     sqlite3_close(db);

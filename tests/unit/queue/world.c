@@ -110,6 +110,19 @@ static void got_ticket(void *owner, struct ipc *from, const union msg *m, int fd
     w->ticket = m->ticket;
 }
 
+static void got_forward(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)fd;
+    struct world *w = owner;
+    struct msg_forward_re re = {.tag = m->forward.tag,
+                                .verdict = (uint8_t)w->forward_verdict,
+                                .sender = w->forward_as != NULL ? span_of(w->forward_as)
+                                                                : m->forward.sender};
+    w->n_forwards++;
+    span_copy(w->forward_rcpt, sizeof w->forward_rcpt, m->forward.rcpt);
+    ipc_send_forward_re(from, &re, -1);
+}
+
 static void __attribute__((format(printf, 2, 3))) print(struct world *w, const char *fmt, ...)
 {
     va_list ap;
@@ -148,10 +161,8 @@ static void got_admin_re(void *owner, struct ipc *from, const union msg *m, int 
 }
 
 static const struct ipc_handler our_handlers[] = {
-    {MSG_RELAY_JOB, got_job},
-    {MSG_RESOLVE, got_resolve},
-    {MSG_TICKET, got_ticket},
-    {MSG_ADMIN_ROW, got_row},
+    {MSG_RELAY_JOB, got_job},   {MSG_RESOLVE, got_resolve}, {MSG_TICKET, got_ticket},
+    {MSG_FORWARD, got_forward}, {MSG_ADMIN_ROW, got_row},
 };
 
 static void our_closed(void *owner, struct ipc *ch)

@@ -57,7 +57,11 @@ struct world {
     /* what the next message asks, and what the next answer of relay says */
     uint8_t ret, told, secured;
     const char *envid;
-    int64_t hold_until;       /* then the next message has a ticket, too */
+    int64_t hold_until;     /* then the next message has a ticket, too */
+    const char *forward_as; /* what FORWARD is answered; NULL: the same sender */
+    enum verdict forward_verdict;
+    size_t n_forwards;
+    char forward_rcpt[ADDRESS_MAX + 1];
     struct msg_ticket ticket; /* the last one that authd was asked about, without its spans */
     char rows[65536];         /* of ADMIN: "depth group name=value …\n" */
     size_t rows_n;

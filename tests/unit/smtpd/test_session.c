@@ -28,6 +28,9 @@ static const struct row {
     {HI "MAIL FROM:<>\r\nDATA\r\n", "220 250 250/2.1.0 554/5.5.1 ", false},
     {HI "MAIL FROM:<>\r\nRCPT TO:<nobody@b.test>\r\nDATA\r\n",
      "220 250 250/2.1.0 550/5.1.1 554/5.5.1 ", false},
+    {HI "MAIL FROM:<>\r\nRCPT TO:<return@b.test>\r\nRSET\r\nMAIL FROM:<x@y.test>\r\n"
+        "RCPT TO:<return@b.test>\r\n",
+     "220 250 250/2.1.0 250/2.1.5 250/2.0.0 250/2.1.0 550/5.7.1 ", false},
     {HI TO "RSET\r\nDATA\r\n", "220 250 250/2.1.0 250/2.1.5 250/2.0.0 503/5.5.1 ", false},
     {HI TO "EHLO c.test\r\nDATA\r\n", "220 250 250/2.1.0 250/2.1.5 250 503/5.5.1 ", false},
     {"RSET\r\nNOOP\r\nVRFY ann\r\nVRFY\r\nEXPN x\r\nHELP\r\nTURN\r\nFOO\r\n\r\n  \r\n",

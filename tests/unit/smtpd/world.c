@@ -282,7 +282,8 @@ void world_end(struct world *w)
     free(w->content);
 }
 
-/* What authd knows: ann and bob are local, quota too and has one, later and fault cannot be
+/* What authd knows: ann and bob are local, quota too and has one, return is for
+ * null senders, later and fault cannot be
  * decided, foreign.test is not ours, nobody else is. */
 static void answer_authd(struct world *w)
 {
@@ -297,9 +298,11 @@ static void answer_authd(struct world *w)
     else if (memmem(address.p, address.n, "@foreign.test", 13) != NULL)
         m.resolve_re.kind = ADDRESS_FOREIGN;
     else if (span_istarts(address, SPAN("ann")) || span_istarts(address, SPAN("bob")) ||
-             span_istarts(address, SPAN("quota")) || span_eq(address, SPAN("postmaster"))) {
+             span_istarts(address, SPAN("quota")) || span_istarts(address, SPAN("return@")) ||
+             span_eq(address, SPAN("postmaster"))) {
         m.resolve_re.kind = ADDRESS_LOCAL;
         m.resolve_re.has_quota = span_istarts(address, SPAN("quota"));
+        m.resolve_re.is_return = span_istarts(address, SPAN("return@"));
         m.resolve_re.sealed = SPAN("sealed");
     }
     a.fn(a.arg, span_istarts(address, SPAN("fault@")) ? NULL : &m, -1);

@@ -1,0 +1,143 @@
+"""Mail that an alias sends on to another host: with a sender of ours, and the way back for its bounces (SRS)."""
+
+import re
+
+from harness import message, wait_until, without_trace
+from relaying import ALLOW, RelayTest, wait_for_empty_queue, wait_for_state
+
+SENDER = "Eve.Adams@client.example"
+BOUNCE = message("could not be delivered", subject="failure")
+SRS0 = r"SRS0=[A-Z2-7]{8}=[A-Z2-7]{2}=client\.example=Eve\.Adams@%s"
+
+
+class Forwards(RelayTest):
+    def hosts(self, **relay):
+        """A suite with an alias to remote.example; what goes there, and what goes to the sender's host."""
+        there, back = self.remote(), self.remote()
+        suite = self.suite(config={"route remote.example": {"to": f"smtp://{there.host}:{there.port}"},
+                                   "route client.example": {"to": f"smtp://{back.host}:{back.port}"}},
+                           relay={"allow_from": None, **relay})
+        suite.cli("alias", "add", "away@example.org", "carol@remote.example")
+        return suite, there, back
+
+    def reply(self, suite, sender, rcpt):
+        """The reply to RCPT."""
+        with suite.smtp() as client:
+            client.ehlo("there.example")
+            client.mail(sender)
+            code, text = client.rcpt(rcpt)
+            return f"{code} {text.decode()}"
+
+    def test_there_and_a_bounce_back(self):
+        suite, there, back = self.hosts()
+        content = message("forwarded\r\n.\r\nas it is", headers="DKIM-Signature: v=1; b=x\r\n")
+        suite.send(SENDER, ["away@example.org"], content)
+        got = there.wait(1)[0]
+        self.assertRegex(got["from"], "^" + SRS0 % r"example\.org" + "$")
+        self.assertEqual(got["rcpts"], ["carol@remote.example"])
+        self.assertEqual(without_trace(got["data"]), content)  # so that its signature holds
+        wait_for_empty_queue(suite)
+        suite.send("", [got["from"]], BOUNCE)
+        bounce = back.wait(1)[0]
+        self.assertEqual((bounce["from"], bounce["rcpts"]), ("", [SENDER]))
+        self.assertEqual(without_trace(bounce["data"]), BOUNCE)
+        wait_until(lambda: f'sender-rewritten by="away@example.org" to="{got["from"]}"' in suite.log()
+                   or re.search(r"sender-rewritten .*" + re.escape(got["from"]), suite.log()), 5, "the log to tell it")
+
+    def test_trace_and_queue_show_it(self):
+        suite, there, _ = self.hosts()
+        there.script["replies"] = {"DOT": "451 4.0.0 later"}
+        suite.send(SENDER, ["away@example.org"], message())
+        wait_for_state(suite, "carol@remote.example", "deferred")
+        (queued,) = suite.queue()
+        self.assertEqual(queued["from"], SENDER)
+        events = suite.cli("trace", queued["id"], json=True)["events"]
+        (rewritten,) = [e for e in events if e["event"] == "sender-rewritten"]
+        self.assertRegex(rewritten["address"], SRS0 % r"example\.org")
+        self.assertEqual(queued["recipients"][0]["sender"], rewritten["address"])
+
+    def test_a_way_back_only_for_bounces_and_only_a_true_one(self):
+        suite, there, back = self.hosts()
+        suite.cli("alias", "add", "@example.org", "alice@example.org")
+        suite.send(SENDER, ["away@example.org"], message())
+        good = there.wait(1)[0]["from"]
+        self.assertRegex(self.reply(suite, "", good), r"^250 ")
+        self.assertRegex(self.reply(suite, "", good.lower()), r"^250 ")  # some servers change the case
+        self.assertRegex(self.reply(suite, "x@there.example", good), r"^550 5\.7\.1 ")
+        for forged in (good.replace("Eve.Adams", "other"), good.replace("=client.example", "=else.example"),
+                       re.sub("=[A-Z2-7]{8}=", "=AAAAAAAA=", good), "SRS0=x@example.org", "SRS1=x@example.org"):
+            self.assertRegex(self.reply(suite, "", forged), r"^550 5\.1\.1 ", forged)
+        self.assertRegex(self.reply(suite, "", "SRS@example.org"), r"^250 ")  # the catch-all's
+        self.assertEqual(back.messages, [])
+        status, shown, _ = suite.run("explain", "--json", "--from", "x@there.example", "--to", good)
+        self.assertEqual((status, "550 5.7.1" in shown), (1, True), shown)
+        status, shown, _ = suite.run("explain", "--json", "--from", "", "--to", good)
+        self.assertEqual((status, "srs" in shown), (0, True), shown)
+
+    def test_the_key_outlives_a_restart(self):
+        suite, there, _ = self.hosts()
+        suite.send(SENDER, ["away@example.org"], message())
+        good = there.wait(1)[0]["from"]
+        suite.restart()
+        self.assertRegex(self.reply(suite, "", good), r"^250 ")
+
+    def test_what_another_forwarder_rewrote(self):
+        suite, there, _ = self.hosts()
+        suite.send("SRS0=abcd=XY=first.example=eve@client.example", ["away@example.org"], message())
+        got = there.wait(1)[0]["from"]
+        self.assertRegex(got, r"^SRS1=[A-Z2-7]{8}=client\.example==abcd=XY=first\.example=eve@example\.org$")
+        self.assertRegex(self.reply(suite, "", got), r"^250 ")
+
+    def test_null_senders_and_our_own_stay(self):
+        suite, there, _ = self.hosts()
+        suite.send("", ["away@example.org"], BOUNCE)
+        self.assertEqual(there.wait(1)[0]["from"], "")
+        suite.send("alice@example.org", ["away@example.org"], message())
+        self.assertEqual(there.wait(2)[1]["from"], "alice@example.org")
+
+    def test_named_recipients_keep_the_sender(self):
+        suite, there, _ = self.hosts(**ALLOW)
+        suite.send(SENDER, ["away@example.org", "dave@remote.example"], message())
+        got = {m["rcpts"][0]: m["from"] for m in there.wait(2)}
+        self.assertEqual(got["dave@remote.example"], SENDER)
+        self.assertRegex(got["carol@remote.example"], "^SRS0=")
+
+    def test_a_catch_all_and_a_domain_of_its_own(self):
+        suite, there, _ = self.hosts(srs_domain="bounces.example")
+        suite.cli("domain", "add", "bounces.example", "--postmaster", "alice@example.org")
+        suite.cli("alias", "add", "@example.org", "carol@remote.example")
+        suite.send(SENDER, ["anybody@example.org"], message())
+        got = there.wait(1)[0]["from"]
+        self.assertRegex(got, "^" + SRS0 % r"bounces\.example" + "$")
+        self.assertRegex(self.reply(suite, "", got), r"^250 ")
+
+    def test_a_domain_that_is_not_ours_is_said(self):
+        suite, there, _ = self.hosts(srs_domain="elsewhere.example")
+        problems = [p["message"] for p in suite.cli("check", json=True)]
+        self.assertTrue([p for p in problems if "srs_domain" in p], problems)
+        suite.send(SENDER, ["away@example.org"], message())
+        self.assertRegex(there.wait(1)[0]["from"], SRS0 % r"example\.org")
+
+    def test_switched_off(self):
+        suite, there, _ = self.hosts(srs="no")
+        suite.send(SENDER, ["away@example.org"], message())
+        self.assertEqual(there.wait(1)[0]["from"], SENDER)
+
+    def test_our_bounce_goes_to_the_real_sender(self):
+        suite, there, back = self.hosts()
+        there.script["replies"] = {"RCPT": "550 5.1.1 no carol here"}
+        suite.send(SENDER, ["away@example.org"], message())
+        got = back.wait(1)[0]
+        self.assertEqual((got["from"], got["rcpts"]), ("", [SENDER]))
+
+    def test_a_long_local_part(self):
+        suite, there, _ = self.hosts()
+        sender = "e" * 64 + "@client.example"
+        suite.send(sender, ["away@example.org"], message())
+        got = there.wait(1)[0]["from"]
+        self.assertRegex(got, r"^SRS0=")
+        self.assertRegex(self.reply(suite, "", got), r"^250 ")
+        too_long = "e" * 236 + "@client.example"
+        suite.send(too_long, ["away@example.org"], message())
+        self.assertEqual(there.wait(2)[1]["from"], too_long)
+        wait_until(lambda: "srs-too-long" in suite.log(), 10, "the log to tell it")
