@@ -96,7 +96,7 @@ static bool executable_memory(void)
                 0) != MAP_FAILED;
 }
 
-#define P_OUTGOING (P_RELAY | P_RESOLVER)
+#define P_OUTGOING (P_RELAY | P_RESOLVER | P_POLICY)
 #define P_FILES    (P_AUTHD | P_QUEUE | P_MAILBOX)
 
 static const struct {
@@ -222,8 +222,8 @@ int probe_main(struct cli *cli)
     enum role role;
     struct error e;
     if (role_parse(cli->args[0], &role) < 0 || (P_CHILDREN & 1U << role) == 0)
-        return cli_fail(cli,
-                        "no such process: smtpd authd queue relay mailbox pop3d resolver keyd");
+        return cli_fail(
+            cli, "no such process: smtpd authd queue relay mailbox pop3d resolver keyd policy");
     if (cli_load(cli, &e) < 0 || layout_state(cli->config, &e) < 0)
         return cli_fail(cli, "%s", e.text);
     return probe(cli, role);

@@ -270,6 +270,11 @@ static const struct command commands[] = {
      .usage = "",
      .summary = "certificates with their names and the days they are still good for",
      .run = show_main},
+    {.words = "tls policies",
+     .usage = "",
+     .summary = "what other domains ask for by MTA-STS, as far as it was fetched",
+     .process = ROLE_QUEUE,
+     .shape = SHAPE_LIST},
 };
 
 const struct command_table tls_table = {commands, sizeof commands / sizeof *commands};

@@ -347,6 +347,15 @@ const struct setting config_settings[] = {
     {SECTION_RELAY, "ca_file", VALUE_PATH, AT(relay_config, ca_file),
      .fallback = "/etc/ssl/certs/ca-certificates.crt",
      .meaning = "File of the authorities (PEM) that sign the certificates of other servers."},
+    {SECTION_RELAY, "mta_sts", VALUE_CHOICE, AT(relay_config, mta_sts), .words = yes_words,
+     .fallback = "yes",
+     .meaning = "Whether the policy that a domain publishes by MTA-STS (RFC 8461) is heeded: with "
+                "'enforce' its mail goes only to the exchangers it names, over TLS with a valid "
+                "certificate; else it waits. TLSA records (dane) come before it, and where tls is "
+                "none it is not asked for. It is not used for smarthosts and routes."},
+    {SECTION_RELAY, "mta_sts_port", VALUE_PORT, AT(relay_config, mta_sts_port), .min = 1,
+     .max = UINT16_MAX, .fallback = "443",
+     .meaning = "The port of the servers that such policies are fetched from. Tests set another."},
     {SECTION_RELAY, "srs", VALUE_CHOICE, AT(relay_config, srs), .words = yes_words,
      .fallback = "yes",
      .meaning = "Whether mail that an alias sends on to another domain gets a sender of ours, with "

@@ -85,7 +85,7 @@ static const struct {
 } needs[ROLES] = {
     [ROLE_AUTHD] = {LANDLOCK_WRITES, false},     [ROLE_QUEUE] = {LANDLOCK_WRITES, false},
     [ROLE_MAILBOX] = {LANDLOCK_READS, false},    [ROLE_RELAY] = {LANDLOCK_NO_FILES, true},
-    [ROLE_RESOLVER] = {LANDLOCK_NO_FILES, true},
+    [ROLE_RESOLVER] = {LANDLOCK_NO_FILES, true}, [ROLE_POLICY] = {LANDLOCK_NO_FILES, true},
 };
 
 static int enter_landlock(const struct jail *j, struct error *e)

@@ -48,6 +48,9 @@
  * told: 0 nobody, 1 the log, 2 the postmaster too. swept: messages up to this one were looked
  * through for what of theirs waits.
  *
+ * sts: The MTA-STS policies of other domains (RFC 8461), as the policy process fetched them; they
+ * count until fetched + max_age.
+ *
  * event: What became of a recipient at one attempt, or without one; in the order of time. past: A
  * message that nobody needs any more, for `barid trace`. Both are kept for [queue] trace.
  */
@@ -212,7 +215,17 @@ static const char version_6[] = "CREATE TABLE secured ("
                                 ") STRICT, WITHOUT ROWID;"
 
                                 "ALTER TABLE recipient ADD COLUMN sender TEXT NOT NULL DEFAULT ''"
-                                " CHECK (length(sender) <= 512);";
+                                " CHECK (length(sender) <= 512);"
+
+                                "CREATE TABLE sts ("
+                                " domain TEXT PRIMARY KEY NOT NULL"
+                                "  CHECK (length(domain) BETWEEN 1 AND 255),"
+                                " id TEXT NOT NULL CHECK (length(id) <= 32),"
+                                " mode INTEGER NOT NULL CHECK (mode BETWEEN 0 AND 2),"
+                                " fetched INTEGER NOT NULL CHECK (fetched >= 0),"
+                                " max_age INTEGER NOT NULL CHECK (max_age >= 0),"
+                                " mx BLOB NOT NULL CHECK (length(mx) <= 20000)"
+                                ") STRICT, WITHOUT ROWID;";
 
 const char *const maildb_migrations[MAILDB_VERSION] = {NULL, NULL,      NULL,
                                                        NULL, version_5, version_6};

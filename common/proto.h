@@ -26,6 +26,7 @@ enum role {
     ROLE_POP3D,
     ROLE_RESOLVER,
     ROLE_KEYD,
+    ROLE_POLICY,
     ROLE_CLI,
     ROLES
 };
@@ -42,9 +43,10 @@ int role_parse(struct span name, enum role *out);
 #define P_POP3D    (1U << ROLE_POP3D)
 #define P_RESOLVER (1U << ROLE_RESOLVER)
 #define P_KEYD     (1U << ROLE_KEYD)
+#define P_POLICY   (1U << ROLE_POLICY)
 #define P_CLI      (1U << ROLE_CLI)
 #define P_CHILDREN                                                                                 \
-    (P_SMTPD | P_AUTHD | P_QUEUE | P_RELAY | P_MAILBOX | P_POP3D | P_RESOLVER | P_KEYD)
+    (P_SMTPD | P_AUTHD | P_QUEUE | P_RELAY | P_MAILBOX | P_POP3D | P_RESOLVER | P_KEYD | P_POLICY)
 #define P_ANY (P_CHILDREN | P_PARENT | P_CLI)
 
 /* Bounds of fields, in octets. */
@@ -214,11 +216,19 @@ enum ticket_reason {
     M(RELAY_JOB_RE, relay_job_re, P_RELAY, P_QUEUE, NONE, 0, "what became of each recipient")      \
     M(DNS_MX, dns_mx, P_RELAY | P_SMTPD, P_RESOLVER, DNS_MX_RE, 0, "mail exchangers of a domain")  \
     M(DNS_MX_RE, dns_mx_re, P_RESOLVER, P_RELAY | P_SMTPD, NONE, 0, "")                            \
-    M(DNS_ADDR, dns_addr, P_RELAY | P_SMTPD, P_RESOLVER, DNS_ADDR_RE, 0, "addresses of a host")    \
-    M(DNS_ADDR_RE, dns_addr_re, P_RESOLVER, P_RELAY | P_SMTPD, NONE, 0, "")                        \
+    M(DNS_ADDR, dns_addr, P_RELAY | P_SMTPD | P_POLICY, P_RESOLVER, DNS_ADDR_RE, 0,                \
+      "addresses of a host")                                                                       \
+    M(DNS_ADDR_RE, dns_addr_re, P_RESOLVER, P_RELAY | P_SMTPD | P_POLICY, NONE, 0, "")             \
     M(DNS_TLSA, dns_tlsa, P_RELAY, P_RESOLVER, DNS_TLSA_RE, 0,                                     \
       "what DNSSEC says of the certificate at a port of a host (DANE)")                            \
     M(DNS_TLSA_RE, dns_tlsa_re, P_RESOLVER, P_RELAY, NONE, 0, "")                                  \
+    M(DNS_TXT, dns_txt, P_POLICY, P_RESOLVER, DNS_TXT_RE, 0, "texts of a name")                    \
+    M(DNS_TXT_RE, dns_txt_re, P_RESOLVER, P_POLICY, NONE, 0, "")                                   \
+    M(STS, sts, P_RELAY, P_POLICY, STS_RE, 0, "the MTA-STS policy of a domain (RFC 8461)")         \
+    M(STS_RE, sts_re, P_POLICY, P_RELAY, NONE, 0, "")                                              \
+    M(STS_KEEP, sts_keep, P_POLICY, P_QUEUE, NONE, 0, "a policy that was fetched, to be kept")     \
+    M(STS_NEXT, sts_next, P_POLICY, P_QUEUE, STS_NEXT_RE, 0, "what was kept, one after another")   \
+    M(STS_NEXT_RE, sts_next_re, P_QUEUE, P_POLICY, NONE, 0, "")                                    \
     M(BOX_OPENED, box_opened, P_MAILBOX, P_POP3D, NONE, 0,                                         \
       "first on a granted channel: the mailbox is locked for you, or why not")                     \
     M(BOX_LIST, box_list, P_POP3D, P_MAILBOX, BOX_LIST_RE, 0, "its messages, once")                \
@@ -409,6 +419,28 @@ static inline int64_t relay_job_ms(uint64_t size)
 #define TLSA_DATA_MAX 8192
 #define PROTO_FIELDS_dns_tlsa_re(F, X)                                                             \
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, is_secure, 0) F(X, BYTES, records, LIST_MAX)
+#define PROTO_FIELDS_dns_txt(F, X) F(X, U64, tag, 0) F(X, TEXT, name, DOMAIN_MAX)
+/* verdict NEVER: no such name. texts: records {bytes}, each the strings of one TXT record. */
+#define PROTO_FIELDS_dns_txt_re(F, X)                                                              \
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, BYTES, texts, LIST_MAX)
+#define PROTO_FIELDS_sts(F, X) F(X, U64, tag, 0) F(X, TEXT, domain, DOMAIN_MAX)
+/* mode: enum sts_mode (common/sts.h); NONE: it has no policy, or none that counts. mx: records
+ * {bytes pattern}. */
+#define STS_MX_MAX    64
+#define STS_MX_OCTETS (STS_MX_MAX * (4 + DOMAIN_MAX + 2))
+#define STS_ID_MAX    32
+#define PROTO_FIELDS_sts_re(F, X)                                                                  \
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, mode, 0) F(X, BYTES, mx, STS_MX_OCTETS)
+/* id: of its TXT record. fetched: seconds since 1970. max_age: seconds from then. */
+#define PROTO_FIELDS_sts_keep(F, X)                                                                \
+    F(X, TEXT, domain, DOMAIN_MAX) F(X, TEXT, id, STS_ID_MAX) F(X, U8, mode, 0)                    \
+    F(X, U64, fetched, 0) F(X, U32, max_age, 0) F(X, BYTES, mx, STS_MX_OCTETS)
+/* after: the domain of the last answer, from "". verdict NEVER: there are no more. */
+#define PROTO_FIELDS_sts_next(F, X) F(X, U64, tag, 0) F(X, TEXT, after, DOMAIN_MAX)
+#define PROTO_FIELDS_sts_next_re(F, X)                                                             \
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, TEXT, domain, DOMAIN_MAX)                          \
+    F(X, TEXT, id, STS_ID_MAX) F(X, U8, mode, 0) F(X, U64, fetched, 0) F(X, U32, max_age, 0)       \
+    F(X, BYTES, mx, STS_MX_OCTETS)
 /* reason: enum box_reason. expire_days: how long mail stays in it, 0: for ever. */
 #define PROTO_FIELDS_box_opened(F, X)                                                              \
     F(X, U8, verdict, 0) F(X, U8, reason, 0) F(X, U64, expire_days, 0)

@@ -9,6 +9,7 @@
 
 #define ALL     P_CHILDREN
 #define SERVERS (P_SMTPD | P_POP3D)
+#define CLIENTS (P_RELAY | P_POLICY)            /* of other servers */
 #define STORES  (P_AUTHD | P_QUEUE | P_MAILBOX) /* SQLite */
 #define WRITERS (P_AUTHD | P_QUEUE)
 
@@ -62,16 +63,16 @@ static const struct {
     {"newfstatat", ALL},
     {"lseek", ALL},
     {"accept4", SERVERS | WRITERS | P_MAILBOX | P_RELAY}, /* clients; the CLI */
-    {"shutdown", SERVERS | P_RELAY},
-    {"setsockopt", SERVERS | P_RELAY | P_RESOLVER | P_AUTHD},
-    {"getsockopt", SERVERS | P_RELAY | P_RESOLVER | WRITERS | P_MAILBOX},
-    {"getsockname", SERVERS | P_RELAY | P_RESOLVER},
-    {"getpeername", SERVERS | P_RELAY | P_RESOLVER},
-    {"connect", P_RELAY | P_RESOLVER},
+    {"shutdown", SERVERS | CLIENTS},
+    {"setsockopt", SERVERS | CLIENTS | P_RESOLVER | P_AUTHD},
+    {"getsockopt", SERVERS | CLIENTS | P_RESOLVER | WRITERS | P_MAILBOX},
+    {"getsockname", SERVERS | CLIENTS | P_RESOLVER},
+    {"getpeername", SERVERS | CLIENTS | P_RESOLVER},
+    {"connect", CLIENTS | P_RESOLVER},
     {"bind", P_RESOLVER},
     {"socketpair", P_AUTHD}, /* channels to one mailbox */
     {"wait4", P_AUTHD},
-    {"pread64", STORES | P_RELAY | SERVERS | P_KEYD},
+    {"pread64", STORES | CLIENTS | SERVERS | P_KEYD},
     {"sendfile", P_POP3D | P_RELAY},
     {"memfd_create", P_MAILBOX}, /* listings, which it seals */
     /* stores */
@@ -188,7 +189,7 @@ static int allow_family(scmp_filter_ctx ctx, int family)
 
 static int socket_rules(scmp_filter_ctx ctx, enum role role)
 {
-    if (role == ROLE_RELAY || role == ROLE_RESOLVER)
+    if (((CLIENTS | P_RESOLVER) & 1U << role) != 0)
         return allow_family(ctx, AF_INET) < 0 || allow_family(ctx, AF_INET6) < 0 ? -1 : 0;
     return seccomp_rule_add(ctx, SCMP_ACT_KILL_PROCESS, SCMP_SYS(socket), 0);
 }

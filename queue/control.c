@@ -13,6 +13,7 @@
 #include "queue/filter.h"
 #include "queue/repair.h"
 #include "queue/schedule.h"
+#include "queue/sts.h"
 #include "queue/trace.h"
 #include "queue/trash.h"
 
@@ -564,6 +565,7 @@ static void box_list(void *owner, struct admin_call *call)
 }
 
 static const struct admin_command commands[] = {
+    {"tls policies", sts_list},
     {"trace", trace_show},
     {"queue list", queue_list},
     {"queue show", queue_show},

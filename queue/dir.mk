@@ -11,7 +11,7 @@ queue_libqueue_a_SOURCES = queue/backup.c queue/backup.h queue/agenda.c queue/ag
   queue/filter.c queue/filter.h queue/import.c queue/import.h queue/intake.c queue/intake.h queue/local.c queue/local.h queue/queue.c queue/queue.h \
   queue/job.c queue/job.h queue/recover.c queue/recover.h queue/release.c queue/release.h queue/schedule.c queue/schedule.h queue/spool.c queue/spool.h \
   queue/statements.h queue/store.c queue/store.h queue/store_box.c queue/store_device.c queue/store_message.c \
-  queue/store_rcpt.c queue/store_repair.c queue/store_trash.c queue/trash.c queue/trash.h
+  queue/sts.c queue/sts.h queue/store_rcpt.c queue/store_repair.c queue/store_trash.c queue/trash.c queue/trash.h
 pkglibexec_PROGRAMS += libexec/barid/queue
 libexec_barid_queue_SOURCES = queue/main.c
 libexec_barid_queue_LDADD = queue/libqueue.a common/libsql.a $(LIBS_COMMON) $(SQLITE_LIBS)

@@ -43,3 +43,12 @@ bool envelope_may_relay(const struct queue *q, const struct netaddr *client, int
         return config_may_relay(q->config, client);
     return q->config->submit.socket == SWITCH_ON && local_is_user(fd, netaddr_uid(client));
 }
+
+uint64_t envelope_rcpts_max(const struct config *c)
+{
+    uint64_t max = c->submit_listen.limits.recipients;
+    for (size_t i = 0; i < c->n_listens; i++)
+        if (c->listens[i].limits.recipients > max)
+            max = c->listens[i].limits.recipients;
+    return max;
+}

@@ -256,19 +256,9 @@ static enum intake_reason add_rcpt(struct intake *in, const struct rcpt *r)
     return targets_add_held(&in->targets, r) == 0 ? INTAKE_OK : INTAKE_FAULT;
 }
 
-/* As many as the most generous listener takes. */
-static uint64_t rcpts_max(const struct config *c)
-{
-    uint64_t max = c->submit_listen.limits.recipients;
-    for (size_t i = 0; i < c->n_listens; i++)
-        if (c->listens[i].limits.recipients > max)
-            max = c->listens[i].limits.recipients;
-    return max;
-}
-
 static enum intake_reason add_rcpts(struct intake *in, struct span packed)
 {
-    uint64_t max = rcpts_max(in->q->config);
+    uint64_t max = envelope_rcpts_max(in->q->config);
     struct unpacker records = unpacker_on(packed);
     struct rcpt r;
     while (rcpt_next(&records, &r)) {

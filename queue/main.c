@@ -7,6 +7,7 @@
 #include "queue/devices.h"
 #include "queue/dispatch.h"
 #include "queue/intake.h"
+#include "queue/sts.h"
 
 #include <sys/stat.h>
 
@@ -82,6 +83,18 @@ static void on_backup_next(void *owner, struct ipc *from, const union msg *m, in
     backup_next(queue_of(owner), from, &m->backup_next);
 }
 
+static void on_sts_keep(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)from, (void)fd;
+    sts_keep(queue_of(owner), &m->sts_keep);
+}
+
+static void on_sts_next(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)fd;
+    sts_next(queue_of(owner), from, &m->sts_next);
+}
+
 static void on_admin(void *owner, struct ipc *from, const union msg *m, int fd)
 {
     (void)fd;
@@ -94,6 +107,7 @@ static const struct ipc_handler handlers[] = {
     {MSG_QUEUE_ROOM, on_queue_room},   {MSG_BOX_DELETE, on_box_delete},
     {MSG_BOX_FORGET, on_box_forget},   {MSG_ADMIN, on_admin},
     {MSG_BOX_DEVICES, on_box_devices}, {MSG_IMPORT_OPEN, on_import_open},
+    {MSG_STS_KEEP, on_sts_keep},       {MSG_STS_NEXT, on_sts_next},
     {MSG_IMPORT_MORE, on_import_more}, {MSG_BACKUP_NEXT, on_backup_next},
 };
 

@@ -228,6 +228,11 @@
     S(FIX_REMOVALS, "DELETE FROM removal WHERE length(sequences) % 8 <> 0"                         \
                     " OR length(sequences) NOT BETWEEN 8 AND ?1"                                   \
                     " OR box NOT IN (SELECT id FROM box)")                                         \
+    S(STS_SET, "INSERT OR REPLACE INTO sts (domain, id, mode, fetched, max_age, mx)"               \
+               " VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                                 \
+    S(STS_NEXT, "SELECT domain, id, mode, fetched, max_age, mx FROM sts WHERE domain > ?1"         \
+                " ORDER BY domain LIMIT 1")                                                        \
+    S(STS_SWEEP, "DELETE FROM sts WHERE fetched + max_age < ?1")                                   \
     S(COUNT_DUE, "SELECT count(*) FROM recipient INDEXED BY recipient_due"                         \
                  " WHERE state = 0 AND next_attempt <= ?1")                                        \
     S(COUNT_DEFERRED, "SELECT count(*) FROM recipient INDEXED BY recipient_due"                    \

@@ -15,6 +15,8 @@ struct inquiry {
     struct timer deadline;
     char sender[ADDRESS_MAX];
     uint64_t dns_tag; /* question to the resolver, or 0 */
+    uint64_t sts_tag; /* the same to policy */
+    char sts_mx[STS_MX_OCTETS];
     unsigned n_hops;
 };
 
@@ -33,6 +35,7 @@ static void end(struct inquiry *q)
     *at = q->next;
     timer_stop(&q->deadline);
     ipc_cancel(proc_peer(q->relay->proc, ROLE_RESOLVER), q->dns_tag);
+    ipc_cancel(proc_peer(q->relay->proc, ROLE_POLICY), q->sts_tag);
     free(q);
 }
 
@@ -100,6 +103,26 @@ static void on_tlsa(void *arg, const union msg *m, int fd)
     next_step(q);
 }
 
+static void take_sts(struct inquiry *q, const struct msg_sts_re *re)
+{
+    struct msg_sts_re kept = re != NULL ? *re : (struct msg_sts_re){.verdict = VERDICT_TRY_LATER};
+    if (kept.mx.n > sizeof q->sts_mx)
+        kept.verdict = VERDICT_TRY_LATER;
+    else if (kept.mx.n > 0)
+        memcpy(q->sts_mx, kept.mx.p, kept.mx.n);
+    kept.mx.p = q->sts_mx;
+    plan_take_sts(&q->plan, &kept);
+}
+
+static void on_sts(void *arg, const union msg *m, int fd)
+{
+    (void)fd;
+    struct inquiry *q = arg;
+    q->sts_tag = 0;
+    take_sts(q, m != NULL ? &m->sts_re : NULL);
+    next_step(q);
+}
+
 /* They say whether there is an answer to wait for. */
 static bool ask_mx(struct inquiry *q)
 {
@@ -109,6 +132,15 @@ static bool ask_mx(struct inquiry *q)
     if (q->dns_tag == 0)
         plan_take_mx(&q->plan, &scope, NULL);
     return q->dns_tag != 0;
+}
+
+static bool ask_sts(struct inquiry *q)
+{
+    struct msg_sts m = {.domain = span_of(q->plan.domain)};
+    q->sts_tag = ipc_ask_sts(proc_peer(q->relay->proc, ROLE_POLICY), &m, -1, ALL_MS, on_sts, q);
+    if (q->sts_tag == 0)
+        take_sts(q, NULL);
+    return q->sts_tag != 0;
 }
 
 static bool ask_addr(struct inquiry *q)
@@ -142,6 +174,9 @@ static void next_step(struct inquiry *q)
         switch (plan_next(&q->plan, &scope)) {
         case PLAN_ASK_MX:
             is_waiting = ask_mx(q);
+            break;
+        case PLAN_ASK_STS:
+            is_waiting = ask_sts(q);
             break;
         case PLAN_ASK_ADDR:
             is_waiting = ask_addr(q);

@@ -55,6 +55,8 @@ static void free_job(struct job *j)
     struct relay *r = j->relay;
     timer_stop(&j->deadline);
     ipc_cancel(proc_peer(r->proc, ROLE_RESOLVER), j->dns_tag);
+    ipc_cancel(proc_peer(r->proc, ROLE_POLICY), j->sts_tag);
+    free(j->sts_mx);
     client_free(j->client);
     if (j->turn.is_waiting)
         pool_withdraw(&r->pool, &j->turn);
@@ -150,11 +152,24 @@ static void note_protection(struct job *j)
         j->secured = client_secured(j->client);
 }
 
+/* RFC 8461 5: a policy that is tested refuses nothing. */
+static void tell_sts_test(const struct job *j)
+{
+    const struct plan *p = &j->plan;
+    bool is_verified = strstr(j->protection, " verified=yes") != NULL;
+    if (p->policy.is_sts_tested && (!p->facts.is_sts_host || !is_verified))
+        LOG(j->id, "sts-would-refuse", LZ("remote", j->remote), LZ("domain", p->domain),
+            LZ("because", p->facts.is_sts_host ? "not verified" : "not named by the policy"),
+            LZ("tls", j->protection));
+}
+
 /* Ready for the mail; or, the second time, done with it: the connection is for others now. */
 static void on_ready(void *owner)
 {
     struct job *j = owner;
     note_protection(j);
+    if (!j->is_sent)
+        tell_sts_test(j);
     if (!j->is_sent) {
         j->is_sent = true;
         j->mail.is_utf8 = needs_utf8(j);

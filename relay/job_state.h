@@ -7,6 +7,7 @@
 #include "relay/job.h"
 #include "relay/plan.h"
 
+#define STS_MS 90000 /* a policy is fetched within a minute, after its record was found */
 #define DNS_MS 35000 /* a little more than the resolver's own deadline */
 
 #define RESULT_OCTETS (4 + 1 + 4 + REPLY_MAX) /* a record of RELAY_JOB_RE */
@@ -22,6 +23,8 @@ struct job {
     struct plan plan;
     uint32_t generation; /* of the configuration the plan was made by */
     uint64_t dns_tag;    /* question to the resolver, or 0 */
+    uint64_t sts_tag;    /* the same to policy */
+    char *sts_mx;        /* of its answer; the plan reads it */
     char *tlsa;          /* records of DNS_TLSA_RE, what was told last; or NULL */
     size_t tlsa_n;
     struct client *client;

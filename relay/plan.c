@@ -229,12 +229,44 @@ static bool read_hosts(struct plan *p, const struct plan_scope *scope, struct sp
     return !r.failed;
 }
 
+/* What the policy of the domain says of the host. */
+static void set_sts_facts(struct plan *p)
+{
+    p->facts.sts = p->is_configured ? STS_NONE : p->sts;
+    p->facts.is_sts_host = sts_matches(p->sts_mx, span_of(p->host));
+}
+
 static void ask_domain(struct plan *p)
 {
     p->by = PLAN_BY_DOMAIN;
     p->step = PLAN_ASK_ADDR;
     p->facts.is_name_certain = true; /* the message names it */
     memcpy(p->host, p->domain, sizeof p->host);
+}
+
+/* By name of the domain only: smarthosts, routes and literals have none (RFC 8461 3.4). */
+static void ask_sts(struct plan *p, const struct plan_scope *scope)
+{
+    bool is_wanted = scope->config->relay.mta_sts == SWITCH_ON && p->facts.wanted != RELAY_TLS_NONE;
+    if (!is_wanted || (p->by == PLAN_BY_MX && p->n_hosts == 0))
+        return;
+    p->after_sts = p->step;
+    p->step = PLAN_ASK_STS;
+}
+
+/* Not to know it is not to have none: who can stop the answer would else get the mail. */
+void plan_take_sts(struct plan *p, const struct msg_sts_re *re)
+{
+    p->step = p->after_sts;
+    if (re == NULL || re->verdict != VERDICT_OK || re->mode >= STS_MODES ||
+        !sts_mx_is_sane(re->mx)) {
+        over(p, VERDICT_TRY_LATER, "451 4.7.5 the policy of %s (MTA-STS) is not known now",
+             p->domain);
+        return;
+    }
+    p->sts = (enum sts_mode)re->mode;
+    p->sts_mx = re->mx;
+    set_sts_facts(p);
 }
 
 void plan_take_mx(struct plan *p, const struct plan_scope *scope, const struct msg_dns_mx_re *re)
@@ -262,6 +294,8 @@ void plan_take_mx(struct plan *p, const struct plan_scope *scope, const struct m
         ask_domain(p);
     else if (n == 1 && p->n_hosts == 0 && !p->has_own)
         over(p, VERDICT_NEVER, "556 5.1.10 domain %s does not accept mail (null MX)", p->domain);
+    if (p->step != PLAN_OVER)
+        ask_sts(p, scope);
 }
 
 /* --- addresses --- */
@@ -433,6 +467,7 @@ static void begin_host(struct plan *p, const struct plan_scope *scope, const str
     p->facts.is_implicit = h->is_implicit;
     p->facts.has_login = h->user[0] != '\0';
     p->facts.is_name_certain = h->is_configured || p->is_mx_secure;
+    set_sts_facts(p);
     memcpy(p->user, h->user, sizeof p->user);
     p->step = PLAN_ASK_ADDR;
     if (!h->is_configured || netaddr_parse(span_of(h->name), &a) < 0)
@@ -455,6 +490,7 @@ static bool choose(struct plan *p)
         return true;
     }
     snprintf(text, sizeof text, "%s (%s)", p->policy.refusal, p->host);
+    p->is_undecided |= text[0] == '4';
     plan_unfit(p, span_of(text));
     return false;
 }

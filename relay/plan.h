@@ -6,8 +6,8 @@
  * says of its certificate (DANE, RFC 7672 2.2): only if the way to its name is protected, and its
  * addresses.
  *
- *   plan_begin, then: while plan_next says ASK_MX, ASK_ADDR, ASK_TLSA or CONNECT, do it and tell;
- * at OVER `verdict` and `text` say why nothing was reached. */
+ *   plan_begin, then: while plan_next says ASK_MX, ASK_STS, ASK_ADDR, ASK_TLSA or CONNECT, do it
+ * and tell; at OVER `verdict` and `text` say why nothing was reached. */
 #ifndef BARID_RELAY_PLAN_H
 #define BARID_RELAY_PLAN_H
 
@@ -30,6 +30,7 @@ struct plan_scope {
 
 enum plan_step {
     PLAN_ASK_MX,   /* of `domain`; tell plan_take_mx */
+    PLAN_ASK_STS,  /* of `domain`; tell plan_take_sts */
     PLAN_ASK_ADDR, /* of `host`; tell plan_take_addr */
     PLAN_ASK_TLSA, /* of `tlsa_host` at `port`, see `is_alias`; tell plan_take_tlsa */
     PLAN_CONNECT,  /* to `to`, whose name is `host`; if it fails tell plan_refused or plan_unfit */
@@ -74,6 +75,9 @@ struct plan {
     size_t n_addresses, next_address;
     unsigned n_tried;
     bool is_mx_secure;
+    enum sts_mode sts; /* of `domain` */
+    struct span sts_mx;
+    enum plan_step after_sts;
     bool has_filtered, has_own, has_absent, has_other_ip; /* met on the way */
     bool is_undecided; /* something failed for now, so that "never" is out of the question */
 };
@@ -88,6 +92,8 @@ enum plan_step plan_next(struct plan *p, const struct plan_scope *scope);
 void plan_take_mx(struct plan *p, const struct plan_scope *scope, const struct msg_dns_mx_re *re);
 void plan_take_addr(struct plan *p, const struct plan_scope *scope,
                     const struct msg_dns_addr_re *re);
+/* The patterns are kept by reference: they must stay as long as the plan is used. */
+void plan_take_sts(struct plan *p, const struct msg_sts_re *re);
 void plan_take_tlsa(struct plan *p, const struct msg_dns_tlsa_re *re);
 /* `to` could not be used. NEVER: it said so with a 5xx greeting. */
 void plan_refused(struct plan *p, enum verdict v, struct span text);

@@ -40,6 +40,21 @@ static void by_dane(const struct policy_facts *f, struct policy *p)
         raise_to(p, RELAY_TLS_VERIFIED, POLICY_BY_DANE);
 }
 
+/* RFC 8461 2: where there is DANE it decides alone. A host that the policy does not name may be
+ * named by the next one, so the mail waits (5). */
+static void by_sts(const struct policy_facts *f, struct policy *p)
+{
+    if (f->sts == STS_NONE || p->by == POLICY_BY_DANE)
+        return;
+    p->is_sts_tested = f->sts == STS_TESTING;
+    if (f->sts != STS_ENFORCE)
+        return;
+    if (p->level != RELAY_TLS_VERIFIED)
+        raise_to(p, RELAY_TLS_VERIFIED, POLICY_BY_STS);
+    if (!f->is_sts_host)
+        p->refusal = "451 4.7.5 the policy of its domain (MTA-STS) does not name this server";
+}
+
 /* RFC 8689 4.2.1: the server proves its name, and somebody proved that the name is the right one.
  */
 static void by_message(const struct policy_facts *f, struct policy *p)
@@ -48,9 +63,10 @@ static void by_message(const struct policy_facts *f, struct policy *p)
         return;
     if (p->level != RELAY_TLS_VERIFIED)
         raise_to(p, RELAY_TLS_VERIFIED, POLICY_BY_MESSAGE);
-    if (!f->is_name_certain)
-        p->refusal = "550 5.7.30 the message requires TLS, and no DNSSEC protects the name of the "
-                     "server";
+    bool is_named = f->sts == STS_ENFORCE && f->is_sts_host;
+    if (!f->is_name_certain && !is_named && p->refusal == NULL)
+        p->refusal = "550 5.7.30 the message requires TLS, and neither DNSSEC nor MTA-STS protects "
+                     "the name of the server";
 }
 
 struct policy policy_decide(const struct policy_facts *f)
@@ -60,6 +76,7 @@ struct policy policy_decide(const struct policy_facts *f)
     by_login(f, &p);
     by_memory(f, &p);
     by_dane(f, &p);
+    by_sts(f, &p);
     by_message(f, &p);
     return p;
 }
@@ -72,7 +89,9 @@ const char *policy_word(const struct policy *p)
         [RELAY_TLS_VERIFIED] = "verified",
         [RELAY_TLS_NONE] = "none",
     };
-    static const char *const sources[] = {
-        [POLICY_BY_MEMORY] = "seen", [POLICY_BY_DANE] = "dane", [POLICY_BY_MESSAGE] = "requiretls"};
+    static const char *const sources[] = {[POLICY_BY_MEMORY] = "seen",
+                                          [POLICY_BY_DANE] = "dane",
+                                          [POLICY_BY_STS] = "sts",
+                                          [POLICY_BY_MESSAGE] = "requiretls"};
     return sources[p->by] != NULL ? sources[p->by] : words[p->level];
 }

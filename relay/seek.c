@@ -48,6 +48,21 @@ static void on_tlsa(void *arg, const union msg *m, int fd)
     seek_next(j);
 }
 
+/* The patterns are kept for the plan. Without an answer the destination is not to blame. */
+static void seek_take_sts(struct job *j, const struct msg_sts_re *re)
+{
+    struct msg_sts_re kept = re != NULL ? *re : (struct msg_sts_re){.verdict = VERDICT_TRY_LATER};
+    free(j->sts_mx);
+    j->sts_mx = kept.mx.n > 0 ? malloc(kept.mx.n) : NULL;
+    if (kept.mx.n > 0 && j->sts_mx == NULL)
+        kept.verdict = VERDICT_TRY_LATER;
+    else if (kept.mx.n > 0)
+        memcpy(j->sts_mx, kept.mx.p, kept.mx.n);
+    kept.mx = (struct span){j->sts_mx, j->sts_mx != NULL ? kept.mx.n : 0};
+    j->is_blind |= kept.verdict != VERDICT_OK;
+    plan_take_sts(&j->plan, &kept);
+}
+
 static bool ask_mx(struct job *j)
 {
     struct msg_dns_mx m = {.domain = span_of(j->plan.domain)};
@@ -58,6 +73,25 @@ static bool ask_mx(struct job *j)
     if (j->dns_tag == 0)
         plan_take_mx(&j->plan, &scope, NULL);
     return j->dns_tag != 0;
+}
+
+static void on_sts(void *arg, const union msg *m, int fd)
+{
+    (void)fd;
+    struct job *j = arg;
+    j->sts_tag = 0;
+    seek_take_sts(j, m != NULL ? &m->sts_re : NULL);
+    seek_next(j);
+}
+
+static bool ask_sts(struct job *j)
+{
+    struct msg_sts m = {.domain = span_of(j->plan.domain)};
+    struct ipc *ch = proc_peer(j->relay->proc, ROLE_POLICY);
+    j->sts_tag = ipc_ask_sts(ch, &m, -1, STS_MS, on_sts, j);
+    if (j->sts_tag == 0)
+        seek_take_sts(j, NULL);
+    return j->sts_tag != 0;
 }
 
 static bool ask_addr(struct job *j)
@@ -142,6 +176,9 @@ void seek_next(struct job *j)
         switch (plan_next(&j->plan, &scope)) {
         case PLAN_ASK_MX:
             is_waiting = ask_mx(j);
+            break;
+        case PLAN_ASK_STS:
+            is_waiting = ask_sts(j);
             break;
         case PLAN_ASK_ADDR:
             is_waiting = ask_addr(j);

@@ -308,6 +308,34 @@ enum verdict answer_tlsa(struct span packet, struct packer *out)
     return w.n_taken > TLSA_RECORDS ? VERDICT_TRY_LATER : v;
 }
 
+#define TXT_MAX 4096 /* octets of one record */
+
+/* The strings of a record belong together without anything between them (RFC 8461 3.1). */
+static bool take_txt(struct packet *p, const struct record *r, void *arg)
+{
+    struct packer *out = arg;
+    struct packet inside = *p;
+    char text[TXT_MAX];
+    size_t n = 0, end = r->rdata + r->n;
+    inside.at = r->rdata;
+    while (inside.at < end) {
+        size_t part = octet(&inside);
+        if (part > end - inside.at || part > sizeof text - n)
+            return false;
+        memcpy(text + n, p->all.p + inside.at, part);
+        n += part;
+        inside.at += part;
+    }
+    pack_bytes(out, (struct span){text, n});
+    return !out->failed;
+}
+
+enum verdict answer_txt(struct span packet, struct packer *out)
+{
+    struct walk w = {.type = DNS_TYPE_TXT, .take = take_txt, .arg = out};
+    return walk_answer(packet, &w);
+}
+
 static bool take_nothing(struct packet *p, const struct record *r, void *arg)
 {
     (void)p, (void)r, (void)arg;

@@ -21,6 +21,7 @@ enum {
     DNS_TYPE_A = 1,
     DNS_TYPE_CNAME = 5,
     DNS_TYPE_MX = 15,
+    DNS_TYPE_TXT = 16,
     DNS_TYPE_AAAA = 28,
     DNS_TYPE_TLSA = 52,
 };
@@ -50,6 +51,8 @@ enum verdict answer_addr(struct span packet, unsigned type, struct addr_list *ou
 
 /* Packs the records as DNS_TLSA_RE has them; those that do not fit make it TRY_LATER. */
 enum verdict answer_tlsa(struct span packet, struct packer *out);
+/* Packs the texts as DNS_TXT_RE has them; those that do not fit make it TRY_LATER. */
+enum verdict answer_txt(struct span packet, struct packer *out);
 /* Is the name an alias? */
 enum verdict answer_cname(struct span packet, bool *is_alias);
 

@@ -12,7 +12,7 @@
 #define BOGUS       1 /* of libunbound's callback: DNSSEC was broken on the way, */
 #define SECURE      2 /* or holds */
 
-enum ask_kind { ASK_MX, ASK_ADDR, ASK_TLSA };
+enum ask_kind { ASK_MX, ASK_ADDR, ASK_TLSA, ASK_TXT };
 
 /* A question put to the upstream. */
 struct part {
@@ -100,6 +100,14 @@ static void send_tlsa(struct ask *q, enum verdict v, struct span records)
     q->is_answered = true;
 }
 
+static void send_txt(struct ask *q, enum verdict v, struct span texts)
+{
+    struct msg_dns_txt_re m = {q->tag, (uint8_t)v, texts};
+    if (q->from != NULL && !q->is_answered)
+        ipc_send_dns_txt_re(q->from, &m, -1);
+    q->is_answered = true;
+}
+
 static void answer(struct ask *q)
 {
     if (q->is_answered)
@@ -108,6 +116,8 @@ static void answer(struct ask *q)
         send_mx(q, VERDICT_TRY_LATER, NULL);
     else if (q->kind == ASK_TLSA)
         send_tlsa(q, VERDICT_TRY_LATER, SPAN(""));
+    else if (q->kind == ASK_TXT)
+        send_txt(q, VERDICT_TRY_LATER, SPAN(""));
     else
         send_addr(q);
 }
@@ -149,6 +159,15 @@ static enum verdict take_tlsa_answer(struct ask *q, struct span packet)
     return v;
 }
 
+static enum verdict take_txt_answer(struct ask *q, struct span packet)
+{
+    static char room[LIST_MAX];
+    struct packer w = packer_on(room, sizeof room);
+    enum verdict v = answer_txt(packet, &w);
+    send_txt(q, v, v == VERDICT_OK ? packer_span(&w) : SPAN(""));
+    return v;
+}
+
 /* An alias that DNSSEC does not protect leads where anybody wants: what the target says is void,
  * and many servers of unsigned zones answer a question for TLSA wrongly or never (RFC 7672 2.2.2).
  */
@@ -177,6 +196,8 @@ static void take_answer(struct part *part, struct span packet, bool is_secure_pa
         v = take_mx_answer(q, packet);
     else if (part->type == DNS_TYPE_TLSA)
         v = take_tlsa_answer(q, packet);
+    else if (part->type == DNS_TYPE_TXT)
+        v = take_txt_answer(q, packet);
     else if (part->type == DNS_TYPE_CNAME)
         v = take_alias_answer(q, packet);
     else
@@ -296,6 +317,21 @@ void ask_tlsa(struct asks *a, struct ipc *from, const struct msg_dns_tlsa *m)
         put(q, &q->parts[0], host, DNS_TYPE_CNAME);
     else
         put(q, &q->parts[0], name, DNS_TYPE_TLSA);
+    part_done(q);
+}
+
+void ask_txt(struct asks *a, struct ipc *from, const struct msg_dns_txt *m)
+{
+    char name[DOMAIN_MAX + 1];
+    bool is_name = name_copy(name, m->name);
+    struct ask *q = is_name ? new_ask(a, from, m->tag, ASK_TXT) : NULL;
+    if (q == NULL) {
+        struct msg_dns_txt_re re = {.tag = m->tag,
+                                    .verdict = is_name ? VERDICT_TRY_LATER : VERDICT_NEVER};
+        ipc_send_dns_txt_re(from, &re, -1);
+        return;
+    }
+    put(q, &q->parts[0], name, DNS_TYPE_TXT);
     part_done(q);
 }
 

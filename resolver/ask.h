@@ -1,5 +1,6 @@
-/* The questions under way: each DNS_MX, DNS_ADDR or DNS_TLSA of a sibling becomes one or two
- * questions to the upstream and gets exactly one answer, at the latest when its deadline passes. */
+/* The questions under way: each DNS_MX, DNS_ADDR, DNS_TLSA or DNS_TXT of a sibling becomes one or
+ * two questions to the upstream and gets exactly one answer, at the latest when its deadline
+ * passes. */
 #ifndef BARID_RESOLVER_ASK_H
 #define BARID_RESOLVER_ASK_H
 
@@ -18,6 +19,7 @@ struct asks {
 void ask_mx(struct asks *a, struct ipc *from, const struct msg_dns_mx *m);
 void ask_addr(struct asks *a, struct ipc *from, const struct msg_dns_addr *m);
 void ask_tlsa(struct asks *a, struct ipc *from, const struct msg_dns_tlsa *m);
+void ask_txt(struct asks *a, struct ipc *from, const struct msg_dns_txt *m);
 /* The channel is gone: its questions need no answer any more. */
 void ask_forget(struct asks *a, const struct ipc *from);
 

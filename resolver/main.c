@@ -251,10 +251,18 @@ static void on_tlsa(void *owner, struct ipc *from, const union msg *m, int fd)
     ask_tlsa(&r->asks, from, &m->dns_tlsa);
 }
 
+static void on_txt(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)fd;
+    struct resolver *r = proc_state(owner);
+    ask_txt(&r->asks, from, &m->dns_txt);
+}
+
 static const struct ipc_handler handlers[] = {
     {MSG_DNS_MX, on_mx},
     {MSG_DNS_ADDR, on_addr},
     {MSG_DNS_TLSA, on_tlsa},
+    {MSG_DNS_TXT, on_txt},
 };
 
 static const struct proc_spec spec = {

@@ -26,7 +26,7 @@ from wire import Wire
 
 BUILD = os.environ.get("BARID_BUILD") or os.path.join(os.path.dirname(__file__), "../../build")
 LOGS = os.environ.get("BARID_E2E_LOGS") or os.path.join(BUILD, "test-logs")
-ROLES = ("smtpd", "authd", "queue", "relay", "mailbox", "pop3d", "resolver", "keyd")
+ROLES = ("smtpd", "authd", "queue", "relay", "mailbox", "pop3d", "resolver", "keyd", "policy")
 NOBODY = 65534
 PASSWORD = "correct horse"
 

@@ -322,9 +322,9 @@ int main(int argc, char **argv)
 {
     static const struct pair pairs[] = {
         {ROLE_QUEUE, ROLE_SMTPD},   {ROLE_QUEUE, ROLE_RELAY},   {ROLE_QUEUE, ROLE_MAILBOX},
-        {ROLE_AUTHD, ROLE_SMTPD},   {ROLE_AUTHD, ROLE_POP3D},   {ROLE_AUTHD, ROLE_QUEUE},
-        {ROLE_AUTHD, ROLE_MAILBOX}, {ROLE_MAILBOX, ROLE_POP3D}, {ROLE_MAILBOX, ROLE_QUEUE},
-        {ROLE_KEYD, ROLE_SMTPD},    {ROLE_KEYD, ROLE_POP3D},
+        {ROLE_QUEUE, ROLE_POLICY},  {ROLE_AUTHD, ROLE_SMTPD},   {ROLE_AUTHD, ROLE_POP3D},
+        {ROLE_AUTHD, ROLE_QUEUE},   {ROLE_AUTHD, ROLE_MAILBOX}, {ROLE_MAILBOX, ROLE_POP3D},
+        {ROLE_MAILBOX, ROLE_QUEUE}, {ROLE_KEYD, ROLE_SMTPD},    {ROLE_KEYD, ROLE_POP3D},
     };
     char dir[PATH_MAX];
     tap_begin(argc, argv, "hostile", base, sizeof base);

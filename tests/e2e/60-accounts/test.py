@@ -229,7 +229,8 @@ class Up(unittest.TestCase):
         status = self.suite.status()
         self.assertTrue(status["version"])
         roles = {p["role"] for p in status["processes"]}
-        self.assertEqual(roles, {"parent", "smtpd", "authd", "queue", "relay", "mailbox", "pop3d", "resolver", "keyd"})
+        self.assertEqual(roles, {"parent", "smtpd", "authd", "queue", "relay", "mailbox", "pop3d", "resolver", "keyd",
+                                 "policy"})
         for process in status["processes"]:
             self.assertIsInstance(process["pid"], int)
             self.assertRegex(process["since"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z$")

@@ -5,7 +5,7 @@ import unittest
 
 from harness import NOBODY, ROLES, Suite
 
-GRANTED = {"list /": ("authd", "queue", "mailbox"), "open a TCP socket": ("relay", "resolver")}
+GRANTED = {"list /": ("authd", "queue", "mailbox"), "open a TCP socket": ("relay", "resolver", "policy")}
 
 
 def status_of(pid):

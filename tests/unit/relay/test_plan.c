@@ -69,6 +69,16 @@ struct world {
     const char *text;      /* expected to begin so */
 };
 
+static struct msg_sts_re policy; /* of every domain */
+
+static enum plan_step next_step(struct plan *p, const struct plan_scope *scope)
+{
+    enum plan_step step;
+    while ((step = plan_next(p, scope)) == PLAN_ASK_STS)
+        plan_take_sts(p, &policy);
+    return step;
+}
+
 static enum verdict look_up(const struct world *w, const char *host, struct span *addresses)
 {
     *addresses = SPAN("");
@@ -98,7 +108,7 @@ static void go(const struct world *w, struct plan *p, char *tried, size_t cap)
     tried[0] = '\0';
     plan_begin(p, &scope, span_of(w->domain), SPAN("s@sender.example"), false);
     for (int guard = 0; guard < 200; guard++) {
-        enum plan_step step = plan_next(p, &scope);
+        enum plan_step step = next_step(p, &scope);
         if (step == PLAN_OVER)
             break;
         if (step == PLAN_ASK_MX) {
@@ -550,14 +560,14 @@ Test(plan, damaged_answers_are_undecided)
         struct plan p;
         plan_begin(&p, &scope, SPAN("d.example"), SPAN(""), false);
         plan_take_mx(&p, &scope, &(struct msg_dns_mx_re){.verdict = OK, .hosts = damaged[i].hosts});
-        cr_expect_eq(plan_next(&p, &scope), PLAN_OVER);
+        cr_expect_eq(next_step(&p, &scope), PLAN_OVER);
         cr_expect_eq(p.verdict, LATER, "%zu", i);
         plan_begin(&p, &scope, SPAN("d.example"), SPAN(""), false);
         plan_take_mx(&p, &scope, &(struct msg_dns_mx_re){.verdict = OK});
-        cr_expect_eq(plan_next(&p, &scope), PLAN_ASK_ADDR);
+        cr_expect_eq(next_step(&p, &scope), PLAN_ASK_ADDR);
         plan_take_addr(&p, &scope,
                        &(struct msg_dns_addr_re){.verdict = OK, .addresses = damaged[i].hosts});
-        cr_expect_eq(plan_next(&p, &scope), PLAN_OVER);
+        cr_expect_eq(next_step(&p, &scope), PLAN_OVER);
         cr_expect_eq(p.verdict, LATER, "%zu", i);
     }
     config_free(c);
@@ -581,9 +591,9 @@ Test(plan, smtps_is_verified_unless_less_is_asked_for)
         struct plan p;
         c.relay.delivery.tls = levels[i].wanted;
         plan_begin(&p, &scope, SPAN("d.example"), SPAN(""), false);
-        cr_assert_eq(plan_next(&p, &scope), PLAN_CONNECT);
+        cr_assert_eq(next_step(&p, &scope), PLAN_CONNECT);
         cr_expect(!p.is_implicit && p.policy.level == levels[i].starttls, "level %zu", i);
-        cr_assert_eq(plan_next(&p, &scope), PLAN_CONNECT);
+        cr_assert_eq(next_step(&p, &scope), PLAN_CONNECT);
         cr_expect(p.is_implicit && p.policy.level == levels[i].smtps, "level %zu", i);
     }
 }
@@ -603,7 +613,7 @@ static const struct {
     {"", true, "lluu", 3, LATER, "550 5.7.30 unfit"},
     {"", true, "rru", 3, NEVER, "550 5.7.30 unfit"},
     {"", true, "ull", 3, LATER, "unreachable"},
-    {"", false, "", 0, NEVER, "550 5.7.30 the message requires TLS, and no DNSSEC"},
+    {"", false, "", 0, NEVER, "550 5.7.30 the message requires TLS, and neither"},
     {"[route d.example]\nto = smtp://a.x, smtp://b.x\n", false, "uu", 2, NEVER, "550 5.7.30 unfit"},
     {"[route d.example]\nto = smtp://a.x, smtp://b.x\n", false, "rru", 3, LATER, "550 5.7.30"},
 };
@@ -626,7 +636,7 @@ Test(plan, mail_that_requires_tls)
         struct plan p;
         unsigned n_tried = 0;
         plan_begin(&p, &scope, SPAN("d.example"), SPAN(""), true);
-        for (enum plan_step step; (step = plan_next(&p, &scope)) != PLAN_OVER;) {
+        for (enum plan_step step; (step = next_step(&p, &scope)) != PLAN_OVER;) {
             if (step == PLAN_ASK_MX)
                 plan_take_mx(&p, &scope,
                              &(struct msg_dns_mx_re){.verdict = OK,
@@ -701,7 +711,7 @@ Test(plan, what_dnssec_says_of_certificates)
         size_t n = 0;
         enum plan_step step;
         plan_begin(&p, &scope, SPAN("d.example"), SPAN(""), false);
-        while ((step = plan_next(&p, &scope)) != PLAN_OVER && step != PLAN_CONNECT) {
+        while ((step = next_step(&p, &scope)) != PLAN_OVER && step != PLAN_CONNECT) {
             if (step == PLAN_ASK_MX) {
                 plan_take_mx(&p, &scope,
                              &(struct msg_dns_mx_re){.verdict = OK,
@@ -729,6 +739,79 @@ Test(plan, what_dnssec_says_of_certificates)
         else
             cr_expect(p.verdict == LATER && span_starts(span_of(p.text), SPAN("451 4.4.3")),
                       "row %zu: %s", i, p.text);
+        config_free(c);
+    }
+}
+
+/* --- MTA-STS --- */
+
+static const struct {
+    const char *config;
+    enum verdict verdict; /* of the answer */
+    enum sts_mode mode;
+    const char *policy;
+    const char *tried; /* "host=word" */
+    enum verdict result;
+    const char *text;
+} sts[] = {
+    {"", OK, STS_NONE, "", "a.x=opportunistic b.x=opportunistic", LATER, "refused"},
+    {"", OK, STS_ENFORCE, "mx: a.x\nmx: *.x\n", "a.x=sts b.x=sts", LATER, "refused"},
+    {"", OK, STS_ENFORCE, "mx: b.x\n", "b.x=sts", LATER, "refused"},
+    {"", OK, STS_ENFORCE, "mx: c.x\n", "", LATER, "451 4.7.5 the policy of its domain"},
+    {"", OK, STS_TESTING, "mx: c.x\n", "a.x=opportunistic b.x=opportunistic", LATER, "refused"},
+    {"", LATER, STS_NONE, "", "", LATER, "451 4.7.5 the policy of d.example"},
+    {"", OK, STS_MODES, "", "", LATER, "451 4.7.5 the policy of d.example"},
+    {"[relay]\nmta_sts = no\n", LATER, STS_NONE, "", "a.x=opportunistic b.x=opportunistic", LATER,
+     "refused"},
+    {"[relay]\ntls = none\n", LATER, STS_NONE, "", "a.x=none b.x=none", LATER, "refused"},
+    {"[relay]\ntls = required\n", OK, STS_ENFORCE, "mx: b.x\n", "b.x=sts", LATER, "refused"},
+    {"[relay]\ntls = verified\n", OK, STS_ENFORCE, "mx: b.x\n", "b.x=verified", LATER, "refused"},
+    {"[route d.example]\nto = smtp://a.x\n", LATER, STS_NONE, "", "a.x=opportunistic", LATER,
+     "refused"},
+    {"[relay]\nfallback = smtp://c.x\n", OK, STS_ENFORCE, "mx: b.x\n", "b.x=sts c.x=opportunistic",
+     LATER, "refused"},
+};
+
+static void walk_sts(struct plan *p, const struct plan_scope *scope, char *tried, size_t cap)
+{
+    size_t n = 0;
+    tried[0] = '\0';
+    for (enum plan_step step; (step = next_step(p, scope)) != PLAN_OVER;) {
+        if (step == PLAN_ASK_MX)
+            plan_take_mx(
+                p, scope,
+                &(struct msg_dns_mx_re){.verdict = OK, .hosts = mx_records("1 a.x, 2 b.x")});
+        else if (step == PLAN_ASK_ADDR)
+            plan_take_addr(
+                p, scope,
+                &(struct msg_dns_addr_re){.verdict = OK, .addresses = addr_records("192.0.2.1")});
+        else {
+            int added = snprintf(tried + n, cap - n, "%s%s=%s", n > 0 ? " " : "", p->host,
+                                 policy_word(&p->policy));
+            n += (size_t)added;
+            plan_refused(p, LATER, SPAN("refused"));
+        }
+    }
+}
+
+Test(plan, policies_of_domains)
+{
+    static struct sts_policy parsed;
+    char text[400], tried[400];
+    for (size_t i = 0; i < sizeof sts / sizeof sts[0]; i++) {
+        struct config *c = config(sts[i].config);
+        struct plan_scope scope = {c, NULL, 0};
+        struct plan p;
+        snprintf(text, sizeof text, "version: STSv1\nmode: none\nmax_age: 1\n%s", sts[i].policy);
+        cr_assert_null(sts_parse(span_of(text), &parsed));
+        policy = (struct msg_sts_re){.verdict = (uint8_t)sts[i].verdict,
+                                     .mode = (uint8_t)sts[i].mode,
+                                     .mx = {parsed.mx, parsed.mx_n}};
+        plan_begin(&p, &scope, SPAN("d.example"), SPAN(""), false);
+        walk_sts(&p, &scope, tried, sizeof tried);
+        cr_expect_str_eq(tried, sts[i].tried, "row %zu: %s", i, tried);
+        cr_expect_eq(p.verdict, sts[i].result, "row %zu", i);
+        cr_expect(span_starts(span_of(p.text), span_of(sts[i].text)), "row %zu: %s", i, p.text);
         config_free(c);
     }
 }

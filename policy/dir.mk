@@ -1,0 +1,13 @@
+# Sources of policy/ and its unit tests.
+noinst_LIBRARIES += policy/libpolicy.a
+policy_libpolicy_a_SOURCES = policy/cache.c policy/cache.h policy/fetch.c policy/fetch.h
+policy_libpolicy_a_SOURCES += policy/http.c policy/http.h
+pkglibexec_PROGRAMS += libexec/barid/policy
+libexec_barid_policy_SOURCES = policy/main.c
+libexec_barid_policy_LDADD = policy/libpolicy.a $(LIBS_TLS)
+
+if HAVE_CRITERION
+check_PROGRAMS += tests/unit/policy/test
+tests_unit_policy_test_SOURCES = tests/unit/policy/test_http.c
+tests_unit_policy_test_LDADD = policy/libpolicy.a $(LIBS_TLS) $(CRITERION_LIBS)
+endif

@@ -1,0 +1,179 @@
+"""MTA-STS (RFC 8461): what a domain asks for is fetched, kept, and heeded."""
+
+import http.server
+import os
+import shutil
+import ssl
+import tempfile
+import threading
+
+from certs import Pair
+from harness import message, own_address, wait_until
+from relaying import RelayTest, wait_for_empty_queue, wait_for_state
+
+FROM, TO = "alice@example.org", "carol@remote.example"
+MX = "mx.remote.example"
+HOST = "mta-sts.remote.example"
+
+
+class PolicyServer:
+    """https://mta-sts.…/.well-known/mta-sts.txt, with the text that is in `text`."""
+
+    def __init__(self, pair, address):
+        outer = self
+        self.text, self.status, self.kind, self.gets = "", 200, "text/plain", []
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                outer.gets.append((self.headers["Host"], self.path))
+                body = outer.text.encode()
+                self.send_response(outer.status)
+                self.send_header("Content-Type", outer.kind)
+                self.send_header("Location", f"https://{HOST}/elsewhere")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer((address, 0), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pair.certificate, pair.key)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def policy(mode="enforce", mx=(MX,), max_age=604800):
+    names = "".join(f"mx: {name}\r\n" for name in mx)
+    return f"version: STSv1\r\nmode: {mode}\r\n{names}max_age: {max_age}\r\n"
+
+
+class MtaSts(RelayTest):
+    def setUp(self):
+        self.dir = tempfile.mkdtemp(prefix="barid-sts-")
+        self.addCleanup(shutil.rmtree, self.dir)
+        os.chmod(self.dir, 0o755)
+
+    def world(self, text, server=None, mx_names=(MX,), web_names=(HOST,), trusts_mx=True, **relay):
+        """A suite, the exchanger of remote.example, its zone, and the server of its policy."""
+        mx, web = Pair(self.dir, "mx", mx_names), Pair(self.dir, "web", web_names)
+        self.ca = os.path.join(self.dir, "ca.pem")
+        with open(self.ca, "w") as out:
+            for pair in (web, mx) if trusts_mx else (web,):
+                out.write(open(pair.certificate).read())
+        script = {} if server == "plain" else {"tls": {"certificate": mx.certificate, "key": mx.key}}
+        port, (remote,) = self.remotes(script)
+        address = own_address()
+        self.web = PolicyServer(web, address)
+        self.addCleanup(self.web.stop)
+        self.web.text = text
+        self.zone = {"remote.example": {"MX": [[10, MX]]}, MX: {"A": [remote.host]}, HOST: {"A": [address]},
+                     "_mta-sts.remote.example": {"TXT": ["v=STSv1; id=one;"]}}
+        dns = self.dns(self.zone)
+        suite = self.suite(config={"dns": {"server": f"{dns.host}@{dns.port}"}},
+                           relay={"port": port, "ca_file": self.ca, "mta_sts_port": self.web.port, **relay})
+        return suite, remote
+
+    def deferred(self, suite, pattern):
+        suite.send(FROM, [TO], message())
+        reply = wait_for_state(suite, TO, "deferred")["last_reply"]
+        self.assertRegex(reply, pattern)
+
+    def test_enforce_with_all_in_order(self):
+        suite, remote = self.world(policy(mx=("other.example", "*.remote.example")))
+        suite.send(FROM, [TO], message())
+        self.assertEqual(remote.wait(1)[0]["tls"], "TLSv1.3")
+        self.assertEqual(self.web.gets, [(HOST, "/.well-known/mta-sts.txt")])
+        wait_until(lambda: "policy=sts verified=yes" in suite.log(), 5, "the log to tell it")
+        self.assertIn("policy-learnt domain=remote.example id=one mode=enforce", suite.log())
+        (kept,) = wait_until(lambda: suite.cli("tls", "policies", json=True), 5, "the policy in the store")
+        self.assertEqual((kept["domain"], kept["mode"], kept["id"], kept["mx"]),
+                         ("remote.example", "enforce", "one", "other.example *.remote.example"))
+        suite.send(FROM, [TO], message())
+        remote.wait(2)
+        self.assertEqual(len(self.web.gets), 1)
+
+    def test_enforce_refuses_what_is_not_protected(self):
+        for number, (pattern, kwargs) in enumerate((
+                (r"does not name this server", {"text": policy(mx=("else.example",))}),
+                (r"TLS|STARTTLS", {"text": policy(), "server": "plain"}),
+                (r"certificate|verified|signed", {"text": policy(), "trusts_mx": False}),
+                (r"certificate|verified|name", {"text": policy(), "mx_names": ("wrong.example",)}))):
+            with self.subTest(number=number):
+                suite, remote = self.world(**kwargs)
+                self.deferred(suite, pattern)
+                self.assertEqual(remote.messages, [])
+                suite.close()
+
+    def test_testing_delivers_and_tells(self):
+        suite, remote = self.world(policy("testing", mx=("else.example",)))
+        suite.send(FROM, [TO], message())
+        self.assertEqual(len(remote.wait(1)), 1)
+        wait_until(lambda: "sts-would-refuse" in suite.log(), 5, "the log to tell it")
+
+    def test_what_is_no_policy_does_not_stop_mail(self):
+        for number, change in enumerate(({"status": 404}, {"status": 301}, {"kind": "text/html"}, {"text": "<html>"})):
+            with self.subTest(change=change):
+                suite, remote = self.world(policy(mx=("else.example",)))
+                for name, value in change.items():
+                    setattr(self.web, name, value)
+                suite.send(FROM, [TO], message())
+                self.assertEqual(len(remote.wait(1)), 1)
+                self.assertEqual(len(self.web.gets), 1)
+                wait_until(lambda: "policy-not-fetched" in suite.log(), 5, "the log to tell it")
+                suite.close()
+
+    def test_a_policy_from_an_unverified_server_is_none(self):
+        suite, remote = self.world(policy(mx=("else.example",)), web_names=("wrong.example",))
+        suite.send(FROM, [TO], message())
+        self.assertEqual(len(remote.wait(1)), 1)
+        self.assertEqual(self.web.gets, [])
+        wait_until(lambda: "policy-not-fetched" in suite.log(), 5, "the log to tell it")
+
+    def test_without_a_record_nothing_is_fetched(self):
+        suite, remote = self.world(policy(mx=("else.example",)))
+        del self.zone["_mta-sts.remote.example"]
+        suite.send(FROM, [TO], message())
+        self.assertEqual(len(remote.wait(1)), 1)
+        self.assertEqual(self.web.gets, [])
+
+    def test_kept_over_a_restart_without_record_and_server(self):
+        suite, remote = self.world(policy(mx=("else.example",)))
+        self.deferred(suite, "does not name this server")
+        wait_until(lambda: suite.cli("tls", "policies", json=True), 5, "the policy in the store")
+        del self.zone["_mta-sts.remote.example"]
+        self.web.status = 404
+        suite.restart()
+        suite.cli("queue", "retry", "--to", TO)
+        wait_until(lambda: suite.recipients()[TO]["attempts"] >= 2, 15, "another attempt")
+        self.assertIn("does not name this server", suite.recipients()[TO]["last_reply"])
+        self.assertEqual(remote.messages, [])
+
+    def test_a_new_id_brings_a_new_policy(self):
+        suite, remote = self.world(policy(mx=("else.example",)))
+        self.deferred(suite, "does not name this server")
+        self.zone["_mta-sts.remote.example"] = {"TXT": ["v=STSv1; id=two;"]}
+        self.web.text = policy()
+        suite.kill("policy")  # else the record is not looked at again for five minutes
+        wait_until(lambda: suite.run("queue", "retry", "--to", TO) and remote.messages, 20, "the mail to go")
+        wait_for_empty_queue(suite)
+        self.assertIn("policy-changed domain=remote.example id=two", suite.log())
+
+    def test_switched_off(self):
+        suite, remote = self.world(policy(mx=("else.example",)), mta_sts="no")
+        suite.send(FROM, [TO], message())
+        self.assertEqual(len(remote.wait(1)), 1)
+        self.assertEqual(self.web.gets, [])
+
+    def test_explain_tells_it(self):
+        suite, _ = self.world(policy())
+        shown = suite.cli("explain", "--from", FROM, "--to", TO, "--client", "127.0.0.1", json=True)
+        self.assertEqual([hop["tls"] for hop in shown["hops"]], ["sts"], shown)
