@@ -1,8 +1,9 @@
-"""What a client must hear by the RFCs (5321, 1870, 2034, 2920, 3030, 3207, 3461, 4954, 6152, 6531, 9422): a
+"""What a client must hear by the RFCs (5321, 1870, 2034, 2920, 3030, 3207, 3461, 4865, 4954, 6152, 6531, 9422): a
 session as plain state, and for every command the set of codes that are right. No line of it is taken from the server."""
 
 SIZE_MAX = 20000
 RCPT_MAX = 4
+HOLD_MAX = 604800
 USER = "alice@example.org"
 LOCAL = {"<alice@example.org>", "<bob@example.org>", "<Postmaster>", "<@a.example,@b.example:bob@example.org>"}
 MECHANISMS = ("PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS")
@@ -56,6 +57,8 @@ class Session:
             words.add("AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN")
         if self.may_relay():
             words.add("DSN")
+        if self.kind != "smtp":
+            words.add(f"FUTURERELEASE {HOLD_MAX}")  # and a date, which the walker reads
         return words
 
     def offers(self, keyword):
