@@ -52,3 +52,17 @@ uint64_t envelope_rcpts_max(const struct config *c)
             max = c->listens[i].limits.recipients;
     return max;
 }
+
+char *envelope_copy(struct message *to, const struct msg_queue_open *m)
+{
+    const struct span from[] = {m->sender, m->client, m->helo, m->envid};
+    struct span *copies[] = {&to->sender, &to->client, &to->helo, &to->envid};
+    char *text = malloc(m->sender.n + m->client.n + m->helo.n + m->envid.n + 1), *at = text;
+    for (size_t i = 0; text != NULL && i < sizeof from / sizeof from[0]; i++) {
+        if (from[i].n > 0)
+            memcpy(at, from[i].p, from[i].n);
+        *copies[i] = (struct span){at, from[i].n};
+        at += from[i].n;
+    }
+    return text;
+}

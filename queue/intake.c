@@ -454,25 +454,6 @@ static int redeem(struct intake *in, const struct msg_queue_open *m)
 
 /* --- messages from smtpd --- */
 
-/* sender, client, helo and envid in one piece of memory, as the receive buffer does not last. */
-static int copy_envelope(struct intake *in, const struct msg_queue_open *m)
-{
-    struct span from[] = {m->sender, m->client, m->helo, m->envid};
-    struct span *to[] = {&in->message.sender, &in->message.client, &in->message.helo,
-                         &in->message.envid};
-    in->text = malloc(m->sender.n + m->client.n + m->helo.n + m->envid.n + 1);
-    if (in->text == NULL)
-        return -1;
-    char *at = in->text;
-    for (size_t i = 0; i < sizeof from / sizeof from[0]; i++) {
-        if (from[i].n > 0)
-            memcpy(at, from[i].p, from[i].n);
-        *to[i] = (struct span){at, from[i].n};
-        at += from[i].n;
-    }
-    return 0;
-}
-
 static struct intake *new_intake(struct queue *q, struct ipc *from, const struct msg_queue_open *m,
                                  int fd)
 {
@@ -482,7 +463,7 @@ static struct intake *new_intake(struct queue *q, struct ipc *from, const struct
         find(q, from, m->tag) != NULL)
         return NULL;
     struct intake *in = calloc(1, sizeof *in);
-    if (in == NULL || copy_envelope(in, m) < 0) {
+    if (in == NULL || (in->text = envelope_copy(&in->message, m)) == NULL) {
         free(in);
         return NULL;
     }
