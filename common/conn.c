@@ -183,6 +183,9 @@ static void all_sent(struct conn *c)
     if (is_shaking(c) && !c->secure->is_begun) {
         c->secure->is_begun = true;
         shake(c);
+        /* A quick peer can have finished it within that call, and been greeted. */
+        if (!c->is_freed && !c->is_ended && buf_span(&c->out).n > 0)
+            soon(c);
         return;
     }
     if (c->is_finishing) {
