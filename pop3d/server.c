@@ -12,7 +12,7 @@
 
 #define REFUSALS_LOG_MS 1000
 #define SHED_LOOK_AT    1000 /* sessions, for one that makes room */
-#define SHED_IDLE_MS    250  /* since a stranger's last command */
+#define SHED_IDLE_MS    100  /* since a stranger's last command */
 #define DAY_MS          (24 * 60 * 60 * 1000)
 
 struct server {

@@ -8,7 +8,7 @@
 #include <sys/socket.h>
 
 #define SHED_LOOK_AT   1000  /* sessions, for one that makes room */
-#define SHED_IDLE_MS   250   /* since a stranger's last command */
+#define SHED_IDLE_MS   100   /* since a stranger's last command */
 #define SHED_AGREED_MS 10000 /* the same, when a recipient was agreed to */
 
 /* One write to who is not listened to any more. */
