@@ -151,7 +151,7 @@ class Requiretls(RelayTest):
                             "dns": {"server": f"{dns.host}@{dns.port}"},
                             "tls": Pair(suite.dir, "us", ["mx.example.org"]).config()})
         suite.start()
-        self.bounced(suite, "no DNSSEC protects the name of the server .mx.remote.example")
+        self.bounced(suite, "neither DNSSEC nor MTA-STS protects the name of the server .mx.remote.example")
         self.assertEqual(remote.connections, 0)
 
     def test_no_server_without_it_gets_the_mail(self):
