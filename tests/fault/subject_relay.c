@@ -1,6 +1,6 @@
-/* relay: jobs go out to a server that is played here, as are queue and resolver. "Delivered" is
- * said only of what that server took whole, octet by octet; a fault of its own is never "never",
- * and every job is answered. */
+/* relay: jobs go out to a server that is played here, as are queue, resolver and policy.
+ * "Delivered" is said only of what that server took whole, octet by octet; a fault of its own is
+ * never "never", and every job is answered. */
 #include "tests/fault/subject.h"
 #include "tests/fault/talk.h"
 #include "tests/fault/work.h"
@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#define PEERS (P_QUEUE | P_RESOLVER)
+#define PEERS (P_QUEUE | P_RESOLVER | P_POLICY)
 #define SMALL 3000
 #define LARGE 300000 /* as a descriptor */
 
@@ -199,6 +199,9 @@ static void answer(struct talk *t, enum role sibling, enum msg_type type, const 
         result(&m->relay_job_re);
     if (type == MSG_DNS_MX)
         play_send(resolver, MSG_DNS_MX_RE, &(struct msg_dns_mx_re){.tag = m->dns_mx.tag}, -1);
+    if (type == MSG_STS) /* the domain has none */
+        play_send(t->play->channels[ROLE_POLICY], MSG_STS_RE,
+                  &(struct msg_sts_re){.tag = m->sts.tag}, -1);
     if (type == MSG_DNS_ADDR) {
         char room[16];
         struct packer w = packer_on(room, sizeof room);
