@@ -103,7 +103,7 @@ static unsigned again(const char *state)
     }
     unsigned wrong = subject->again(&p);
     wrong += play_stop(&p) != 0;
-    return wrong + subject->stopped(state);
+    return wrong + (subject->stopped != NULL ? subject->stopped(state) : 0);
 }
 
 /* 1: it failed and all was well; 0: there is no Nth call; -1: all was not well. */

@@ -21,8 +21,8 @@ struct subject {
     unsigned (*evening)(bool is_clean);
     /* Started again, without a fault; then stopped. The number of things that are wrong. */
     unsigned (*again)(struct play *p);
-    unsigned (*stopped)(const char *state);
-    void (*put_away)(void); /* what lay_out started; or NULL */
+    unsigned (*stopped)(const char *state); /* or NULL */
+    void (*put_away)(void);                 /* what lay_out started; or NULL */
 };
 
 extern const struct subject subject_queue, subject_authd, subject_mailbox, subject_smtpd,

@@ -125,12 +125,6 @@ static unsigned again(struct play *p)
     return wrong;
 }
 
-static unsigned stopped(const char *state)
-{
-    (void)state;
-    return 0;
-}
-
 const struct subject subject_keyd = {.role = ROLE_KEYD,
                                      .peers = PEERS,
                                      .config = "[tls]\ncertificate = /cert.pem\nkey = /key.pem\n",
@@ -140,5 +134,4 @@ const struct subject subject_keyd = {.role = ROLE_KEYD,
                                      .lay_out = lay_out,
                                      .day = day,
                                      .evening = evening,
-                                     .again = again,
-                                     .stopped = stopped};
+                                     .again = again};

@@ -170,12 +170,6 @@ static unsigned again(struct play *p)
 }
 
 /* It cannot write, and the queue, which can, is not under test here. */
-static unsigned stopped(const char *state)
-{
-    (void)state;
-    return 0;
-}
-
 static struct play q;
 
 /* The queue stays up: while nobody has the store open there is no log of it to be read. */
@@ -221,5 +215,4 @@ const struct subject subject_mailbox = {.role = ROLE_MAILBOX,
                                         .day = day,
                                         .evening = evening,
                                         .again = again,
-                                        .stopped = stopped,
                                         .put_away = put_away};

@@ -202,11 +202,8 @@ static void lay_out(const char *state, const char *template)
 
 static int day(struct play *p)
 {
-    int rc = 0;
     talk_begin(&talk, p, answer);
-    for (int i = 0; i < 2 && rc != WORK_SILENCE && play_is_alive(p); i++)
-        rc = one_session();
-    return rc == WORK_SILENCE || !play_is_alive(p) ? rc : 0;
+    return talk_day(&talk, one_session);
 }
 
 static unsigned evening(bool is_clean)
@@ -224,12 +221,6 @@ static unsigned again(struct play *p)
     return wrong;
 }
 
-static unsigned stopped(const char *state)
-{
-    (void)state;
-    return 0;
-}
-
 const struct subject subject_pop3d = {
     .role = ROLE_POP3D,
     .peers = PEERS,
@@ -241,5 +232,4 @@ const struct subject subject_pop3d = {
     .lay_out = lay_out,
     .day = day,
     .evening = evening,
-    .again = again,
-    .stopped = stopped};
+    .again = again};

@@ -256,12 +256,6 @@ static unsigned again(struct play *p)
     return wrong;
 }
 
-static unsigned stopped(const char *state)
-{
-    (void)state;
-    return 0;
-}
-
 static void put_away(void)
 {
     if (server > 0) {
@@ -279,5 +273,4 @@ const struct subject subject_relay = {.role = ROLE_RELAY,
                                       .day = day,
                                       .evening = evening,
                                       .again = again,
-                                      .stopped = stopped,
                                       .put_away = put_away};

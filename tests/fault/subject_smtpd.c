@@ -154,14 +154,10 @@ static void lay_out(const char *state, const char *template)
     play_layout(state);
 }
 
-/* What a connection lost, the next one gets; -1 only if the process is gone. */
 static int day(struct play *p)
 {
-    int rc = 0;
     talk_begin(&talk, p, answer);
-    for (int i = 0; i < 2 && rc != WORK_SILENCE && play_is_alive(p); i++)
-        rc = one_session();
-    return rc == WORK_SILENCE || !play_is_alive(p) ? rc : 0;
+    return talk_day(&talk, one_session);
 }
 
 static unsigned evening(bool is_clean)
@@ -179,12 +175,6 @@ static unsigned again(struct play *p)
     return wrong;
 }
 
-static unsigned stopped(const char *state)
-{
-    (void)state;
-    return 0;
-}
-
 const struct subject subject_smtpd = {.role = ROLE_SMTPD,
                                       .peers = PEERS,
                                       .config = "[limits]\nconnection_rate = none\n",
@@ -194,5 +184,4 @@ const struct subject subject_smtpd = {.role = ROLE_SMTPD,
                                       .lay_out = lay_out,
                                       .day = day,
                                       .evening = evening,
-                                      .again = again,
-                                      .stopped = stopped};
+                                      .again = again};

@@ -155,3 +155,11 @@ int talk_until(struct talk *t, const bool *is_done)
             return -1;
     return *is_done ? 1 : WORK_SILENCE;
 }
+
+int talk_day(struct talk *t, int (*one_session)(void))
+{
+    int rc = 0;
+    for (int i = 0; i < 2 && rc != WORK_SILENCE && play_is_alive(t->play); i++)
+        rc = one_session();
+    return rc == WORK_SILENCE || !play_is_alive(t->play) ? rc : 0;
+}

@@ -33,4 +33,8 @@ int talk_reply(struct talk *t, unsigned *code);
 /* Waits until *is_done, answering siblings and reading nothing. */
 int talk_until(struct talk *t, const bool *is_done);
 
+/* A day of two sessions, while the process lives: what a connection lost, the next one gets. 0; -1:
+ * a channel was closed; or WORK_SILENCE. */
+int talk_day(struct talk *t, int (*one_session)(void));
+
 #endif
