@@ -50,12 +50,13 @@ int verify_child(int fd, const struct verify_spec *spec)
 {
     char in[VERIFY_ASK_MAX], out[VERIFY_ANSWER_MAX];
     struct error e;
+    pid_t parent = getppid();
     signal(SIGTERM, SIG_IGN); /* it ends with its channel, after the answers */
     signal(SIGINT, SIG_IGN);
     if (spec->jail != NULL && jail_enter(spec->jail, &e) < 0) {
         char octet;
-        if (recv(fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
-            return 0; /* authd is gone already, and has said why */
+        if (getppid() != parent || recv(fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+            return 0; /* authd is gone already, and has said why; a sibling may hold its end */
         fprintf(stderr, "- verifier-failed why=\"%s\"\n", e.text);
         return 1;
     }
