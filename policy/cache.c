@@ -40,11 +40,20 @@ struct entry {
     struct waiter *waiters;
 };
 
+/* A question from before queue has said what it kept. */
+struct early {
+    struct early *next;
+    struct ipc *from; /* NULL: gone */
+    uint64_t tag;
+    char domain[DOMAIN_MAX + 1];
+};
+
 struct cache {
     struct proc *proc;
     struct tls_client *tls;
     struct entry *buckets[BUCKETS];
     size_t n, n_waiters;
+    struct early *early;
     struct timer sweep;
     uint64_t load_tag;
     bool is_loaded;
@@ -81,15 +90,25 @@ static void remove_entry(struct entry **at)
     free(e);
 }
 
-/* That a domain has no policy can be found out again. */
+/* That a domain has no policy can be found out again. If all have one, the one looked at longest
+ * ago goes, and is fetched again when it is asked for: who publishes very many must not keep the
+ * others out. */
 static void make_room(struct cache *c)
 {
+    struct entry **oldest = NULL;
     for (size_t i = 0; i < BUCKETS; i++)
-        for (struct entry **at = &c->buckets[i]; *at != NULL;)
-            if (!(*at)->is_busy && !is_valid(*at))
+        for (struct entry **at = &c->buckets[i]; *at != NULL;) {
+            struct entry *e = *at;
+            if (!e->is_busy && !is_valid(e)) {
                 remove_entry(at);
-            else
-                at = &(*at)->next;
+                continue;
+            }
+            if (!e->is_busy && (oldest == NULL || e->looked_ms < (*oldest)->looked_ms))
+                oldest = at;
+            at = &e->next;
+        }
+    if (c->n >= ENTRIES_MAX && oldest != NULL)
+        remove_entry(oldest);
 }
 
 static struct entry *find_or_add(struct cache *c, struct span domain)
@@ -246,10 +265,44 @@ static bool is_fresh(const struct entry *e)
     return e->looked_ms != 0 && clock_mono_ms() - e->looked_ms < LOOK_MS;
 }
 
-/* Until queue has said what it kept, an empty cache does not mean that there is no policy. */
+/* Until queue has said what it kept, an empty cache does not mean that there is no policy: the
+ * question waits, as mail that is due comes with the start. */
+static void ask_early(struct cache *c, struct ipc *from, const struct msg_sts *m)
+{
+    struct early *q = c->n_waiters < WAITERS_MAX ? calloc(1, sizeof *q) : NULL;
+    if (q == NULL || span_copy(q->domain, sizeof q->domain, m->domain) < 0) {
+        free(q);
+        answer_later(from, m->tag);
+        return;
+    }
+    q->from = from;
+    q->tag = m->tag;
+    q->next = c->early;
+    c->early = q;
+    c->n_waiters++;
+}
+
+static void ask_the_early(struct cache *c)
+{
+    struct early *q = c->early;
+    c->early = NULL;
+    while (q != NULL) {
+        struct early *next = q->next;
+        c->n_waiters--;
+        if (q->from != NULL)
+            cache_ask(c, q->from, &(struct msg_sts){.tag = q->tag, .domain = span_of(q->domain)});
+        free(q);
+        q = next;
+    }
+}
+
 void cache_ask(struct cache *c, struct ipc *from, const struct msg_sts *m)
 {
-    struct entry *e = c->is_loaded ? find_or_add(c, m->domain) : NULL;
+    if (!c->is_loaded) {
+        ask_early(c, from, m);
+        return;
+    }
+    struct entry *e = find_or_add(c, m->domain);
     struct waiter *w = NULL;
     if (e != NULL && !e->is_busy && is_fresh(e)) {
         answer(from, m->tag, e);
@@ -270,6 +323,9 @@ void cache_ask(struct cache *c, struct ipc *from, const struct msg_sts *m)
 
 void cache_forget(struct cache *c, const struct ipc *from)
 {
+    for (struct early *q = c->early; q != NULL; q = q->next)
+        if (q->from == from)
+            q->from = NULL;
     for (size_t i = 0; i < BUCKETS; i++)
         for (struct entry *e = c->buckets[i]; e != NULL; e = e->next)
             for (struct waiter *w = e->waiters; w != NULL; w = w->next)
@@ -319,6 +375,7 @@ static void on_kept(void *arg, const union msg *m, int fd)
     }
     if (re->verdict == VERDICT_NEVER) {
         c->is_loaded = true;
+        ask_the_early(c);
         return;
     }
     struct entry *e = find_or_add(c, re->domain);
