@@ -40,20 +40,11 @@ struct entry {
     struct waiter *waiters;
 };
 
-/* A question from before queue has said what it kept. */
-struct early {
-    struct early *next;
-    struct ipc *from; /* NULL: gone */
-    uint64_t tag;
-    char domain[DOMAIN_MAX + 1];
-};
-
 struct cache {
     struct proc *proc;
     struct tls_client *tls;
     struct entry *buckets[BUCKETS];
     size_t n, n_waiters;
-    struct early *early;
     struct timer sweep;
     uint64_t load_tag;
     bool is_loaded;
@@ -266,42 +257,9 @@ static bool is_fresh(const struct entry *e)
 }
 
 /* Until queue has said what it kept, an empty cache does not mean that there is no policy: the
- * question waits, as mail that is due comes with the start. */
-static void ask_early(struct cache *c, struct ipc *from, const struct msg_sts *m)
-{
-    struct early *q = c->n_waiters < WAITERS_MAX ? calloc(1, sizeof *q) : NULL;
-    if (q == NULL || span_copy(q->domain, sizeof q->domain, m->domain) < 0) {
-        free(q);
-        answer_later(from, m->tag);
-        return;
-    }
-    q->from = from;
-    q->tag = m->tag;
-    q->next = c->early;
-    c->early = q;
-    c->n_waiters++;
-}
-
-static void ask_the_early(struct cache *c)
-{
-    struct early *q = c->early;
-    c->early = NULL;
-    while (q != NULL) {
-        struct early *next = q->next;
-        c->n_waiters--;
-        if (q->from != NULL)
-            cache_ask(c, q->from, &(struct msg_sts){.tag = q->tag, .domain = span_of(q->domain)});
-        free(q);
-        q = next;
-    }
-}
-
+ * question waits, for mail that is due comes with the start. */
 void cache_ask(struct cache *c, struct ipc *from, const struct msg_sts *m)
 {
-    if (!c->is_loaded) {
-        ask_early(c, from, m);
-        return;
-    }
     struct entry *e = find_or_add(c, m->domain);
     struct waiter *w = NULL;
     if (e != NULL && !e->is_busy && is_fresh(e)) {
@@ -317,15 +275,23 @@ void cache_ask(struct cache *c, struct ipc *from, const struct msg_sts *m)
     *w = (struct waiter){.next = e->waiters, .from = from, .tag = m->tag};
     e->waiters = w;
     c->n_waiters++;
-    if (!e->is_busy)
+    if (!e->is_busy && c->is_loaded)
         look(e);
+    e->is_busy = e->waiters != NULL; /* a look can be over at once */
+}
+
+/* All that is kept is known. */
+static void loaded(struct cache *c)
+{
+    c->is_loaded = true;
+    for (size_t i = 0; i < BUCKETS; i++)
+        for (struct entry *e = c->buckets[i]; e != NULL; e = e->next)
+            if (e->waiters != NULL)
+                look(e);
 }
 
 void cache_forget(struct cache *c, const struct ipc *from)
 {
-    for (struct early *q = c->early; q != NULL; q = q->next)
-        if (q->from == from)
-            q->from = NULL;
     for (size_t i = 0; i < BUCKETS; i++)
         for (struct entry *e = c->buckets[i]; e != NULL; e = e->next)
             for (struct waiter *w = e->waiters; w != NULL; w = w->next)
@@ -374,8 +340,7 @@ static void on_kept(void *arg, const union msg *m, int fd)
         return;
     }
     if (re->verdict == VERDICT_NEVER) {
-        c->is_loaded = true;
-        ask_the_early(c);
+        loaded(c);
         return;
     }
     struct entry *e = find_or_add(c, re->domain);
