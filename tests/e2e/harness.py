@@ -68,10 +68,18 @@ def own_address():
     return f"127.{random.randint(1, 254)}.{random.randint(0, 254)}.{random.randint(1, 254)}"
 
 
+PORTS_GIVEN = set()
+
+
 def free_port(address):
-    with socket.socket() as s:
-        s.bind((address, 0))
-        return s.getsockname()[1]
+    """A port nobody has. Never the same twice, as the kernel may name one again that is not in use yet."""
+    while True:
+        with socket.socket() as s:
+            s.bind((address, 0))
+            given = s.getsockname()
+        if given not in PORTS_GIVEN:
+            PORTS_GIVEN.add(given)
+            return given[1]
 
 
 def reachable_build(directory):
