@@ -1,24 +1,12 @@
 #include "cli/backup.h"
 
+#include "common/fd.h"
+
 #include <errno.h>
 #include <fcntl.h>
 
 #define PIECE         65536
 #define MANIFEST_HEAD "# barid backup 1, files: "
-
-static int write_all(int fd, const char *p, size_t n)
-{
-    while (n > 0) {
-        ssize_t done = write(fd, p, n);
-        if (done < 0 && errno == EINTR)
-            continue;
-        if (done <= 0)
-            return -1;
-        p += done;
-        n -= (size_t)done;
-    }
-    return 0;
-}
 
 static int copy_pieces(int in, int to, struct backup_copied *out)
 {
@@ -30,7 +18,7 @@ static int copy_pieces(int in, int to, struct backup_copied *out)
     while ((n = pread(in, room, sizeof room, (off_t)out->octets)) != 0) {
         if (n < 0 && errno == EINTR)
             continue;
-        if (n < 0 || write_all(to, room, (size_t)n) < 0)
+        if (n < 0 || fd_write_all(to, (struct span){room, (size_t)n}) < 0)
             return -1;
         crypto_hash_sha256_update(&state, (const unsigned char *)room, (size_t)n);
         out->octets += (uint64_t)n;

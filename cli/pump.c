@@ -1,5 +1,7 @@
 #include "cli/pump.h"
 
+#include "common/fd.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -7,20 +9,6 @@
 #include <sys/types.h>
 
 #define PIECE 16384
-
-static int write_all(int fd, const char *p, size_t n)
-{
-    while (n > 0) {
-        ssize_t done = write(fd, p, n);
-        if (done < 0 && errno != EINTR)
-            return -1;
-        if (done > 0) {
-            p += done;
-            n -= (size_t)done;
-        }
-    }
-    return 0;
-}
 
 static ssize_t read_some(int fd, char *p, size_t n)
 {
@@ -69,7 +57,7 @@ int pump(int in, int out, int socket)
             ssize_t got = read_some(socket, piece, sizeof piece);
             if (got <= 0)
                 return (int)got;
-            if (write_all(out, piece, (size_t)got) < 0)
+            if (fd_write_all(out, (struct span){piece, (size_t)got}) < 0)
                 return -1;
         }
         if (fds[0].revents != 0) {

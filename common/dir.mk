@@ -10,6 +10,7 @@ common_libcommon_a_SOURCES += common/config_problem.c common/config_read.h commo
 common_libcommon_a_SOURCES += common/config_table.c common/config_table.h common/config_value.c
 common_libcommon_a_SOURCES += common/content.c common/content.h
 common_libcommon_a_SOURCES += common/error.c common/error.h
+common_libcommon_a_SOURCES += common/fd.c common/fd.h
 common_libcommon_a_SOURCES += common/handed.c common/handed.h
 common_libcommon_a_SOURCES += common/id.c common/id.h
 common_libcommon_a_SOURCES += common/idn.c common/idn.h

@@ -1,5 +1,7 @@
 #include "mailbox/shelf.h"
 
+#include "common/fd.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
@@ -73,22 +75,9 @@ void shelf_keep(struct shelf *s, const struct shelf_item *item)
 
 /* --- making one --- */
 
-static int write_all(int fd, struct span s)
-{
-    while (s.n > 0) {
-        ssize_t n = write(fd, s.p, s.n);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return -1;
-        s = span_from(s, (size_t)n);
-    }
-    return 0;
-}
-
 static int flush(struct shelf_work *w)
 {
-    int rc = write_all(w->item.fd, buf_span(&w->entries));
+    int rc = fd_write_all(w->item.fd, buf_span(&w->entries));
     buf_consume(&w->entries, buf_span(&w->entries).n);
     return rc;
 }
@@ -103,7 +92,7 @@ static int copy(struct shelf_work *w, const struct shelf_item *from, uint64_t at
         if (got <= 0)
             return -1;
         struct span s = {piece, (size_t)got};
-        if ((is_text ? buf_add_span(&w->text, s) : write_all(w->item.fd, s)) < 0)
+        if ((is_text ? buf_add_span(&w->text, s) : fd_write_all(w->item.fd, s)) < 0)
             return -1;
         at += (uint64_t)got;
         n -= (uint64_t)got;
@@ -151,7 +140,7 @@ static int complete(struct shelf_work *w)
 {
     struct span text = buf_span(&w->text);
     w->item.text_n = text.n;
-    if (flush(w) < 0 || write_all(w->item.fd, text) < 0)
+    if (flush(w) < 0 || fd_write_all(w->item.fd, text) < 0)
         return -1;
     if (w->item.n > 0)
         return listing_seal(w->item.fd);

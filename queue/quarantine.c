@@ -2,6 +2,7 @@
 
 #include "common/buf.h"
 #include "common/clock.h"
+#include "common/fd.h"
 #include "common/id.h"
 #include "common/maildb.h"
 
@@ -26,25 +27,12 @@ static int open_dir(struct error *e)
     return fd >= 0 ? fd : error_set(e, "%s: %s", QUARANTINE_DIR, strerror(errno));
 }
 
-static int write_all(int fd, struct span octets)
-{
-    while (octets.n > 0) {
-        ssize_t n = write(fd, octets.p, octets.n);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return -1;
-        octets = span_from(octets, (size_t)n);
-    }
-    return 0;
-}
-
 static int copy_all(int to, int from)
 {
     static char room[STEP];
     ssize_t n;
     while ((n = read(from, room, sizeof room)) != 0)
-        if (n > 0 ? write_all(to, (struct span){room, (size_t)n}) < 0 : errno != EINTR)
+        if (n > 0 ? fd_write_all(to, (struct span){room, (size_t)n}) < 0 : errno != EINTR)
             return -1;
     return 0;
 }
@@ -60,7 +48,7 @@ static int write_file(int dirfd, const char *name, int flags, const struct sourc
     int fd = openat(dirfd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC | flags, 0600);
     if (fd < 0)
         return -1;
-    int rc = from->fd >= 0 ? copy_all(fd, from->fd) : write_all(fd, from->text);
+    int rc = from->fd >= 0 ? copy_all(fd, from->fd) : fd_write_all(fd, from->text);
     if (rc == 0)
         rc = fsync(fd);
     int why = errno;

@@ -1,5 +1,6 @@
 #include "queue/spool.h"
 
+#include "common/fd.h"
 #include "common/log.h"
 #include "common/maildb.h"
 
@@ -85,17 +86,9 @@ int spool_create(struct spool *s, uint64_t id, struct spool_file *f)
 
 int spool_append(struct spool_file *f, struct span octets)
 {
-    while (octets.n > 0) {
-        ssize_t n = write(f->fd, octets.p, octets.n);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0) {
-            errno = n == 0 ? ENOSPC : errno;
-            return -1;
-        }
-        octets = span_from(octets, (size_t)n);
-        f->octets += (uint64_t)n;
-    }
+    if (fd_write_all(f->fd, octets) < 0)
+        return -1;
+    f->octets += octets.n;
     if (f->octets - f->started >= STEP) {
         sync_file_range(f->fd, (off_t)f->started, (off_t)(f->octets - f->started),
                         SYNC_FILE_RANGE_WRITE);
