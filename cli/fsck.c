@@ -32,6 +32,7 @@ static const struct remedy {
     {"entry-uidl", ROLE_QUEUE, "fsck box", "box"},
     {"entry-more", ROLE_QUEUE, "fsck box", "box"},
     {"dropped", ROLE_QUEUE, "fsck box", "box"},
+    {"uidls", ROLE_QUEUE, "fsck box", "box"},
     {"removal", ROLE_QUEUE, "fsck removals", NULL},
     {"mailbox", ROLE_QUEUE, "fsck nobodys", "box"},
     {"file", ROLE_QUEUE, "fsck file", "file"},

@@ -11,10 +11,15 @@
  * given twice. forgotten: its user was removed; nothing may be added any more. messages and octets
  * count entries, deleted and deleted_octets what is in trash. epoch grows with every change but an
  * addition: who knows the entries up to next_seq of this epoch need not read them again. retention:
- * seconds that mail stays; 0: as configured.
+ * seconds that mail stays; 0: as configured. first_id: the lowest id of a message that was ever
+ * delivered to it; 0: not known. taken_id: an id up to this one may be in uidl, brought by an
+ * import.
  *
  * entry: One for each message in a mailbox. octets counts the Return-Path field in front. A message
  * is in a mailbox at most once. uidl: what POP3 calls it, once in its box; NULL: its id as text.
+ *
+ * uidl: UIDLs of its own that an entry of a mailbox has, or had: none of them is given again, even
+ * when its message is gone (queue/uidl.h).
  *
  * trash: Entries that were deleted and can be undeleted for a while; at: when that was, 0: the next
  * to go. They are as they were in entry, and go back there.
@@ -227,5 +232,22 @@ static const char version_6[] = "CREATE TABLE secured ("
                                 " mx BLOB NOT NULL CHECK (length(mx) <= 20000)"
                                 ") STRICT, WITHOUT ROWID;";
 
-const char *const maildb_migrations[MAILDB_VERSION] = {NULL, NULL,      NULL,
-                                                       NULL, version_5, version_6};
+/* What was there before may have been an id. */
+static const char version_7[] = "ALTER TABLE box ADD COLUMN first_id INTEGER NOT NULL DEFAULT 0"
+                                " CHECK (first_id >= 0);"
+                                "ALTER TABLE box ADD COLUMN taken_id INTEGER NOT NULL DEFAULT 0"
+                                " CHECK (taken_id >= 0);"
+                                "CREATE TABLE uidl ("
+                                " box INTEGER NOT NULL REFERENCES box (id),"
+                                " uidl TEXT NOT NULL CHECK (length(uidl) BETWEEN 1 AND 70),"
+                                " PRIMARY KEY (box, uidl)"
+                                ") STRICT, WITHOUT ROWID;"
+                                "INSERT OR IGNORE INTO uidl SELECT box, uidl FROM entry"
+                                " WHERE uidl IS NOT NULL;"
+                                "INSERT OR IGNORE INTO uidl SELECT box, uidl FROM trash"
+                                " WHERE uidl IS NOT NULL;"
+                                "UPDATE box SET taken_id = 9223372036854775807"
+                                " WHERE id IN (SELECT box FROM uidl);";
+
+const char *const maildb_migrations[MAILDB_VERSION] = {NULL,      NULL,      NULL,     NULL,
+                                                       version_5, version_6, version_7};

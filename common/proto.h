@@ -470,7 +470,7 @@ static inline int64_t relay_job_ms(uint64_t size)
 #define PROTO_FIELDS_import_more(F, X)                                                             \
     F(X, U64, tag, 0) F(X, BYTES, content, CHUNK_MAX) F(X, U8, is_last, 0)
 /* reason: enum intake_reason. is_known: it was taken before. has_new_uidl: another message of this
- * mailbox has the wanted one. */
+ * mailbox has, had or may get the wanted one. */
 #define PROTO_FIELDS_import_open_re(F, X)                                                          \
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0) F(X, U8, is_known, 0)               \
     F(X, U8, has_new_uidl, 0)

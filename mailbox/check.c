@@ -230,6 +230,7 @@ static void check_messages(void *owner, struct admin_call *call)
 struct sum {
     struct check *check;
     int64_t box, messages, octets, deleted, deleted_octets, last_seq;
+    int64_t first_id; /* the lowest that is a UIDL */
     int n_told;
 };
 
@@ -254,6 +255,8 @@ static void add_entry(void *arg, const struct check_entry *e)
     *n += 1;
     *octets = (int64_t)((uint64_t)*octets + (uint64_t)e->octets);
     s->last_seq = e->seq > s->last_seq ? e->seq : s->last_seq;
+    if (e->uidl.p == NULL && e->message < s->first_id)
+        s->first_id = e->message;
     if (!e->has_message)
         tell_entry(s, e, "entry", "the message that stands here is gone");
     else if (e->octets < 0 || (uint64_t)e->octets != size)
@@ -280,20 +283,21 @@ static void compare_counts(struct check *c, const struct check_box *b, const str
              b->deleted, b->deleted_octets, s->deleted, s->deleted_octets);
     else if (b->next_seq <= s->last_seq)
         tell(c, &f, "the next message would get a number that is in use");
-    else if (!b->is_sane)
+    else if (!b->is_sane || b->first_id > s->first_id)
         tell(c, &f, "what is noted of this mailbox cannot be right");
 }
 
 /* What is being swept out has no counts. */
 static int check_box(struct check *c, const struct check_box *b, uint64_t *n)
 {
-    struct sum s = {.check = c, .box = b->id};
-    int64_t dropped;
+    struct sum s = {.check = c, .box = b->id, .first_id = INT64_MAX};
+    int64_t dropped, unnoted;
     *n += 1;
     if (b->has_row && b->is_forgotten)
         return 0;
     if (check_store_entries(c->store, b->id, add_entry, &s) < 0 ||
-        check_store_dropped(c->store, b->id, &dropped) < 0)
+        check_store_dropped(c->store, b->id, &dropped) < 0 ||
+        check_store_uidls(c->store, b->id, &unnoted) < 0)
         return -1;
     *n += (uint64_t)(s.messages + s.deleted);
     compare_counts(c, b, &s);
@@ -303,6 +307,9 @@ static int check_box(struct check *c, const struct check_box *b, uint64_t *n)
     if (dropped > 0)
         tell(c, &(struct finding){.what = "dropped", .box = b->id},
              "its devices deleted %" PRId64 " messages that are not there", dropped);
+    if (unnoted > 0)
+        tell(c, &(struct finding){.what = "uidls", .box = b->id},
+             "%" PRId64 " UIDLs are not noted as used", unnoted);
     return 0;
 }
 

@@ -23,6 +23,7 @@ enum statement {
     ENTRIES,
     TRASH,
     DROPPED,
+    UIDLS,
     RCPTS,
     REMOVALS,
     SPOOLED,
@@ -44,11 +45,16 @@ static const char *const statements[STATEMENTS] = {
                    " SELECT min(box) FROM trash WHERE box > ?1)",
     [BOX_AT] = "SELECT messages, octets, deleted, deleted_octets, next_seq, forgotten,"
                " epoch >= 0 AND retention >= 0 AND review IN (0, 1) AND forgotten IN (0, 1)"
+               " AND first_id >= 0 AND taken_id >= 0, first_id"
                " FROM box WHERE id = ?1",
     [ENTRIES] = ENTRY_COLUMNS " FROM entry AS e" ENTRY_MESSAGE,
     [TRASH] = ENTRY_COLUMNS " FROM trash AS e" ENTRY_MESSAGE,
     [DROPPED] = "SELECT count(*) FROM dropped AS d WHERE d.box = ?1 AND NOT EXISTS"
                 " (SELECT 1 FROM entry AS e WHERE e.box = ?1 AND e.seq = d.seq)",
+    [UIDLS] = "SELECT (SELECT count(*) FROM entry AS e WHERE e.box = ?1 AND e.uidl IS NOT NULL"
+              " AND NOT EXISTS (SELECT 1 FROM uidl AS u WHERE u.box = ?1 AND u.uidl = e.uidl))"
+              " + (SELECT count(*) FROM trash AS t WHERE t.box = ?1 AND t.uidl IS NOT NULL"
+              " AND NOT EXISTS (SELECT 1 FROM uidl AS u WHERE u.box = ?1 AND u.uidl = t.uidl))",
     [RCPTS] = "SELECT r.message, r.number, r.state, r.notify, r.attempts, r.address, r.domain,"
               " r.status, r.remote, r.last_reply, r.orcpt, m.id IS NOT NULL FROM recipient AS r"
               " LEFT JOIN message AS m ON m.id = r.message WHERE r.message > ?1"
@@ -66,7 +72,9 @@ static const char *const structure[CHECK_PARTS] = {
     "PRAGMA integrity_check(dropped)",  "PRAGMA integrity_check(removal)",
     "PRAGMA integrity_check(imported)", "PRAGMA integrity_check(recipient)",
     "PRAGMA integrity_check(event)",    "PRAGMA integrity_check(past)",
-    "PRAGMA integrity_check(secured)",  "PRAGMA integrity_check(message)",
+    "PRAGMA integrity_check(secured)",  "PRAGMA integrity_check(contained)",
+    "PRAGMA integrity_check(sts)",      "PRAGMA integrity_check(uidl)",
+    "PRAGMA integrity_check(message)",
 };
 
 struct check_store {
@@ -237,6 +245,7 @@ int check_store_box_next(struct check_store *cs, int64_t after, struct check_box
         b->next_seq = number(s, 4);
         b->is_forgotten = number(s, 5) == 1;
         b->is_sane = number(s, 6) != 0;
+        b->first_id = number(s, 7);
     }
     sql_reset(s);
     return rc < 0 ? -1 : 1;
@@ -281,6 +290,11 @@ static int count(sqlite3_stmt *s, int64_t *n)
 int check_store_dropped(struct check_store *cs, int64_t box, int64_t *n)
 {
     return count(with(cs, DROPPED, box), n);
+}
+
+int check_store_uidls(struct check_store *cs, int64_t box, int64_t *n)
+{
+    return count(with(cs, UIDLS, box), n);
 }
 
 int check_store_removals(struct check_store *cs, int64_t *n)

@@ -26,7 +26,7 @@ void check_store_end(struct check_store *cs);
 
 /* The structure of one part: `part` counts from 0, CHECK_PARTS of them; the last is the table of
  * messages. CHECK_WHOLE: of all at once, and of the free pages. fn gets what SQLite found. */
-#define CHECK_PARTS 12
+#define CHECK_PARTS 15
 #define CHECK_WHOLE 99
 typedef void check_text_fn(void *arg, struct span text);
 int check_store_structure(struct check_store *cs, unsigned part, check_text_fn *fn, void *arg);
@@ -50,7 +50,7 @@ typedef void check_holder_fn(void *arg, int64_t box, int64_t seq, bool is_delete
 int check_store_holders(struct check_store *cs, int64_t message, check_holder_fn *fn, void *arg);
 
 struct check_box {
-    int64_t id, messages, octets, deleted, deleted_octets, next_seq;
+    int64_t id, messages, octets, deleted, deleted_octets, next_seq, first_id;
     bool has_row, is_forgotten;
     bool is_sane; /* its other columns */
 };
@@ -69,6 +69,8 @@ typedef void check_entry_fn(void *arg, const struct check_entry *e);
 int check_store_entries(struct check_store *cs, int64_t box, check_entry_fn *fn, void *arg);
 /* What devices dropped of messages that are not there. */
 int check_store_dropped(struct check_store *cs, int64_t box, int64_t *n);
+/* UIDLs in use that are not noted as such. */
+int check_store_uidls(struct check_store *cs, int64_t box, int64_t *n);
 
 struct check_rcpt {
     int64_t message, number, state, notify, attempts;

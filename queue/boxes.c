@@ -246,7 +246,7 @@ void boxes_forget(struct queue *q, struct ipc *from, const struct msg_box_forget
     }
 }
 
-/* Removes some entries. 0 and whether all are gone, or -1. */
+/* Removes some of a mailbox. 0 and whether all is gone, or -1. */
 static int sweep_box(struct queue *q, uint64_t box, bool *is_empty)
 {
     uint64_t seq, octets;
@@ -256,8 +256,9 @@ static int sweep_box(struct queue *q, uint64_t box, bool *is_empty)
         if (f == FOUND_YES && trash_remove_entry(q, box, seq, &octets) < 0)
             return -1;
         if (f == FOUND_NONE && (f = trash_remove_first(q, box)) == FOUND_NONE) {
-            *is_empty = true;
-            return store_box_emptied(q->store, box);
+            f = store_box_unname(q->store, box);
+            *is_empty = f == FOUND_NONE;
+            return *is_empty ? store_box_emptied(q->store, box) : f == FOUND_FAULT ? -1 : 0;
         }
         if (f != FOUND_YES)
             return -1;

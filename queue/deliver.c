@@ -5,6 +5,7 @@
 #include "common/idn.h"
 #include "common/maildb.h"
 #include "queue/contain.h"
+#include "queue/uidl.h"
 
 static void free_remote(struct remote_target *r)
 {
@@ -222,10 +223,9 @@ static uint64_t entry_octets(const struct message *m)
     return m->size + maildb_prefix_octets(m->sender, m->flags);
 }
 
-/* Reads the mailbox into b->seq and *octets. */
-static enum intake_reason look_at_box(struct store *s, struct box_target *b, uint64_t *octets)
+static enum intake_reason look_at_box(struct store *s, struct box_target *b)
 {
-    switch (store_box_look(s, b->box, &b->seq, octets)) {
+    switch (store_box_look(s, b->box, &b->before)) {
     case FOUND_YES:
         return INTAKE_OK;
     case FOUND_NONE:
@@ -240,12 +240,11 @@ static enum intake_reason look_at_boxes(struct store *s, const struct delivery *
 {
     for (size_t i = 0; i < d->targets->n_boxes; i++) {
         struct box_target *b = &d->targets->boxes[i];
-        uint64_t octets;
-        enum intake_reason reason = look_at_box(s, b, &octets);
+        enum intake_reason reason = look_at_box(s, b);
         if (reason != INTAKE_OK)
             return reason;
-        b->octets = octets;
-        if (b->quota != 0 && !d->passes_quota && octets + entry_octets(d->message) > b->quota)
+        if (b->quota != 0 && !d->passes_quota &&
+            b->before.octets + entry_octets(d->message) > b->quota)
             return INTAKE_QUOTA;
     }
     return INTAKE_OK;
@@ -256,10 +255,10 @@ enum intake_reason deliver_room(struct store *s, const struct targets *t, uint64
     enum intake_reason reason = INTAKE_OK;
     for (size_t i = 0; i < t->n_boxes && reason == INTAKE_OK; i++) {
         struct box_target *b = &t->boxes[i];
-        uint64_t octets;
         if (b->quota == 0)
             continue;
-        reason = look_at_box(s, b, &octets);
+        reason = look_at_box(s, b);
+        uint64_t octets = b->before.octets;
         if (reason == INTAKE_OK && (octets >= b->quota || size > b->quota - octets))
             reason = INTAKE_QUOTA;
     }
@@ -272,20 +271,23 @@ static int make_room(struct store *s, const struct box_target *b, uint64_t octet
     uint64_t trash;
     if (store_box_trash(s, b->box, &trash) == FOUND_FAULT)
         return -1;
-    bool fits = trash == 0 || b->octets + octets + trash <= b->quota;
+    bool fits = trash == 0 || b->before.octets + octets + trash <= b->quota;
     return fits ? 0 : store_trash_hasten(s, b->box);
 }
 
 static int add_entry(struct store *s, const struct delivery *d, const struct box_target *b)
 {
+    char uidl[ID_TEXT];
     struct entry e = {.box = b->box,
-                      .seq = b->seq,
+                      .seq = b->before.seq,
                       .message = d->message->id,
                       .octets = entry_octets(d->message),
                       .uidl = d->uidl};
-    if (store_box_add(s, b->box, b->seq, e.octets) < 0)
+    if (e.uidl.n == 0 && uidl_for(s, b, d->message->id, uidl) < 0)
         return -1;
-    if (store_entry_add(s, &e) < 0)
+    if (e.uidl.n == 0)
+        e.uidl = span_of(uidl);
+    if (store_box_add(s, &e) < 0 || store_entry_add(s, &e) < 0 || uidl_note(s, b->box, d->uidl) < 0)
         return -1;
     return b->quota != 0 ? make_room(s, b, e.octets) : 0;
 }

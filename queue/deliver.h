@@ -11,9 +11,8 @@
 #define TARGETS_MAX 200000 /* of one message, after its aliases are followed */
 
 struct box_target {
-    uint64_t box, quota; /* quota: octets, 0: none */
-    uint64_t seq;        /* for deliver: what the next entry gets */
-    uint64_t octets;     /* for deliver: what is in it before */
+    uint64_t box, quota;     /* quota: octets, 0: none */
+    struct box_state before; /* for deliver: what is in it */
 };
 
 struct remote_target {

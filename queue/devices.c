@@ -135,8 +135,8 @@ static int add_new(struct queue *q, const struct given *g)
 
 static int set(struct queue *q, uint64_t box, const struct given *g, bool *has_removed)
 {
-    uint64_t seq, octets;
-    enum found f = store_box_look(q->store, box, &seq, &octets);
+    struct box_state state;
+    enum found f = store_box_look(q->store, box, &state);
     if (f != FOUND_YES) /* a mailbox that is forgotten has no devices */
         return f == FOUND_NONE ? 0 : -1;
     if (store_box_make(q->store, box) < 0 || remove_others(q, box, g, has_removed) < 0)

@@ -2,6 +2,7 @@
 
 #include "common/addr.h"
 #include "queue/intake.h"
+#include "queue/uidl.h"
 
 static bool is_plausible(const struct msg_import_open *m)
 {
@@ -40,10 +41,10 @@ enum intake_reason import_deliver(struct queue *q, struct import *im, struct del
     }
     d->uidl = span_of(im->uidl);
     if (d->uidl.n > 0) {
-        enum found used = store_uidl_look(s, im->box, d->uidl);
-        if (used == FOUND_FAULT)
+        enum found is_free = uidl_is_free(s, im->box, d->message->id, d->uidl);
+        if (is_free == FOUND_FAULT)
             return INTAKE_FAULT;
-        im->has_new_uidl = used == FOUND_YES;
+        im->has_new_uidl = is_free == FOUND_NONE;
         if (im->has_new_uidl)
             d->uidl = SPAN("");
     }

@@ -367,7 +367,10 @@ static int remove_place(struct repair *r, uint64_t box)
 
 static int forget(struct repair *r, uint64_t box)
 {
-    return store_box_forget(r->q->store, box) < 0 ? -1 : store_box_emptied(r->q->store, box);
+    enum found f = store_box_forget(r->q->store, box) < 0 ? FOUND_FAULT : FOUND_YES;
+    while (f == FOUND_YES)
+        f = store_box_unname(r->q->store, box);
+    return f == FOUND_FAULT ? -1 : store_box_emptied(r->q->store, box);
 }
 
 /* A page of its messages, or its end. */

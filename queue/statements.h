@@ -46,12 +46,14 @@
                       " substr(content, 1, min(header, 16384))")                                   \
     S(RCPTS_SETTLE, "DELETE FROM recipient WHERE message = ?1 AND NOT EXISTS"                      \
                     " (SELECT 1 FROM recipient WHERE message = ?1 AND state NOT IN (3, 4))")       \
-    S(BOX_LOOK, "SELECT next_seq, octets, forgotten FROM box WHERE id = ?1")                       \
-    S(BOX_FIRST, "INSERT INTO box (id, messages, octets, next_seq, forgotten)"                     \
-                 " VALUES (?1, 1, ?2, 2, 0) ON CONFLICT (id) DO UPDATE"                            \
-                 " SET messages = messages + 1, octets = octets + ?2, next_seq = 2")               \
+    S(BOX_LOOK, "SELECT next_seq, octets, forgotten, first_id, taken_id FROM box WHERE id = ?1")   \
+    S(BOX_FIRST, "INSERT INTO box (id, messages, octets, next_seq, forgotten, first_id)"           \
+                 " VALUES (?1, 1, ?2, 2, 0, ?3) ON CONFLICT (id) DO UPDATE"                        \
+                 " SET messages = messages + 1, octets = octets + ?2, next_seq = 2,"               \
+                 " first_id = ?3")                                                                 \
     S(BOX_ADD, "UPDATE box SET messages = messages + 1, octets = octets + ?2,"                     \
-               " next_seq = next_seq + 1 WHERE id = ?1")                                           \
+               " next_seq = next_seq + 1, first_id = min(first_id, ?3) WHERE id = ?1")             \
+    S(BOX_TAKEN, "UPDATE box SET taken_id = max(taken_id, ?2) WHERE id = ?1")                      \
     S(BOX_SUBTRACT,                                                                                \
       "UPDATE box SET messages = max(0, messages - ?2), octets = max(0, octets - ?3),"             \
       " deleted = deleted + ?4, deleted_octets = deleted_octets + ?5, epoch = epoch + 1"           \
@@ -59,7 +61,9 @@
     S(BOX_FORGET, "INSERT INTO box (id, messages, octets, next_seq, forgotten)"                    \
                   " VALUES (?1, 0, 0, 1, 1) ON CONFLICT (id) DO UPDATE SET forgotten = 1")         \
     S(BOX_UNSWEPT, "SELECT id FROM box WHERE forgotten = 1"                                        \
-                   " AND (messages > 0 OR deleted > 0) LIMIT 1")                                   \
+                   " AND (messages > 0 OR deleted > 0"                                             \
+                   " OR EXISTS (SELECT 1 FROM imported WHERE box = box.id)"                        \
+                   " OR EXISTS (SELECT 1 FROM uidl WHERE box = box.id)) LIMIT 1")                  \
     S(BOX_EMPTIED, "UPDATE box SET messages = 0, octets = 0, deleted = 0, deleted_octets = 0,"     \
                    " epoch = epoch + 1 WHERE id = ?1")                                             \
     S(BOX_GET, "SELECT " BOX_COLUMNS " FROM box WHERE id = ?1 AND forgotten = 0")                  \
@@ -76,11 +80,14 @@
       " WHERE entry.box = ?1 ORDER BY entry.seq LIMIT 1")                                          \
     S(ENTRY_ADD, "INSERT INTO entry (box, seq, message, octets, uidl)"                             \
                  " VALUES (?1, ?2, ?3, ?4, ?5)")                                                   \
-    S(UIDL_LOOK, "SELECT 1 FROM entry INDEXED BY entry_uidl WHERE box = ?1 AND uidl = ?2"          \
-                 " AND uidl IS NOT NULL")                                                          \
+    S(UIDL_LOOK, "SELECT 1 FROM uidl WHERE box = ?1 AND uidl = ?2")                                \
+    S(UIDL_ADD, "INSERT INTO uidl (box, uidl) VALUES (?1, ?2)")                                    \
+    S(UIDLS_FORGET, "DELETE FROM uidl WHERE box = ?1 AND uidl IN"                                  \
+                    " (SELECT uidl FROM uidl WHERE box = ?1 LIMIT 2000)")                          \
     S(IMPORTED_LOOK, "SELECT 1 FROM imported WHERE box = ?1 AND source = ?2")                      \
     S(IMPORTED_ADD, "INSERT INTO imported (box, source) VALUES (?1, ?2)")                          \
-    S(IMPORTED_FORGET, "DELETE FROM imported WHERE box = ?1")                                      \
+    S(IMPORTED_FORGET, "DELETE FROM imported WHERE box = ?1 AND source IN"                         \
+                       " (SELECT source FROM imported WHERE box = ?1 LIMIT 2000)")                 \
     S(ENTRY_REMOVE, "DELETE FROM entry WHERE box = ?1 AND seq = ?2 RETURNING message, octets")     \
     S(ENTRY_FIRST, "SELECT seq FROM entry WHERE box = ?1 ORDER BY seq LIMIT 1")                    \
     S(TRASH_ADD, "INSERT INTO trash (box, seq, message, octets, uidl, at)"                         \
@@ -214,10 +221,15 @@
                                                          " AND octets <> " ENTRY_OCTETS("trash"))  \
     S(FIX_ENTRY_UIDL, "UPDATE entry SET uidl = NULL WHERE box = ?1 AND " IS_NO_UIDL)               \
     S(FIX_TRASH_UIDL, "UPDATE trash SET uidl = NULL WHERE box = ?1 AND " IS_NO_UIDL)               \
+    S(FIX_UIDLS, "INSERT OR IGNORE INTO uidl SELECT box, uidl FROM entry WHERE box = ?1"           \
+                 " AND uidl IS NOT NULL UNION ALL SELECT box, uidl FROM trash WHERE box = ?1"      \
+                 " AND uidl IS NOT NULL")                                                          \
     S(FIX_DROPPED, "DELETE FROM dropped WHERE box = ?1 AND NOT EXISTS (SELECT 1 FROM entry AS e"   \
                    " WHERE e.box = ?1 AND e.seq = dropped.seq)")                                   \
     S(FIX_COUNTS, "UPDATE box SET epoch = max(0, epoch) + 1, retention = max(0, retention),"       \
                   " review = review <> 0, forgotten = forgotten = 1,"                              \
+                  " taken_id = 9223372036854775807, first_id = min(max(0, first_id), coalesce("    \
+                  "(SELECT min(message) FROM entry WHERE box = ?1), 9223372036854775807)),"        \
                   " messages = (SELECT count(*) FROM entry WHERE box = ?1),"                       \
                   " octets = (SELECT coalesce(sum(octets), 0) FROM entry WHERE box = ?1),"         \
                   " deleted = (SELECT count(*) FROM trash WHERE box = ?1),"                        \

@@ -111,20 +111,28 @@ struct store_removed {
     uint64_t trashed, trashed_octets; /* of them */
 };
 
-/* What the next entry gets as its number, and the octets there are. FOUND_NONE: it was forgotten. A
- * mailbox that never got mail is empty. */
-enum found store_box_look(struct store *s, uint64_t box, uint64_t *seq, uint64_t *octets);
-/* Counts one message in; seq is what store_box_look said. */
-int store_box_add(struct store *s, uint64_t box, uint64_t seq, uint64_t octets);
+/* A mailbox before something is added. */
+struct box_state {
+    uint64_t seq; /* what the next entry gets as its number; 1: nothing ever came */
+    uint64_t octets;
+    uint64_t first_id, taken_id; /* see maildb.c */
+};
+/* FOUND_NONE: it was forgotten. A mailbox that never got mail is empty. */
+enum found store_box_look(struct store *s, uint64_t box, struct box_state *b);
 struct entry {
     uint64_t box, seq, message, octets;
     struct span uidl; /* empty: the message's id */
 };
+/* Counts one message in; seq is what store_box_look said. */
+int store_box_add(struct store *s, const struct entry *e);
+/* The UIDL, if it is no id, is one that no entry of this mailbox ever had. */
 int store_entry_add(struct store *s, const struct entry *e);
 /* Is the message in this mailbox, or in its trash? */
 enum found store_entry_look(struct store *s, uint64_t message, uint64_t box);
-/* Has an entry of this mailbox this UIDL (of its own, not an id)? */
+/* Has an entry of this mailbox this UIDL (of its own, not an id), or had one it? */
 enum found store_uidl_look(struct store *s, uint64_t box, struct span uidl);
+/* This id was brought in as a UIDL. */
+int store_box_take_id(struct store *s, uint64_t box, uint64_t id);
 /* Was this imported into the mailbox before? */
 enum found store_imported_look(struct store *s, uint64_t box, struct span source);
 int store_imported_add(struct store *s, uint64_t box, struct span source);
@@ -141,8 +149,10 @@ int store_box_set_retention(struct store *s, uint64_t box, uint64_t seconds);
 enum found store_box_aging(struct store *s, uint64_t after, bool all, struct box *box);
 /* From now on nothing can be added; its entries are still there. */
 int store_box_forget(struct store *s, uint64_t box);
-/* A forgotten mailbox that still has entries. */
+/* A forgotten mailbox of which something is left. */
 enum found store_box_unswept(struct store *s, uint64_t *box);
+/* Removes some of what imports noted of a mailbox; FOUND_NONE: nothing is left of it. */
+enum found store_box_unname(struct store *s, uint64_t box);
 /* For a forgotten mailbox without entries: what it counted is gone. */
 int store_box_emptied(struct store *s, uint64_t box);
 enum found store_entry_first(struct store *s, uint64_t box, uint64_t *seq);

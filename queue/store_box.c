@@ -3,7 +3,7 @@
 
 /* Not one statement with RETURNING: SQLite makes a table in memory for its row, which takes longer
  * than a second look at a page that is in the cache. */
-enum found store_box_look(struct store *s, uint64_t box, uint64_t *seq, uint64_t *octets)
+enum found store_box_look(struct store *s, uint64_t box, struct box_state *b)
 {
     sqlite3_stmt *st = s->s[S_BOX_LOOK];
     sql_bind_u64(st, 1, box);
@@ -11,18 +11,28 @@ enum found store_box_look(struct store *s, uint64_t box, uint64_t *seq, uint64_t
     if (rc < 0)
         return FOUND_FAULT;
     bool is_forgotten = rc > 0 && sql_column_u64(st, 2) != 0;
-    *seq = rc > 0 ? sql_column_u64(st, 0) : 1;
-    *octets = rc > 0 ? sql_column_u64(st, 1) : 0;
+    *b = (struct box_state){.seq = 1};
+    if (rc > 0)
+        *b = (struct box_state){sql_column_u64(st, 0), sql_column_u64(st, 1), sql_column_u64(st, 3),
+                                sql_column_u64(st, 4)};
     sql_reset(st);
     return is_forgotten ? FOUND_NONE : FOUND_YES;
 }
 
-int store_box_add(struct store *s, uint64_t box, uint64_t seq, uint64_t octets)
+int store_box_add(struct store *s, const struct entry *e)
 {
-    enum statement which = seq == 1 ? S_BOX_FIRST : S_BOX_ADD;
-    sql_bind_u64(s->s[which], 1, box);
-    sql_bind_u64(s->s[which], 2, octets);
+    enum statement which = e->seq == 1 ? S_BOX_FIRST : S_BOX_ADD;
+    sql_bind_u64(s->s[which], 1, e->box);
+    sql_bind_u64(s->s[which], 2, e->octets);
+    sql_bind_u64(s->s[which], 3, e->message);
     return statement_run(s, which);
+}
+
+int store_box_take_id(struct store *s, uint64_t box, uint64_t id)
+{
+    sql_bind_u64(s->s[S_BOX_TAKEN], 1, box);
+    sql_bind_u64(s->s[S_BOX_TAKEN], 2, id);
+    return statement_run(s, S_BOX_TAKEN);
 }
 
 enum found store_entry_look(struct store *s, uint64_t message, uint64_t box)
@@ -33,8 +43,17 @@ enum found store_entry_look(struct store *s, uint64_t message, uint64_t box)
     return statement_number(s, S_ENTRY_LOOK, &one);
 }
 
+static int add_uidl(struct store *s, uint64_t box, struct span uidl)
+{
+    sql_bind_u64(s->s[S_UIDL_ADD], 1, box);
+    sql_bind_text(s->s[S_UIDL_ADD], 2, uidl);
+    return statement_run(s, S_UIDL_ADD);
+}
+
 int store_entry_add(struct store *s, const struct entry *e)
 {
+    if (e->uidl.n > 0 && add_uidl(s, e->box, e->uidl) < 0)
+        return -1;
     sqlite3_stmt *st = s->s[S_ENTRY_ADD];
     sql_bind_u64(st, 1, e->box);
     sql_bind_u64(st, 2, e->seq);
@@ -119,11 +138,21 @@ enum found store_box_unswept(struct store *s, uint64_t *box)
     return statement_number(s, S_BOX_UNSWEPT, box);
 }
 
+enum found store_box_unname(struct store *s, uint64_t box)
+{
+    static const enum statement tables[] = {S_IMPORTED_FORGET, S_UIDLS_FORGET};
+    for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
+        sql_bind_u64(s->s[tables[i]], 1, box);
+        if (statement_run(s, tables[i]) < 0)
+            return FOUND_FAULT;
+        if (sqlite3_changes(s->db) > 0)
+            return FOUND_YES;
+    }
+    return FOUND_NONE;
+}
+
 int store_box_emptied(struct store *s, uint64_t box)
 {
-    sql_bind_u64(s->s[S_IMPORTED_FORGET], 1, box);
-    if (statement_run(s, S_IMPORTED_FORGET) < 0)
-        return -1;
     sql_bind_u64(s->s[S_BOX_EMPTIED], 1, box);
     return statement_run(s, S_BOX_EMPTIED);
 }

@@ -32,7 +32,8 @@ int store_fix_box(struct store *s, uint64_t box)
                    fix_octets(s, S_FIX_ENTRY_OCTETS, box) == 0 &&
                    fix_octets(s, S_FIX_TRASH_OCTETS, box) == 0 &&
                    run_for(s, S_FIX_ENTRY_UIDL, box) == 0 &&
-                   run_for(s, S_FIX_TRASH_UIDL, box) == 0 && run_for(s, S_FIX_COUNTS, box) == 0;
+                   run_for(s, S_FIX_TRASH_UIDL, box) == 0 && run_for(s, S_FIX_UIDLS, box) == 0 &&
+                   run_for(s, S_FIX_COUNTS, box) == 0;
     return is_done ? 0 : -1;
 }
 

@@ -90,7 +90,8 @@ static bool crosses(const struct queue *q, const struct box_target *b, uint64_t 
 {
     uint64_t percent = full_percent(q->config->mailbox.quota_warning);
     uint64_t mark = b->quota / 100 * percent + b->quota % 100 * percent / 100;
-    return percent > 0 && b->quota > 0 && b->octets < mark && b->octets + octets >= mark;
+    return percent > 0 && b->quota > 0 && b->before.octets < mark &&
+           b->before.octets + octets >= mark;
 }
 
 enum intake_reason warning_deliver(struct queue *q, const struct delivery *d)
@@ -100,7 +101,7 @@ enum intake_reason warning_deliver(struct queue *q, const struct delivery *d)
         d->message->size + maildb_prefix_octets(d->message->sender, d->message->flags);
     for (size_t i = 0; i < d->targets->n_boxes && reason == INTAKE_OK; i++) {
         const struct box_target *b = &d->targets->boxes[i];
-        struct fill fill = {b->octets + octets, b->quota};
+        struct fill fill = {b->before.octets + octets, b->quota};
         struct buf text;
         if (!crosses(q, b, octets))
             continue;

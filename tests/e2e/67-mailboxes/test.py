@@ -212,7 +212,29 @@ class InAndOut(MailboxTest):
         self.imported("--maildir", top)
         self.assertEqual(self.imported("--maildir", other)["new_uidls"], 1)
         with self.suite.pop3() as session:
-            self.assertEqual(len(set(session.uidls())), 2)
+            uidls = session.uidls()
+            self.assertEqual(len(set(uidls)), 2)
+            session.ask("DELE 1")
+        again = self.maildir([content(3)], "Again")  # while that one can be undeleted
+        self.assertEqual(self.imported("--maildir", again)["new_uidls"], 1)
+        with self.suite.pop3() as session:
+            self.assertNotIn(uidls[0], session.uidls())
+
+    def test_a_mailbox_of_another_barid_keeps_its_uidls(self):
+        mails = [content(n) for n in range(3)]
+        for mail in mails:
+            self.suite.send("eve@client.example", [USER], mail)
+        with self.suite.pop3() as session:
+            uidls = session.uidls()
+        out = os.path.join(self.dir, "out")
+        self.exported("--maildir", out)
+        self.assertEqual(self.imported("--maildir", out, user="bob@example.org")["new_uidls"], 0)
+        with self.suite.pop3("bob") as session:
+            self.assertEqual(session.uidls(), uidls)
+        # where they were given already they are not given to what comes as new messages
+        self.assertEqual(self.imported("--maildir", out)["new_uidls"], 3)
+        with self.suite.pop3() as session:
+            self.assertEqual(len(set(session.uidls())), 6)
 
 
 @unittest.skipIf(dovecot.why_not(), dovecot.why_not())

@@ -139,7 +139,8 @@ Test(check, mailboxes_without_a_row_are_seen)
     cr_expect_eq(check_store_box_next(cs, 19, &b), 0);
     cr_expect_eq(check_store_entries(cs, 19, see, &s), 0);
     cr_expect(s.n == 1 && s.n_deleted == 1 && s.n_lost == 1 && s.octets == 5);
-    static const char *const settings[] = {"epoch", "retention", "review", "forgotten"};
+    static const char *const settings[] = {"epoch",     "retention", "review",
+                                           "forgotten", "first_id",  "taken_id"};
     fixture_run(db, "PRAGMA ignore_check_constraints = ON");
     for (size_t i = 0; i < sizeof settings / sizeof *settings; i++) {
         char sql[100];
@@ -154,6 +155,11 @@ Test(check, mailboxes_without_a_row_are_seen)
     cr_expect_eq(n, 1);
     cr_expect_eq(check_store_removals(cs, &n), 0);
     cr_expect_eq(n, 2);
+    cr_expect_eq(check_store_uidls(cs, 19, &n), 0);
+    cr_expect_eq(n, 1);
+    fixture_run(db, "INSERT INTO uidl VALUES (19, 'u')");
+    cr_expect_eq(check_store_uidls(cs, 19, &n), 0);
+    cr_expect_eq(n, 0);
     check_store_close(cs);
     fixture_end(db);
 }

@@ -30,12 +30,13 @@ FORWARD(q_room, intake_room(w->q, from, &m->queue_room))
 FORWARD(q_delete, boxes_delete(w->q, from, &m->box_delete))
 FORWARD(q_forget, boxes_forget(w->q, from, &m->box_forget))
 FORWARD(q_devices, devices_set(w->q, from, &m->box_devices))
+FORWARD(q_import, intake_import(w->q, from, &m->import_open))
 FORWARD(q_admin, control_run(w->q, from, &m->admin))
 
 static const struct ipc_handler q_handlers[] = {
     {MSG_QUEUE_OPEN, q_open},   {MSG_QUEUE_MORE, q_more},     {MSG_QUEUE_ABORT, q_abort},
     {MSG_BOX_DELETE, q_delete}, {MSG_BOX_FORGET, q_forget},   {MSG_ADMIN, q_admin},
-    {MSG_QUEUE_ROOM, q_room},   {MSG_BOX_DEVICES, q_devices},
+    {MSG_QUEUE_ROOM, q_room},   {MSG_BOX_DEVICES, q_devices}, {MSG_IMPORT_OPEN, q_import},
 };
 
 static void q_closed(void *owner, struct ipc *ch)
