@@ -111,6 +111,20 @@ smtp_row("one", "4 KiB, 1 connection, one at a time", ">= 2", 4096, 1, (), 2000,
 smtp_row("big", "100 KiB, 20 connections kept", ">= 3", 102400, 20, (), 2000, 600)
 
 
+@row("half")
+def half(directory):
+    """How long the final 250 takes for one in a hundred when the server has half of what it can."""
+    def measure(server):
+        n = 10000 if server.name == "barid" else 2000
+        rate = servers.mailload(server.smtp, n, 4096, 20)["rate"] / 2
+        return servers.mailload(server.smtp, n // 2, 4096, 20, ("-r", int(rate)))
+
+    r = in_turn([(servers.Barid, servers.Barid), (servers.RealPostfix, servers.RealPostfix)], directory, measure)
+    note = "; ".join(f"{who} at {median(x, 'rate'):.0f}/s: p50/p99 {median(x, 'p50_ms'):.1f}/{median(x, 'p99_ms'):.1f} ms"
+                     for who, x in r.items())
+    return [Result("p99 of the final 250 at half of that load", "ms", "< 20", median(r["barid"], "p99_ms"), note=note)]
+
+
 # --- accept and relay ---
 
 class Sink:

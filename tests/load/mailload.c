@@ -1,9 +1,11 @@
 /* Loads an SMTP server with messages and says how fast it took them: for ./dev bench, against any
  * server.
  *
- *   mailload [-c CONNECTIONS] [-n MESSAGES] [-s OCTETS] [-1] [-f FROM] [-t TO[,TO…]] ADDRESS PORT
+ *   mailload [-c CONNECTIONS] [-n MESSAGES] [-s OCTETS] [-1] [-r RATE] [-f FROM] [-t TO[,TO…]]
+ *            ADDRESS PORT
  *
- * Connections are kept for all their messages; with -1 each message gets one of its own. Envelope
+ * Connections are kept for all their messages; with -1 each message gets one of its own. With -r no
+ * more than RATE messages a second are begun. Envelope
  * and DATA go in one flight if the server offers PIPELINING. The line on stdout: messages=20000
  * errors=0 seconds=1.234 rate=16207 p50_ms=0.912 p99_ms=2.210 where the times are those from the
  * last octet of a message to its final 250. Exit status 1 if there was an error. One thread, epoll;
@@ -22,16 +24,16 @@
 #define REPLY_MAX       4096
 #define ERRORS_MAX      100 /* more: the server is not there, or refuses us */
 
-enum phase { GREETING, EHLO, MAIL, RCPT, DATA, CONTENT, QUIT, CLOSED };
+enum phase { GREETING, EHLO, MAIL, RCPT, DATA, CONTENT, WAITING, QUIT, CLOSED };
 
 /* What the server must answer for the phase to be over (first digit). */
 static const char expected[] = {
-    [GREETING] = '2', [EHLO] = '2',    [MAIL] = '2', [RCPT] = '2',
-    [DATA] = '3',     [CONTENT] = '2', [QUIT] = '2', [CLOSED] = 0,
+    [GREETING] = '2', [EHLO] = '2',  [MAIL] = '2', [RCPT] = '2', [DATA] = '3',
+    [CONTENT] = '2',  [WAITING] = 0, [QUIT] = '2', [CLOSED] = 0,
 };
 
 struct options {
-    size_t connections, messages, size;
+    size_t connections, messages, size, rate; /* rate 0: as fast as it goes */
     bool one_each;
     const char *from;
     const char *rcpts[RCPTS_MAX];
@@ -59,7 +61,8 @@ struct load {
     struct conn *conns;
     char *content; /* with the final dot */
     size_t content_len;
-    size_t begun, done, errors, open;
+    size_t begun, done, errors, open, waiting;
+    uint64_t started_ns;
     uint64_t serials;
     uint32_t *micros; /* of each message done */
 };
@@ -104,6 +107,7 @@ static void conn_open(struct load *l, struct conn *c)
 static void conn_close(struct load *l, struct conn *c)
 {
     close(c->fd);
+    l->waiting -= c->phase == WAITING;
     c->phase = CLOSED;
     l->open--;
 }
@@ -172,11 +176,22 @@ static size_t format_envelope(const struct load *l, struct conn *c, enum phase f
     return (size_t)n;
 }
 
+static bool is_early(const struct load *l)
+{
+    uint64_t due = (now_ns() - l->started_ns) / 1000 * l->o.rate / 1000000;
+    return l->o.rate > 0 && l->begun >= due;
+}
+
 static void begin_message(struct load *l, struct conn *c)
 {
     if (l->begun == l->o.messages || l->errors > ERRORS_MAX) {
         c->phase = QUIT;
         conn_say(l, c, "QUIT\r\n", 6);
+        return;
+    }
+    if (is_early(l)) {
+        c->phase = WAITING;
+        l->waiting++;
         return;
     }
     size_t n = format_envelope(l, c, MAIL);
@@ -220,10 +235,25 @@ static void advance(struct load *l, struct conn *c)
     case CONTENT:
         end_message(l, c);
         break;
+    case WAITING:
     case QUIT:
     case CLOSED:
         conn_end(l, c);
         break;
+    }
+}
+
+/* Those whose time has come, and with the last message all of them. */
+static void wake(struct load *l)
+{
+    for (size_t i = 0; i < l->o.connections && l->waiting > 0; i++) {
+        struct conn *c = &l->conns[i];
+        if (c->phase != WAITING)
+            continue;
+        if (l->begun < l->o.messages && l->errors <= ERRORS_MAX && is_early(l))
+            return;
+        l->waiting--;
+        begin_message(l, c);
     }
 }
 
@@ -306,8 +336,8 @@ static void run(struct load *l)
     for (size_t i = 0; i < l->o.connections && i < l->o.messages; i++)
         conn_open(l, &l->conns[i]);
     while (l->open > 0) {
-        int n = epoll_wait(l->epoll, events, 256, 60000);
-        if (n == 0)
+        int n = epoll_wait(l->epoll, events, 256, l->waiting > 0 ? 1 : 60000);
+        if (n == 0 && l->waiting == 0)
             die("the server says nothing for a minute");
         for (int i = 0; i < n; i++) {
             struct conn *c = events[i].data.ptr;
@@ -318,6 +348,7 @@ static void run(struct load *l)
                 (events[i].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0)
                 conn_read(l, c);
         }
+        wake(l);
     }
 }
 
@@ -378,7 +409,7 @@ static void set_options(struct options *o, int argc, char **argv)
                           .from = "load@load.example",
                           .rcpts = {"alice@example.org"},
                           .n_rcpts = 1};
-    for (int c; (c = getopt(argc, argv, "c:n:s:1f:t:")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "c:n:s:1r:f:t:")) != -1;) {
         if (c == 'c')
             o->connections = number(optarg, CONNECTIONS_MAX);
         else if (c == 'n')
@@ -387,6 +418,8 @@ static void set_options(struct options *o, int argc, char **argv)
             o->size = number(optarg, 1 << 30);
         else if (c == '1')
             o->one_each = true;
+        else if (c == 'r')
+            o->rate = number(optarg, 1000000);
         else if (c == 'f')
             o->from = optarg;
         else if (c == 't')
@@ -395,8 +428,8 @@ static void set_options(struct options *o, int argc, char **argv)
             optind = argc;
     }
     if (argc - optind != 2)
-        die("usage: mailload [-c CONNECTIONS] [-n MESSAGES] [-s OCTETS] [-1] [-f FROM] "
-            "[-t TO,TO...] ADDRESS PORT");
+        die("usage: mailload [-c CONNECTIONS] [-n MESSAGES] [-s OCTETS] [-1] [-r RATE] "
+            "[-f FROM] [-t TO,TO...] ADDRESS PORT");
     set_server(o, argv[optind], argv[optind + 1]);
 }
 
@@ -411,9 +444,9 @@ int main(int argc, char **argv)
     l.epoll = epoll_create1(EPOLL_CLOEXEC);
     if (l.conns == NULL || l.micros == NULL || l.epoll < 0)
         die("out of memory");
-    uint64_t began = now_ns();
+    l.started_ns = now_ns();
     run(&l);
-    double seconds = (double)(now_ns() - began) / 1e9;
+    double seconds = (double)(now_ns() - l.started_ns) / 1e9;
     qsort(l.micros, l.done, sizeof *l.micros, compare);
     printf("messages=%zu errors=%zu seconds=%.3f rate=%.0f p50_ms=%.3f p99_ms=%.3f\n", l.done,
            l.errors, seconds, (double)l.done / seconds, percentile_ms(&l, 50),
