@@ -9,7 +9,7 @@
 #define P_TLS_SERVERS (P_SMTPD | P_POP3D)
 static const unsigned readers[FILE_KINDS] = {
     [FILE_CERTIFICATE] = P_TLS_SERVERS, [FILE_KEY] = P_KEYD,     [FILE_CLIENT_CA] = P_TLS_SERVERS,
-    [FILE_TRUST] = P_RELAY | P_POLICY,  [FILE_SECRET] = P_RELAY,
+    [FILE_TRUST] = P_RELAY | P_POLICY,  [FILE_SECRET] = P_RELAY, [FILE_RECIPIENTS] = P_QUEUE,
 };
 
 #define FILES_PER_SECTION 3
@@ -39,10 +39,17 @@ static void open_secrets(struct opened_list *l, const struct config *c)
             open_one(l, FILE_SECRET, i + 1, c->routes[i].smarthost_secret);
 }
 
+static void open_recipients(struct opened_list *l, const struct config *c)
+{
+    for (size_t i = 0; i < c->n_routes && i < UINT16_MAX; i++)
+        if (c->routes[i].recipients != NULL)
+            open_one(l, FILE_RECIPIENTS, i + 1, c->routes[i].recipients);
+}
+
 int files_open(const struct config *c, struct opened_list *out, struct error *e)
 {
     *out = (struct opened_list){
-        .list = alloc_array(c->n_tls * FILES_PER_SECTION + c->n_routes + 2, sizeof *out->list)};
+        .list = alloc_array(c->n_tls * FILES_PER_SECTION + 2 * c->n_routes + 2, sizeof *out->list)};
     if (out->list == NULL)
         return error_set(e, "out of memory");
     for (size_t i = 0; i < c->n_tls; i++) {
@@ -53,6 +60,7 @@ int files_open(const struct config *c, struct opened_list *out, struct error *e)
     }
     open_one(out, FILE_TRUST, 0, c->relay.ca_file);
     open_secrets(out, c);
+    open_recipients(out, c);
     return 0;
 }
 

@@ -176,6 +176,23 @@ static void check_secrets(struct checking *c)
         check_secret(c, config->routes[i].smarthost_secret, config->routes[i].line);
 }
 
+static void check_recipients(struct checking *c)
+{
+    const struct config *config = c->cli->config;
+    struct stat st;
+    for (size_t i = 0; i < config->n_routes; i++) {
+        const char *path = config->routes[i].recipients;
+        if (path == NULL)
+            continue;
+        if (stat(path, &st) < 0 || access(path, R_OK) < 0)
+            config_problem_add(&c->problems, config->routes[i].line, false,
+                               "recipients: cannot read %.150s: %s", path, strerror(errno));
+        else if (!S_ISREG(st.st_mode))
+            config_problem_add(&c->problems, config->routes[i].line, false,
+                               "recipients: %.150s is not a file", path);
+    }
+}
+
 static void check_machine(struct checking *c)
 {
     const struct config *config = c->cli->config;
@@ -192,6 +209,7 @@ static void check_machine(struct checking *c)
                            config->dns.trust_anchor, strerror(errno));
     check_tls(config, &c->problems);
     check_secrets(c);
+    check_recipients(c);
     check_database(c, "users.db", USERDB_APPLICATION_ID, USERDB_VERSION);
     check_database(c, "mail.db", MAILDB_APPLICATION_ID, MAILDB_VERSION);
     if (c->problems.n_errors == 0)

@@ -4,6 +4,7 @@
 #include "cli/explain.h"
 
 #include "cli/output.h"
+#include "common/route.h"
 
 #include <stdarg.h>
 
@@ -162,6 +163,14 @@ static void explain_rcpt(struct explain *x, enum admission p, const char *comman
     }
 }
 
+/* Taken, or not, for another host. */
+static void say_backup(struct explain *x, enum admission p, const char *command, const char *why)
+{
+    const struct route_config *r = route_backup(x->cli->config, span_of(x->to.text));
+    if (decide(x, p, command, "[route %s] backup_mx: %s", r->domain, why))
+        x->line = r->line;
+}
+
 static void say_rcpt(struct explain *x, bool is_address)
 {
     char command[ADDRESS_MAX + 40];
@@ -181,11 +190,21 @@ static void say_rcpt(struct explain *x, bool is_address)
     re.is_return = row_find(about(x), "is_return", &is_return) && is_return.number != 0;
     re.has_quota = row_find(about(x), "has_quota", &quota) && quota.number != 0;
     struct msg_queue_room_re room = explain_way(x);
-    enum admission p = admission_rcpt(admission_may_relay(x->cli->config, x->kind, &x->client),
-                                      x->has_login, x->from.text[0] != '\0', &re);
+    const struct route_config *backup = route_backup(x->cli->config, span_of(x->to.text));
+    const char *why = NULL;
+    struct admission_facts facts = {.may_relay =
+                                        admission_may_relay(x->cli->config, x->kind, &x->client),
+                                    .has_login = x->has_login,
+                                    .has_sender = x->from.text[0] != '\0',
+                                    .is_backup = x->kind != LISTEN_LMTP && backup != NULL};
+    enum admission p = admission_rcpt(&facts, &re);
+    if (p == ADMISSION_ASK_ROOM && re.kind == ADDRESS_FOREIGN)
+        room = explain_backup(x, &why);
     if (p == ADMISSION_ASK_ROOM)
         p = admission_room(&room);
-    if (p == ADMISSION_MAILBOX_FULL)
+    if (why != NULL)
+        say_backup(x, p, command, why);
+    else if (p == ADMISSION_MAILBOX_FULL)
         decide(x, p, command, "a quota leaves no room, see mailboxes");
     else
         explain_rcpt(x, p, command);

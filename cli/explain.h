@@ -29,6 +29,9 @@ void explain_unknown(struct explain *x, const char *about, const char *why);
 /* Where a setting was set. */
 size_t explain_line(const struct explain *x, const char *section, const char *key);
 
+/* The recipient of a domain that is taken for another host (backup_mx): queue's answer, and why. */
+struct msg_queue_room_re explain_backup(struct explain *x, const char **why);
+
 /* Shows the targets that authd named. The answer of queue about all mailboxes together. */
 struct msg_queue_room_re explain_way(struct explain *x);
 

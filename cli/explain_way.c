@@ -207,3 +207,32 @@ struct msg_queue_room_re explain_way(struct explain *x)
     }
     return w.room;
 }
+
+struct msg_queue_room_re explain_backup(struct explain *x, const char **why)
+{
+    static char room[200];
+    struct rows found = {.n = 0};
+    struct error e;
+    struct column c;
+    const struct span args[] = {span_of(x->to.text)};
+    struct question q = {
+        .process = ROLE_QUEUE, .admin = "recipient look", .args = args, .n_args = 1};
+    struct msg_queue_room_re re = {.verdict = VERDICT_OK};
+    *why = "who exists there could not be asked";
+    if (cli_ask(x->cli, &q, &found, NULL, &e) == 0 && found.n > 0) {
+        int64_t reason = row_find_number(&found.list[0], "reason");
+        bool is_open = row_find_number(&found.list[0], "is_open") != 0;
+        if (row_find(&found.list[0], "why", &c) && span_copy(room, sizeof room, c.text) == 0)
+            *why = room;
+        if (is_open)
+            explain_unknown(x, "whether the recipient exists", *why);
+        else if (reason != INTAKE_OK)
+            re = (struct msg_queue_room_re){.verdict = reason == INTAKE_NOBODY ? VERDICT_NEVER
+                                                                               : VERDICT_TRY_LATER,
+                                            .reason = (uint8_t)reason};
+    } else {
+        explain_unknown(x, "whether the recipient exists", e.text);
+    }
+    rows_free(&found);
+    return re;
+}

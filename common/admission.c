@@ -77,20 +77,21 @@ enum admission admission_sender(const struct msg_ticket_re *answer)
     return answer->verdict == VERDICT_NEVER ? ADMISSION_NOT_YOURS : ADMISSION_LOGIN_LOST;
 }
 
-enum admission admission_rcpt(bool may_relay, bool has_login, bool has_sender,
-                              const struct msg_resolve_re *answer)
+enum admission admission_rcpt(const struct admission_facts *f, const struct msg_resolve_re *answer)
 {
     if (answer == NULL || answer->verdict != VERDICT_OK)
         return ADMISSION_TRY_LATER;
     switch (answer->kind) {
     case ADDRESS_LOCAL:
-        if (answer->is_return != 0 && has_sender)
+        if (answer->is_return != 0 && f->has_sender)
             return ADMISSION_ONLY_REPORTS;
         return answer->has_quota ? ADMISSION_ASK_ROOM : ADMISSION_RCPT_OK;
     case ADDRESS_UNKNOWN:
         return ADMISSION_NO_SUCH_USER;
     case ADDRESS_FOREIGN:
-        return may_relay || has_login ? ADMISSION_RCPT_OK : ADMISSION_NO_RELAYING;
+        if (f->may_relay || f->has_login)
+            return ADMISSION_RCPT_OK;
+        return f->is_backup ? ADMISSION_ASK_ROOM : ADMISSION_NO_RELAYING;
     default:
         return ADMISSION_TRY_LATER;
     }
@@ -100,6 +101,14 @@ enum admission admission_room(const struct msg_queue_room_re *answer)
 {
     if (answer != NULL && answer->verdict == VERDICT_OK)
         return ADMISSION_RCPT_OK;
-    bool is_full = answer != NULL && answer->reason == INTAKE_QUOTA;
-    return is_full ? ADMISSION_MAILBOX_FULL : ADMISSION_TRY_LATER;
+    switch (answer != NULL ? answer->reason : INTAKE_FAULT) {
+    case INTAKE_QUOTA:
+        return ADMISSION_MAILBOX_FULL;
+    case INTAKE_NOBODY:
+        return ADMISSION_NO_SUCH_USER;
+    case INTAKE_UNVERIFIED:
+        return ADMISSION_UNVERIFIED;
+    default:
+        return ADMISSION_TRY_LATER;
+    }
 }

@@ -16,6 +16,8 @@
     D(SENDER_DONE, "250", "2.1.0", 0, "Ok")                                                        \
     D(RCPT_OK, "250", "2.1.5", 0, "Ok")                                                            \
     D(LOGIN_LOST, "421", "4.7.0", REPLY_CLOSES, "Your login has ended, log in again")              \
+    D(UNVERIFIED, "450", "4.1.1", 0,                                                               \
+      "It cannot be found out now whether this mailbox exists, try again later")                   \
     D(TRY_LATER, "451", "4.3.0", 0, "Temporary failure, try again later")                          \
     D(MAILBOX_FULL, "452", "4.2.2", 0, "Mailbox is full, try again later")                         \
     D(LOGIN_LATER, "454", "4.7.0", 0, "Cannot check the login now, try again later")               \
@@ -70,9 +72,12 @@ enum admission admission_login_refused(const struct msg_login_re *answer);
 enum admission admission_size(uint64_t declared, uint64_t max);
 /* MAIL of who logged in. */
 enum admission admission_sender(const struct msg_ticket_re *answer);
-/* has_sender: MAIL named one, not <>. */
-enum admission admission_rcpt(bool may_relay, bool has_login, bool has_sender,
-                              const struct msg_resolve_re *answer);
+struct admission_facts {
+    bool may_relay, has_login;
+    bool has_sender; /* MAIL named one, not <> */
+    bool is_backup;  /* mail for the recipient's domain is taken for another host (route_backup) */
+};
+enum admission admission_rcpt(const struct admission_facts *f, const struct msg_resolve_re *answer);
 enum admission admission_room(const struct msg_queue_room_re *answer);
 
 #endif

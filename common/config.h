@@ -105,8 +105,8 @@ struct tls_config {
 };
 
 /* "smtp://[user@]host[:port]", "smtps://…", "lmtp://…"; host is a name or an address. Or a word
- * instead of a server: "hold", "discard"; then the rest is empty. */
-enum hop_kind { HOP_SMTP, HOP_LMTP, HOP_HOLD, HOP_DISCARD };
+ * instead of a server: "hold", "discard", "mx"; then the rest is empty. */
+enum hop_kind { HOP_SMTP, HOP_LMTP, HOP_HOLD, HOP_DISCARD, HOP_MX };
 #define URL_USER_MAX 255 /* octets */
 
 struct url {
@@ -142,6 +142,11 @@ struct route_config {
     size_t n_to;
     char *smarthost_secret; /* file of the password of the users in `to`, or NULL */
     struct delivery_config delivery;
+    /* Mail for the domain is taken from anybody, for another host that has its mailboxes. */
+    enum switch_word backup_mx;
+    char *recipients;         /* file of those who exist there, or NULL */
+    enum switch_word callout; /* that host is asked */
+    int64_t callout_positive_ms, callout_negative_ms;
     size_t line;
 };
 

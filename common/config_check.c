@@ -162,6 +162,34 @@ static void check_logins(const struct config *c, struct config_problems *problem
                      c->routes[i].line, problems);
 }
 
+/* What a backup would not know when it is asked it would have to tell the sender afterwards, who
+ * may be forged. */
+static void check_backup(const struct route_config *r, struct config_problems *problems)
+{
+    bool is_backup = r->backup_mx == SWITCH_ON;
+    bool knows = r->recipients != NULL || r->callout == SWITCH_ON;
+    enum hop_kind kind = r->n_to > 0 ? r->to[0].kind : HOP_MX;
+    if (is_backup && !knows)
+        config_problem_add(problems, r->line, false,
+                           "backup_mx without a way to know who exists would return mail for "
+                           "nobody to strangers: set recipients or callout");
+    if (is_backup && strchr(r->domain, ':') != NULL)
+        config_problem_add(problems, r->line, false,
+                           "backup_mx is for domains: [route %.100s] is about senders", r->domain);
+    if (is_backup && r->callout == SWITCH_ON && (kind == HOP_HOLD || kind == HOP_DISCARD))
+        config_problem_add(problems, r->line, false,
+                           "callout has nobody to ask: 'to' names no server");
+    if (!is_backup && knows)
+        config_problem_add(problems, r->line, true,
+                           "recipients and callout do nothing without 'backup_mx = yes'");
+}
+
+static void check_backups(const struct config *c, struct config_problems *problems)
+{
+    for (size_t i = 0; i < c->n_routes; i++)
+        check_backup(&c->routes[i], problems);
+}
+
 void config_check(const struct config *c, struct config_problems *problems)
 {
     check_kinds(c, problems);
@@ -170,4 +198,5 @@ void config_check(const struct config *c, struct config_problems *problems)
     check_hiding(c, problems);
     check_hops(c, problems);
     check_logins(c, problems);
+    check_backups(c, problems);
 }

@@ -70,8 +70,10 @@ static int format_user(struct buf *out, const char *user)
 
 static int format_url(struct buf *out, const struct url *u)
 {
-    if (u->kind == HOP_HOLD || u->kind == HOP_DISCARD)
-        return buf_addf(out, u->kind == HOP_HOLD ? "hold" : "discard");
+    static const char *const words[] = {
+        [HOP_HOLD] = "hold", [HOP_DISCARD] = "discard", [HOP_MX] = "mx"};
+    if (u->kind >= HOP_HOLD)
+        return buf_addf(out, "%s", words[u->kind]);
     bool is_v6 = strchr(u->host, ':') != NULL;
     const char *scheme = u->kind == HOP_LMTP ? "lmtp" : u->is_tls ? "smtps" : "smtp";
     if (buf_addf(out, "%s://", scheme) < 0 || (u->user != NULL && format_user(out, u->user) < 0))

@@ -438,7 +438,33 @@ const struct setting config_settings[] = {
      .meaning = "The server that takes this mail, as smtp://host:port or lmtp://host:port, or "
                 "several, each tried when those before it cannot be reached; or hold: it waits "
                 "until the administrator releases it after the route is changed; or discard: it "
-                "is thrown away and counts as delivered."},
+                "is thrown away and counts as delivered; or mx: the mail exchangers of its domain, "
+                "for a route that is there for its other settings."},
+    {SECTION_ROUTE, "backup_mx", VALUE_CHOICE, AT(route_config, backup_mx), .words = yes_words,
+     .fallback = "no",
+     .meaning =
+         "Whether mail for this domain is taken from anybody, to be kept until the host that has "
+         "its mailboxes takes it. With 'to = mx' only exchangers are used that are better (in the "
+         "DNS) than this host. It must be known who exists there, or reports about mail for "
+         "nobody would go to strangers: set recipients, or callout, or both."},
+    {SECTION_ROUTE, "recipients", VALUE_PATH, .or_none = true, AT(route_config, recipients),
+     .fallback = "none",
+     .meaning =
+         "File of the addresses that backup_mx takes mail for, one in a line, # begins a comment; "
+         "all others but postmaster are refused. With callout they are taken without asking while "
+         "that host cannot be reached, and refused only by what it says. The file is read at the "
+         "start and at each reload."},
+    {SECTION_ROUTE, "callout", VALUE_CHOICE, AT(route_config, callout), .words = yes_words,
+     .fallback = "no",
+     .meaning = "Whether the host that has the mailboxes is asked who exists (by RCPT, with a null "
+                "sender). Its answers are kept; who cannot be asked about is put off."},
+    {SECTION_ROUTE, "callout_positive", VALUE_DURATION, AT(route_config, callout_positive_ms),
+     .min = MINUTE, .max = 30 * DAY, .fallback = "7d",
+     .meaning = "How long it is kept that an address exists; four times as long if it cannot be "
+                "asked again."},
+    {SECTION_ROUTE, "callout_negative", VALUE_DURATION, AT(route_config, callout_negative_ms),
+     .min = SECOND, .max = 30 * DAY, .fallback = "1h",
+     .meaning = "How long it is kept that an address does not exist."},
     {SECTION_ROUTE, "smarthost_secret", VALUE_PATH, .or_none = true,
      AT(route_config, smarthost_secret), .fallback = "none",
      .meaning =

@@ -257,8 +257,10 @@ static bool is_word(const struct place *at, struct span text, enum hop_kind *kin
 {
     if (!at->setting->or_word)
         return false;
-    *kind = span_eq(text, SPAN("hold")) ? HOP_HOLD : HOP_DISCARD;
-    return *kind == HOP_HOLD || span_eq(text, SPAN("discard"));
+    *kind = span_eq(text, SPAN("hold")) ? HOP_HOLD
+            : span_eq(text, SPAN("mx")) ? HOP_MX
+                                        : HOP_DISCARD;
+    return *kind != HOP_DISCARD || span_eq(text, SPAN("discard"));
 }
 
 /* "me%40example.org": %40 is an octet in hexadecimal digits. */
@@ -308,7 +310,7 @@ static int url_entry(const struct place *at, struct span text, void *entry, stru
         return *at->n == 0 ? 0 : error_set(e, "'%.*s' stands alone", shown(text), text.p);
     u->kind = span_istarts(text, SPAN("lmtp://")) ? HOP_LMTP : HOP_SMTP;
     if (*at->n > 0 && (*(struct url *const *)at->value)[0].kind >= HOP_HOLD)
-        return error_set(e, "'hold' and 'discard' stand alone");
+        return error_set(e, "'hold', 'discard' and 'mx' stand alone");
     u->is_tls = span_istarts(text, SPAN("smtps://"));
     if (u->kind != HOP_LMTP && !u->is_tls && !span_istarts(text, SPAN("smtp://")))
         return error_set(e, "must be a URL like smtp://10.0.0.25:25");

@@ -5,6 +5,7 @@
 
 #define PAIR_MAX  (256U << 10)
 #define TRUST_MAX (1U << 20)
+#define RCPTS_MAX (16U << 20)
 
 void handed_add(struct handed *h, const struct msg_child_file *m, int fd)
 {
@@ -58,6 +59,13 @@ static char *read_all(int fd, size_t max, size_t *n, struct error *e)
     return text;
 }
 
+static size_t max_of(enum file_kind kind)
+{
+    if (kind == FILE_RECIPIENTS)
+        return RCPTS_MAX;
+    return kind == FILE_CERTIFICATE || kind == FILE_KEY ? PAIR_MAX : TRUST_MAX;
+}
+
 char *handed_read(struct handed *h, enum file_kind kind, size_t section, size_t *n, struct error *e)
 {
     struct handed_file *f = find(h, kind, section);
@@ -68,8 +76,7 @@ char *handed_read(struct handed *h, enum file_kind kind, size_t section, size_t 
     else if (f->fd < 0)
         error_set(e, "%s", f->why);
     else
-        text = read_all(f->fd, kind == FILE_CERTIFICATE || kind == FILE_KEY ? PAIR_MAX : TRUST_MAX,
-                        n, e);
+        text = read_all(f->fd, max_of(kind), n, e);
     if (f != NULL) {
         if (f->fd >= 0)
             close(f->fd);

@@ -24,7 +24,7 @@ struct handed {
 void handed_add(struct handed *h, const struct msg_child_file *m, int fd);
 /* What it holds: `*n` octets to be freed, a zero behind them; the list no longer has it. NULL and
  * e: the parent could not open it, it was not handed over, or it is larger than 256 KiB (1 MiB for
- * lists of authorities). */
+ * lists of authorities, 16 MiB for lists of recipients). */
 char *handed_read(struct handed *h, enum file_kind kind, size_t section, size_t *n,
                   struct error *e);
 void handed_clear(struct handed *h);

@@ -79,6 +79,8 @@ enum intake_reason {
     INTAKE_RATE,     /* a user of this machine sends too much: 450 4.7.1 */
     INTAKE_LOGIN,    /* the ticket does not hold (any more): 421 4.7.0 */
     INTAKE_SENDER,   /* not an address of the user who logged in: 553 5.7.1 */
+    INTAKE_NOBODY,   /* of a backup's domain, and not known at its own host: 550 5.1.1 */
+    INTAKE_UNVERIFIED, /* the same, but it cannot be found out now: 450 4.1.1 */
 };
 
 /* What authd says an address is. */
@@ -95,6 +97,7 @@ enum file_kind {
     FILE_CLIENT_CA,
     FILE_TRUST,  /* of the machine: who signs the certificates of other servers */
     FILE_SECRET, /* smarthost_secret: of [relay] (section 0), of the nth [route] (n + 1) */
+    FILE_RECIPIENTS, /* recipients of the nth [route] (n + 1) */
     FILE_KINDS
 };
 
@@ -203,7 +206,8 @@ enum ticket_reason {
     M(QUEUE_OPEN_RE, queue_open_re, P_QUEUE, P_SMTPD, NONE, 0,                                     \
       "VERDICT_OK: committed to disk, the message is ours. May come before the last part")         \
     M(QUEUE_ROOM, queue_room, P_SMTPD, P_QUEUE, QUEUE_ROOM_RE, 0,                                  \
-      "would the mailboxes of this recipient take a message of this size? Keeps nothing")          \
+      "would the mailboxes of this recipient take a message of this size; does one elsewhere "     \
+      "exist that is taken for its own host (backup_mx)? Keeps nothing")                           \
     M(QUEUE_ROOM_RE, queue_room_re, P_QUEUE, P_SMTPD, NONE, 0,                                     \
       "VERDICT_OK is no promise: QUEUE_OPEN decides")                                              \
     M(KEY_HELD, key_held, P_KEYD, P_SMTPD | P_POP3D, NONE, 0,                                      \
@@ -353,8 +357,8 @@ enum ticket_reason {
     F(X, U8, is_last, 0)
 #define PROTO_FIELDS_queue_abort(F, X) F(X, U64, tag, 0)
 #define PROTO_FIELDS_queue_open_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0)
-/* size: what MAIL declared; 0: nothing, then a mailbox that is not full yet has room. reason: enum
- * intake_reason. */
+/* sealed: as authd made it; empty: a recipient elsewhere. size: what MAIL declared; 0: nothing, then
+ * a mailbox that is not full yet has room. reason: enum intake_reason. */
 #define PROTO_FIELDS_queue_room(F, X)                                                              \
     F(X, U64, tag, 0) F(X, TEXT, address, ADDRESS_MAX) F(X, BYTES, sealed, SEALED_MAX)             \
     F(X, U64, size, 0)
@@ -370,6 +374,8 @@ enum ticket_reason {
  * requires_tls: only over TLS, to a server that is verified and offers REQUIRETLS (RFC 8689).
  * expects_tls: it was seen there before, and is not to be done without.
  * flags: enum content_flag. domain: of the recipients.
+ * is_callout: there is no content; does the server know these recipients (RFC 5321 3.5.3)? NEVER only
+ * if it refused one of them for good.
  * content: all of it, or empty and the descriptor holds it; hash: what it must have. At most
  * RELAY_RCPTS_MAX recipients, so that their records fit with all that RFC 3461 lets them have. */
 #define RELAY_RCPTS_MAX  30
@@ -386,7 +392,7 @@ static inline int64_t relay_job_ms(uint64_t size)
     F(X, U64, tag, 0) F(X, U64, id, 0) F(X, TEXT, sender, ADDRESS_MAX)                             \
     F(X, TEXT, domain, DOMAIN_MAX) F(X, U8, flags, 0) F(X, U64, size, 0)                           \
     F(X, BYTES, hash, CONTENT_HASH) F(X, U8, requires_tls, 0) F(X, U8, expects_tls, 0)             \
-    F(X, U8, ret, 0) F(X, TEXT, envid, ENVELOPE_ID)                                                \
+    F(X, U8, is_callout, 0) F(X, U8, ret, 0) F(X, TEXT, envid, ENVELOPE_ID)                                                \
     F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX)
 /* results: records {u32 number, u8 verdict, bytes reply (text, REPLY_MAX)}; a recipient without one
  * counts as TRY_LATER. remote: "mx.example.org[192.0.2.1]:25" or empty. told: who took the mail was

@@ -58,11 +58,28 @@ void route_for(const struct config *c, struct span domain, struct span sender, s
     *r = (struct route){
         .to = c->relay.smarthost, .n_to = c->relay.n_smarthost, .delivery = &c->relay.delivery};
     if (found != NULL)
-        *r = (struct route){.to = found->to,
-                            .n_to = found->n_to,
-                            .delivery = &found->delivery,
-                            .name = found->domain,
-                            .section = (size_t)(found - c->routes) + 1};
+        *r =
+            (struct route){.to = found->to,
+                           .n_to = found->n_to > 0 && found->to[0].kind == HOP_MX ? 0 : found->n_to,
+                           .delivery = &found->delivery,
+                           .name = found->domain,
+                           .section = (size_t)(found - c->routes) + 1,
+                           .is_backup = found->backup_mx == SWITCH_ON};
+}
+
+const struct route_config *route_backup(const struct config *c, struct span address)
+{
+    char domain[DOMAIN_MAX + 1];
+    size_t at = address.n;
+    while (at > 0 && address.p[at - 1] != '@')
+        at--;
+    struct span text = span_from(address, at);
+    if (c->n_routes == 0 || at == 0 || text.n == 0 || text.n > DOMAIN_MAX || text.p[0] == '[')
+        return NULL;
+    for (size_t i = 0; i < text.n; i++)
+        domain[i] = ascii_lower(text.p[i]);
+    const struct route_config *r = find_domain(c, (struct span){domain, text.n});
+    return r != NULL && r->backup_mx == SWITCH_ON ? r : NULL;
 }
 
 void route_key(const struct route *r, struct span domain, char *out, size_t cap)

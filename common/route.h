@@ -13,10 +13,14 @@ struct route {
     const struct delivery_config *delivery;
     const char *name; /* of the section; NULL: smarthost or MX */
     size_t section;   /* whose FILE_SECRET counts */
+    bool is_backup;   /* its domain is taken for another host ([route] backup_mx) */
 };
 
 /* Valid as long as the configuration. `domain` in lower case; `sender` may be empty. */
 void route_for(const struct config *c, struct span domain, struct span sender, struct route *r);
+/* The route by which mail for this address is taken from anybody, for another host that has its
+ * mailbox; NULL: there is none. */
+const struct route_config *route_backup(const struct config *c, struct span address);
 /* The same for all that has the same next hops: "route NAME", "smarthost" or the domain.
  * out: at least ROUTE_KEY_MAX octets. */
 void route_key(const struct route *r, struct span domain, char *out, size_t cap);

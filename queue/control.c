@@ -580,6 +580,7 @@ static const struct admin_command commands[] = {
     {"contained end", contain_end},
     {"box list", box_list},
     {"box room", explain_room},
+    {"recipient look", explain_recipient},
     {"box undelete", box_undelete},
     {"box retention", box_retention},
     {"fsck stray", repair_stray},

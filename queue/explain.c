@@ -1,5 +1,6 @@
 #include "queue/explain.h"
 
+#include "queue/callout.h"
 #include "queue/deliver.h"
 
 /* A number of an argument: 0, or -1. */
@@ -29,6 +30,21 @@ void explain_room(void *owner, struct admin_call *call)
     row_begin(&row);
     row_number(&row, "reason", reason);
     row_size(&row, "octets", box.octets);
+    row_send(&row, call, 0, "");
+    admin_done(call, 0);
+}
+
+void explain_recipient(void *owner, struct admin_call *call)
+{
+    static struct admin_row row;
+    struct queue *q = owner;
+    bool is_open;
+    struct span address = call->n_args > 0 ? call->args[0] : SPAN("");
+    const char *why = callout_explain(q, address, &is_open);
+    row_begin(&row);
+    row_number(&row, "reason", callout_judge(q, address));
+    row_bool(&row, "is_open", is_open);
+    row_text(&row, "why", span_of(why));
     row_send(&row, call, 0, "");
     admin_done(call, 0);
 }

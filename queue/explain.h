@@ -1,4 +1,5 @@
-/* For `barid explain`: what QUEUE_ROOM would answer about one mailbox. Changes nothing. */
+/* For `barid explain`: what QUEUE_ROOM would answer about one mailbox, or about one recipient of a
+ * domain that is taken for another host. Changes nothing. */
 #ifndef BARID_QUEUE_EXPLAIN_H
 #define BARID_QUEUE_EXPLAIN_H
 
@@ -7,5 +8,7 @@
 
 /* BOX QUOTA SIZE, all numbers; a quota of 0: none; a size of 0: nothing was declared. */
 void explain_room(void *owner, struct admin_call *call);
+/* ADDRESS, of a domain with 'backup_mx = yes'. */
+void explain_recipient(void *owner, struct admin_call *call);
 
 #endif

@@ -8,6 +8,7 @@
 #include "common/stats.h"
 #include "common/verdict.h"
 #include "queue/bounce.h"
+#include "queue/callout.h"
 #include "queue/contain.h"
 #include "queue/dispatch.h"
 #include "queue/envelope.h"
@@ -244,8 +245,11 @@ static enum intake_reason add_rcpt(struct intake *in, const struct rcpt *r)
     if (!notify_is_sane(r->notify) || (r->orcpt.n > 0 && !orcpt_is_valid(r->orcpt)))
         return INTAKE_FAULT;
     if (r->sealed.n == 0) {
+        enum intake_reason reason = INTAKE_OK;
         if (!in->may_relay && in->ticket_tag == 0) /* without an answer nothing is stored */
-            return INTAKE_RELAYING;
+            reason = callout_judge(in->q, r->address);
+        if (reason != INTAKE_OK)
+            return reason;
         return targets_add_remote(&in->targets, r) == 0 ? INTAKE_OK : INTAKE_FAULT;
     }
     if (in->hold_until == 0)
@@ -566,6 +570,10 @@ void intake_room(struct queue *q, struct ipc *from, const struct msg_queue_room 
 {
     struct targets targets = {0};
     enum intake_reason reason = INTAKE_FAULT;
+    if (m->sealed.n == 0) {
+        callout_ask(q, from, m);
+        return;
+    }
     if (!q->is_draining && !q->batch.is_broken)
         reason =
             add_sealed(q, &targets, &(struct rcpt){.address = m->address, .sealed = m->sealed});

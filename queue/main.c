@@ -3,6 +3,7 @@
 #include "common/proc.h"
 #include "queue/backup.h"
 #include "queue/boxes.h"
+#include "queue/callout.h"
 #include "queue/control.h"
 #include "queue/devices.h"
 #include "queue/dispatch.h"
@@ -111,11 +112,32 @@ static const struct ipc_handler handlers[] = {
     {MSG_IMPORT_MORE, on_import_more}, {MSG_BACKUP_NEXT, on_backup_next},
 };
 
+/* A list that cannot be read is not an empty one: its recipients are put off. */
+static void read_lists(struct proc *p)
+{
+    const struct config *c = proc_config(p);
+    callouts_drop_lists(queue_of(p));
+    for (size_t i = 0; i < c->n_routes; i++) {
+        struct error e;
+        size_t n;
+        if (c->routes[i].recipients == NULL)
+            continue;
+        char *text = proc_read_file(p, FILE_RECIPIENTS, i + 1, &n, &e);
+        if (text != NULL)
+            callouts_set_list(queue_of(p), i, (struct span){text, n});
+        else
+            LOG(0, "no-recipient-list", LZ("route", c->routes[i].domain), LZ("because", e.text));
+        free(text);
+    }
+}
+
 static int open_queue(struct proc *p, struct error *e)
 {
     umask(0027);
     struct queue *q = queue_open(proc_loop(p), proc_config(p), e);
     proc_set_state(p, q);
+    if (q != NULL)
+        read_lists(p);
     return q != NULL ? 0 : -1;
 }
 
@@ -135,6 +157,7 @@ static void peer_down(struct proc *p, enum role role, unsigned instance, struct 
 static void reloaded(struct proc *p)
 {
     queue_of(p)->config = proc_config(p);
+    read_lists(p);
     dispatch_reloaded(queue_of(p));
 }
 

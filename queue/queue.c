@@ -5,6 +5,7 @@
 #include "queue/backup.h"
 #include "queue/bounce.h"
 #include "queue/boxes.h"
+#include "queue/callout.h"
 #include "queue/contain.h"
 #include "queue/devices.h"
 #include "queue/dispatch.h"
@@ -37,9 +38,11 @@ static int make_parts(struct queue *q, struct error *e)
     q->contains = contains_new(q);
     q->notices = notices_new(q);
     q->releases = releases_new(q);
+    q->callouts = callouts_new(q);
     if (q->intakes == NULL || q->locals == NULL || q->boxes == NULL || q->trash == NULL ||
         q->devices == NULL || q->tidy == NULL || q->schedule == NULL || q->dispatch == NULL ||
-        q->bounces == NULL || q->contains == NULL || q->notices == NULL || q->releases == NULL)
+        q->bounces == NULL || q->contains == NULL || q->notices == NULL || q->releases == NULL ||
+        q->callouts == NULL)
         return error_set(e, "out of memory");
     return 0;
 }
@@ -87,6 +90,7 @@ void queue_close(struct queue *q)
     contains_free(q);
     notices_free(q);
     releases_free(q);
+    callouts_free(q);
     batch_free(&q->batch);
     store_close(q->store);
     spool_close(&q->spool);
@@ -145,6 +149,8 @@ void queue_peer_down(struct queue *q, enum role role, struct ipc *ch)
 {
     if (role == ROLE_SMTPD || role == ROLE_CLI)
         intake_channel_closed(q, ch);
+    if (role == ROLE_SMTPD)
+        callout_channel_closed(q, ch);
     if (role == ROLE_CLI)
         backup_channel_closed(q, ch);
     if (role == ROLE_MAILBOX || role == ROLE_AUTHD)

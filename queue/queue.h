@@ -32,6 +32,7 @@ struct queue {
     struct contains *contains;
     struct notices *notices;
     struct releases *releases;
+    struct callouts *callouts;
     struct bounces *bounces;
 };
 

@@ -16,6 +16,8 @@ static const struct {
     [INTAKE_RATE] = {VERDICT_TRY_LATER, "rate"},
     [INTAKE_LOGIN] = {VERDICT_TRY_LATER, "login"},
     [INTAKE_SENDER] = {VERDICT_NEVER, "sender"},
+    [INTAKE_NOBODY] = {VERDICT_NEVER, "nobody"},
+    [INTAKE_UNVERIFIED] = {VERDICT_TRY_LATER, "unverified"},
 };
 
 enum verdict intake_verdict(enum intake_reason reason)

@@ -64,6 +64,7 @@ struct client_mail {
     const struct client_rcpt *rcpts;
     size_t n_rcpts;      /* 1 to RELAY_RCPTS_MAX */
     bool requires_tls;   /* REQUIRETLS (RFC 8689) */
+    bool is_callout;     /* no content: are the recipients known? NEVER only if one is refused */
     uint8_t flags;       /* enum content_flag; only CONTENT_8BIT is believed */
     uint64_t size;       /* octets of content */
     struct span content; /* all of it; or empty, and fd holds it from its start */

@@ -13,7 +13,8 @@ static int64_t envelope_ms(const struct client *c, size_t command)
  */
 bool client_send_envelope(struct client *c)
 {
-    size_t until = c->offer.has_pipelining ? c->mail->n_rcpts + 2 : c->n_sent + 1;
+    size_t all = c->mail->n_rcpts + (c->mail->is_callout ? 1 : 2);
+    size_t until = c->offer.has_pipelining ? all : c->n_sent + 1;
     c->state = ENVELOPE;
     while (c->n_sent < until) {
         char line[COMMAND_MAX];
@@ -39,9 +40,11 @@ static void result_for_rest(struct client *c, size_t command, bool all)
     char room[REPLY_MAX];
     struct span text = client_reply_with_step(c, command, room);
     c->is_slow |= reply_verdict(&c->reply) == VERDICT_TRY_LATER;
+    /* What is said to MAIL is no word about who exists. */
+    enum verdict v = c->mail->is_callout ? VERDICT_TRY_LATER : reply_verdict(&c->reply);
     for (size_t i = 0; i < c->mail->n_rcpts; i++)
         if (all || c->is_accepted[i])
-            result(c, i, reply_verdict(&c->reply), text);
+            result(c, i, v, text);
     c->n_accepted = 0;
 }
 
@@ -102,11 +105,23 @@ static enum verdict rcpt_verdict(const struct reply *r)
     return r->code == 552 ? VERDICT_TRY_LATER : reply_verdict(r);
 }
 
+/* "550 5.7.1 …" says that we may not, not that there is nobody (RFC 3463 3.8). */
+static enum verdict callout_verdict(const struct reply *r)
+{
+    struct span status = span_from(reply_text(r), sizeof "550");
+    enum verdict v = rcpt_verdict(r);
+    return v == VERDICT_NEVER && span_istarts(status, SPAN("5.7.")) ? VERDICT_TRY_LATER : v;
+}
+
 static void on_rcpt_reply(struct client *c, size_t rcpt)
 {
     char room[REPLY_MAX];
     if (!c->is_mail_ok)
         return;
+    if (c->mail->is_callout) {
+        result(c, rcpt, callout_verdict(&c->reply), client_reply_with_step(c, rcpt + 1, room));
+        return;
+    }
     if (c->reply.code / 100 == 2) {
         c->is_accepted[rcpt] = true;
         c->n_accepted++;
@@ -135,7 +150,7 @@ static bool is_possible(const struct client *c)
     return c->reply.code / 100 >= 4 || c->reply.code / 100 == (is_data ? 3U : 2U);
 }
 
-/* What to say after the last reply of a group. */
+/* What to say after the last reply of a group. A call-out accepts nobody, and so ends here. */
 static void go_on(struct client *c)
 {
     bool was_last_rcpt = c->n_answered > c->mail->n_rcpts;

@@ -29,7 +29,7 @@ static size_t format_mail(char out[COMMAND_MAX], const struct client_mail *m, co
     size_t n = add_path(out, "MAIL FROM", m->sender);
     char size[24];
     snprintf(size, sizeof size, "%llu", (unsigned long long)command_content_size(m));
-    if (o->has_size)
+    if (o->has_size && !m->is_callout)
         n = add_param(out, n, "SIZE", span_of(size));
     if (o->has_8bitmime && (m->flags & CONTENT_8BIT) != 0)
         n = add_param(out, n, "BODY", SPAN("8BITMIME"));

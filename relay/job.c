@@ -12,6 +12,13 @@
 
 static void log_result(const struct job *j, size_t rcpt, enum verdict v, struct span text)
 {
+    if (j->mail.is_callout) {
+        static const char *const said[] = {
+            [VERDICT_OK] = "known", [VERDICT_TRY_LATER] = "undecided", [VERDICT_NEVER] = "unknown"};
+        LOG(j->id, "call-out", LS("to", j->rcpts[rcpt].address), LZ("remote", j->remote),
+            LZ("recipient", said[v]), LS("reply", text));
+        return;
+    }
     const char *event = v == VERDICT_OK ? "sent" : v == VERDICT_NEVER ? "failed" : "deferred";
     LOG(j->id, event, LS("to", j->rcpts[rcpt].address), LZ("remote", j->remote),
         LZ("tls", j->protection), LS("reply", text),
@@ -91,7 +98,8 @@ static void finish(struct job *j)
 
 void job_finish_all(struct job *j, enum verdict v, struct span text)
 {
-    record_rest(j, v, text);
+    /* Who never came to RCPT was told nothing about who exists. */
+    record_rest(j, j->mail.is_callout ? VERDICT_TRY_LATER : v, text);
     finish(j);
 }
 
@@ -302,6 +310,7 @@ static bool take_parts(struct job *j, const struct msg_relay_job *m)
     j->mail.rcpts = j->rcpts;
     j->mail.flags = m->flags;
     j->mail.requires_tls = m->requires_tls != 0;
+    j->mail.is_callout = m->is_callout != 0;
     j->expects_tls = m->expects_tls != 0;
     j->mail.size = m->size;
     j->mail.fd = j->fd;
@@ -313,6 +322,8 @@ static bool take_parts(struct job *j, const struct msg_relay_job *m)
     if (has_hash)
         memcpy(j->mail.hash, m->hash.p, m->hash.n);
     bool has_content = m->content.n > 0 ? m->content.n == m->size : j->fd >= 0;
+    if (j->mail.is_callout)
+        has_content = m->content.n == 0 && j->fd < 0 && m->size == 0;
     bool is_envid = m->envid.n == 0 || envid_is_valid(m->envid);
     return is_whole && is_sender(m->sender) && is_envid && has_content && has_hash;
 }

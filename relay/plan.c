@@ -167,6 +167,7 @@ void plan_begin(struct plan *p, const struct plan_scope *scope, struct span doma
     route_for(scope->config, domain, sender, &route);
     p->facts = (struct policy_facts){.wanted = route.delivery->tls, .requires_tls = requires_tls};
     p->section = route.section;
+    p->is_backup = route.is_backup;
     if (route.n_to > 0) {
         p->by = PLAN_BY_ROUTE;
         p->step = PLAN_CONNECT;
@@ -419,6 +420,9 @@ static void no_address(struct plan *p)
              "451 4.4.4 mail for %s leads only to addresses that [relay] ip leaves out", p->domain);
     else if (p->by == PLAN_BY_MX && (p->has_absent || !(p->has_own || p->has_filtered)))
         over(p, VERDICT_TRY_LATER, "451 4.4.4 no MX of %s has a usable address", p->domain);
+    else if (p->has_own && p->is_backup) /* it was taken for another host, which is gone for now */
+        over(p, VERDICT_TRY_LATER,
+             "451 4.4.6 this host is only the backup for %s, and no better MX is there", p->domain);
     else if (p->has_own)
         over(p, VERDICT_NEVER,
              "554 5.4.6 mail for %s leads back to this host, which does not know it", p->domain);

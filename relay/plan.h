@@ -67,6 +67,7 @@ struct plan {
     enum { PLAN_BY_ROUTE, PLAN_BY_MX, PLAN_BY_DOMAIN } by;
     struct policy_facts facts;              /* of the host */
     bool is_configured;                     /* as the host */
+    bool is_backup;                         /* we keep its mail for another host */
     bool has_fallback;                      /* it was taken into `hosts` */
     struct plan_host hosts[PLAN_HOSTS_MAX]; /* in the order of trying */
     size_t n_hosts, next_host;

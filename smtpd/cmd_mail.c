@@ -144,11 +144,17 @@ static void resolved(void *arg, const union msg *m, int fd)
     struct session *s = arg;
     static const struct msg_resolve_re none = {.verdict = VERDICT_TRY_LATER};
     const struct msg_resolve_re *re = m != NULL ? &m->resolve_re : &none;
-    enum admission p =
-        admission_rcpt(s->rules.may_relay, s->login != NULL, s->txn->sender[0] != '\0', re);
+    const struct session_rules *rules = &s->rules;
+    struct admission_facts facts = {
+        .may_relay = rules->may_relay,
+        .has_login = s->login != NULL,
+        .has_sender = s->txn->sender[0] != '\0',
+        .is_backup = !rules->is_lmtp && rules->ops->is_backup != NULL &&
+                     rules->ops->is_backup(rules->client, span_of(s->txn->asked))};
+    enum admission p = admission_rcpt(&facts, re);
     s->rcpt_tag = 0;
     if (p == ADMISSION_ASK_ROOM)
-        ask_room(s, re->sealed);
+        ask_room(s, re->kind == ADDRESS_LOCAL ? re->sealed : SPAN(""));
     else if (p == ADMISSION_RCPT_OK) /* elsewhere: nothing is sealed */
         add_rcpt(s, re->kind == ADDRESS_LOCAL ? re->sealed : SPAN(""));
     else

@@ -118,16 +118,14 @@ void handover_drop(struct session *s)
 enum reply handover_reply(const struct txn *t)
 {
     static const enum reply later[] = {
-        [INTAKE_DISK] = R_DISK_FULL,
-        [INTAKE_QUOTA] = R_MAILBOX_FULL,
-        [INTAKE_RATE] = R_USER_TOO_FAST,
-        [INTAKE_LOGIN] = R_LOGIN_LOST,
+        [INTAKE_DISK] = R_DISK_FULL,        [INTAKE_QUOTA] = R_MAILBOX_FULL,
+        [INTAKE_RATE] = R_USER_TOO_FAST,    [INTAKE_LOGIN] = R_LOGIN_LOST,
+        [INTAKE_UNVERIFIED] = R_UNVERIFIED,
     };
     static const enum reply never[] = {
-        [INTAKE_TOO_BIG] = R_TOO_BIG,
-        [INTAKE_RELAYING] = R_NO_RELAYING,
-        [INTAKE_CONTENT] = R_CONTENT_BAD,
-        [INTAKE_SENDER] = R_NOT_YOURS,
+        [INTAKE_TOO_BIG] = R_TOO_BIG,     [INTAKE_RELAYING] = R_NO_RELAYING,
+        [INTAKE_CONTENT] = R_CONTENT_BAD, [INTAKE_SENDER] = R_NOT_YOURS,
+        [INTAKE_NOBODY] = R_NO_SUCH_USER,
     };
     enum reply r = R_TRY_LATER;
     if (t->verdict == VERDICT_OK)

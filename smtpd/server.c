@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/route.h"
 #include "common/stats.h"
 #include "smtpd/client.h"
 
@@ -123,6 +124,12 @@ static uint64_t room_in_queue(void *client, struct msg_queue_room *m, ipc_answer
     return ipc_ask_queue_room(channel(client, ROLE_QUEUE), m, -1, RCPT_MS, fn, arg);
 }
 
+static bool is_backup(void *client, struct span address)
+{
+    const struct client *c = client;
+    return route_backup(proc_config(c->server->proc), address) != NULL;
+}
+
 static uint64_t log_in(void *client, struct msg_login *m, ipc_answer_fn *fn, void *arg)
 {
     return ipc_ask_login(channel(client, ROLE_AUTHD), m, -1, LOGIN_MS, fn, arg);
@@ -218,6 +225,7 @@ static const struct session_ops ops = {
     .resume = client_resume,
     .resolve = ask_authd,
     .queue_room = room_in_queue,
+    .is_backup = is_backup,
     .login = log_in,
     .scram_first = begin_scram,
     .scram_final = end_scram,

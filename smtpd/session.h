@@ -45,6 +45,8 @@ struct session_ops {
     void (*queue_abort)(void *client, uint64_t tag);
     bool (*queue_is_full)(void *client); /* send it no more before session_go_on */
     bool (*offers_tls)(void *client);
+    /* Is mail for this address taken for another host (route_backup)? NULL: none is. */
+    bool (*is_backup)(void *client, struct span address);
 };
 
 /* What holds for a session from its start to its end, whatever a reload changes meanwhile. */

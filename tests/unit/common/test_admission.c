@@ -39,8 +39,9 @@ Test(admission, a_recipient)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct msg_resolve_re re = {
             .verdict = rows[i].verdict, .kind = rows[i].kind, .has_quota = rows[i].has_quota};
-        enum admission p = admission_rcpt(rows[i].may_relay, rows[i].has_login, true,
-                                          rows[i].is_answered ? &re : NULL);
+        enum admission p = admission_rcpt(
+            &(struct admission_facts){rows[i].may_relay, rows[i].has_login, true, false},
+            rows[i].is_answered ? &re : NULL);
         cr_expect_eq(p, rows[i].expected, "row %zu: %s", i, admission_text(p));
     }
 }
@@ -49,11 +50,30 @@ Test(admission, a_recipient)
 Test(admission, a_way_back_is_for_null_senders)
 {
     struct msg_resolve_re re = {.verdict = VERDICT_OK, .kind = ADDRESS_LOCAL, .is_return = 1};
-    cr_expect_eq(admission_rcpt(false, false, false, &re), ADMISSION_RCPT_OK);
-    cr_expect_eq(admission_rcpt(false, false, true, &re), ADMISSION_ONLY_REPORTS);
-    cr_expect_eq(admission_rcpt(true, true, true, &re), ADMISSION_ONLY_REPORTS);
+    cr_expect_eq(admission_rcpt(&(struct admission_facts){false, false, false, false}, &re),
+                 ADMISSION_RCPT_OK);
+    cr_expect_eq(admission_rcpt(&(struct admission_facts){false, false, true, false}, &re),
+                 ADMISSION_ONLY_REPORTS);
+    cr_expect_eq(admission_rcpt(&(struct admission_facts){true, true, true, false}, &re),
+                 ADMISSION_ONLY_REPORTS);
     re.has_quota = 1; /* it has become an address of ours */
-    cr_expect_eq(admission_rcpt(false, false, false, &re), ADMISSION_ASK_ROOM);
+    cr_expect_eq(admission_rcpt(&(struct admission_facts){false, false, false, false}, &re),
+                 ADMISSION_ASK_ROOM);
+}
+
+/* A domain whose mail is taken for another host: only who relays anyway is not looked up. */
+Test(admission, a_backup_asks_who_exists)
+{
+    struct msg_resolve_re re = {.verdict = VERDICT_OK, .kind = ADDRESS_FOREIGN};
+    struct admission_facts f = {.is_backup = true, .has_sender = true};
+    cr_expect_eq(admission_rcpt(&f, &re), ADMISSION_ASK_ROOM);
+    f.may_relay = true;
+    cr_expect_eq(admission_rcpt(&f, &re), ADMISSION_RCPT_OK);
+    f = (struct admission_facts){.is_backup = true, .has_login = true};
+    cr_expect_eq(admission_rcpt(&f, &re), ADMISSION_RCPT_OK);
+    re.kind = ADDRESS_UNKNOWN; /* the domain is ours: its users decide */
+    cr_expect_eq(admission_rcpt(&f, &re), ADMISSION_NO_SUCH_USER);
+    cr_expect_eq(admission_rcpt(&f, NULL), ADMISSION_TRY_LATER);
 }
 
 Test(admission, room_in_mailboxes)
@@ -65,6 +85,8 @@ Test(admission, room_in_mailboxes)
         {VERDICT_OK, INTAKE_OK, ADMISSION_RCPT_OK},
         {VERDICT_TRY_LATER, INTAKE_QUOTA, ADMISSION_MAILBOX_FULL},
         {VERDICT_TRY_LATER, INTAKE_FAULT, ADMISSION_TRY_LATER},
+        {VERDICT_NEVER, INTAKE_NOBODY, ADMISSION_NO_SUCH_USER},
+        {VERDICT_TRY_LATER, INTAKE_UNVERIFIED, ADMISSION_UNVERIFIED},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct msg_queue_room_re re = {.verdict = rows[i].verdict, .reason = rows[i].reason};

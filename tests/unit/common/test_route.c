@@ -97,3 +97,43 @@ Test(near, words)
             cr_expect(n.best && strcmp(n.best, words[i].meant) == 0, "%s", words[i].typed);
     }
 }
+
+Test(route, backups)
+{
+    static const struct {
+        const char *address, *route;
+    } rows[] = {
+        {"x@b.example", "b.example"},
+        {"x@B.EXAMPLE", "b.example"},
+        {"\"a@c\"@b.example", "b.example"},
+        {"x@a.b.example", ".b.example"},
+        {"x@c.example", NULL},
+        {"x@d.example", NULL},
+        {"x@[b.example]", NULL},
+        {"b.example", NULL},
+        {"x@", NULL},
+        {"", NULL},
+    };
+    struct config_problems p;
+    struct config *c = config_parse(
+        SPAN("hostname = a.b\n[listen smtp]\n[route b.example]\nto = mx\nbackup_mx = yes\n"
+             "callout = yes\n[route .b.example]\nto = smtp://10.0.0.2\nbackup_mx = yes\n"
+             "recipients = /r\n[route c.example]\nto = mx\n"
+             "[relay]\nsmarthost = smtp://10.0.0.9\n"),
+        "t", &p);
+    struct route r;
+    cr_assert_not_null(c);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const struct route_config *found = route_backup(c, span_of(rows[i].address));
+        cr_expect_eq(found != NULL, rows[i].route != NULL, "%s", rows[i].address);
+        if (found != NULL && rows[i].route != NULL)
+            cr_expect_str_eq(found->domain, rows[i].route);
+    }
+    route_for(c, SPAN("b.example"), SPAN(""), &r); /* its MX, not the smarthost */
+    cr_expect(r.n_to == 0 && r.is_backup);
+    cr_expect_eq(route_kind(&r), HOP_SMTP);
+    route_for(c, SPAN("c.example"), SPAN(""), &r);
+    cr_expect(r.n_to == 0 && !r.is_backup);
+    config_free(c);
+    config_problems_free(&p);
+}

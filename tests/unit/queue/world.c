@@ -71,6 +71,7 @@ static void got_job(void *owner, struct ipc *from, const union msg *m, int fd)
                             .size = m->relay_job.size,
                             .ret = m->relay_job.ret,
                             .expects_tls = m->relay_job.expects_tls,
+                            .is_callout = m->relay_job.is_callout,
                             .had_fd = fd >= 0};
     span_copy(j->envid, sizeof j->envid, m->relay_job.envid);
     span_copy(j->sender, sizeof j->sender, m->relay_job.sender);

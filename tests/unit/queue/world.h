@@ -25,7 +25,7 @@ struct world_job {
     char sender[ADDRESS_MAX + 1], domain[DOMAIN_MAX + 1];
     char rcpts[RELAY_RCPTS_MAX][ADDRESS_MAX + 1];
     uint32_t numbers[RELAY_RCPTS_MAX];
-    uint8_t notify[RELAY_RCPTS_MAX], ret, expects_tls;
+    uint8_t notify[RELAY_RCPTS_MAX], ret, expects_tls, is_callout;
     char orcpt[RELAY_RCPTS_MAX][ORCPT_MAX + 1], envid[ENVID_MAX + 1];
     size_t n;
     char *content;

@@ -1,0 +1,236 @@
+/* Whose mail a backup takes: by its list, by what the host itself says, and how long that is kept.
+ */
+#include "queue/callout.h"
+#include "queue/listed.h"
+#include "world.h"
+
+#include <criterion/criterion.h>
+
+#define HOUR_MS  (3600 * 1000LL)
+#define ROUTE    "[route backed.example]\nto = smtp://127.0.0.1:2526\nbackup_mx = yes\n"
+#define CALLOUT  ROUTE "callout = yes\n"
+#define LISTED   ROUTE "recipients = /recipients\n"
+#define START_MS 1000000
+
+static struct world w;
+
+static void room_told(void *arg, const union msg *m, int fd)
+{
+    (void)fd;
+    cr_assert_not_null(m);
+    *(struct msg_queue_room_re *)arg = m->queue_room_re;
+}
+
+#define NO_ANSWER 77
+
+static void ask(const char *address, struct msg_queue_room_re *re)
+{
+    struct msg_queue_room m = {.address = span_of(address), .sealed = SPAN("")};
+    *re = (struct msg_queue_room_re){.reason = NO_ANSWER};
+    cr_assert_neq(ipc_ask_queue_room(w.smtpd, &m, -1, 60000, room_told, re), 0);
+    world_pump(&w);
+}
+
+static void at_ms(int64_t ms)
+{
+    clock_fake(START_MS + ms, w.now_s * 1000);
+}
+
+Test(callout, the_file_of_recipients)
+{
+    size_t n_bad;
+    struct listed *l =
+        listed_new(SPAN("# ours\nbob@Backed.example\n  Carol.X@backed.example # boss\r\n"
+                        "\n\nnot an address\n@backed.example\n\"a b\"@backed.example"),
+                   &n_bad);
+    static const struct {
+        const char *address;
+        bool is_there;
+    } rows[] = {
+        {"bob@backed.example", true},
+        {"BOB@BACKED.example", true},
+        {"carol.x@backed.example", true},
+        {"\"a b\"@backed.example", true},
+        {"bo@backed.example", false},
+        {"bob@backed.exampl", false},
+        {"bob+tag@backed.example", false},
+        {"ours@backed.example", false},
+        {"postmaster@any.example", true},
+        {"", false},
+        {"postmaster", false},
+    };
+    cr_assert_not_null(l);
+    cr_expect_eq(listed_count(l), 3);
+    cr_expect_eq(n_bad, 2);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        cr_expect_eq(listed_has(l, span_of(rows[i].address)), rows[i].is_there, "%s",
+                     rows[i].address);
+    listed_free(l);
+    l = listed_new(SPAN(""), &n_bad);
+    cr_expect_eq(listed_count(l) + n_bad, 0);
+    cr_expect_not(listed_has(l, SPAN("a@b.example")));
+    listed_free(l);
+}
+
+Test(callout, a_list_decides_without_asking)
+{
+    struct msg_queue_room_re re;
+    world_begin(&w, LISTED);
+    ask("bob@backed.example", &re); /* the list is not there: that is no "no" */
+    cr_expect_eq(re.reason, INTAKE_UNVERIFIED);
+    cr_expect_eq(re.verdict, VERDICT_TRY_LATER);
+    callouts_set_list(w.q, 0, SPAN("bob@backed.example\n"));
+    ask("bob@backed.example", &re);
+    cr_expect_eq(re.reason, INTAKE_OK);
+    ask("eve@backed.example", &re);
+    cr_expect_eq(re.reason, INTAKE_NOBODY);
+    cr_expect_eq(re.verdict, VERDICT_NEVER);
+    ask("bob@other.example", &re);
+    cr_expect_eq(re.reason, INTAKE_RELAYING);
+    cr_expect_eq(w.n_jobs, 0);
+    world_end(&w);
+}
+
+Test(callout, the_host_is_asked_once_and_its_answer_is_kept)
+{
+    struct msg_queue_room_re first, second, other;
+    world_begin(&w, CALLOUT "callout_positive = 2h\ncallout_negative = 1h\n");
+    ask("bob@backed.example", &first);
+    ask("Bob@backed.example", &second);
+    ask("eve@backed.example", &other);
+    cr_assert_eq(w.n_jobs, 2, "%zu", w.n_jobs);
+    cr_expect(w.jobs[0].is_callout);
+    cr_expect_str_eq(w.jobs[0].sender, "");
+    cr_expect_str_eq(w.jobs[0].domain, "backed.example");
+    cr_expect_str_eq(w.jobs[0].rcpts[0], "bob@backed.example");
+    cr_expect_eq(w.jobs[0].size, 0);
+    cr_expect_eq(first.reason, NO_ANSWER);
+    world_relay(&w, 0, VERDICT_OK, "250 2.1.5 ok");
+    world_relay(&w, 1, VERDICT_NEVER, "550 5.1.1 nobody");
+    cr_expect_eq(first.reason, INTAKE_OK);
+    cr_expect_eq(second.reason, INTAKE_OK);
+    cr_expect_eq(other.reason, INTAKE_NOBODY);
+    at_ms(HOUR_MS - 1);
+    ask("eve@backed.example", &other);
+    cr_expect_eq(other.reason, INTAKE_NOBODY);
+    cr_expect_eq(w.n_jobs, 2);
+    at_ms(HOUR_MS);
+    ask("bob@backed.example", &first);
+    cr_expect_eq(first.reason, INTAKE_OK);
+    ask("eve@backed.example", &other); /* somebody may have made her mailbox since */
+    cr_assert_eq(w.n_jobs, 3);
+    world_relay(&w, 2, VERDICT_OK, "250 2.1.5 ok");
+    cr_expect_eq(other.reason, INTAKE_OK);
+    world_end(&w);
+}
+
+Test(callout, while_the_host_is_gone_who_was_known_is_taken)
+{
+    struct msg_queue_room_re re;
+    world_begin(&w, CALLOUT "callout_positive = 2h\n");
+    ask("bob@backed.example", &re);
+    world_relay(&w, 0, VERDICT_OK, "250 2.1.5 ok");
+    at_ms(2 * HOUR_MS);
+    ask("bob@backed.example", &re);
+    cr_assert_eq(w.n_jobs, 2);
+    world_reach(&w, 1, VERDICT_TRY_LATER, "451 4.4.1 no connection", REACH_DOWN);
+    cr_expect_eq(re.reason, INTAKE_OK);
+    ask("new@backed.example", &re);
+    world_reach(&w, 2, VERDICT_TRY_LATER, "451 4.4.1 no connection", REACH_DOWN);
+    cr_expect_eq(re.reason, INTAKE_UNVERIFIED);
+    ask("new@backed.example", &re); /* not again within a minute */
+    cr_expect_eq(w.n_jobs, 3);
+    cr_expect_eq(re.reason, INTAKE_UNVERIFIED);
+    at_ms(8 * HOUR_MS + 1);
+    ask("bob@backed.example", &re);
+    cr_assert_eq(w.n_jobs, 4);
+    world_reach(&w, 3, VERDICT_TRY_LATER, "451 4.4.1 no connection", REACH_DOWN);
+    cr_expect_eq(re.reason, INTAKE_UNVERIFIED, "it was known too long ago");
+    world_end(&w);
+}
+
+Test(callout, with_a_list_too_the_host_decides_while_it_can)
+{
+    struct msg_queue_room_re re;
+    world_begin(&w, CALLOUT "recipients = /recipients\n");
+    callouts_set_list(w.q, 0, SPAN("bob@backed.example\n"));
+    ask("bob@backed.example", &re);
+    world_reach(&w, 0, VERDICT_TRY_LATER, "451 4.4.1 no connection", REACH_DOWN);
+    cr_expect_eq(re.reason, INTAKE_OK);
+    ask("eve@backed.example", &re);
+    world_reach(&w, 1, VERDICT_TRY_LATER, "451 4.4.1 no connection", REACH_DOWN);
+    cr_expect_eq(re.reason, INTAKE_UNVERIFIED);
+    at_ms(60000);
+    ask("bob@backed.example", &re);
+    world_relay(&w, 2, VERDICT_NEVER, "550 5.1.1 nobody");
+    cr_expect_eq(re.reason, INTAKE_NOBODY);
+    world_end(&w);
+}
+
+/* What smtpd says is asked again: a recipient that nobody asked about is not taken. */
+Test(callout, the_message_itself_is_judged_again)
+{
+    char room[500];
+    struct packer p = packer_on(room, sizeof room);
+    struct msg_queue_room_re re;
+    world_begin(&w, CALLOUT);
+    world_rcpt(&p, "bob@backed.example", NULL, 0);
+    for (uint64_t i = 0; i < 3; i++) {
+        if (i == 1) {
+            ask("bob@backed.example", &re);
+            world_relay(&w, 0, VERDICT_NEVER, "550 5.1.1 nobody");
+        } else if (i == 2) {
+            at_ms(2 * HOUR_MS);
+            ask("bob@backed.example", &re);
+            world_relay(&w, 1, VERDICT_OK, "250 ok");
+        }
+        struct msg_queue_open m = {.tag = i + 1000,
+                                   .id = id_new(),
+                                   .session = id_new(),
+                                   .sender = SPAN("eve@client.example"),
+                                   .client = SPAN("192.0.2.9"),
+                                   .helo = SPAN("client.example"),
+                                   .rcpts = packer_span(&p),
+                                   .content = SPAN("Subject: x\r\n\r\n"),
+                                   .is_last = 1};
+        intake_open(w.q, w.q_smtpd, &m, -1);
+        world_pump(&w);
+        cr_expect_eq(world_count(&w, "SELECT count(*) FROM message"), i == 2, "%d", (int)i);
+    }
+    world_end(&w);
+}
+
+Test(callout, a_host_is_asked_about_twenty_at_a_time)
+{
+    struct msg_queue_room_re re[30];
+    char address[64];
+    world_begin(&w, CALLOUT);
+    for (int i = 0; i < 30; i++) {
+        snprintf(address, sizeof address, "user%d@backed.example", i);
+        ask(address, &re[i]);
+    }
+    cr_assert_eq(w.n_jobs, 20);
+    for (int i = 0; i < 30; i++)
+        cr_expect_eq(re[i].reason, i < 20 ? NO_ANSWER : INTAKE_UNVERIFIED);
+    ipc_break(w.q_relay); /* the relay died: nobody is left without an answer */
+    world_pump(&w);
+    for (int i = 0; i < 20; i++)
+        cr_expect_eq(re[i].reason, INTAKE_UNVERIFIED, "%d", i);
+    w.q_relay = w.relay = NULL;
+    ask("again@backed.example", &re[0]);
+    cr_expect_eq(re[0].reason, INTAKE_UNVERIFIED);
+    world_end(&w);
+}
+
+Test(callout, who_asked_may_be_gone)
+{
+    struct msg_queue_room_re re;
+    world_begin(&w, CALLOUT);
+    ask("bob@backed.example", &re);
+    callout_channel_closed(w.q, w.q_smtpd);
+    world_relay(&w, 0, VERDICT_OK, "250 ok");
+    cr_expect_eq(re.reason, NO_ANSWER);
+    ask("bob@backed.example", &re);
+    cr_expect_eq(re.reason, INTAKE_OK);
+    world_end(&w);
+}
