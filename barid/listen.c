@@ -53,20 +53,20 @@ static int explain(const struct config *c, const struct listen_config *l, const 
                      listen_kind_name(l->kind), text, strerror(errno), hint);
 }
 
-static bool is_same_path(const char *a, const char *b)
+/* There is one submit socket, wherever a new run_dir would have it: run_dir needs a restart. An
+ * address may get another kind of listener without being let go of. */
+static bool is_same_place(const struct bound *a, const struct bound *b)
 {
-    return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+    if (a->path == NULL || b->path == NULL)
+        return a->path == b->path && netaddr_eq(&a->address, &b->address);
+    return a->kind == b->kind && (a->kind == LISTEN_SUBMIT || strcmp(a->path, b->path) == 0);
 }
 
-/* There is one submit socket, wherever a new run_dir would have it: run_dir needs a restart. */
 static struct bound *find(struct bound_list *old, const struct bound *b)
 {
-    for (size_t i = 0; old != NULL && i < old->n; i++) {
-        struct bound *o = &old->list[i];
-        if (o->kind == b->kind && netaddr_eq(&o->address, &b->address) &&
-            (b->kind == LISTEN_SUBMIT || is_same_path(o->path, b->path)))
-            return o;
-    }
+    for (size_t i = 0; old != NULL && i < old->n; i++)
+        if (is_same_place(&old->list[i], b))
+            return &old->list[i];
     return NULL;
 }
 

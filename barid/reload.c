@@ -3,7 +3,8 @@
 
 #include "common/log.h"
 
-#define NO_PATIENCE_MS 0
+/* An address that the reload before this one dropped is free when the last worker has closed it. */
+#define PATIENCE_MS 1000
 
 static void say_problems(const char *path, const struct config_problems *problems)
 {
@@ -59,7 +60,7 @@ void reload(struct parent *p)
         return;
     }
     if (files_open(fresh, &files, &e) < 0 ||
-        listen_bind(fresh, &p->bound, NO_PATIENCE_MS, &bound, &e) < 0) {
+        listen_bind(fresh, &p->bound, PATIENCE_MS, &bound, &e) < 0) {
         LOG(0, "reload-refused", LZ("because", e.text));
         files_close(&files);
         config_free(fresh);

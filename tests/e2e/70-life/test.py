@@ -273,6 +273,26 @@ class Running(LifeTest):
         wait_until(lambda: not self.can_connect(old), 10, "the old port to close")
         suite.stop()
 
+    def test_reload_that_swaps_two_ports(self):
+        suite = self.suite()
+        suite.start()
+        smtp, pop3 = suite.smtp_address, suite.pop3_address
+        suite.write_config({"listen smtp": {"address": "%s:%d" % pop3}, "listen pop3": {"address": "%s:%d" % smtp}})
+        suite.reload()
+        wait_until(lambda: re.search(r"reloaded|reload-refused", suite.log()), 30, "the reload")
+        self.assertNotIn("reload-refused", suite.log())
+        wait_until(lambda: self.greeting(pop3).startswith(b"220 "), 30, "SMTP where POP3 was")
+        wait_until(lambda: self.greeting(smtp).startswith(b"+OK"), 30, "POP3 where SMTP was")
+        suite.smtp_address, suite.pop3_address = pop3, smtp
+        suite.send("eve@client.example", ["alice@example.org"], message())
+        self.assertEqual(suite.count("alice"), 1)
+        suite.stop()
+
+    def greeting(self, address):
+        with socket.create_connection(address, 10) as s:
+            s.settimeout(10)
+            return s.recv(100)
+
     def ehlo(self, suite):
         with suite.wire() as wire:
             return wire.ask("EHLO client.example")[1]
