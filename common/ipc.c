@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #define BACKLOG_MAX  (64U << 20)
 #define BUCKETS      64
@@ -525,10 +526,17 @@ void ipc_wait(struct ipc *ch, uint64_t tag, int64_t max_ms)
     leave(ch);
 }
 
+/* A file would stay open for ever: it never says that its other end is gone. */
+static bool is_socket(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISSOCK(st.st_mode);
+}
+
 struct ipc *ipc_open(struct loop *loop, int fd, enum role self, enum role peer,
                      const struct ipc_ops *ops, void *owner)
 {
-    struct ipc *ch = calloc(1, sizeof *ch);
+    struct ipc *ch = is_socket(fd) ? calloc(1, sizeof *ch) : NULL;
     if (ch == NULL || fcntl(fd, F_SETFL, O_RDWR | O_NONBLOCK) < 0) {
         free(ch);
         close(fd);

@@ -31,7 +31,8 @@ struct ipc_ops {
     void (*on_drain)(void *owner, struct ipc *ch); /* backlog is empty again; may be NULL */
 };
 
-/* Takes over fd (also when it fails). `ops` must outlive the channel. NULL without memory. */
+/* Takes over fd (also when it fails). `ops` must outlive the channel. NULL without memory, or if
+ * fd is no socket: who hands over a channel may have been taken over. */
 struct ipc *ipc_open(struct loop *loop, int fd, enum role self, enum role peer,
                      const struct ipc_ops *ops, void *owner);
 /* NULL is allowed. Open questions get no answer any more. Safe inside handlers. */

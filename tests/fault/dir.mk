@@ -16,16 +16,20 @@ check_PROGRAMS += tests/fault/powercut
 tests_fault_powercut_SOURCES = tests/fault/powercut.c
 tests_fault_powercut_LDADD = $(FAULT_LIBS)
 
-check_PROGRAMS += tests/fault/calls
-tests_fault_calls_SOURCES = tests/fault/calls.c tests/fault/subject.c tests/fault/subject.h \
-  tests/fault/subject_authd.c tests/fault/subject_keyd.c tests/fault/subject_mailbox.c \
+# How each process lives.
+FAULT_SUBJECTS = tests/fault/subject.c tests/fault/subject.h tests/fault/subject_authd.c \
+  tests/fault/subject_keyd.c tests/fault/subject_mailbox.c tests/fault/subject_policy.c \
   tests/fault/subject_pop3d.c tests/fault/subject_queue.c tests/fault/subject_relay.c \
-  tests/fault/subject_smtpd.c
+  tests/fault/subject_resolver.c tests/fault/subject_smtpd.c
+
+check_PROGRAMS += tests/fault/calls
+tests_fault_calls_SOURCES = tests/fault/calls.c $(FAULT_SUBJECTS)
 tests_fault_calls_LDADD = $(FAULT_LIBS) $(OPENSSL_LIBS)
 
 check_PROGRAMS += tests/fault/hostile
-tests_fault_hostile_SOURCES = tests/fault/hostile.c
-tests_fault_hostile_LDADD = $(FAULT_LIBS)
+tests_fault_hostile_SOURCES = tests/fault/hostile.c tests/fault/liar.c tests/fault/liar.h \
+  $(FAULT_SUBJECTS)
+tests_fault_hostile_LDADD = barid/libparent.a $(FAULT_LIBS) $(OPENSSL_LIBS)
 
 check_PROGRAMS += tests/fault/damage
 tests_fault_damage_SOURCES = tests/fault/damage.c

@@ -102,13 +102,22 @@ int play_send_raw(int channel, const char *octets, size_t n, int fd)
     return sendmsg(channel, &mh, MSG_NOSIGNAL) < 0 ? -1 : 0;
 }
 
+static play_spoil_fn *spoiler;
+
+void play_spoil(play_spoil_fn *spoil)
+{
+    spoiler = spoil;
+}
+
 int play_send(int channel, enum msg_type type, const void *fields, int fd)
 {
-    static char out[IPC_MAX];
-    size_t n = proto_pack(out, sizeof out, type, fields);
+    static char out[IPC_MAX + 1];
+    size_t n = proto_pack(out, IPC_MAX, type, fields);
     if (n == 0)
         play_give_up("a message does not pack");
-    return play_send_raw(channel, out, n, fd);
+    if (spoiler != NULL)
+        spoiler(channel, out, &n, &fd);
+    return n > 0 ? play_send_raw(channel, out, n, fd) : 0;
 }
 
 static int fd_of(struct msghdr *mh)

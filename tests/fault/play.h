@@ -45,6 +45,11 @@ int play_kill(struct play *p);
 int play_stop(struct play *p);
 bool play_is_alive(const struct play *p);
 
+/* From now on what play_send sends is handed to `spoil` first, which may change all of it (room:
+ * IPC_MAX + 1 octets; *n 0: nothing is sent). *fd stays whose it is. NULL: no more. */
+typedef void play_spoil_fn(int channel, char *octets, size_t *n, int *fd);
+void play_spoil(play_spoil_fn *spoil);
+
 /* 0, or -1: the channel is closed. */
 int play_send(int channel, enum msg_type type, const void *fields, int fd);
 int play_send_raw(int channel, const char *octets, size_t n, int fd);

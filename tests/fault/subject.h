@@ -25,8 +25,13 @@ struct subject {
     void (*put_away)(void);                 /* what lay_out started; or NULL */
 };
 
+/* For who connects to others: to this machine and no other, whatever a resolver says. */
+#define SUBJECT_NEVER                                                                              \
+    "never_connect_to = 0.0.0.0/2, 64.0.0.0/3, 96.0.0.0/4, 112.0.0.0/5, 120.0.0.0/6, "             \
+    "124.0.0.0/7, 126.0.0.0/8, 128.0.0.0/1, ::/0\n"
+
 extern const struct subject subject_queue, subject_authd, subject_mailbox, subject_smtpd,
-    subject_pop3d, subject_relay, subject_keyd;
+    subject_pop3d, subject_relay, subject_keyd, subject_policy, subject_resolver;
 
 /* Asks and waits for that answer (which is valid until the next call; fd: -1 if none came with it);
  * what else comes is passed over. 1; -1: the channel is closed; or WORK_SILENCE. */

@@ -21,7 +21,7 @@
 #define LARGE 300000 /* as a descriptor */
 
 static struct talk talk;
-static char config[200];
+static char config[400];
 static int listening = -1;
 static unsigned wrong;
 static pid_t server;  /* it has a process of its own, so that it can be simple */
@@ -127,7 +127,7 @@ static void begin_server(void)
     write_contents();
     listening = talk_listen(&port);
     shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    snprintf(config, sizeof config, "[relay]\nport = %u\nnever_connect_to = none\n", port);
+    snprintf(config, sizeof config, "[relay]\nport = %u\n" SUBJECT_NEVER, port);
     fflush(stdout);
     server = fork();
     if (server == 0) {

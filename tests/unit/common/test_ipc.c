@@ -114,6 +114,18 @@ Test(ipc, peer_gone_answers_with_null)
 }
 
 /* What a peer said before it closed is heard, even if it closed without reading all of ours. */
+Test(ipc, a_file_is_no_channel)
+{
+    struct loop *l = loop_new();
+    int fds[2];
+    cr_assert_eq(pipe(fds), 0);
+    for (int i = 0; i < 2; i++) {
+        cr_expect_null(ipc_open(l, fds[i], ROLE_MAILBOX, ROLE_POP3D, &smtpd_ops, NULL));
+        cr_expect_eq(fcntl(fds[i], F_GETFD), -1, "it is closed");
+    }
+    loop_free(l);
+}
+
 Test(ipc, last_words_of_a_peer)
 {
     struct side smtpd, authd;
