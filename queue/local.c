@@ -34,11 +34,13 @@ static bool has_option(int fd, int option, int wanted)
     return getsockopt(fd, SOL_SOCKET, option, &value, &n) == 0 && value == wanted;
 }
 
+/* A listening socket has a "peer", too: who made it, which is the parent, and smtpd has that one.
+ */
 bool local_is_user(int fd, uint32_t uid)
 {
     uid_t peer;
     return fd >= 0 && has_option(fd, SO_DOMAIN, AF_UNIX) && has_option(fd, SO_TYPE, SOCK_STREAM) &&
-           unixsock_peer(fd, &peer) == 0 && peer == uid;
+           has_option(fd, SO_ACCEPTCONN, 0) && unixsock_peer(fd, &peer) == 0 && peer == uid;
 }
 
 static struct user *find(struct locals *l, uint32_t uid)

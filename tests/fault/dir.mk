@@ -31,6 +31,10 @@ tests_fault_hostile_SOURCES = tests/fault/hostile.c tests/fault/liar.c tests/fau
   $(FAULT_SUBJECTS)
 tests_fault_hostile_LDADD = barid/libparent.a $(FAULT_LIBS) $(OPENSSL_LIBS)
 
+check_PROGRAMS += tests/fault/tickets
+tests_fault_tickets_SOURCES = tests/fault/tickets.c tests/fault/subject.c tests/fault/subject.h
+tests_fault_tickets_LDADD = $(FAULT_LIBS)
+
 check_PROGRAMS += tests/fault/damage
 tests_fault_damage_SOURCES = tests/fault/damage.c
 tests_fault_damage_LDADD = $(FAULT_LIBS)

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 static struct world w;
 
@@ -43,6 +44,16 @@ static const char *uid_text(unsigned uid)
     return text;
 }
 
+/* A Unix socket as the parent makes it, under a name that is no file. */
+static int listener(void)
+{
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    socklen_t n = sizeof at.sun_family; /* the kernel chooses */
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    cr_assert(bind(fd, (struct sockaddr *)&at, n) == 0 && listen(fd, 1) == 0);
+    return fd;
+}
+
 Test(local, only_a_connection_of_the_user_lets_smtpd_relay_for_him)
 {
     int stream[2], packets[2];
@@ -50,11 +61,14 @@ Test(local, only_a_connection_of_the_user_lets_smtpd_relay_for_him)
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, stream), 0);
     cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET, 0, packets), 0);
     int tcp = socket(AF_INET, SOCK_STREAM, 0), null = open("/dev/null", O_RDONLY);
+    int listening = listener();
     cr_expect_eq(relayed(uid_text(getuid()), stream[0]), INTAKE_OK);
     cr_expect_eq(relayed(uid_text(getuid()), -1), INTAKE_RELAYING);
     cr_expect_eq(relayed(uid_text(getuid() + 1), stream[0]), INTAKE_RELAYING);
     cr_expect_eq(relayed(uid_text(getuid()), packets[0]), INTAKE_RELAYING, "a channel is no user");
     cr_expect_eq(relayed(uid_text(getuid()), tcp), INTAKE_RELAYING);
+    cr_expect_eq(relayed(uid_text(getuid()), listening), INTAKE_RELAYING,
+                 "what smtpd accepts on was made by the parent: it says root");
     cr_expect_eq(relayed(uid_text(getuid()), null), INTAKE_RELAYING);
     cr_expect_eq(relayed("192.0.2.1", stream[0]), INTAKE_RELAYING, "it says nothing of addresses");
     cr_expect_eq(relayed("uid:x", stream[0]), INTAKE_FAULT);
@@ -64,7 +78,7 @@ Test(local, only_a_connection_of_the_user_lets_smtpd_relay_for_him)
     world_end(&w);
     for (int i = 0; i < 2; i++)
         close(stream[i]), close(packets[i]);
-    close(tcp), close(null);
+    close(tcp), close(null), close(listening);
 }
 
 Test(local, each_user_has_his_own_rate)
