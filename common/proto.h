@@ -344,19 +344,24 @@ enum ticket_reason {
 /* rcpts: records of seal.h's rcpt_pack. size: what MAIL declared, 0 if nothing. ticket: empty
  * unless the session logged in. ret, envid: what MAIL said (notify.h).
  * is_utf8: SMTPUTF8. requires_tls: REQUIRETLS. hold_until: seconds since 1970, 0: FUTURERELEASE was
- * not asked for (RFC 4865). */
+ * not asked for (RFC 4865). is_each: who cannot have it is refused alone (LMTP, PRDR), of at most
+ * EACH_RCPTS_MAX, so that all replies fit into one flight; else nobody gets it then. */
+#define EACH_RCPTS_MAX 2000
 #define PROTO_FIELDS_queue_open(F, X)                                                              \
     F(X, U64, tag, 0) F(X, U64, id, 0) F(X, U64, session, 0) F(X, TEXT, sender, ADDRESS_MAX)       \
     F(X, TEXT, client, IP_MAX) F(X, TEXT, helo, HELO_MAX)                                          \
     F(X, BYTES, ticket, TICKET_OCTETS) F(X, U8, body_8bit, 0) F(X, U64, size, 0)                   \
     F(X, U8, ret, 0) F(X, TEXT, envid, ENVELOPE_ID) F(X, U8, is_utf8, 0)                           \
-    F(X, U8, requires_tls, 0) F(X, U64, hold_until, 0)                                              \
+    F(X, U8, requires_tls, 0) F(X, U64, hold_until, 0) F(X, U8, is_each, 0)                         \
     F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX) F(X, U8, is_last, 0)
 #define PROTO_FIELDS_queue_more(F, X)                                                              \
     F(X, U64, tag, 0) F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX)                 \
     F(X, U8, is_last, 0)
 #define PROTO_FIELDS_queue_abort(F, X) F(X, U64, tag, 0)
-#define PROTO_FIELDS_queue_open_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0)
+/* each: records {u8 verdict, u8 reason}, one for each recipient in the order of QUEUE_OPEN; empty: all
+ * are like the whole. With them, VERDICT_OK means that somebody got it. */
+#define PROTO_FIELDS_queue_open_re(F, X)                                                           \
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0) F(X, BYTES, each, 2 * EACH_RCPTS_MAX)
 /* sealed: as authd made it; empty: a recipient elsewhere. size: what MAIL declared; 0: nothing, then
  * a mailbox that is not full yet has room. reason: enum intake_reason. */
 #define PROTO_FIELDS_queue_room(F, X)                                                              \

@@ -13,14 +13,18 @@ static void free_remote(struct remote_target *r)
     free(r->orcpt);
 }
 
+static void free_deed(struct deed *d)
+{
+    free(d->address);
+    free(d->orcpt);
+}
+
 void targets_free(struct targets *t)
 {
     for (size_t i = 0; i < t->n_remotes; i++)
         free_remote(&t->remotes[i]);
-    for (size_t i = 0; i < t->n_deeds; i++) {
-        free(t->deeds[i].address);
-        free(t->deeds[i].orcpt);
-    }
+    for (size_t i = 0; i < t->n_deeds; i++)
+        free_deed(&t->deeds[i]);
     free(t->remotes);
     free(t->deeds);
     free(t->boxes);
@@ -95,8 +99,7 @@ static int add_deed(struct targets *t, enum rcpt_deed what, const struct rcpt *r
     t->deeds = deeds;
     struct deed new = {.what = what, .address = span_dup(r->address), .orcpt = span_dup(r->orcpt)};
     if (new.address == NULL || new.orcpt == NULL) {
-        free(new.address);
-        free(new.orcpt);
+        free_deed(&new);
         return -1;
     }
     t->deeds[t->n_deeds++] = new;
@@ -197,9 +200,47 @@ static int compare_remotes(const void *a, const void *b)
     return rc != 0 ? rc : x->is_forwarded - y->is_forwarded;
 }
 
+static void drop_refused_deeds(struct targets *t)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->n_deeds; i++)
+        if (!t->deeds[i].is_refused)
+            t->deeds[n++] = t->deeds[i];
+        else
+            free_deed(&t->deeds[i]);
+    t->n_deeds = n;
+}
+
+/* Before those that are the same become one. */
+static void drop_refused(struct targets *t)
+{
+    bool is_forwarded = false;
+    size_t n = 0;
+    for (size_t i = 0; i < t->n_boxes; i++)
+        if (!t->boxes[i].is_refused)
+            t->boxes[n++] = t->boxes[i];
+    t->n_boxes = n;
+    n = 0;
+    for (size_t i = 0; i < t->n_remotes; i++) {
+        if (t->remotes[i].is_refused) {
+            free_remote(&t->remotes[i]);
+            continue;
+        }
+        is_forwarded |= t->remotes[i].is_forwarded;
+        t->remotes[n++] = t->remotes[i];
+    }
+    t->n_remotes = n;
+    drop_refused_deeds(t);
+    if (!is_forwarded) { /* the alias that did was refused */
+        free(t->forward_sender);
+        t->forward_sender = NULL;
+    }
+}
+
 void targets_tidy(struct targets *t)
 {
     size_t n = 0;
+    drop_refused(t);
     if (t->n_boxes > 1)
         qsort(t->boxes, t->n_boxes, sizeof *t->boxes, compare_boxes);
     for (size_t i = 0; i < t->n_boxes; i++)
@@ -235,19 +276,21 @@ static enum intake_reason look_at_box(struct store *s, struct box_target *b)
     }
 }
 
+enum intake_reason deliver_look(struct store *s, const struct delivery *d, struct box_target *b)
+{
+    enum intake_reason reason = look_at_box(s, b);
+    bool is_too_much = reason == INTAKE_OK && b->quota != 0 && !d->passes_quota &&
+                       b->before.octets + entry_octets(d->message) > b->quota;
+    return is_too_much ? INTAKE_QUOTA : reason;
+}
+
 /* May it be delivered to all of them? Writes nothing. */
 static enum intake_reason look_at_boxes(struct store *s, const struct delivery *d)
 {
-    for (size_t i = 0; i < d->targets->n_boxes; i++) {
-        struct box_target *b = &d->targets->boxes[i];
-        enum intake_reason reason = look_at_box(s, b);
-        if (reason != INTAKE_OK)
-            return reason;
-        if (b->quota != 0 && !d->passes_quota &&
-            b->before.octets + entry_octets(d->message) > b->quota)
-            return INTAKE_QUOTA;
-    }
-    return INTAKE_OK;
+    enum intake_reason reason = INTAKE_OK;
+    for (size_t i = 0; i < d->targets->n_boxes && reason == INTAKE_OK; i++)
+        reason = deliver_look(s, d, &d->targets->boxes[i]);
+    return reason;
 }
 
 enum intake_reason deliver_room(struct store *s, const struct targets *t, uint64_t size)

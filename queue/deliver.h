@@ -13,6 +13,7 @@
 struct box_target {
     uint64_t box, quota;     /* quota: octets, 0: none */
     struct box_state before; /* for deliver: what is in it */
+    bool is_refused;         /* tidied away */
 };
 
 struct remote_target {
@@ -22,12 +23,14 @@ struct remote_target {
     uint8_t notify;
     bool is_local;     /* of a domain of ours: resolved again when it is released (release.h) */
     bool is_forwarded; /* an address of ours sends it there */
+    bool is_refused;   /* tidied away */
 };
 
 /* Something was done for this recipient at once, and its sender asked to be told. */
 struct deed {
     enum rcpt_deed what;
     char *address, *orcpt;
+    bool is_refused; /* tidied away */
 };
 
 struct targets {
@@ -59,7 +62,7 @@ size_t targets_elsewhere(const struct targets *t);
 /* The reverse-path of a recipient; empty: that of its message. */
 struct span targets_sender(const struct targets *t, const struct remote_target *r);
 
-/* When all are there: each once, however often it was added. */
+/* When all are there: each once, however often it was added, without those that are refused. */
 void targets_tidy(struct targets *t);
 
 struct delivery {
@@ -76,6 +79,8 @@ struct delivery {
  * says may be otherwise at the next message. INTAKE_OK, INTAKE_QUOTA, or as deliver. */
 enum intake_reason deliver_room(struct store *s, const struct targets *t, uint64_t size);
 
+/* May this one of d's mailboxes take the message? Reads only; as deliver. */
+enum intake_reason deliver_look(struct store *s, const struct delivery *d, struct box_target *b);
 /* INTAKE_OK; else undo all of it. What can be decided is decided before the first write.
  * INTAKE_STALE: a mailbox was removed meanwhile. INTAKE_FAULT: see store_fault. */
 enum intake_reason deliver(struct store *s, const struct delivery *d);

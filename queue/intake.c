@@ -15,6 +15,7 @@
 #include "queue/import.h"
 #include "queue/local.h"
 #include "queue/schedule.h"
+#include "queue/verdicts.h"
 #include "queue/warning.h"
 
 #include <errno.h>
@@ -53,6 +54,8 @@ struct intake {
     bool has_file;         /* a spool file was made */
     struct import *import; /* NULL: it is not one */
     bool is_held;          /* its sender is contained */
+    bool is_each;          /* who cannot have it is refused alone */
+    struct verdicts verdicts;
 };
 
 struct intakes {
@@ -117,6 +120,7 @@ static void free_intake(struct intake *in)
     drop_buffer(in);
     targets_free(&in->targets);
     targets_free(&in->room);
+    verdicts_free(&in->verdicts);
     if (in->ticket_tag != 0)
         ipc_cancel(in->q->authd, in->ticket_tag);
     if (in->sender_tag != 0)
@@ -148,20 +152,19 @@ void intakes_free(struct queue *q)
 
 /* --- answers --- */
 
-static void answer(struct ipc *ch, uint64_t tag, enum intake_reason reason)
+/* each: of the recipients, if they were decided one by one. */
+static void answer_intake(const struct intake *in, enum intake_reason reason,
+                          const struct verdicts *each)
 {
+    static char room[2 * EACH_RCPTS_MAX];
     struct msg_queue_open_re re = {
-        .tag = tag, .verdict = (uint8_t)intake_verdict(reason), .reason = (uint8_t)reason};
-    if (ch != NULL)
-        ipc_send_queue_open_re(ch, &re, -1);
-}
-
-static void answer_intake(const struct intake *in, enum intake_reason reason)
-{
+        .tag = in->tag, .verdict = (uint8_t)intake_verdict(reason), .reason = (uint8_t)reason};
+    if (each != NULL)
+        re.each = verdicts_pack(each, room);
     if (in->import != NULL)
         import_answer(in->ch, in->tag, in->import, reason);
-    else
-        answer(in->ch, in->tag, reason);
+    else if (in->ch != NULL)
+        ipc_send_queue_open_re(in->ch, &re, -1);
 }
 
 static void log_refused(uint64_t id, struct span sender, enum intake_reason reason)
@@ -173,7 +176,16 @@ static void log_refused(uint64_t id, struct span sender, enum intake_reason reas
 static void refuse(struct intake *in, enum intake_reason reason)
 {
     log_refused(in->message.id, in->message.sender, reason);
-    answer_intake(in, reason);
+    answer_intake(in, reason, NULL);
+    drop(in);
+}
+
+/* No recipient can have it, each for a reason of his own. */
+static void refuse_each(struct intake *in, enum intake_reason first)
+{
+    stats_count(STAT_REFUSED);
+    verdicts_log(&in->verdicts, &in->message);
+    answer_intake(in, first, &in->verdicts);
     drop(in);
 }
 
@@ -214,7 +226,7 @@ static void settled(struct waiter *w, enum outcome o)
     /* ======================= THE RESPONSIBILITY LINE =======================
      * The commit is on disk: message, mailbox entries, recipients elsewhere.
      * From here on the message is ours. Nothing above this line says "OK". */
-    answer_intake(in, INTAKE_OK);
+    answer_intake(in, INTAKE_OK, &in->verdicts);
     if (in->import != NULL) { /* one line each would be a log as long as the mailbox */
         in->has_file &= in->import->is_known;
         drop(in);
@@ -222,6 +234,7 @@ static void settled(struct waiter *w, enum outcome o)
     }
     count_accepted(in);
     log_accepted(in);
+    verdicts_log(&in->verdicts, &in->message);
     if (in->hold_until > 0)
         schedule_at(in->q, in->hold_until);
     else if (!in->is_held)
@@ -232,13 +245,6 @@ static void settled(struct waiter *w, enum outcome o)
 }
 
 /* --- recipients and content --- */
-
-static enum intake_reason add_sealed(const struct queue *q, struct targets *t, const struct rcpt *r)
-{
-    if (!q->has_key)
-        return INTAKE_STALE;
-    return targets_add_sealed(t, r, q->key, clock_wall_s()) == 0 ? INTAKE_OK : INTAKE_STALE;
-}
 
 static enum intake_reason add_rcpt(struct intake *in, const struct rcpt *r)
 {
@@ -253,8 +259,8 @@ static enum intake_reason add_rcpt(struct intake *in, const struct rcpt *r)
         return targets_add_remote(&in->targets, r) == 0 ? INTAKE_OK : INTAKE_FAULT;
     }
     if (in->hold_until == 0)
-        return add_sealed(in->q, &in->targets, r);
-    enum intake_reason reason = add_sealed(in->q, &in->room, r);
+        return intake_add_sealed(in->q, &in->targets, r);
+    enum intake_reason reason = intake_add_sealed(in->q, &in->room, r);
     if (reason != INTAKE_OK)
         return reason;
     return targets_add_held(&in->targets, r) == 0 ? INTAKE_OK : INTAKE_FAULT;
@@ -267,6 +273,8 @@ static enum intake_reason add_rcpts(struct intake *in, struct span packed)
     struct rcpt r;
     while (rcpt_next(&records, &r)) {
         enum intake_reason reason = in->n_rcpts++ < max ? add_rcpt(in, &r) : INTAKE_FAULT;
+        if (in->is_each)
+            reason = verdicts_add(&in->verdicts, r.address, reason, &in->targets, &in->room);
         if (reason != INTAKE_OK)
             return reason;
     }
@@ -328,15 +336,25 @@ static void store_it(struct intake *in, struct span whole)
     m->flags |= in->scan.flags;
     m->is_spooled = in->has_file;
     memcpy(m->hash, in->scan.hash, sizeof m->hash);
-    in->is_held = contain_accept(q, m, targets_elsewhere(&in->targets) + in->room.n_remotes);
     struct delivery d = {.message = m, .content = whole, .targets = &in->targets};
+    enum intake_reason reason = INTAKE_OK;
+    if (in->is_each)
+        reason = verdicts_decide(&in->verdicts, q->store, &d, &in->room);
+    if (reason != INTAKE_OK) {
+        refuse_each(in, reason);
+        return;
+    }
+    targets_tidy(&in->targets);
+    targets_tidy(&in->room);
+    in->is_held = contain_accept(q, m, targets_elsewhere(&in->targets) + in->room.n_remotes);
     d.is_held = in->is_held;
     d.hold_until = in->hold_until;
     if (batch_join(&q->batch) < 0) {
         refuse(in, store_fault(q->store) == STORE_FAULT_FULL ? INTAKE_DISK : INTAKE_FAULT);
         return;
     }
-    enum intake_reason reason = deliver_room(q->store, &in->room, m->size);
+    if (!in->is_each)
+        reason = deliver_room(q->store, &in->room, m->size);
     if (reason == INTAKE_OK)
         reason = in->import != NULL ? import_deliver(q, in->import, &d) : warning_deliver(q, &d);
     if (reason == INTAKE_OK) {
@@ -356,8 +374,7 @@ static enum intake_reason check_whole(struct intake *in)
         return INTAKE_TOO_BIG;
     if (in->scan.is_damaged || in->scan.octets == 0)
         return INTAKE_CONTENT;
-    targets_tidy(&in->targets);
-    if (in->targets.n_boxes + in->targets.n_remotes == 0)
+    if (!in->is_each && in->targets.n_boxes + in->targets.n_remotes == 0)
         return INTAKE_FAULT;
     if (in->has_file && spool_finish(&in->q->spool, &in->file) < 0)
         return disk_reason(errno);
@@ -481,6 +498,7 @@ static struct intake *new_intake(struct queue *q, struct ipc *from, const struct
     in->message.flags =
         (m->is_utf8 != 0 ? CONTENT_UTF8 : 0) | (m->requires_tls != 0 ? CONTENT_REQUIRETLS : 0);
     in->hold_until = (int64_t)m->hold_until;
+    in->is_each = m->is_each != 0;
     in->client = client;
     in->may_relay = envelope_may_relay(q, &client, fd);
     in->file.fd = -1;
@@ -494,8 +512,9 @@ void intake_open(struct queue *q, struct ipc *from, const struct msg_queue_open 
 {
     struct intake *in = q->is_draining ? NULL : new_intake(q, from, m, fd);
     if (in == NULL) {
+        struct intake none = {.ch = from, .tag = m->tag};
         log_refused(m->id <= INT64_MAX ? m->id : 0, m->sender, INTAKE_FAULT);
-        answer(from, m->tag, INTAKE_FAULT);
+        answer_intake(&none, INTAKE_FAULT, NULL);
         return;
     }
     if (in->client.n == NETADDR_LOCAL &&
@@ -564,25 +583,6 @@ void intake_import_more(struct queue *q, struct ipc *from, const struct msg_impo
     struct intake *in = find(q, from, m->tag);
     if (in != NULL && in->import != NULL && !is_complete(in))
         take_part(in, SPAN(""), m->content, m->is_last != 0);
-}
-
-void intake_room(struct queue *q, struct ipc *from, const struct msg_queue_room *m)
-{
-    struct targets targets = {0};
-    enum intake_reason reason = INTAKE_FAULT;
-    if (m->sealed.n == 0) {
-        callout_ask(q, from, m);
-        return;
-    }
-    if (!q->is_draining && !q->batch.is_broken)
-        reason =
-            add_sealed(q, &targets, &(struct rcpt){.address = m->address, .sealed = m->sealed});
-    if (reason == INTAKE_OK)
-        reason = deliver_room(q->store, &targets, m->size);
-    targets_free(&targets);
-    struct msg_queue_room_re re = {
-        .tag = m->tag, .verdict = (uint8_t)intake_verdict(reason), .reason = (uint8_t)reason};
-    ipc_send_queue_room_re(from, &re, -1);
 }
 
 void intake_channel_closed(struct queue *q, struct ipc *from)

@@ -6,8 +6,8 @@
  * is to send mail that it could have received.
  *
  * A message can come in parts (QUEUE_OPEN, QUEUE_MORE…). It is answered exactly once: with a
- * refusal as soon as that is known, else after the commit. QUEUE_ABORT, or the end of the channel,
- * drops it. */
+ * refusal as soon as that is known, else after the commit; with a verdict for each recipient if
+ * that was asked for (verdicts.h). QUEUE_ABORT, or the end of the channel, drops it. */
 #ifndef BARID_QUEUE_INTAKE_H
 #define BARID_QUEUE_INTAKE_H
 
@@ -20,7 +20,7 @@ void intakes_free(struct queue *q);
 void intake_open(struct queue *q, struct ipc *from, const struct msg_queue_open *m, int fd);
 void intake_more(struct queue *q, struct ipc *from, const struct msg_queue_more *m);
 void intake_abort(struct queue *q, struct ipc *from, const struct msg_queue_abort *m);
-/* Would this recipient's mailboxes take it? Answered at once. */
+/* Would this recipient's mailboxes take it? Answered at once (room.c). */
 void intake_room(struct queue *q, struct ipc *from, const struct msg_queue_room *m);
 /* The channel is gone: drops what is not complete; what waits for its commit goes on unanswered. */
 void intake_channel_closed(struct queue *q, struct ipc *from);
@@ -31,6 +31,11 @@ void intake_import_more(struct queue *q, struct ipc *from, const struct msg_impo
 /* What SMTP makes of a reason. */
 enum verdict intake_verdict(enum intake_reason reason);
 const char *intake_reason_name(enum intake_reason reason); /* in the log */
+/* The targets that authd sealed for a recipient: INTAKE_OK or INTAKE_STALE. */
+struct targets;
+struct rcpt;
+enum intake_reason intake_add_sealed(const struct queue *q, struct targets *t,
+                                     const struct rcpt *r);
 size_t intake_count(const struct queue *q);
 /* Is the content of this message arriving? */
 bool intake_has_file(const struct queue *q, uint64_t id);

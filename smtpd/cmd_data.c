@@ -82,6 +82,9 @@ static void complete(struct session *s, struct txn *t)
 int data_begin(struct session *s)
 {
     struct txn *t = s->txn;
+    /* Room for the verdicts before there are any: they cannot get lost. */
+    if (txn_is_each(s) && array_reserve((void **)&t->each, &t->each_cap, t->n_rcpts, 2) < 0)
+        return -1;
     if (add_trace(s, t) < 0)
         return -1;
     body_begin(&t->body, s->rules.message_size_max, s->rules.limits.hops,
@@ -139,40 +142,86 @@ static void log_accepted(struct session *s)
         LZ("login", s->login != NULL ? s->login : ""));
 }
 
-/* RFC 2033 4.2, 4.3: after DATA and the last BDAT, a reply for each RCPT that was agreed to; the
- * queue takes a message for all of them or for none, so they are alike. The last one is
- * session_reply's, which may end the session. */
-static void conclude_with(struct session *s, enum reply r, struct span argument)
+/* The content is at its end, and not one chunk of it. */
+static bool is_end(const struct session *s)
+{
+    return !s->txn->body.is_chunked || s->chunk.is_last;
+}
+
+/* All recipients hear the same. RFC 2033 4.2, 4.3: after DATA and the last BDAT, a reply for each
+ * RCPT that was agreed to. The last one is session_refuse's, which may end the session. */
+static void refuse_all(struct session *s, enum reply r)
 {
     const struct txn *t = s->txn;
-    bool is_each = s->rules.is_lmtp && (!t->body.is_chunked || s->chunk.is_last);
-    for (size_t i = 1; is_each && i < t->n_agreed; i++)
-        if (reply_add(&s->out, r, argument) < 0) {
+    for (size_t i = 1; s->rules.is_lmtp && is_end(s) && i < t->n_agreed; i++)
+        if (reply_add(&s->out, r, SPAN("")) < 0) {
             session_reply(s, R_NO_MEMORY);
             return;
         }
-    session_reply_with(s, r, argument);
+    session_reply(s, r);
+}
+
+/* The last reply of PRDR, about the whole: a refusal that may be over later is not made one for
+ * good. */
+static enum reply whole_of(const struct txn *t)
+{
+    enum reply r = handover_reply(t);
+    for (size_t i = 0; t->verdict != VERDICT_OK && i < t->n_agreed; i++) {
+        r = handover_reply_to(t, t->agreed[i]);
+        if (reply_desc(r)->code[0] == '4')
+            break;
+    }
+    return r;
+}
+
+static int add_reply(struct session *s, enum reply r, struct span id)
+{
+    return reply_add(&s->out, r, r == R_QUEUED ? id : SPAN(""));
+}
+
+/* A reply for each RCPT that was agreed to, in their order (RFC 2033 4.2; draft-hall-prdr 4.5, with
+ * one before and one behind them). */
+static void answer_each(struct session *s, struct span id)
+{
+    const struct txn *t = s->txn;
+    int rc = t->is_prdr ? add_reply(s, R_EACH_FOLLOWS, id) : 0;
+    for (size_t i = 0; i < t->n_agreed && rc == 0; i++) {
+        enum reply r = handover_reply_to(t, t->agreed[i]);
+        rc = add_reply(s, r, id);
+        stats_add(STAT_SMTP_REFUSED, reply_is_refusal(r));
+    }
+    if (rc == 0 && t->is_prdr)
+        rc = add_reply(s, whole_of(t), id);
+    if (rc < 0)
+        session_reply(s, R_NO_MEMORY);
+}
+
+static void note_accepted(struct session *s)
+{
+    log_accepted(s);
+    s->accepted++;
+    stats_count(STAT_SMTP_ACCEPTED);
+    stats_time_us(STAT_TIME_ACCEPT, clock_mono_us() - s->txn->ended_us);
+    s->errors = s->junk = 0;
 }
 
 void data_conclude(struct session *s)
 {
     struct txn *t = s->txn;
     enum reply r = handover_reply(t);
+    char id[ID_TEXT];
+    id_format(id, t->id);
     s->state = STATE_READY;
-    if (r == R_QUEUED) {
-        char id[ID_TEXT];
-        id_format(id, t->id);
-        log_accepted(s);
-        s->accepted++;
-        stats_count(STAT_SMTP_ACCEPTED);
-        stats_time_us(STAT_TIME_ACCEPT, clock_mono_us() - t->ended_us);
-        s->errors = s->junk = 0;
-        /* THE RESPONSIBILITY LINE, on the side of SMTP: the queue has said that the message is on
-         * disk; with this reply, and not before, it is ours. */
-        conclude_with(s, R_QUEUED, span_of(id));
-    } else {
-        conclude_with(s, r, SPAN(""));
-    }
+    if (r == R_QUEUED)
+        note_accepted(s);
+    /* THE RESPONSIBILITY LINE, on the side of SMTP: where the reply is R_QUEUED, the queue has said
+     * that the message is on disk; with this reply, and not before, it is ours. */
+    if (txn_is_each(s) && is_end(s) && (r == R_QUEUED || t->has_each))
+        answer_each(s, span_of(id));
+    else if (r == R_QUEUED)
+        session_reply_with(s, r, span_of(id));
+    else
+        refuse_all(s, r);
     txn_reset(s);
 }
 
@@ -190,7 +239,7 @@ void data_refuse(struct session *s)
 {
     enum reply r = reply_for(s->txn->body.problem);
     s->state = STATE_READY;
-    conclude_with(s, r, SPAN(""));
+    refuse_all(s, r);
     txn_reset(s);
 }
 

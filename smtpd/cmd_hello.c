@@ -39,7 +39,7 @@ static bool auth_tail(const struct session *s, char out[TAIL_MAX])
 /* RFC 9422: so that a client cuts a long list before it is told so, recipient by recipient. */
 static bool limits_tail(const struct session *s, char out[TAIL_MAX])
 {
-    snprintf(out, TAIL_MAX, " RCPTMAX=%llu", (unsigned long long)s->rules.limits.recipients);
+    snprintf(out, TAIL_MAX, " RCPTMAX=%llu", (unsigned long long)txn_rcpts_max(s));
     return true;
 }
 
@@ -53,6 +53,12 @@ static bool requiretls_tail(const struct session *s, char out[TAIL_MAX])
 {
     (void)out;
     return s->tls != NULL;
+}
+
+static bool prdr_tail(const struct session *s, char out[TAIL_MAX])
+{
+    (void)out;
+    return !s->rules.is_lmtp; /* which has it anyway */
 }
 
 /* RFC 4865 3: the longest time, and the latest moment. */
@@ -77,6 +83,7 @@ static const struct keyword keywords[] = {
     {{"LIMITS", 6}, limits_tail},        /* RFC 9422 */
     {{"DSN", 3}, dsn_tail},              /* RFC 3461 */
     {{"REQUIRETLS", 10}, requiretls_tail}, /* RFC 8689 */
+    {{"PRDR", 4}, prdr_tail},            /* draft-hall-prdr */
     {{"FUTURERELEASE", 13}, hold_tail},  /* RFC 4865 */
     {{"HELP", 4}, NULL},                 /* last: it is always there */
 };

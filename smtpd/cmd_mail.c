@@ -101,12 +101,13 @@ static void add_rcpt(struct session *s, struct span sealed)
                      .sealed = sealed,
                      .orcpt = span_of(t->asked_orcpt),
                      .notify = t->asked_notify};
-    if (txn_add_rcpt(t, &r) < 0) {
+    bool is_agreed = txn_agree(s, t->n_rcpts) == 0;
+    if (!is_agreed || txn_add_rcpt(t, &r) < 0) {
+        t->n_agreed -= is_agreed;
         session_refuse(s, R_TOO_MANY_RCPTS, r.address);
         return;
     }
     s->state = STATE_RCPT;
-    t->n_agreed++;
     session_reply(s, R_RCPT_OK);
 }
 
@@ -176,16 +177,24 @@ static void ask(struct session *s, struct span address)
         s->wait = WAIT_RCPT;
 }
 
-/* In LMTP each RCPT costs a reply after the content, also one that came before. */
-static bool is_full(const struct session *s)
+static void agree_again(struct session *s, size_t rcpt)
 {
-    return s->rules.is_lmtp && s->txn->n_agreed >= s->rules.limits.recipients;
+    session_reply(s, txn_agree(s, rcpt) == 0 ? R_RCPT_OK : R_TOO_MANY_RCPTS);
 }
 
-static void agree_again(struct session *s)
+/* Where each RCPT costs a reply after the content, one that came before costs one more. */
+static void take_rcpt(struct session *s, struct span address)
 {
-    s->txn->n_agreed++;
-    session_reply(s, R_RCPT_OK);
+    const struct txn *t = s->txn;
+    size_t known = txn_find_rcpt(t, address);
+    bool is_known = known < t->n_rcpts;
+    size_t n = txn_is_each(s) ? t->n_agreed : is_known ? 0 : t->n_rcpts;
+    if (n >= txn_rcpts_max(s))
+        session_refuse(s, R_TOO_MANY_RCPTS, address);
+    else if (is_known)
+        agree_again(s, known);
+    else
+        ask(s, address);
 }
 
 void cmd_rcpt(struct session *s, struct span argument)
@@ -201,12 +210,6 @@ void cmd_rcpt(struct session *s, struct span argument)
         session_refuse(s, r, argument);
     else if (needs_utf8(s, argument, rest))
         session_refuse(s, R_NEEDS_UTF8, span_of(path.text));
-    else if (is_full(s))
-        session_refuse(s, R_TOO_MANY_RCPTS, span_of(path.text));
-    else if (txn_has_rcpt(s->txn, span_of(path.text)))
-        agree_again(s);
-    else if (s->txn->n_rcpts >= s->rules.limits.recipients)
-        session_refuse(s, R_TOO_MANY_RCPTS, span_of(path.text));
     else
-        ask(s, span_of(path.text));
+        take_rcpt(s, span_of(path.text));
 }

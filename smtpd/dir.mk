@@ -24,6 +24,7 @@ check_PROGRAMS += tests/unit/smtpd/test
 tests_unit_smtpd_test_SOURCES = tests/unit/smtpd/world.c tests/unit/smtpd/world.h
 tests_unit_smtpd_test_SOURCES += tests/unit/smtpd/test_body.c
 tests_unit_smtpd_test_SOURCES += tests/unit/smtpd/test_auth.c
+tests_unit_smtpd_test_SOURCES += tests/unit/smtpd/test_each.c
 tests_unit_smtpd_test_SOURCES += tests/unit/smtpd/test_handover.c
 tests_unit_smtpd_test_SOURCES += tests/unit/smtpd/test_reply.c
 tests_unit_smtpd_test_SOURCES += tests/unit/smtpd/test_session.c

@@ -9,6 +9,16 @@ static void decide(struct txn *t, uint8_t verdict, uint8_t reason)
     t->reason = reason;
 }
 
+/* A verdict for each of them, or one for all. */
+static void take_verdicts(struct txn *t, const struct msg_queue_open_re *m)
+{
+    t->has_each = t->each != NULL && m->each.n > 0 && m->each.n == 2 * t->n_rcpts;
+    if (t->has_each)
+        memcpy(t->each, m->each.p, m->each.n);
+    bool is_odd = m->each.n > 0 && !t->has_each;
+    decide(t, is_odd ? VERDICT_TRY_LATER : m->verdict, is_odd ? INTAKE_FAULT : m->reason);
+}
+
 /* No answer (the queue died, or took too long) means that we do not know: later. An answer before
  * the last part can only be a refusal. */
 static void answered(void *arg, const union msg *m, int fd)
@@ -24,7 +34,7 @@ static void answered(void *arg, const union msg *m, int fd)
     if (m == NULL || is_too_early)
         decide(t, VERDICT_TRY_LATER, INTAKE_FAULT);
     else
-        decide(t, m->queue_open_re.verdict, m->queue_open_re.reason);
+        take_verdicts(t, &m->queue_open_re);
     data_decided(s);
 }
 
@@ -58,6 +68,7 @@ static bool send_open(struct session *s, struct span rcpts, struct span content,
         .is_utf8 = t->is_utf8,
         .requires_tls = t->requires_tls,
         .hold_until = (uint64_t)t->hold_until,
+        .is_each = txn_is_each(s),
         .envid = span_of(t->envid),
         .rcpts = rcpts,
         .content = content,
@@ -115,7 +126,7 @@ void handover_drop(struct session *s)
 }
 
 /* A refusal for good needs a verdict and a reason that both say so. */
-enum reply handover_reply(const struct txn *t)
+static enum reply reply_for(uint8_t verdict, uint8_t reason)
 {
     static const enum reply later[] = {
         [INTAKE_DISK] = R_DISK_FULL,        [INTAKE_QUOTA] = R_MAILBOX_FULL,
@@ -128,12 +139,26 @@ enum reply handover_reply(const struct txn *t)
         [INTAKE_NOBODY] = R_NO_SUCH_USER,
     };
     enum reply r = R_TRY_LATER;
-    if (t->verdict == VERDICT_OK)
+    if (verdict == VERDICT_OK)
         return R_QUEUED;
-    if (t->verdict == VERDICT_NEVER && t->reason < sizeof never / sizeof never[0] &&
-        never[t->reason] != 0)
-        r = never[t->reason];
-    else if (t->reason < sizeof later / sizeof later[0] && later[t->reason] != 0)
-        r = later[t->reason];
+    if (verdict == VERDICT_NEVER && reason < sizeof never / sizeof never[0] && never[reason] != 0)
+        r = never[reason];
+    else if (reason < sizeof later / sizeof later[0] && later[reason] != 0)
+        r = later[reason];
     return r;
+}
+
+enum reply handover_reply(const struct txn *t)
+{
+    return reply_for(t->verdict, t->reason);
+}
+
+/* What was not taken as a whole nobody has, whatever else is said. */
+enum reply handover_reply_to(const struct txn *t, size_t rcpt)
+{
+    if (!t->has_each)
+        return handover_reply(t);
+    uint8_t verdict = (uint8_t)t->each[2 * rcpt], reason = (uint8_t)t->each[2 * rcpt + 1];
+    bool is_odd = verdict == VERDICT_OK && t->verdict != VERDICT_OK;
+    return is_odd ? R_TRY_LATER : reply_for(verdict, reason);
 }

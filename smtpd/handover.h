@@ -11,8 +11,10 @@ void handover_send(struct session *s, bool is_last);
 /* Content will be refused, or was: takes the message back if the queue has a part of it, and
  * forgets the content. What still comes is thrown away. */
 void handover_drop(struct session *s);
-/* What to tell the client, once it is decided. */
+/* What to tell the client, once it is decided: about the whole, */
 enum reply handover_reply(const struct txn *t);
+/* and about a recipient, who may not be like the others. */
+enum reply handover_reply_to(const struct txn *t, size_t rcpt);
 
 /* In cmd_data.c: the queue answered. */
 void data_decided(struct session *s);

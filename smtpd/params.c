@@ -48,6 +48,14 @@ static enum reply param_requiretls(struct session *s, struct txn *t, struct span
     return value.p == NULL ? DONE : R_BAD_ARGUMENT;
 }
 
+/* draft-hall-prdr 4.2. */
+static enum reply param_prdr(struct session *s, struct txn *t, struct span value)
+{
+    (void)s;
+    t->is_prdr = true;
+    return value.p == NULL ? DONE : R_BAD_ARGUMENT;
+}
+
 /* RFC 4865 4: one of the two, and not further away than EHLO said. What is past already is not
  * held. */
 static enum reply hold_until(struct session *s, struct txn *t, int64_t at_s)
@@ -144,6 +152,11 @@ static bool offers_requiretls(const struct session *s)
     return s->tls != NULL;
 }
 
+static bool offers_prdr(const struct session *s)
+{
+    return !s->rules.is_lmtp; /* which has it anyway */
+}
+
 static bool offers_hold(const struct session *s)
 {
     return s->rules.hold_max_s > 0;
@@ -160,6 +173,7 @@ static const struct param {
     {{"AUTH", 4}, PARAM_MAIL, offers_auth, param_auth},
     {{"SMTPUTF8", 8}, PARAM_MAIL, NULL, param_utf8},
     {{"REQUIRETLS", 10}, PARAM_MAIL, offers_requiretls, param_requiretls},
+    {{"PRDR", 4}, PARAM_MAIL, offers_prdr, param_prdr},
     {{"HOLDFOR", 7}, PARAM_MAIL, offers_hold, param_holdfor},
     {{"HOLDUNTIL", 9}, PARAM_MAIL, offers_hold, param_holduntil},
     {{"RET", 3}, PARAM_MAIL, offers_dsn, param_ret},

@@ -28,6 +28,7 @@ enum reply_flag {
     R(QUEUED, "250", "2.0.0", 0, "Ok: queued as ")                                                 \
     R(VRFY, "252", "2.5.0", 0, "Not verified here; try RCPT")                                      \
     R(CHALLENGE, "334", "", 0, "")                                                                 \
+    R(EACH_FOLLOWS, "353", "", 0, "A reply for each recipient follows, then one for the message")  \
     R(GO_AHEAD, "354", "", 0, "End data with <CR><LF>.<CR><LF>")                                   \
     R(DRAINING, "421", "4.3.2", REPLY_CLOSES, "Service is stopping, try again later")              \
     R(TOO_BUSY, "421", "4.3.2", REPLY_CLOSES, "Too many connections, try again later")             \

@@ -15,7 +15,6 @@
 #define RCPT_MS           30000      /* for each question about a recipient */
 #define LOGIN_MS          60000      /* authd lets a wrong password wait */
 #define QUEUE_MS          300000
-#define LMTP_RCPTS_MAX    2000
 #define FINISH_MS         30000 /* for the client to take our last replies */
 
 /* --- time --- */
@@ -314,14 +313,11 @@ static struct span our_name(struct proc *p)
     return span_of(proc_config(p)->hostname);
 }
 
-/* A server that sends a list of bad recipients makes no mistake. All replies to a message must fit
- * into the session's output. */
+/* A server that sends a list of bad recipients makes no mistake. */
 static void be_lmtp(struct session_rules *rules)
 {
     rules->is_lmtp = true;
     rules->limits.errors = UINT64_MAX;
-    if (rules->limits.recipients > LMTP_RCPTS_MAX)
-        rules->limits.recipients = LMTP_RCPTS_MAX;
 }
 
 /* For submission only (RFC 4865 3). */

@@ -1,6 +1,7 @@
 #include "smtpd/txn.h"
 
 #include "common/id.h"
+#include "common/proto.h"
 #include "smtpd/session.h"
 
 int txn_begin(struct session *s, struct span sender)
@@ -35,6 +36,8 @@ void txn_reset(struct session *s)
     buf_free(&t->rcpts);
     free(t->hashes);
     free(t->content);
+    free(t->agreed);
+    free(t->each);
     free(t);
     s->txn = NULL;
 }
@@ -48,23 +51,45 @@ static uint32_t hash_of(struct span s)
     return h;
 }
 
-static bool has_record(const struct txn *t, struct span address)
+bool txn_is_each(const struct session *s)
 {
-    struct unpacker records = unpacker_on(buf_span(&t->rcpts));
-    struct rcpt r;
-    while (rcpt_next(&records, &r))
-        if (span_eq(r.address, address))
-            return true;
-    return false;
+    return s->rules.is_lmtp || s->txn->is_prdr;
 }
 
-bool txn_has_rcpt(const struct txn *t, struct span address)
+uint64_t txn_rcpts_max(const struct session *s)
+{
+    uint64_t max = s->rules.limits.recipients;
+    bool is_each = s->txn != NULL ? txn_is_each(s) : s->rules.is_lmtp;
+    return is_each && max > EACH_RCPTS_MAX ? EACH_RCPTS_MAX : max;
+}
+
+size_t txn_find_rcpt(const struct txn *t, struct span address)
 {
     uint32_t h = hash_of(address);
-    for (size_t i = 0; i < t->n_rcpts; i++)
-        if (t->hashes[i] == h)
-            return has_record(t, address);
-    return false;
+    struct unpacker records = unpacker_on(buf_span(&t->rcpts));
+    struct rcpt r;
+    size_t i = 0;
+    while (i < t->n_rcpts && t->hashes[i] != h)
+        i++;
+    if (i == t->n_rcpts)
+        return i;
+    for (i = 0; rcpt_next(&records, &r) && !span_eq(r.address, address); i++)
+        ;
+    return i < t->n_rcpts ? i : t->n_rcpts;
+}
+
+int txn_agree(struct session *s, size_t rcpt)
+{
+    struct txn *t = s->txn;
+    if (txn_is_each(s)) {
+        void *agreed = t->agreed;
+        if (array_reserve(&agreed, &t->agreed_cap, t->n_agreed + 1, sizeof *t->agreed) < 0)
+            return -1;
+        t->agreed = agreed;
+        t->agreed[t->n_agreed] = (uint16_t)rcpt;
+    }
+    t->n_agreed++;
+    return 0;
 }
 
 int txn_add_rcpt(struct txn *t, const struct rcpt *r)

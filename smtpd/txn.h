@@ -24,6 +24,7 @@ struct txn {
     uint64_t declared;  /* SIZE=, 0: nothing */
     bool is_utf8;       /* SMTPUTF8 */
     bool requires_tls;  /* REQUIRETLS */
+    bool is_prdr;       /* PRDR */
     bool has_hold;      /* HOLDFOR or HOLDUNTIL, */
     int64_t hold_until; /* seconds since 1970; 0: no more */
     uint8_t ret;        /* enum ret */
@@ -37,7 +38,9 @@ struct txn {
     uint32_t *hashes;      /* of their addresses, to find one given twice */
     size_t n_rcpts, hashes_cap;
     char only_rcpt[ADDRESS_MAX]; /* the first one */
-    size_t n_agreed; /* RCPT commands answered with 250: more than n_rcpts if one came twice */
+    size_t n_agreed;  /* RCPT commands answered with 250: more than n_rcpts if one came twice */
+    uint16_t *agreed; /* which recipient each of them named, if txn_is_each */
+    size_t agreed_cap;
 
     struct body body;
     char date[TRACE_DATE_MAX], message_id[TRACE_MESSAGE_ID_MAX]; /* for body_complete */
@@ -53,7 +56,15 @@ struct txn {
     bool is_handed;  /* QUEUE_OPEN was sent */
     bool is_decided; /* it was answered, or could not be sent */
     uint8_t verdict, reason;
+    char *each; /* the same of each recipient, if txn_is_each; NULL before the content */
+    size_t each_cap;
+    bool has_each; /* the queue told them apart */
 };
+
+/* Is there a reply for each recipient (LMTP, PRDR)? */
+bool txn_is_each(const struct session *s);
+/* How many RCPT commands such a transaction, or any, agrees to. */
+uint64_t txn_rcpts_max(const struct session *s);
 
 /* 0, or -1 without memory. */
 int txn_begin(struct session *s, struct span sender);
@@ -61,8 +72,10 @@ int txn_begin(struct session *s, struct span sender);
  * was not told to take. */
 void txn_reset(struct session *s);
 
-/* Was this recipient given before? */
-bool txn_has_rcpt(const struct txn *t, struct span address);
+/* Which recipient it is, if it was given before; else n_rcpts. */
+size_t txn_find_rcpt(const struct txn *t, struct span address);
+/* A RCPT is agreed to, of that recipient. 0, or -1: no memory. */
+int txn_agree(struct session *s, size_t rcpt);
 /* 0, or -1: no room. */
 int txn_add_rcpt(struct txn *t, const struct rcpt *r);
 /* Room for n octets of content behind what is there; NULL without memory. */

@@ -36,7 +36,7 @@ static void complain(const char *what)
 
 static void take(struct talk *t, uint64_t tag, struct span part, bool is_last)
 {
-    struct msg_queue_open_re re = {tag, VERDICT_OK, 0};
+    struct msg_queue_open_re re = {.tag = tag, .verdict = VERDICT_OK};
     buf_add_span(&taken, part);
     if (!is_last)
         return;

@@ -299,7 +299,9 @@ static void answer(struct world *w)
     union msg m = {0};
     if (w->asked == MSG_QUEUE_OPEN)
         m.queue_open_re =
-            (struct msg_queue_open_re){.verdict = (uint8_t)mood, .reason = (uint8_t)mood};
+            (struct msg_queue_open_re){.verdict = (uint8_t)mood,
+                                       .reason = (uint8_t)mood,
+                                       .each = {"\0\0\1\3\2\6\7\xff", 2 * (w->moods & 4)}};
     else if (w->asked == MSG_QUEUE_ROOM)
         m.queue_room_re =
             (struct msg_queue_room_re){.verdict = (uint8_t)mood, .reason = (uint8_t)mood};

@@ -1,5 +1,5 @@
-"""What a client must hear by the RFCs (5321, 1870, 2034, 2920, 3030, 3207, 3461, 4865, 4954, 6152, 6531, 9422): a
-session as plain state, and for every command the set of codes that are right. No line of it is taken from the server."""
+"""What a client must hear by the RFCs (5321, 1870, 2034, 2920, 3030, 3207, 3461, 4865, 4954, 6152, 6531, 9422;
+draft-hall-prdr): a session as plain state, and for every command the set of codes that are right. No line of it is taken from the server."""
 
 SIZE_MAX = 20000
 RCPT_MAX = 4
@@ -10,9 +10,18 @@ MECHANISMS = ("PLAIN", "LOGIN", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS")
 OUT_OF_ORDER = {503}
 
 
+class Block(list):
+    """Replies, one after another: PRDR's, where all recipients get the message."""
+
+    def __init__(self, n_recipients):
+        super().__init__([{353}] + [{250}] * n_recipients + [{250}])
+
+
 class Transaction:
-    def __init__(self, is_utf8=False):
+    def __init__(self, is_utf8=False, is_prdr=False):
         self.recipients = set()
+        self.n_agreed = 0  # with those that were given twice
+        self.is_prdr = is_prdr
         self.is_chunked = False
         self.content = b""
         self.is_utf8 = is_utf8
@@ -48,7 +57,7 @@ class Session:
 
     def keywords(self):
         words = {"PIPELINING", f"SIZE {SIZE_MAX}", "8BITMIME", "ENHANCEDSTATUSCODES", "SMTPUTF8", "CHUNKING",
-                 f"LIMITS RCPTMAX={RCPT_MAX}", "HELP"}
+                 f"LIMITS RCPTMAX={RCPT_MAX}", "PRDR", "HELP"}
         if not self.is_tls:
             words.add("STARTTLS")
         else:
@@ -107,7 +116,7 @@ class Session:
             wrong.add(553)
         if wrong:
             return wrong
-        self.transaction = Transaction(is_utf8)
+        self.transaction = Transaction(is_utf8, any(p[0] == "PRDR" for p in parameters))
         return {250}
 
     def rcpt(self, path, parameters):
@@ -128,11 +137,14 @@ class Session:
             return {501}
         address = path.split(":")[-1].strip("<>").lower()
         address += "" if "@" in address else "@example.org"
+        if t.is_prdr and t.n_agreed >= RCPT_MAX:  # each costs a reply more
+            wrong.add(452)
         if len(t.recipients) >= RCPT_MAX and address not in t.recipients:
             wrong.add(452)
         if wrong:
             return wrong
         t.recipients.add(address)
+        t.n_agreed += 1
         return {250}
 
     def data(self, argument):
@@ -160,7 +172,7 @@ class Session:
         if wrong:
             return wrong
         self.delivered.append((octets.split(b"\r\n")[0], t.recipients))
-        return {250}
+        return Block(t.n_agreed) if t.is_prdr else {250}
 
     def bdat(self, octets, is_last):
         t = self.transaction

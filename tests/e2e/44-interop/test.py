@@ -235,6 +235,13 @@ class WithExim(Utf8, Interop, unittest.TestCase):
         self.assertRegex(self.peer.log(), r"=> any@may\.example .* K ")
 
 
+    def test_prdr(self):
+        """Its log has PRDR where it heard a reply for each of several recipients."""
+        self.hand_over([f"{name}@no.example" for name in MANY], letter("prdr"))
+        self.arrived("bob", "prdr")
+        self.assertRegex(self.peer.log(), r"=> \S+@no\.example .* PRDR ")
+
+
 class WithOpenSmtpd(Interop, unittest.TestCase):
     why_not = OpenSmtpd.why_not
     ways = {way: protocol for way, protocol in WAYS.items() if way != "encrypt"}  # it takes 5 s for each

@@ -1,19 +1,136 @@
-"""LMTP (RFC 2033): from other servers of ours, for our mailboxes."""
+"""LMTP (RFC 2033): from other servers of ours, for our mailboxes. And PRDR, its replies for SMTP."""
 
+import re
 import smtplib
 import unittest
 
-from harness import CommandFailed, Suite, free_port, message
+from harness import CommandFailed, Suite, free_port, message, wait_until
 from wire import Wire
 
 
-class Lmtp(unittest.TestCase):
+LONG = b"x" * 60 + b"\r\n"
+
+
+class Each:
+    """After the content each recipient has a verdict of his own; what gets 250 is there."""
+
+    def refuses_one(self, body, say):
+        """A small mailbox is not full when RCPT comes, and has no room for what comes then."""
+        wire = self.wire()
+        self.envelope(wire, "alice@example.org", "small@example.org", "bob@example.org", "small@example.org")
+        heard = say(wire, f"Subject: {self.id()}\r\n\r\n".encode() + body)
+        self.assertEqual([code for code, _ in heard], [250, 452, 250, 452])
+        self.assertTrue(heard[1][1][0].startswith("4.2.2 "), heard)
+        wire.say("NOOP")
+        self.assertEqual(wire.reply()[0], 250)
+        subject = f"Subject: {self.id()}".encode()
+        for user, n in (("alice", 1), ("bob", 1), ("small", 0)):
+            self.assertEqual(len([m for m in self.suite.mail(user) if subject in m]), n, user)
+        wait_until(lambda: re.search(r"^queue \S+ refused .*to=small@example.org because=quota", self.suite.log(), re.M), 15,
+                   "the refusal in the log")
+
+    def by_data(self, wire, content):
+        self.assertEqual(wire.ask("DATA")[0], 354)
+        wire.send(content + b".\r\n")
+        return self.each(wire, 4)
+
+    def by_chunks(self, wire, content):
+        half = len(content) // 2
+        wire.send(b"BDAT %d\r\n" % half + content[:half])
+        self.assertEqual(wire.reply()[0], 250)
+        wire.send(b"BDAT %d LAST\r\n" % (len(content) - half) + content[half:])
+        return self.each(wire, 4)
+
+    def test_one_is_full(self):
+        self.refuses_one(LONG * 200, self.by_data)
+
+    def test_one_is_full_for_chunks(self):
+        self.refuses_one(LONG * 200, self.by_chunks)
+
+    def test_one_is_full_for_a_large_message(self):
+        """More than goes to queue in one piece, and to a file."""
+        self.refuses_one(LONG * 8000, self.by_data)
+
+    def test_one_has_gone(self):
+        self.suite.add_user("gone")
+        wire = self.wire()
+        self.envelope(wire, "gone@example.org", "alice@example.org", "bob@example.org", "gone@example.org")
+        self.suite.cli("user", "remove", "gone@example.org")
+        subject = f"Subject: {self.id()}".encode()
+        heard = self.by_data(wire, subject + b"\r\n\r\nx\r\n")
+        self.assertEqual([code for code, _ in heard], [451, 250, 250, 451])
+        self.assertEqual(len([m for m in self.suite.mail("alice") if subject in m]), 1)
+
+    def test_none_can_have_it(self):
+        wire = self.wire()
+        self.envelope(wire, "small@example.org", "small2@example.org")
+        self.assertEqual(wire.ask("DATA")[0], 354)
+        wire.send(b"\r\n" + LONG * 200 + b".\r\n")
+        self.assertEqual([code for code, _ in self.each(wire, 2, whole={452})], [452, 452])
+        self.assertEqual(self.envelope(wire, "bob@example.org"), [250])
+
+
+class Prdr(Each, unittest.TestCase):
+    """draft-hall-prdr."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.suite = Suite(config={})
+        cls.suite.start()
+        add_small(cls.suite)
+
+    @classmethod
+    def tearDownClass(cls):
+        cls.suite.close()
+
+    def wire(self):
+        wire = self.suite.wire()
+        self.addCleanup(wire.close)
+        self.assertIn("PRDR", wire.ask("EHLO client.example")[1])
+        return wire
+
+    def envelope(self, wire, *rcpts):
+        self.assertEqual(wire.ask("MAIL FROM:<eve@client.example> PRDR")[0], 250)
+        return [wire.ask(f"RCPT TO:<{rcpt}>")[0] for rcpt in rcpts]
+
+    def each(self, wire, n, whole=frozenset([250])):
+        self.assertEqual(wire.reply()[0], 353)
+        replies = [wire.reply() for _ in range(n)]
+        self.assertIn(wire.reply()[0], whole)
+        return replies
+
+    def test_without_it_one_refuses_all(self):
+        wire = self.wire()
+        wire.ask("MAIL FROM:<eve@client.example>")
+        for user in ("alice", "small"):
+            self.assertEqual(wire.ask(f"RCPT TO:<{user}@example.org>")[0], 250)
+        self.assertEqual(wire.ask("DATA")[0], 354)
+        wire.send(b"Subject: nobody\r\n\r\n" + LONG * 200 + b".\r\n")
+        self.assertEqual(wire.reply()[0], 452)
+        self.assertFalse([m for m in self.suite.mail("alice") if b"Subject: nobody" in m])
+
+    def test_bad_content_has_one_reply(self):
+        wire = self.wire()
+        self.envelope(wire, "alice@example.org", "bob@example.org")
+        wire.ask("DATA")
+        wire.send(b"a\0b\r\n.\r\nNOOP\r\n")
+        self.assertEqual([wire.reply()[0] for _ in range(2)], [550, 250])
+
+
+def add_small(suite):
+    for user in ("small", "small2"):
+        suite.add_user(user)
+        suite.cli("user", "quota", f"{user}@example.org", "10K")
+
+
+class Lmtp(Each, unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         suite = cls.suite = Suite(config={})
         cls.address = (suite.address, free_port(suite.address))
         suite.write_config({"listen lmtp": {"address": "%s:%d" % cls.address}})
         suite.start()
+        add_small(suite)
 
     @classmethod
     def tearDownClass(cls):
@@ -31,6 +148,9 @@ class Lmtp(unittest.TestCase):
     def envelope(self, wire, *rcpts):
         wire.ask("MAIL FROM:<eve@client.example>")
         return [wire.ask(f"RCPT TO:<{rcpt}>")[0] for rcpt in rcpts]
+
+    def each(self, wire, n, whole=None):
+        return [wire.reply() for _ in range(n)]
 
     def test_smtplib(self):
         client = smtplib.LMTP(*self.address, local_hostname="client.example")

@@ -54,11 +54,20 @@ static const struct ipc_ops q_ops = {
 
 /* --- the stand-ins --- */
 
+static void note_answer(struct world *w, const struct msg_queue_open_re *m)
+{
+    cr_assert_leq(m->each.n, sizeof w->each);
+    w->each_n = m->each.n;
+    if (m->each.n > 0)
+        memcpy(w->each, m->each.p, m->each.n);
+    w->answers[w->n_answers++] = *m;
+}
+
 static void got_answer(void *owner, struct ipc *from, const union msg *m, int fd)
 {
     (void)from, (void)fd;
     struct world *w = owner;
-    w->answers[w->n_answers++] = m->queue_open_re;
+    note_answer(w, &m->queue_open_re);
 }
 
 static void got_job(void *owner, struct ipc *from, const union msg *m, int fd)
@@ -321,6 +330,7 @@ uint64_t world_send(struct world *w, const char *from, struct span rcpts, const 
                                .ret = w->ret,
                                .envid = w->envid != NULL ? span_of(w->envid) : SPAN(""),
                                .hold_until = (uint64_t)w->hold_until,
+                               .is_each = w->is_each,
                                .ticket = w->hold_until != 0 ? SPAN("0123456789abcdef") : SPAN(""),
                                .is_last = 1};
     cr_assert_neq(ipc_ask_queue_open(w->smtpd, &m, -1, 60000, answered, w), 0);

@@ -44,6 +44,8 @@ struct world {
     /* What came back. */
     struct msg_queue_open_re answers[64];
     size_t n_answers;
+    char each[64]; /* of the last answer: verdicts and reasons, in turn */
+    size_t each_n;
     struct world_job jobs[64];
     size_t n_jobs;
     struct msg_box_delete_re deletes[8];
@@ -55,7 +57,7 @@ struct world {
     uint64_t asked_tags[8];
     size_t n_asked;
     /* what the next message asks, and what the next answer of relay says */
-    uint8_t ret, told, secured;
+    uint8_t ret, told, secured, is_each;
     const char *envid;
     int64_t hold_until;     /* then the next message has a ticket, too */
     const char *forward_as; /* what FORWARD is answered; NULL: the same sender */

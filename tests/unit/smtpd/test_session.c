@@ -185,10 +185,11 @@ Test(session, extensions_are_listed)
     struct world w;
     world_begin(&w);
     world_say(&w, SPAN(HI), 100);
-    cr_expect_str_eq(w.out, "220 mx.test ESMTP barid\r\n250-mx.test\r\n250-PIPELINING\r\n"
-                            "250-SIZE 500000\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n"
-                            "250-SMTPUTF8\r\n250-CHUNKING\r\n250-LIMITS RCPTMAX=1000\r\n250-DSN\r\n"
-                            "250 HELP\r\n");
+    cr_expect_str_eq(
+        w.out, "220 mx.test ESMTP barid\r\n250-mx.test\r\n250-PIPELINING\r\n"
+               "250-SIZE 500000\r\n250-8BITMIME\r\n250-ENHANCEDSTATUSCODES\r\n"
+               "250-SMTPUTF8\r\n250-CHUNKING\r\n250-LIMITS RCPTMAX=1000\r\n250-DSN\r\n250-PRDR\r\n"
+               "250 HELP\r\n");
     world_end(&w);
 }
 

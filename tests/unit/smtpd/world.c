@@ -173,6 +173,7 @@ static uint64_t fake_open(void *client, struct msg_queue_open *m, ipc_answer_fn 
     cr_assert_eq(span_copy(w->sender, sizeof w->sender, m->sender), 0);
     cr_assert_eq(span_copy(w->envid, sizeof w->envid, m->envid), 0);
     w->ret = m->ret;
+    w->is_each = m->is_each != 0;
     w->had_ticket = m->ticket.n > 0;
     cr_assert(!w->had_ticket || span_eq(m->ticket, SPAN("0123456789abcdef")));
     got(w, m->rcpts, m->content, m->is_last != 0);
@@ -379,7 +380,9 @@ static void answer_room(struct world *w)
 void world_answer_queue(struct world *w, bool can, enum verdict verdict, enum intake_reason reason)
 {
     struct asked a = w->queue;
-    union msg m = {.queue_open_re = {a.tag, (uint8_t)verdict, (uint8_t)reason}};
+    union msg m = {
+        .queue_open_re = {
+            .tag = a.tag, .verdict = (uint8_t)verdict, .reason = (uint8_t)reason, .each = w->each}};
     cr_assert_neq(a.tag, 0);
     w->queue.tag = 0;
     a.fn(a.arg, can ? &m : NULL, -1);

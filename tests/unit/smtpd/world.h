@@ -15,7 +15,7 @@ struct asked {
 struct world {
     struct session *s;
     struct session_rules rules;
-    char out[65536]; /* what the client got */
+    char out[262144]; /* what the client got */
     size_t n_out;
     unsigned writes;
     bool is_finished;
@@ -30,10 +30,11 @@ struct world {
     uint64_t last_tag;
     enum verdict verdict; /* of the queue */
     enum intake_reason reason;
+    struct span each; /* for each recipient */
 
     /* what the queue got */
     unsigned opens, mores, aborts, forgets, logouts;
-    bool had_ticket;
+    bool had_ticket, is_each;
     bool had_last;
     char sender[ADDRESS_MAX];
     char rcpts[8192]; /* addresses, a space behind each */
