@@ -144,8 +144,10 @@ static int run_text(struct users *u, enum statement which, uint64_t key, struct 
 
 int users_end(struct users *u, int rc)
 {
-    if (rc == 0 && users_run(u, Q_COMMIT) == 0)
+    if (rc == 0 && users_run(u, Q_COMMIT) == 0) {
+        sql_saved(u->db);
         return 0;
+    }
     if (sqlite3_get_autocommit(u->db) == 0)
         sql_run(u->q[Q_ROLLBACK]);
     return -1;

@@ -8,6 +8,7 @@
 #include "barid/tree.h"
 #include "common/admin.h"
 #include "common/ipc.h"
+#include "common/trouble.h"
 
 #include <sys/types.h>
 
@@ -40,6 +41,8 @@ struct child {
     int control_socket; /* listening, or -1; outlives the process */
     bool is_ready;
     char failure[512]; /* why it could not start, in its own words */
+    char said[512];    /* the same, of the last time that the log tells of */
+    struct trouble trouble;
     int64_t since_s, born_ms;
     unsigned restarts;
     int64_t backoff_ms;

@@ -42,6 +42,10 @@ static void child_ready(void *owner, struct ipc *from, const union msg *m, int f
     struct child *c = owner;
     struct parent *p = c->parent;
     c->is_ready = true;
+    if (c->trouble.times > 0)
+        LOG(0, "process-recovered", LZ("process", role_name(c->kind->role)),
+            LN("failures", (int64_t)c->trouble.times));
+    c->trouble = (struct trouble){0};
     if (p->was_ready || !all_ready(p))
         return;
     p->was_ready = true;
@@ -276,6 +280,17 @@ static void stop_rank(struct parent *p)
     timer_set(&p->stop_limit, GRACE_MS + 2000);
 }
 
+/* One that cannot start for the reason that was said, as at every attempt, is not said again. */
+static bool is_new_death(struct child *c)
+{
+    if (c->failure[0] == '\0')
+        return true;
+    if (strcmp(c->failure, c->said) != 0)
+        c->trouble = (struct trouble){0};
+    memcpy(c->said, c->failure, sizeof c->said);
+    return trouble_is_news(&c->trouble);
+}
+
 static void died(struct child *c, int status)
 {
     struct parent *p = c->parent;
@@ -302,8 +317,9 @@ static void died(struct child *c, int status)
         loop_stop(p->loop);
         return;
     }
-    LOG(0, "process-died", LZ("process", role_name(c->kind->role)),
-        LN("status", WEXITSTATUS(status)), LN("signal", by), LZ("because", c->failure));
+    if (is_new_death(c))
+        LOG(0, "process-died", LZ("process", role_name(c->kind->role)),
+            LN("status", WEXITSTATUS(status)), LN("signal", by), LZ("because", c->failure));
     back_off(c);
 }
 

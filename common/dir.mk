@@ -42,6 +42,7 @@ common_libcommon_a_SOURCES += common/proxy.c common/proxy.h
 common_libcommon_a_SOURCES += common/sql_peek.c common/sql_peek.h common/userdb.h
 common_libcommon_a_SOURCES += common/spawn.c common/spawn.h
 common_libcommon_a_SOURCES += common/unixsock.c common/unixsock.h
+common_libcommon_a_SOURCES += common/trouble.c common/trouble.h
 common_libcommon_a_SOURCES += common/json.c common/json.h common/utf8.c common/utf8.h
 
 # Apart from the rest: only who has connections, certificates or keys links OpenSSL.
@@ -73,7 +74,7 @@ tests_unit_common_test_SOURCES += tests/unit/common/test_stats.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_clock.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_scram_client.c
 tests_unit_common_test_LDADD = $(LIBS_TLS) $(CRITERION_LIBS)
-tests_unit_common_test_SOURCES += tests/unit/common/test_proxy.c
+tests_unit_common_test_SOURCES += tests/unit/common/test_proxy.c tests/unit/common/test_trouble.c
 
 check_PROGRAMS += tests/unit/common/test_sql
 tests_unit_common_test_sql_SOURCES = tests/unit/common/test_sql.c

@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/trouble.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -456,6 +457,16 @@ static int take_fd(struct msghdr *mh, bool *too_many)
     return kept;
 }
 
+/* The kernel had none left for us and dropped it: our shortage, not the peer's fault. The message
+ * is handled as one that came without. */
+static void lost_descriptor(const struct ipc *ch)
+{
+    static struct trouble trouble;
+    if (trouble_is_news(&trouble))
+        LOG(0, "descriptor-lost", LZ("from", role_name(ch->peer)),
+            LZ("because", "too many open files"));
+}
+
 static bool receive_one(struct ipc *ch)
 {
     static char in[IPC_MAX + 1];
@@ -485,12 +496,15 @@ static bool receive_one(struct ipc *ch)
         broken(ch);
         return false;
     }
-    if (too_many || (mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0) {
+    bool is_cut = (mh.msg_flags & MSG_CTRUNC) != 0;
+    if (too_many || (mh.msg_flags & MSG_TRUNC) != 0 || (is_cut && fd >= 0)) {
         if (fd >= 0)
             close(fd);
         misbehaved(ch, "message too large", "");
         return false;
     }
+    if (is_cut)
+        lost_descriptor(ch);
     take(ch, (struct span){in, (size_t)n}, fd);
     return true;
 }

@@ -3,7 +3,8 @@
  * The first message each way is HELLO; a peer with another table is refused. A received message is
  * checked against the table (peer's role may send it, ours may receive it, exact unpacking,
  * descriptor only where allowed); a message that fails closes this channel, is logged once, and
- * nothing else.
+ * nothing else. A handler whose message should come with a descriptor may get none: the kernel had
+ * none left for us. That is "try later".
  *
  * Sending never blocks: what the socket does not take is kept in order and sent when it does; who
  * streams must watch ipc_backlog and go on at on_drain. */

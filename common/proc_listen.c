@@ -91,11 +91,13 @@ static void accept_some(void *arg, bool readable, bool writable)
         socklen_t n = sizeof from;
         int fd = accept4(s->fd, (struct sockaddr *)&from, &n, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
+            trouble_worked(&p->no_accept, "accept-resumed");
             accepted_one(s, fd, &from);
             continue;
         }
         if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
-            LOG(0, "accept-paused", LZ("because", strerror(errno)), LN("ms", ACCEPT_PAUSE_MS));
+            if (trouble_is_news(&p->no_accept))
+                LOG(0, "accept-paused", LZ("because", strerror(errno)));
             timer_set(&p->accept_again, ACCEPT_PAUSE_MS);
             rewatch_listeners(p);
         }

@@ -5,6 +5,7 @@
 #include "common/buf.h"
 #include "common/handed.h"
 #include "common/proc.h"
+#include "common/trouble.h"
 
 #define INSTANCES_MAX 64
 #define LISTENERS_MAX 1024 /* in use, or pointed at by sessions: a reload can close some */
@@ -43,6 +44,7 @@ struct proc {
     struct ipc_ops peer_ops, cli_ops;
     struct ipc *clis[CLIS_MAX];
     struct timer grace, accept_again, ask_for_lost;
+    struct trouble no_accept; /* out of descriptors */
     struct event *sigterm;
     bool is_started;     /* CHILD_START came at least once */
     bool lacks_listener; /* one that came could not be kept */

@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/trouble.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,6 +38,12 @@ static const struct {
     {SQLITE_DBCONFIG_ENABLE_VIEW, 0}, {SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0},
     {SQLITE_DBCONFIG_DQS_DDL, 0},     {SQLITE_DBCONFIG_DQS_DML, 0},
 };
+
+/* What keeps failing, by SQLite's primary code: each is said once. */
+static struct {
+    struct trouble of[32];
+    bool is_any;
+} troubles;
 
 /* The statement whose last bind failed: sqlite3 would go on with NULL in the place of the value. */
 static const sqlite3_stmt *unbound;
@@ -317,8 +324,25 @@ void sql_close(sqlite3 *db)
 static void log_failure(sqlite3 *db)
 {
     int code = sqlite3_extended_errcode(db);
-    if ((code & 0xff) != SQLITE_CONSTRAINT)
+    if ((code & 0xff) == SQLITE_CONSTRAINT)
+        return;
+    troubles.is_any = true;
+    if (trouble_is_news(&troubles.of[code & 31]))
         LOG(0, "store-failed", LN("code", code), LZ("why", sqlite3_errmsg(db)));
+    if ((code & 0xff) == SQLITE_BUSY && sqlite3_db_readonly(db, "main") == 0)
+        sqlite3_busy_timeout(db, 0); /* waiting once was enough; others wait for us */
+}
+
+void sql_saved(sqlite3 *db)
+{
+    if (!troubles.is_any)
+        return;
+    sqlite3_busy_timeout(db, BUSY_TIMEOUT_MS);
+    troubles.is_any = false;
+    for (size_t i = 0; i < sizeof troubles.of / sizeof troubles.of[0]; i++) {
+        trouble_worked(&troubles.of[i], "store-recovered");
+        troubles.is_any |= troubles.of[i].times > 0;
+    }
 }
 
 int sql_exec(sqlite3 *db, const char *constant_sql)

@@ -43,6 +43,9 @@ struct sql_spec {
 /* NULL and e. */
 sqlite3 *sql_open(const struct sql_spec *spec, struct error *e);
 void sql_close(sqlite3 *db); /* NULL is allowed; all statements must be finalized */
+/* What fails is said once (common/trouble.h). The owner tells here that a transaction was
+ * committed: then it is over. */
+void sql_saved(sqlite3 *db);
 /* Statements that are run once or need no values: BEGIN IMMEDIATE, COMMIT, ROLLBACK. 0, or -1. */
 int sql_exec(sqlite3 *db, const char *constant_sql);
 

@@ -1,14 +1,12 @@
 #include "mailbox/store.h"
 
-#include "common/clock.h"
 #include "common/listing.h"
 #include "common/log.h"
 #include "common/maildb.h"
 #include "common/pack.h"
 #include "common/proto.h"
 #include "common/sql.h"
-
-#define OPEN_LOG_MS 10000 /* a store that cannot be opened is said so often at most */
+#include "common/trouble.h"
 
 enum statement { LOOK, LIST, LIST_DEVICE, READ, NEXT, HIDDEN, STATEMENTS };
 
@@ -36,14 +34,14 @@ struct store {
     const char *path;
     sqlite3 *db; /* NULL: not open */
     sqlite3_stmt *prepared[STATEMENTS];
-    int64_t open_logged_ms;
+    struct trouble closed; /* it cannot be opened */
 };
 
 struct store *store_new(const char *path)
 {
     struct store *st = calloc(1, sizeof *st);
     if (st != NULL)
-        *st = (struct store){.path = path, .open_logged_ms = -OPEN_LOG_MS};
+        st->path = path;
     return st;
 }
 
@@ -67,11 +65,8 @@ void store_free(struct store *st)
 
 static void log_closed(struct store *st, const struct error *e)
 {
-    int64_t now = clock_mono_ms();
-    if (now - st->open_logged_ms < OPEN_LOG_MS)
-        return;
-    st->open_logged_ms = now;
-    LOG(0, "store-closed", LZ("why", e->text));
+    if (trouble_is_news(&st->closed))
+        LOG(0, "store-closed", LZ("why", e->text));
 }
 
 /* The statement, ready to be bound; or NULL. */
@@ -93,6 +88,7 @@ static sqlite3_stmt *get(struct store *st, enum statement which)
         shut(st);
         return NULL;
     }
+    trouble_worked(&st->closed, "store-reopened");
     return st->prepared[which];
 }
 

@@ -170,7 +170,7 @@ static enum outcome commit(struct batch *b)
         return OUTCOME_FAULT;
     if (spool_sync(b->spool) < 0) {
         bool is_full = errno == ENOSPC || errno == EDQUOT;
-        LOG(0, "spool-not-synced", LZ("because", strerror(errno)));
+        spool_failed(b->spool, "sync");
         *(is_full ? &b->was_full : &b->is_broken) = true;
         return is_full ? OUTCOME_FULL : OUTCOME_FAULT;
     }
@@ -183,11 +183,11 @@ void batch_commit(struct batch *b)
         return;
     int64_t began_us = clock_mono_us();
     enum outcome o = b->is_broken ? OUTCOME_FAULT : commit(b);
-    if (o != OUTCOME_SAVED) {
-        LOG(0, "commit-failed", LZ("because", o == OUTCOME_FULL ? "no room on disk" : "fault"));
+    if (o != OUTCOME_SAVED) { /* why is in the log: store-failed, spool-failed */
         lost(b, o);
         return;
     }
+    spool_worked(b->spool);
     for (size_t i = 0; i < b->n_files; i++)
         if (b->holds_files)
             hold_file(b, b->files[i]);

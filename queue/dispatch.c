@@ -320,11 +320,16 @@ static enum found read_message(struct queue *q, uint64_t id, struct start *s)
         return f == FOUND_YES && s->m.content.n > CHUNK_MAX ? FOUND_DAMAGED : f;
     }
     s->fd = spool_read(&q->spool, id, m.size);
+    q->spool.has_worked |= s->fd >= 0;
     if (s->fd >= 0)
         return FOUND_YES;
     bool is_shortage = errno == EMFILE || errno == ENFILE || errno == ENOMEM;
+    if (is_shortage) { /* of ours; it lasts, and is met by each message */
+        spool_failed(&q->spool, "open");
+        return FOUND_FAULT;
+    }
     LOG(id, "spool-not-read", LZ("because", strerror(errno)));
-    return is_shortage ? FOUND_FAULT : FOUND_DAMAGED;
+    return FOUND_DAMAGED;
 }
 
 _Static_assert(RELAY_RCPTS_MAX *(4 + 4 + RCPT_ADDRESS_MAX + 1 + 4 + ORCPT_MAX) <= LIST_MAX,

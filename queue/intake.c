@@ -281,8 +281,10 @@ static enum intake_reason add_rcpts(struct intake *in, struct span packed)
     return unpack_done(&records) ? INTAKE_OK : INTAKE_FAULT;
 }
 
-static enum intake_reason disk_reason(int err)
+static enum intake_reason disk_reason(struct spool *s)
 {
+    int err = errno;
+    spool_failed(s, "write");
     return err == ENOSPC || err == EDQUOT || err == EFBIG ? INTAKE_DISK : INTAKE_FAULT;
 }
 
@@ -290,13 +292,13 @@ static enum intake_reason append_to_file(struct intake *in, struct span chunk)
 {
     if (!in->has_file) {
         if (spool_create(&in->q->spool, in->message.id, &in->file) < 0)
-            return disk_reason(errno);
+            return disk_reason(&in->q->spool);
         in->has_file = true;
         if (spool_append(&in->file, buf_span(&in->content)) < 0)
-            return disk_reason(errno);
+            return disk_reason(&in->q->spool);
         drop_buffer(in);
     }
-    return spool_append(&in->file, chunk) == 0 ? INTAKE_OK : disk_reason(errno);
+    return spool_append(&in->file, chunk) == 0 ? INTAKE_OK : disk_reason(&in->q->spool);
 }
 
 /* What is imported was accepted once, by a server with another limit. */
@@ -377,7 +379,7 @@ static enum intake_reason check_whole(struct intake *in)
     if (!in->is_each && in->targets.n_boxes + in->targets.n_remotes == 0)
         return INTAKE_FAULT;
     if (in->has_file && spool_finish(&in->q->spool, &in->file) < 0)
-        return disk_reason(errno);
+        return disk_reason(&in->q->spool);
     return INTAKE_OK;
 }
 
@@ -517,8 +519,11 @@ void intake_open(struct queue *q, struct ipc *from, const struct msg_queue_open 
         answer_intake(&none, INTAKE_FAULT, NULL);
         return;
     }
-    if (in->client.n == NETADDR_LOCAL &&
-        local_is_too_fast(q->locals, netaddr_uid(&in->client), &q->config->submit.message_rate))
+    bool is_local = in->client.n == NETADDR_LOCAL;
+    if (is_local && fd < 0) /* who that is cannot be told: it was lost on the way, or never sent */
+        refuse(in, INTAKE_FAULT);
+    else if (is_local && local_is_too_fast(q->locals, netaddr_uid(&in->client),
+                                           &q->config->submit.message_rate))
         refuse(in, INTAKE_RATE);
     else if (m->ticket.n > 0 && redeem(in, m) < 0)
         refuse(in, INTAKE_FAULT);

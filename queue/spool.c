@@ -72,6 +72,21 @@ int spool_sync(struct spool *s)
     return 0;
 }
 
+void spool_failed(struct spool *s, const char *what)
+{
+    int why = errno;
+    s->has_worked = false;
+    if (trouble_is_news(&s->trouble))
+        LOG(0, "spool-failed", LZ("call", what), LZ("because", strerror(why)));
+    errno = why;
+}
+
+void spool_worked(struct spool *s)
+{
+    if (s->has_worked)
+        trouble_worked(&s->trouble, "spool-recovered");
+}
+
 int spool_create(struct spool *s, uint64_t id, struct spool_file *f)
 {
     char name[ID_TEXT];
@@ -99,7 +114,7 @@ int spool_append(struct spool_file *f, struct span octets)
 
 int spool_finish(struct spool *s, struct spool_file *f)
 {
-    s->is_changed = true;
+    s->is_changed = s->has_worked = true;
     int fd = f->fd;
     f->fd = -1;
     if (s->n_unsynced == SPOOL_UNSYNCED)

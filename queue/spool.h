@@ -11,6 +11,7 @@
 
 #include "common/error.h"
 #include "common/str.h"
+#include "common/trouble.h"
 
 enum { SPOOL_UNSYNCED = 64 };
 
@@ -19,6 +20,8 @@ struct spool {
     bool is_changed;              /* names were added since the last spool_sync */
     int unsynced[SPOOL_UNSYNCED]; /* files that are complete, on their way to the disk */
     size_t n_unsynced;
+    struct trouble trouble;
+    bool has_worked; /* something was written since it was said */
 };
 
 /* Makes the directory if it is missing. 0, or -1 and e. */
@@ -27,6 +30,11 @@ void spool_close(struct spool *s);
 /* Makes files and names durable; to be called before the commit that needs them. 0, or -1 (errno;
  * of the files nobody knows then which are on disk). */
 int spool_sync(struct spool *s);
+
+/* Says, once, that something failed (errno): "sync", "write", "open". errno is kept. */
+void spool_failed(struct spool *s, const char *what);
+/* What was written is on disk: the trouble may be over. */
+void spool_worked(struct spool *s);
 
 /* A file being written; fd is -1 if there is none. */
 struct spool_file {

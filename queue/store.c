@@ -133,7 +133,10 @@ int store_begin(struct store *s)
 
 int store_commit(struct store *s)
 {
-    return statement_run(s, S_COMMIT);
+    if (statement_run(s, S_COMMIT) < 0)
+        return -1;
+    sql_saved(s->db);
+    return 0;
 }
 
 void store_rollback(struct store *s)

@@ -6,6 +6,13 @@ tests_fault_shim_so_CPPFLAGS = -D_GNU_SOURCE -I$(top_srcdir) -include $(top_srcd
 tests_fault_shim_so_CFLAGS = $(WARN_CFLAGS) -fPIC
 tests_fault_shim_so_LDFLAGS = -shared
 
+# lever.so is preloaded into whole suites, by tests/e2e/lever.py.
+noinst_PROGRAMS += tests/fault/lever.so
+tests_fault_lever_so_SOURCES = tests/fault/lever.c
+tests_fault_lever_so_CPPFLAGS = -D_GNU_SOURCE
+tests_fault_lever_so_CFLAGS = $(WARN_CFLAGS) -fPIC
+tests_fault_lever_so_LDFLAGS = -shared
+
 noinst_LIBRARIES += tests/fault/libplay.a
 tests_fault_libplay_a_SOURCES = tests/fault/disk.c tests/fault/disk.h tests/fault/ledger.c \
   tests/fault/ledger.h tests/fault/play.c tests/fault/play.h tests/fault/talk.c \

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -314,4 +315,42 @@ Test(ipc, a_broken_channel_answers_with_null)
     cr_expect_eq(smtpd.n_unanswered, 2);
     cr_expect_eq(smtpd.n_closed, 1);
     cr_expect_null(smtpd.ch);
+}
+
+static void on_grant(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)from, (void)m;
+    struct side *s = owner;
+    s->n_handled++;
+    s->fd = fd;
+}
+
+static const struct ipc_handler mailbox_handlers[] = {{MSG_BOX_GRANT, on_grant}};
+static const struct ipc_ops mailbox_ops = {
+    .handlers = mailbox_handlers, .n_handlers = 1, .on_close = on_close};
+
+/* Running out of them is our shortage, and no reason to send the peer away. */
+Test(ipc, a_descriptor_for_which_there_is_no_room)
+{
+    struct loop *loop = loop_new();
+    struct side authd = {.loop = loop}, mailbox = {.loop = loop, .fd = -2};
+    int pair[2];
+    struct rlimit few, before;
+    cr_assert_eq(unixsock_pair(pair), 0);
+    authd.ch = ipc_open(loop, pair[0], ROLE_AUTHD, ROLE_MAILBOX, &smtpd_ops, &authd);
+    mailbox.ch = ipc_open(loop, pair[1], ROLE_MAILBOX, ROLE_AUTHD, &mailbox_ops, &mailbox);
+    turn(loop);
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = (struct rlimit){0, before.rlim_max};
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &few), 0);
+    cr_assert_eq(ipc_send_box_grant(authd.ch, &(struct msg_box_grant){.box = 1}, 2), 0);
+    turn(loop);
+    cr_expect_eq(mailbox.n_handled, 1);
+    cr_expect_eq(mailbox.fd, -1);
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &before), 0);
+    cr_assert_eq(ipc_send_box_grant(authd.ch, &(struct msg_box_grant){.box = 1}, 2), 0);
+    turn(loop);
+    cr_expect_eq(mailbox.n_handled, 2);
+    cr_expect_geq(mailbox.fd, 0);
+    cr_expect_eq(authd.n_closed + mailbox.n_closed, 0);
 }

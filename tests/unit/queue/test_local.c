@@ -63,7 +63,7 @@ Test(local, only_a_connection_of_the_user_lets_smtpd_relay_for_him)
     int tcp = socket(AF_INET, SOCK_STREAM, 0), null = open("/dev/null", O_RDONLY);
     int listening = listener();
     cr_expect_eq(relayed(uid_text(getuid()), stream[0]), INTAKE_OK);
-    cr_expect_eq(relayed(uid_text(getuid()), -1), INTAKE_RELAYING);
+    cr_expect_eq(relayed(uid_text(getuid()), -1), INTAKE_FAULT, "there was no room for it");
     cr_expect_eq(relayed(uid_text(getuid() + 1), stream[0]), INTAKE_RELAYING);
     cr_expect_eq(relayed(uid_text(getuid()), packets[0]), INTAKE_RELAYING, "a channel is no user");
     cr_expect_eq(relayed(uid_text(getuid()), tcp), INTAKE_RELAYING);
