@@ -1,61 +1,12 @@
-#include "queue/agenda.h"
+#include "queue/agenda_state.h"
 
 #include "common/clock.h"
 
 #include <sodium.h>
 
-#define ITEM_BUCKETS 4096
-#define LANE_BUCKETS 1024
-#define FLOW_BUCKETS 4096
-#define KEY_MAX      (DOMAIN_MAX + 32) /* of route_key */
-#define SUSPECT_MS   1000 /* a lane waits so long for one of the few jobs of its kind */
-
-struct flow {
-    struct flow *next_same; /* in its bucket */
-    struct flow *next_turn; /* in its lane: flows that wait */
-    struct lane *lane;
-    uint64_t key;
-    struct item *first, **last; /* waiting */
-    size_t n_items;             /* waiting and active */
-};
-
-struct lane {
-    struct lane *next_same; /* in its bucket */
-    struct lane *next_turn; /* in the order of turns, or among those asleep, or stuck */
-    enum { LANE_QUIET, LANE_TURN, LANE_ASLEEP, LANE_STUCK } place;
-    bool has_more;             /* something did not fit: it waits in the database */
-    bool is_hungry;            /* and now there is room for it */
-    struct flow *turn, **last; /* its flows that wait */
-    size_t n_items, n_jobs;    /* items: waiting and active */
-    int64_t wake_ms;           /* asleep until then */
-    struct pace pace;
-    struct pace_rules rules;
-    char *why;                  /* it is down; NULL: nothing was said */
-    struct lane *older, *newer; /* among those without items */
-    bool is_idle;
-    char key[];
-};
-
-struct item {
-    struct item *next_same; /* in its bucket */
-    struct item *next;      /* waiting in its flow */
-    struct flow *flow;
-    uint64_t message;
-    uint32_t number;
-    bool is_active;
-};
-
-struct agenda {
-    struct item *items[ITEM_BUCKETS];
-    struct lane *lanes[LANE_BUCKETS];
-    struct flow *flows[FLOW_BUCKETS];
-    struct lane *turn, **last_turn; /* lanes that wait and may start a job */
-    struct lane *asleep, *stuck;
-    struct lane *oldest, *newest; /* idle */
-    size_t n_items, n_jobs, n_suspects, n_hungry, n_idle;
-    uint64_t jobs_max;
-    char why[AGENDA_WHY + 1];
-};
+#define KEY_MAX     (DOMAIN_MAX + 32) /* of route_key */
+#define SUSPECT_MS  1000              /* a lane waits so long for one of the few jobs of its kind */
+#define CAPPED_STEP 8                 /* lanes that are looked at again when a job ends */
 
 struct agenda *agenda_new(void)
 {
@@ -63,6 +14,7 @@ struct agenda *agenda_new(void)
     if (a == NULL)
         return NULL;
     a->last_turn = &a->turn;
+    a->last_capped = &a->capped;
     a->jobs_max = 1;
     return a;
 }
@@ -116,14 +68,6 @@ static struct item **find_item(struct agenda *a, uint64_t message, uint32_t numb
     while (*at != NULL && ((*at)->message != message || (*at)->number != number))
         at = &(*at)->next_same;
     return at;
-}
-
-static size_t lane_bucket(const char *key)
-{
-    uint64_t h = 0xcbf29ce484222325U;
-    for (const char *p = key; *p != '\0'; p++)
-        h = (h ^ (unsigned char)*p) * 0x100000001b3U;
-    return h % LANE_BUCKETS;
 }
 
 static struct lane **find_lane(struct agenda *a, const char *key)
@@ -205,7 +149,7 @@ static void drop(struct agenda *a, struct lane *l)
 /* A lane without recipients is in no list but that of the idle ones, and kept only for its pace. */
 static void drop_if_empty(struct agenda *a, struct lane *l)
 {
-    if (l->n_items > 0 || l->place != LANE_QUIET || l->is_hungry || l->is_idle)
+    if (l->n_items > 0 || l->place != LANE_QUIET || l->is_hungry || l->is_idle || l->is_capped)
         return;
     if (pace_is_plain(&l->pace, clock_wall_ms())) {
         drop(a, l);
@@ -250,6 +194,18 @@ static void push_stuck(struct agenda *a, struct lane *l)
     a->stuck = l;
 }
 
+/* All that waits in it is of senders that have their part of the jobs. It gets a turn when a job
+ * ends, or when something of another sender comes. */
+static void push_capped(struct agenda *a, struct lane *l)
+{
+    if (l->is_capped)
+        return;
+    l->is_capped = true;
+    l->next_capped = NULL;
+    *a->last_capped = l;
+    a->last_capped = &l->next_capped;
+}
+
 static bool is_suspect(const struct lane *l)
 {
     return l->pace.n_down > 0;
@@ -276,6 +232,20 @@ static void give_turn(struct agenda *a, struct lane *l)
         sleep_for(a, l, wait_ms);
     else
         append_turn(a, l);
+}
+
+/* A job ended: its sender may have another one. */
+static void uncap(struct agenda *a)
+{
+    for (int i = 0; i < CAPPED_STEP && a->capped != NULL; i++) {
+        struct lane *l = a->capped;
+        a->capped = l->next_capped;
+        if (a->capped == NULL)
+            a->last_capped = &a->capped;
+        l->is_capped = false;
+        give_turn(a, l);
+        drop_if_empty(a, l);
+    }
 }
 
 int64_t agenda_wake(struct agenda *a)
@@ -434,7 +404,8 @@ static void cut_job(struct lane *l, struct agenda_job *job)
     l->turn = f->next_turn;
     if (l->turn == NULL)
         l->last = &l->turn;
-    *job = (struct agenda_job){.message = f->first->message, .started_ms = clock_wall_ms()};
+    *job = (struct agenda_job){
+        .message = f->first->message, .started_ms = clock_wall_ms(), .flow = f->key};
     while (f->first != NULL && f->first->message == job->message && job->n < RELAY_RCPTS_MAX) {
         f->first->is_active = true;
         job->numbers[job->n++] = f->first->number;
@@ -447,6 +418,25 @@ static void cut_job(struct lane *l, struct agenda_job *job)
     f->next_turn = NULL;
     *l->last = f;
     l->last = &f->next_turn;
+}
+
+/* Makes the next flow whose sender may have one more job the first of the lane. False: none is. */
+static bool turn_to_fair(struct agenda *a, struct lane *l)
+{
+    uint64_t n_free = a->jobs_max - a->n_jobs;
+    const struct flow *first = l->turn;
+    while (!shares_may(&a->shares, l->turn->key, n_free)) {
+        struct flow *f = l->turn;
+        if (f->next_turn != NULL) {
+            l->turn = f->next_turn;
+            f->next_turn = NULL;
+            *l->last = f;
+            l->last = &f->next_turn;
+        }
+        if (l->turn == first)
+            return false;
+    }
+    return true;
 }
 
 bool agenda_take(struct agenda *a, struct agenda_job *job)
@@ -463,7 +453,12 @@ bool agenda_take(struct agenda *a, struct agenda_job *job)
             give_turn(a, l); /* it changed while it waited */
             continue;
         }
+        if (!turn_to_fair(a, l)) {
+            push_capped(a, l);
+            continue;
+        }
         cut_job(l, job);
+        shares_take(&a->shares, job->flow);
         pace_started(&l->pace, &l->rules, now_ms);
         l->n_jobs++;
         a->n_jobs++;
@@ -512,6 +507,7 @@ static void job_left(struct agenda *a, struct lane *l, const struct agenda_job *
     l->n_jobs--;
     a->n_jobs--;
     a->n_suspects -= job->is_suspect;
+    shares_give(&a->shares, job->flow);
 }
 
 void agenda_done(struct agenda *a, const struct agenda_job *job, enum reach o, struct span why)
@@ -527,6 +523,7 @@ void agenda_done(struct agenda *a, const struct agenda_job *job, enum reach o, s
     if (l->has_more && l->n_items <= room_of_lane(a) / 2)
         set_hungry(a, l, true);
     drop_if_empty(a, l);
+    uncap(a);
 }
 
 bool agenda_take_stuck(struct agenda *a, struct agenda_job *job, int64_t *until_ms,
@@ -585,6 +582,7 @@ void agenda_put_back(struct agenda *a, const struct agenda_job *job)
         return;
     job_left(a, l, job);
     give_turn(a, l);
+    uncap(a);
 }
 
 bool agenda_is_active(const struct agenda *a, uint64_t message, uint32_t number)

@@ -5,7 +5,8 @@
  * Lanes take turns, and in a lane its flows do. What a lane may have, of the jobs and of the
  * memory, is a quarter of what is still free: so some is always left for others, however many slow
  * next hops there are. A flow that has little in a lane may add to it even if the lane is full, so
- * that one large mailing does not keep others out. How many jobs a lane has at a time, and when, is
+ * that one large mailing does not keep others out; of all jobs one sender has three quarters at
+ * most (shares.h). How many jobs a lane has at a time, and when, is
  * its pace (pace.h); lanes that could not be reached the last time have a quarter of all jobs
  * together. */
 #ifndef BARID_QUEUE_AGENDA_H
@@ -52,6 +53,7 @@ void agenda_sated(struct agenda *a); /* all that could be found was added */
 /* A job: recipients of one message that go the same way. */
 struct agenda_job {
     uint64_t message;
+    uint64_t flow;
     int64_t started_ms;
     bool is_suspect; /* its lane could not be reached the last time */
     size_t n;

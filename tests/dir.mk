@@ -2,3 +2,4 @@
 include tests/load/dir.mk
 include tests/fuzz/dir.mk
 include tests/fault/dir.mk
+include tests/week/dir.mk

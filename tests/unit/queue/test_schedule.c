@@ -1,6 +1,7 @@
 #include "common/clock.h"
 #include "queue/agenda.h"
 #include "queue/schedule.h"
+#include "queue/shares.h"
 
 #include <criterion/criterion.h>
 
@@ -320,4 +321,63 @@ Test(pace, rate_is_kept)
             n++;
         }
     cr_assert(n >= 1090 && n <= 1101, "%zu", n); /* 100 at once, then 100 a minute */
+}
+
+Test(shares, three_quarters_for_one_then_of_the_rest)
+{
+    static struct shares s;
+    uint64_t n_free = 100, n[3] = {0};
+    for (uint64_t flow = 0; flow < 3; flow++)
+        for (; shares_may(&s, flow, n_free); n_free--) {
+            shares_take(&s, flow);
+            n[flow]++;
+        }
+    cr_expect_eq(n[0], 76, "%llu", (unsigned long long)n[0]);
+    cr_expect_eq(n[1], 19, "%llu", (unsigned long long)n[1]);
+    cr_expect_geq(n_free, 1);
+    cr_expect(shares_may(&s, 99, n_free));
+    for (; n[0] > 0; n[0]--)
+        shares_give(&s, 0);
+    cr_expect(shares_may(&s, 0, n_free));
+    shares_give(&s, 77); /* has none */
+    for (uint64_t flow = 1; flow < 3; flow++)
+        for (; n[flow] > 0; n[flow]--)
+            shares_give(&s, flow);
+    cr_expect_eq(s.n, 0);
+    for (uint64_t flow = 0; flow < SHARES_MAX + 5; flow++)
+        shares_take(&s, flow);
+    cr_expect_eq(s.n, SHARES_MAX);
+}
+
+/* A mailing to very many silent destinations leaves room for who comes later; when one of its jobs
+ * is over, the next destination has its turn at once. */
+Test(agenda, one_sender_does_not_take_all_jobs)
+{
+    struct agenda *a = new_agenda();
+    struct agenda_job jobs[JOBS_MAX];
+    char lane[32];
+    size_t n = 0, n_done = 0;
+    for (uint64_t i = 0; i < 2 * JOBS_MAX; i++) {
+        snprintf(lane, sizeof lane, "d%d", (int)i);
+        cr_assert_eq(add_flow(a, i + 1, lane, 5), AGENDA_ADDED);
+    }
+    while (n < JOBS_MAX && agenda_take(a, &jobs[n]))
+        n++;
+    cr_expect_eq(n, JOBS_MAX * 3 / 4 + 1, "%zu", n);
+    cr_assert_eq(add_flow(a, 5000, "d7", 6), AGENDA_ADDED);
+    cr_assert_eq(add_flow(a, 5001, "d399", 6), AGENDA_ADDED); /* behind what may not go */
+    for (int i = 0; i < 2; i++) {
+        cr_assert(agenda_take(a, &jobs[n]));
+        cr_expect_geq(jobs[n++].message, 5000);
+    }
+    cr_expect_not(agenda_take(a, &jobs[n]));
+    while (n > 0) {
+        agenda_done(a, &jobs[--n], REACH_OK, SPAN(""));
+        n_done++;
+        while (n < JOBS_MAX && agenda_take(a, &jobs[n]))
+            n++;
+    }
+    cr_expect_eq(n_done, 2 * JOBS_MAX + 2, "%zu", n_done);
+    cr_expect_eq(agenda_count(a), 0);
+    agenda_free(a);
 }
