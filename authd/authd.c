@@ -224,6 +224,7 @@ static void drain(struct proc *p)
 static const struct ipc_handler handlers[] = {
     {MSG_RESOLVE, on_resolve},
     {MSG_FORWARD, forward_handle},
+    {MSG_BOX_DOMAIN, box_domain_handle},
     {MSG_LOGIN, login_handle},
     {MSG_SCRAM_FIRST, exchange_handle_first},
     {MSG_SCRAM_FINAL, exchange_handle_final},

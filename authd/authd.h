@@ -84,6 +84,9 @@ void forward_configure(struct authd *a); /* after the secret was read, and after
 void forget_next(struct authd *a); /* does nothing while queue is away or was asked already */
 void forget_again(void *authd);    /* the timer's */
 
+/* box_domain.c */
+void box_domain_handle(void *owner, struct ipc *from, const union msg *m, int fd);
+
 /* devices.c */
 void devices_tell_next(struct authd *a); /* does nothing while queue is away or is being told */
 void devices_tell(void *authd);          /* the timer's, and after a change */

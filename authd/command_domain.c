@@ -69,6 +69,29 @@ void domain_add(void *authd, struct admin_call *call)
         admin_done(call, 0);
 }
 
+void domain_show(void *authd, struct admin_call *call)
+{
+    struct authd *a = authd;
+    struct admin_row r;
+    char name[DOMAIN_MAX + 1];
+    if (domain_name(call, name) < 0)
+        return;
+    const struct domain *domain = directory_domain(a->directory, span_of(name));
+    if (domain == NULL) {
+        admin_fail(call, VERDICT_NEVER, "%s is not a local domain", name);
+        return;
+    }
+    row_begin(&r);
+    row_text(&r, "name", domain->node.name);
+    if (domain->postmaster.n > 0)
+        row_text(&r, "postmaster", domain->postmaster);
+    else
+        row_null(&r, "postmaster");
+    row_number(&r, "number", (int64_t)domain->number);
+    row_send(&r, call, 0, NULL);
+    admin_done(call, 0);
+}
+
 void domain_remove(void *authd, struct admin_call *call)
 {
     struct authd *a = authd;

@@ -1,4 +1,5 @@
 #include "authd/commands.h"
+#include "authd/resolve.h"
 
 #include "common/log.h"
 
@@ -99,6 +100,8 @@ static void print(void *arg, const struct users_row *row)
     struct page *page = arg;
     struct admin_row r;
     const struct user *user = directory_user(page->authd->directory, row->name);
+    const struct domain *domain =
+        directory_domain(page->authd->directory, resolve_domain_of(row->name));
     page->last = row->number;
     row_begin(&r);
     row_text(&r, "address", row->name);
@@ -115,6 +118,7 @@ static void print(void *arg, const struct users_row *row)
             row_null(&r, "reason");
         row_bool(&r, "receive_only", row->is_receive_only);
         row_number(&r, "box", (int64_t)row->number);
+        row_number(&r, "domain", domain != NULL ? (int64_t)domain->number : 0);
         row_time(&r, "created", row->created);
         row_time(&r, "last_login", user != NULL ? user->last_login : 0);
     }

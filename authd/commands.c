@@ -7,6 +7,7 @@ static const struct admin_command commands[] = {
     {"domain add", domain_add},
     {"domain remove", domain_remove},
     {"domain list", domain_list},
+    {"domain show", domain_show},
     {"user add", user_add},
     {"user list", user_list},
     {"user show", user_show},

@@ -1,6 +1,6 @@
 noinst_LIBRARIES += authd/libauthd.a
 authd_libauthd_a_SOURCES = authd/authd.c authd/authd.h
-authd_libauthd_a_SOURCES += authd/backup.c
+authd_libauthd_a_SOURCES += authd/backup.c authd/box_domain.c
 authd_libauthd_a_SOURCES += authd/cache.c authd/cache.h
 authd_libauthd_a_SOURCES += authd/command_alias.c
 authd_libauthd_a_SOURCES += authd/command_check.c authd/command_fsck.c

@@ -10,6 +10,7 @@ int grant_box(struct ipc *mailbox, const struct grant *g)
     struct msg_box_grant m = {.box = g->user->box,
                               .session = g->session,
                               .device = g->device,
+                              .domain = g->domain,
                               .address = g->user->node.name,
                               .client = g->client};
     int rc = ipc_send_box_grant(mailbox, &m, ends[0]);

@@ -8,6 +8,7 @@
 
 struct grant {
     const struct user *user;
+    uint64_t domain;          /* its number */
     uint64_t device, session; /* as in BOX_GRANT */
     struct span client;
 };

@@ -158,7 +158,10 @@ static int prove(const struct login *l, const struct user *user, struct msg_logi
 {
     struct authd *a = l->authd;
     if (l->service == SERVICE_POP3) {
+        const struct domain *domain =
+            directory_domain(a->directory, resolve_domain_of(user->node.name));
         struct grant grant = {.user = user,
+                              .domain = domain != NULL ? domain->number : 0,
                               .device = l->credential.is_device ? l->credential.number : 0,
                               .session = l->session,
                               .client = span_of(l->client_text)};

@@ -41,6 +41,7 @@
     S(SET_USED, "UPDATE app_password SET last_used = ?2 WHERE credential = ?1")                    \
     S(SET_QUOTA, "UPDATE user SET quota = ?2 WHERE box = ?1")                                      \
     S(SET_LOGIN, "UPDATE user SET last_login = ?2 WHERE box = ?1")                                 \
+    S(DOMAIN_OF_BOX, "SELECT domain FROM user WHERE box = ?1")                                     \
     S(REMOVE_USER, "DELETE FROM user WHERE box = ?1")                                              \
     S(FORGET, "INSERT INTO forgotten (box, since) VALUES (?1, ?2)")                                \
     S(SECRETS, "SELECT hash, salt, iterations, stored_key, server_key FROM user WHERE box = ?1")   \

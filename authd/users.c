@@ -264,6 +264,17 @@ int users_count(struct users *u, uint64_t domain, uint64_t *n_users, uint64_t *n
 
 /* --- users --- */
 
+int users_domain_of(struct users *u, uint64_t box, uint64_t *domain)
+{
+    sqlite3_stmt *s = u->q[Q_DOMAIN_OF_BOX];
+    sql_bind_u64(s, 1, box);
+    int rc = sql_step(s);
+    if (rc == 1)
+        *domain = sql_column_u64(s, 0);
+    sql_reset(s);
+    return rc < 0 ? users_failed(u) : rc;
+}
+
 int users_set_disabled(struct users *u, uint64_t box, bool is_disabled, struct span reason)
 {
     sql_bind_u64(u->q[Q_SET_DISABLED], 1, box);

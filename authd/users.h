@@ -138,6 +138,8 @@ typedef void users_row_fn(void *arg, const struct users_row *row);
 int users_list(struct users *u, uint64_t after, unsigned max, users_row_fn *fn, void *arg);
 int users_list_domains(struct users *u, uint64_t after, unsigned max, users_row_fn *fn, void *arg);
 int users_list_aliases(struct users *u, uint64_t after, unsigned max, users_row_fn *fn, void *arg);
+/* The number of its domain: 1, 0 (no such box), -1. */
+int users_domain_of(struct users *u, uint64_t box, uint64_t *domain);
 /* One user: 1, 0 (no such box), -1. */
 int users_show(struct users *u, uint64_t box, users_row_fn *fn, void *arg);
 

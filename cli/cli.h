@@ -151,7 +151,9 @@ int doc_commands_main(struct cli *cli);
 int status_main(struct cli *cli);
 int help_main(struct cli *cli);
 int probe_main(struct cli *cli);
-int retention_main(struct cli *cli); /* mailbox.c */
+int retention_main(struct cli *cli); /* retention.c */
+int domain_retention_main(struct cli *cli);
+int domain_show_main(struct cli *cli);
 int fsck_main(struct cli *cli);
 int user_show_main(struct cli *cli); /* contained.c */
 int user_release_main(struct cli *cli);

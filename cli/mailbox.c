@@ -142,18 +142,21 @@ static int merge_show(const struct row *user, const struct rows *boxes, struct r
     copy(&r, box, "deleted");
     copy(&r, box, "oldest");
     copy(&r, user, "last_login");
+    retention_column(&r, box);
+    copy(&r, box, "retention_of");
     int rc = finish(&r, out);
     for (size_t i = 1; i < boxes->n && rc == 0; i++)
         rc = rows_add(out, 1, span_of(boxes->list[i].group), row_fields(&boxes->list[i]));
     return rc;
 }
 
-static int ask_box(struct cli *cli, int64_t id, struct rows *box, struct error *e)
+static int ask_box(struct cli *cli, const struct row *user, struct rows *box, struct error *e)
 {
-    char text[32];
-    snprintf(text, sizeof text, "%" PRId64, id);
-    const struct span arg = span_of(text);
-    struct question q = {.process = ROLE_QUEUE, .admin = "box show", .args = &arg, .n_args = 1};
+    char number[32], domain[40];
+    snprintf(number, sizeof number, "%" PRId64, row_find_number(user, "box"));
+    snprintf(domain, sizeof domain, "domain=%" PRId64, row_find_number(user, "domain"));
+    const struct span args[] = {span_of(number), span_of(domain)};
+    struct question q = {.process = ROLE_QUEUE, .admin = "box show", .args = args, .n_args = 2};
     return cli_ask(cli, &q, box, NULL, e);
 }
 
@@ -168,7 +171,7 @@ static int show_main(struct cli *cli)
         status = cli_fail(cli, "%s", e.text);
     else if (user.n == 0)
         status = cli_fail(cli, "authd's answer is not complete: install all of barid together");
-    else if (ask_box(cli, row_find_number(&user.list[0], "box"), &box, &e) < 0)
+    else if (ask_box(cli, &user.list[0], &box, &e) < 0)
         status = cli_fail(cli, "%s", e.text);
     else if (box.n == 0 || merge_show(&user.list[0], &box, &both) < 0)
         status = cli_fail(cli, "queue's answer is not complete: install all of barid together");
@@ -180,7 +183,7 @@ static int show_main(struct cli *cli)
     return status;
 }
 
-/* --- undelete and retention: authd knows the mailbox of a user, queue does the work --- */
+/* --- undelete: authd knows the mailbox of a user, queue does the work --- */
 
 /* 0 and the number of the mailbox, or -1 and e. */
 static int find_box(struct cli *cli, int64_t *box, struct error *e)
@@ -243,25 +246,6 @@ static int undelete_main(struct cli *cli)
                      ? cli_fail(cli, "%s", e.text)
                      : print_undeleted(cli, &pages);
     rows_free(&pages);
-    return status;
-}
-
-int retention_main(struct cli *cli)
-{
-    char text[32];
-    struct rows none = {.n = 0};
-    struct error e;
-    int64_t seconds = 0;
-    if (span_eq(cli->args[1], SPAN("none")))
-        seconds = MAILDB_RETENTION_NONE;
-    else if (!span_eq(cli->args[1], SPAN("default")) &&
-             (when_span(cli->args[1], &seconds) < 0 || seconds <= 0 ||
-              seconds >= MAILDB_RETENTION_NONE))
-        return cli_wrong_usage(cli, "how long? A time like 30d, none, or default");
-    snprintf(text, sizeof text, "%" PRId64, seconds);
-    int status = ask_about(cli, "box retention", text, &none, &e) < 0 ? cli_fail(cli, "%s", e.text)
-                                                                      : EXIT_DONE;
-    rows_free(&none);
     return status;
 }
 

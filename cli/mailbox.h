@@ -14,6 +14,9 @@ int mailbox_find(struct cli *cli, struct mailbox *out, struct error *e);
 /* An exit status. */
 int mailbox_print(struct cli *cli, const struct rows *rows, enum shape shape);
 
+/* retention.c: the seconds in `from` as people write them. */
+void retention_column(struct admin_row *to, const struct row *from);
+
 /* --since and --until, seconds since 1970. */
 struct period {
     int64_t since, until;

@@ -4,12 +4,21 @@
 #include <string.h>
 #include <time.h>
 
+static const struct {
+    char unit;
+    int64_t seconds;
+} units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
+
+void when_write(char out[WHEN_TEXT], int64_t seconds)
+{
+    size_t i = sizeof units / sizeof *units - 1;
+    while (i > 0 && seconds % units[i].seconds != 0)
+        i--;
+    snprintf(out, WHEN_TEXT, "%lld%c", (long long)(seconds / units[i].seconds), units[i].unit);
+}
+
 int when_span(struct span text, int64_t *seconds)
 {
-    static const struct {
-        char unit;
-        int64_t seconds;
-    } units[] = {{'s', 1}, {'m', 60}, {'h', 3600}, {'d', 86400}};
     uint64_t n;
     for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
         if (text.n < 2 || text.p[text.n - 1] != units[i].unit)

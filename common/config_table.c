@@ -242,12 +242,16 @@ const struct setting config_settings[] = {
                 "has no room for it. none: what is deleted is gone at once."},
     {SECTION_MAILBOX, "retention", VALUE_DURATION, .or_none = true,
      AT(mailbox_config, retention_ms), .min = DAY, .max = 36500 * DAY, .fallback = "none",
-     .meaning = "How long mail stays in a mailbox; what is older is deleted. POP3 clients are told "
-                "(EXPIRE). 'barid user retention' sets it for one user."},
+     .meaning =
+         "How long mail stays in a mailbox; what is older is deleted. POP3 clients are told "
+         "(EXPIRE). 'barid user retention' and 'barid domain retention' set it for one user or "
+         "one domain."},
     {SECTION_MAILBOX, "retention_least", VALUE_DURATION, .or_none = true,
      AT(mailbox_config, retention_least_ms), .min = DAY, .max = 36500 * DAY, .fallback = "none",
-     .meaning = "The shortest time that 'barid user retention' may set. It must be known, since "
-                "clients are told it before anybody logs in; none: no user has a time of his own."},
+     .meaning = "The shortest time that 'barid user retention' and 'barid domain retention' may "
+                "set; what was set shorter before counts as this. It must be known, since clients "
+                "are told it before anybody logs in; none: no user and no domain has a time of "
+                "its own."},
 
     {SECTION_MAILBOX, "quota_warning", VALUE_CHOICE, AT(mailbox_config, quota_warning),
      .words = percent_words, .fallback = "none",

@@ -11,12 +11,15 @@
  * given twice. forgotten: its user was removed; nothing may be added any more. messages and octets
  * count entries, deleted and deleted_octets what is in trash. epoch grows with every change but an
  * addition: who knows the entries up to next_seq of this epoch need not read them again. retention:
- * seconds that mail stays; 0: as configured. first_id: the lowest id of a message that was ever
- * delivered to it; 0: not known. taken_id: an id up to this one may be in uidl, brought by an
- * import.
+ * seconds that mail stays; 0: as its domain, or as configured. domain: the number that authd has
+ * for the domain of its user, which never changes; 0: queue has not asked yet. first_id: the lowest
+ * id of a message that was ever delivered to it; 0: not known. taken_id: an id up to this one may
+ * be in uidl, brought by an import.
  *
  * entry: One for each message in a mailbox. octets counts the Return-Path field in front. A message
  * is in a mailbox at most once. uidl: what POP3 calls it, once in its box; NULL: its id as text.
+ *
+ * keep: How long mail of a domain stays, by authd's number for it, which is never given twice.
  *
  * uidl: UIDLs of its own that an entry of a mailbox has, or had: none of them is given again, even
  * when its message is gone (queue/uidl.h).
@@ -247,7 +250,14 @@ static const char version_7[] = "ALTER TABLE box ADD COLUMN first_id INTEGER NOT
                                 "INSERT OR IGNORE INTO uidl SELECT box, uidl FROM trash"
                                 " WHERE uidl IS NOT NULL;"
                                 "UPDATE box SET taken_id = 9223372036854775807"
-                                " WHERE id IN (SELECT box FROM uidl);";
+                                " WHERE id IN (SELECT box FROM uidl);"
+
+                                "ALTER TABLE box ADD COLUMN domain INTEGER NOT NULL DEFAULT 0"
+                                " CHECK (domain >= 0);"
+                                "CREATE TABLE keep ("
+                                " domain INTEGER PRIMARY KEY CHECK (domain > 0),"
+                                " seconds INTEGER NOT NULL CHECK (seconds > 0)"
+                                ") STRICT;";
 
 const char *const maildb_migrations[MAILDB_VERSION] = {NULL,      NULL,      NULL,     NULL,
                                                        version_5, version_6, version_7};

@@ -14,7 +14,27 @@
 #define MAILDB_VERSION        7
 extern const char *const maildb_migrations[MAILDB_VERSION]; /* for struct sql_spec */
 
-#define MAILDB_RETENTION_NONE UINT32_MAX /* of box.retention: mail stays for ever */
+#define MAILDB_RETENTION_NONE UINT32_MAX /* of box.retention, keep: mail stays for ever */
+
+/* How long mail stays in a mailbox, in seconds; 0: for ever. `own` is the user's, else that of the
+ * domain counts, else the setting `all_ms`. What was set is never shorter than the setting
+ * `least_ms` of now, since that is what clients are told before anybody logs in; without that
+ * setting (DURATION_NONE) nobody has a time of his own. */
+struct maildb_retention {
+    uint64_t own, domain; /* seconds, MAILDB_RETENTION_NONE; 0: not set */
+    int64_t all_ms, least_ms;
+};
+
+static inline uint64_t maildb_retention_s(const struct maildb_retention *r)
+{
+    uint64_t set = r->own != 0 ? r->own : r->domain;
+    uint64_t least = r->least_ms > 0 ? (uint64_t)r->least_ms / 1000 : 0;
+    if (set >= MAILDB_RETENTION_NONE)
+        return 0;
+    if (set > 0 && least > 0)
+        return set > least ? set : least;
+    return r->all_ms > 0 ? (uint64_t)r->all_ms / 1000 : 0;
+}
 
 #define MAILDB_REMOVAL_MAX    256 /* sequence numbers in a row of removal */
 #define MAILDB_REMOVAL_OCTETS (8 * MAILDB_REMOVAL_MAX)

@@ -196,6 +196,9 @@ enum ticket_reason {
     M(BOX_DEVICES, box_devices, P_AUTHD, P_QUEUE, BOX_DEVICES_RE, 0,                               \
       "the devices of a mailbox, all of them: what none of them holds any more may go")            \
     M(BOX_DEVICES_RE, box_devices_re, P_QUEUE, P_AUTHD, NONE, 0, "")                               \
+    M(BOX_DOMAIN, box_domain, P_QUEUE, P_AUTHD, BOX_DOMAIN_RE, 0,                                  \
+      "in which domain is the user of this mailbox?")                                              \
+    M(BOX_DOMAIN_RE, box_domain_re, P_AUTHD, P_QUEUE, NONE, 0, "")                                 \
     M(QUEUE_OPEN, queue_open, P_SMTPD, P_QUEUE, QUEUE_OPEN_RE, 1,                                  \
       "take responsibility for a message: envelope, and content if all of it fits; from the "      \
       "submit socket with the user's connection, which proves who he is")                          \
@@ -329,10 +332,11 @@ enum ticket_reason {
 #define PROTO_FIELDS_ticket_re(F, X)                                                               \
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0) F(X, TEXT, login, ADDRESS_MAX)
 #define PROTO_FIELDS_seal_key(F, X) F(X, BYTES, key, 32)
-/* device: the credential of a device that sees the mailbox in its own way; 0: the user himself. */
+/* device: the credential of a device that sees the mailbox in its own way; 0: the user himself.
+ * domain: authd's number for the user's. */
 #define PROTO_FIELDS_box_grant(F, X)                                                               \
-    F(X, U64, box, 0) F(X, U64, session, 0) F(X, U64, device, 0) F(X, TEXT, address, ADDRESS_MAX)  \
-    F(X, TEXT, client, IP_MAX)
+    F(X, U64, box, 0) F(X, U64, session, 0) F(X, U64, device, 0) F(X, U64, domain, 0)              \
+    F(X, TEXT, address, ADDRESS_MAX) F(X, TEXT, client, IP_MAX)
 #define PROTO_FIELDS_box_forget(F, X) F(X, U64, tag, 0) F(X, U64, box, 0)
 #define PROTO_FIELDS_box_forget_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
 /* devices: records {u64 credential, bytes name}, at most DEVICES_MAX. */
@@ -341,6 +345,10 @@ enum ticket_reason {
 #define PROTO_FIELDS_box_devices(F, X)                                                             \
     F(X, U64, tag, 0) F(X, U64, box, 0) F(X, BYTES, devices, LIST_MAX)
 #define PROTO_FIELDS_box_devices_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
+#define PROTO_FIELDS_box_domain(F, X) F(X, U64, tag, 0) F(X, U64, box, 0)
+/* domain: a number that is never given twice. verdict NEVER: it has no user. */
+#define PROTO_FIELDS_box_domain_re(F, X)                                                           \
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U64, domain, 0)
 /* rcpts: records of seal.h's rcpt_pack. size: what MAIL declared, 0 if nothing. ticket: empty
  * unless the session logged in. ret, envid: what MAIL said (notify.h).
  * is_utf8: SMTPUTF8. requires_tls: REQUIRETLS. hold_until: seconds since 1970, 0: FUTURERELEASE was

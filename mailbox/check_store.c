@@ -45,7 +45,7 @@ static const char *const statements[STATEMENTS] = {
                    " SELECT min(box) FROM trash WHERE box > ?1)",
     [BOX_AT] = "SELECT messages, octets, deleted, deleted_octets, next_seq, forgotten,"
                " epoch >= 0 AND retention >= 0 AND review IN (0, 1) AND forgotten IN (0, 1)"
-               " AND first_id >= 0 AND taken_id >= 0, first_id"
+               " AND first_id >= 0 AND taken_id >= 0 AND domain >= 0, first_id"
                " FROM box WHERE id = ?1",
     [ENTRIES] = ENTRY_COLUMNS " FROM entry AS e" ENTRY_MESSAGE,
     [TRASH] = ENTRY_COLUMNS " FROM trash AS e" ENTRY_MESSAGE,
@@ -74,7 +74,7 @@ static const char *const structure[CHECK_PARTS] = {
     "PRAGMA integrity_check(event)",    "PRAGMA integrity_check(past)",
     "PRAGMA integrity_check(secured)",  "PRAGMA integrity_check(contained)",
     "PRAGMA integrity_check(sts)",      "PRAGMA integrity_check(uidl)",
-    "PRAGMA integrity_check(message)",
+    "PRAGMA integrity_check(keep)",     "PRAGMA integrity_check(message)",
 };
 
 struct check_store {

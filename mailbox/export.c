@@ -33,7 +33,7 @@ enum store_found export_find(struct store *st, uint64_t box, uint64_t after,
     struct store_hidden hidden;
     enum store_found f;
     *out = (struct store_message){.sequence = 0};
-    if (store_hidden(st, &(struct store_view){box, 0}, &hidden) < 0)
+    if (store_hidden(st, &(struct store_view){.box = box}, &hidden) < 0)
         return STORE_FAILED;
     while ((f = store_next(st, box, after, out)) != STORE_ABSENT && out->sequence > after &&
            store_is_hidden(&hidden, out->sequence)) {

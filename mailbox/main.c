@@ -25,6 +25,7 @@ static void configure(struct proc *p)
 {
     const struct config *c = proc_config(p);
     struct serve_settings set = {.retention_ms = c->mailbox.retention_ms,
+                                 .retention_least_ms = c->mailbox.retention_least_ms,
                                  .login_delay_ms = c->pop3.login_delay_ms};
     serve_set(serve_of(p), &set);
 }

@@ -12,7 +12,7 @@
 #include "mailbox/spool.h"
 #include "mailbox/verify.h"
 
-#define DAY_MS (24 * 60 * 60 * 1000)
+#define DAY_S (24 * 60 * 60)
 
 /* Messages to be removed, collected until the last part came. */
 struct update {
@@ -40,6 +40,7 @@ struct access {
     struct ipc *ch; /* NULL: closed, but its removal is under way */
     uint64_t box, session;
     uint64_t device;       /* whose view of it; 0: the user's, which is all of it */
+    uint64_t domain;       /* of the user */
     struct store_box look; /* what was in it when it was opened */
     struct store_hidden hidden;
     struct shelf_work work; /* while is_listing */
@@ -108,13 +109,11 @@ static void access_free(struct access *a)
 
 static uint64_t expire_days(const struct access *a)
 {
-    int64_t all = a->serve->set.retention_ms;
-    uint64_t own = a->look.retention_s;
-    if (own >= MAILDB_RETENTION_NONE)
-        return 0;
-    if (own > 0)
-        return own / (DAY_MS / 1000);
-    return all == DURATION_NONE ? 0 : (uint64_t)all / DAY_MS;
+    struct maildb_retention r = {.own = a->look.retention_s,
+                                 .domain = a->look.keep_s,
+                                 .all_ms = a->serve->set.retention_ms,
+                                 .least_ms = a->serve->set.retention_least_ms};
+    return maildb_retention_s(&r) / DAY_S;
 }
 
 static void say_opened(struct access *a, enum verdict verdict, enum box_reason reason)
@@ -128,7 +127,7 @@ static void say_opened(struct access *a, enum verdict verdict, enum box_reason r
 static enum box_reason open_box(struct access *a)
 {
     struct serve *v = a->serve;
-    struct store_view view = {a->box, a->device};
+    struct store_view view = {a->box, a->device, a->domain};
     uint64_t who = (a->device << 32) + a->box; /* a device does not delay others */
     int64_t now = clock_mono_ms(), delay = v->set.login_delay_ms;
     if (delay != DURATION_NONE && !delay_is_over(v->delay, who, now, delay))
@@ -464,6 +463,7 @@ void serve_grant(struct serve *v, const struct msg_box_grant *m, int fd)
                          .box = m->box,
                          .session = m->session,
                          .device = m->device,
+                         .domain = m->domain <= INT64_MAX ? m->domain : 0,
                          .reading = {.fd = -1}};
     timer_init(&a->wait, v->loop, waited_long_enough, a);
     timer_init(&a->step, v->loop, step_listing, a);
@@ -507,7 +507,9 @@ struct serve *serve_new(struct loop *loop, struct store *store, struct ipc *(*qu
         .store = store,
         .queue = queue,
         .owner = owner,
-        .set = {.retention_ms = DURATION_NONE, .login_delay_ms = DURATION_NONE},
+        .set = {.retention_ms = DURATION_NONE,
+                .retention_least_ms = DURATION_NONE,
+                .login_delay_ms = DURATION_NONE},
         .delay = delay,
         .shelf = shelf,
     };

@@ -22,7 +22,9 @@
 struct serve;
 
 struct serve_settings {
-    int64_t retention_ms;   /* how long mail stays; DURATION_NONE: for ever */
+    int64_t retention_ms; /* how long mail stays; DURATION_NONE: for ever */
+    int64_t
+        retention_least_ms; /* what users and domains may set at least; DURATION_NONE: nothing */
     int64_t login_delay_ms; /* from one opening to the next; DURATION_NONE */
 };
 

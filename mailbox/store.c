@@ -8,12 +8,13 @@
 #include "common/sql.h"
 #include "common/trouble.h"
 
-enum statement { LOOK, LIST, LIST_DEVICE, READ, NEXT, HIDDEN, STATEMENTS };
+enum statement { LOOK, KEEP, LIST, LIST_DEVICE, READ, NEXT, HIDDEN, STATEMENTS };
 
 static const char *const statements[STATEMENTS] = {
     [LOOK] = "SELECT next_seq, forgotten, epoch, retention,"
              " (SELECT d.epoch FROM device AS d WHERE d.id = ?2 AND d.box = ?1)"
              " FROM box WHERE id = ?1",
+    [KEEP] = "SELECT seconds FROM keep WHERE domain = ?1",
     [HIDDEN] = "SELECT sequences FROM removal WHERE box = ?1 AND device IN (0, ?2)",
     [LIST] = "SELECT seq, message, octets, uidl FROM entry WHERE box = ?1 AND seq > ?2 AND seq < ?3"
              " ORDER BY seq LIMIT ?4",
@@ -92,6 +93,23 @@ static sqlite3_stmt *get(struct store *st, enum statement which)
     return st->prepared[which];
 }
 
+/* Of the domain. 0, or -1. */
+static int look_at_domain(struct store *st, uint64_t domain, uint64_t *seconds)
+{
+    sqlite3_stmt *s = get(st, KEEP);
+    if (s == NULL)
+        return -1;
+    sql_bind_u64(s, 1, domain);
+    int rc = sql_step(s);
+    if (rc == 1)
+        *seconds = sql_column_u64(s, 0);
+    if (rc < 0)
+        shut(st);
+    else
+        sql_reset(s);
+    return rc < 0 ? -1 : 0;
+}
+
 int store_look(struct store *st, const struct store_view *view, struct store_box *out)
 {
     sqlite3_stmt *s = get(st, LOOK);
@@ -113,7 +131,7 @@ int store_look(struct store *st, const struct store_view *view, struct store_box
         return -1;
     }
     sql_reset(s);
-    return 0;
+    return look_at_domain(st, view->domain, &out->keep_s);
 }
 
 static int add_hidden(struct store_hidden *h, struct span packed)

@@ -39,6 +39,7 @@ void store_free(struct store *st);
 struct store_view {
     uint64_t box;
     uint64_t device; /* 0: all of it */
+    uint64_t domain; /* of the user, see keep in maildb.c; 0: not known */
 };
 
 struct store_box {
@@ -46,7 +47,8 @@ struct store_box {
     uint64_t limit;  /* the first sequence number that is not in it yet; 1: it never got mail */
     uint64_t epoch;  /* the same: nothing but additions happened */
     uint64_t device_epoch; /* the same: the device dropped nothing */
-    uint64_t retention_s;  /* 0: as configured; MAILDB_RETENTION_NONE */
+    uint64_t retention_s;  /* the user's; 0: none was set; MAILDB_RETENTION_NONE */
+    uint64_t keep_s;       /* the same, of the domain */
 };
 /* 0, or -1. */
 int store_look(struct store *st, const struct store_view *view, struct store_box *out);

@@ -12,6 +12,7 @@
 #include "queue/explain.h"
 #include "queue/filter.h"
 #include "queue/repair.h"
+#include "queue/retention.h"
 #include "queue/schedule.h"
 #include "queue/sts.h"
 #include "queue/trace.h"
@@ -433,35 +434,6 @@ static int show_devices(struct queue *q, struct admin_call *call, const struct b
     return f == FOUND_FAULT ? -1 : 0;
 }
 
-static void box_show(void *owner, struct admin_call *call)
-{
-    static struct admin_row row;
-    struct queue *q = owner;
-    struct box box = {0};
-    int64_t oldest = 0;
-    uint64_t seq;
-    if (call->n_args != 1 || span_u64(call->args[0], &box.id) < 0 || box.id == 0 ||
-        box.id > INT64_MAX) {
-        admin_fail(call, VERDICT_NEVER, "which mailbox? Name its number");
-        return;
-    }
-    if (store_box_get(q->store, box.id, &box) == FOUND_FAULT ||
-        store_box_oldest(q->store, box.id, &oldest, &seq) == FOUND_FAULT) {
-        admin_fail(call, VERDICT_TRY_LATER, "the mailbox cannot be read: see the log");
-        return;
-    }
-    row_begin(&row);
-    row_number(&row, "messages", (int64_t)box.messages);
-    row_size(&row, "octets", box.octets);
-    row_time(&row, "oldest", oldest);
-    row_number(&row, "deleted", (int64_t)box.deleted);
-    row_send(&row, call, 0, "");
-    if (show_devices(q, call, &box) < 0)
-        admin_fail(call, VERDICT_TRY_LATER, "the mailbox cannot be read: see the log");
-    else
-        admin_done(call, 0);
-}
-
 /* The first argument; false: that was refused. */
 static bool takes_box(struct admin_call *call, uint64_t *box)
 {
@@ -469,6 +441,36 @@ static bool takes_box(struct admin_call *call, uint64_t *box)
         return true;
     admin_fail(call, VERDICT_NEVER, "which mailbox? Name its number");
     return false;
+}
+
+static void box_show(void *owner, struct admin_call *call)
+{
+    static struct admin_row row;
+    struct queue *q = owner;
+    struct box box = {0};
+    int64_t oldest = 0;
+    uint64_t seq, id;
+    if (!takes_box(call, &id))
+        return;
+    box.id = id;
+    if (store_box_get(q->store, box.id, &box) == FOUND_FAULT ||
+        store_box_oldest(q->store, box.id, &oldest, &seq) == FOUND_FAULT) {
+        admin_fail(call, VERDICT_TRY_LATER, "the mailbox cannot be read: see the log");
+        return;
+    }
+    if (box.domain == 0 && span_u64(admin_option(call, "domain"), &box.domain) < 0)
+        box.domain = 0;
+    row_begin(&row);
+    row_number(&row, "messages", (int64_t)box.messages);
+    row_size(&row, "octets", box.octets);
+    row_time(&row, "oldest", oldest);
+    row_number(&row, "deleted", (int64_t)box.deleted);
+    int rc = retention_show(q, &box, &row);
+    row_send(&row, call, 0, "");
+    if (rc < 0 || show_devices(q, call, &box) < 0)
+        admin_fail(call, VERDICT_TRY_LATER, "the mailbox cannot be read: see the log");
+    else
+        admin_done(call, 0);
 }
 
 /* BOX [since=SECONDS]: a page at a time. */
@@ -495,46 +497,6 @@ static void box_undelete(void *owner, struct admin_call *call)
     row_number(&row, "messages", n);
     row_send(&row, call, 0, "");
     admin_done(call, cursor);
-}
-
-/* Seconds of 0: as configured. */
-static bool takes_retention(struct queue *q, struct admin_call *call, uint64_t *seconds)
-{
-    int64_t least = q->config->mailbox.retention_least_ms;
-    if (call->n_args < 2 || span_u64(call->args[1], seconds) < 0 ||
-        *seconds > MAILDB_RETENTION_NONE)
-        admin_fail(call, VERDICT_NEVER, "how long? A time like 30d, none, or default");
-    else if (*seconds != 0 && least == DURATION_NONE)
-        admin_fail(call, VERDICT_NEVER,
-                   "users have no retention of their own here: set [mailbox] retention_least, the "
-                   "shortest there may be, first");
-    else if (*seconds != 0 && (int64_t)*seconds < least / 1000)
-        admin_fail(call, VERDICT_NEVER, "shorter than [mailbox] retention_least allows");
-    else
-        return true;
-    return false;
-}
-
-static void box_retention(void *owner, struct admin_call *call)
-{
-    struct queue *q = owner;
-    uint64_t box, seconds;
-    if (!takes_box(call, &box) || !takes_retention(q, call, &seconds))
-        return;
-    bool is_done = batch_begin(&q->batch) == 0;
-    if (is_done && store_box_set_retention(q->store, box, seconds) < 0) {
-        batch_undo(&q->batch);
-        is_done = false;
-    }
-    if (is_done) {
-        batch_keep(&q->batch, NULL);
-        batch_commit(&q->batch);
-        is_done = !q->batch.is_broken && store_fault(q->store) == STORE_FAULT_NONE;
-    }
-    if (is_done)
-        admin_done(call, 0);
-    else
-        admin_fail(call, VERDICT_TRY_LATER, "the mailbox cannot be written: see the log");
 }
 
 static void box_list(void *owner, struct admin_call *call)
@@ -582,7 +544,8 @@ static const struct admin_command commands[] = {
     {"box room", explain_room},
     {"recipient look", explain_recipient},
     {"box undelete", box_undelete},
-    {"box retention", box_retention},
+    {"box retention", retention_set_box},
+    {"domain retention", retention_set_domain},
     {"fsck stray", repair_stray},
     {"fsck indexes", repair_indexes},
     {"fsck message", repair_message},

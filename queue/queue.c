@@ -13,6 +13,7 @@
 #include "queue/local.h"
 #include "queue/recover.h"
 #include "queue/release.h"
+#include "queue/retention.h"
 #include "queue/schedule.h"
 #include "queue/tidy.h"
 #include "queue/trash.h"
@@ -31,6 +32,7 @@ static int make_parts(struct queue *q, struct error *e)
     q->boxes = boxes_new(q);
     q->devices = devices_new(q);
     q->trash = trash_new(q);
+    q->retention = retention_new(q);
     q->tidy = tidy_new(q);
     q->schedule = schedule_new(q);
     q->dispatch = dispatch_new(q);
@@ -40,9 +42,9 @@ static int make_parts(struct queue *q, struct error *e)
     q->releases = releases_new(q);
     q->callouts = callouts_new(q);
     if (q->intakes == NULL || q->locals == NULL || q->boxes == NULL || q->trash == NULL ||
-        q->devices == NULL || q->tidy == NULL || q->schedule == NULL || q->dispatch == NULL ||
-        q->bounces == NULL || q->contains == NULL || q->notices == NULL || q->releases == NULL ||
-        q->callouts == NULL)
+        q->retention == NULL || q->devices == NULL || q->tidy == NULL || q->schedule == NULL ||
+        q->dispatch == NULL || q->bounces == NULL || q->contains == NULL || q->notices == NULL ||
+        q->releases == NULL || q->callouts == NULL)
         return error_set(e, "out of memory");
     return 0;
 }
@@ -83,6 +85,7 @@ void queue_close(struct queue *q)
     boxes_free(q);
     devices_free(q);
     trash_free(q);
+    retention_free(q);
     tidy_free(q);
     schedule_free(q);
     dispatch_free(q);

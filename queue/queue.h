@@ -26,6 +26,7 @@ struct queue {
     struct boxes *boxes;
     struct devices *devices;
     struct trash *trash;
+    struct retention *retention;
     struct tidy *tidy;
     struct schedule *schedule;
     struct dispatch *dispatch;

@@ -9,7 +9,7 @@
     "message, number, address, domain, state, attempts, next_attempt, status, remote, last_reply," \
     " last_attempt, outcome, notify, orcpt, sender"
 
-#define BOX_COLUMNS "id, messages, octets, deleted, deleted_octets, retention"
+#define BOX_COLUMNS "id, messages, octets, deleted, deleted_octets, retention, domain"
 
 /* What an entry of a message must have, see maildb_prefix_octets; ?2: what stands around the sender
  * in a prefix, ?3: the flag of a message without one. */
@@ -74,6 +74,11 @@
     S(BOX_RETENTION, "INSERT INTO box (id, messages, octets, next_seq, forgotten, retention)"      \
                      " VALUES (?1, 0, 0, 1, 0, ?2) ON CONFLICT (id) DO UPDATE"                     \
                      " SET retention = ?2")                                                        \
+    S(BOX_DOMAIN, "UPDATE box SET domain = ?2 WHERE id = ?1")                                      \
+    S(KEEP_GET, "SELECT seconds FROM keep WHERE domain = ?1")                                      \
+    S(KEEP_ANY, "SELECT 1 FROM keep LIMIT 1")                                                      \
+    S(KEEP_SET, "INSERT OR REPLACE INTO keep (domain, seconds) VALUES (?1, ?2)")                   \
+    S(KEEP_REMOVE, "DELETE FROM keep WHERE domain = ?1")                                           \
     S(BOX_CHANGED, "UPDATE box SET epoch = epoch + 1 WHERE id = ?1")                               \
     S(BOX_OLDEST,                                                                                  \
       "SELECT message.arrived, entry.seq FROM entry JOIN message ON message.id = entry.message"    \
@@ -227,7 +232,7 @@
     S(FIX_DROPPED, "DELETE FROM dropped WHERE box = ?1 AND NOT EXISTS (SELECT 1 FROM entry AS e"   \
                    " WHERE e.box = ?1 AND e.seq = dropped.seq)")                                   \
     S(FIX_COUNTS, "UPDATE box SET epoch = max(0, epoch) + 1, retention = max(0, retention),"       \
-                  " review = review <> 0, forgotten = forgotten = 1,"                              \
+                  " review = review <> 0, forgotten = forgotten = 1, domain = max(0, domain),"     \
                   " taken_id = 9223372036854775807, first_id = min(max(0, first_id), coalesce("    \
                   "(SELECT min(message) FROM entry WHERE box = ?1), 9223372036854775807)),"        \
                   " messages = (SELECT count(*) FROM entry WHERE box = ?1),"                       \

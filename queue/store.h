@@ -103,7 +103,8 @@ int store_message_settle(struct store *s, uint64_t id, bool *freed_file);
 struct box {
     uint64_t id, messages, octets;
     uint64_t deleted, deleted_octets; /* in the trash */
-    uint64_t retention_s;             /* how long mail stays; 0: as configured */
+    uint64_t retention_s;             /* how long mail stays; 0: nothing was set for its user */
+    uint64_t domain;                  /* authd's number for it; 0: not known yet */
 };
 
 struct store_removed {
@@ -144,6 +145,11 @@ int store_box_subtract(struct store *s, uint64_t box, const struct store_removed
 /* Readers of it shall look again: something was taken out that the counts do not show yet. */
 int store_box_changed(struct store *s, uint64_t box);
 int store_box_set_retention(struct store *s, uint64_t box, uint64_t seconds);
+int store_box_set_domain(struct store *s, uint64_t box, uint64_t domain);
+/* How long mail of a domain stays; seconds of 0 end that. FOUND_NONE: as configured. */
+enum found store_keep_get(struct store *s, uint64_t domain, uint64_t *seconds);
+int store_keep_set(struct store *s, uint64_t domain, uint64_t seconds);
+enum found store_keep_any(struct store *s); /* is there one for any domain? */
 /* The next mailbox after `after` with mail in it that gets too old; all: not only those with a
  * retention of their own. */
 enum found store_box_aging(struct store *s, uint64_t after, bool all, struct box *box);

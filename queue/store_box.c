@@ -126,6 +126,34 @@ int store_box_set_retention(struct store *s, uint64_t box, uint64_t seconds)
     return statement_run(s, S_BOX_RETENTION);
 }
 
+int store_box_set_domain(struct store *s, uint64_t box, uint64_t domain)
+{
+    sql_bind_u64(s->s[S_BOX_DOMAIN], 1, box);
+    sql_bind_u64(s->s[S_BOX_DOMAIN], 2, domain);
+    return statement_run(s, S_BOX_DOMAIN);
+}
+
+enum found store_keep_get(struct store *s, uint64_t domain, uint64_t *seconds)
+{
+    sql_bind_u64(s->s[S_KEEP_GET], 1, domain);
+    return statement_number(s, S_KEEP_GET, seconds);
+}
+
+int store_keep_set(struct store *s, uint64_t domain, uint64_t seconds)
+{
+    enum statement which = seconds == 0 ? S_KEEP_REMOVE : S_KEEP_SET;
+    sql_bind_u64(s->s[which], 1, domain);
+    if (seconds > 0)
+        sql_bind_u64(s->s[which], 2, seconds);
+    return statement_run(s, which);
+}
+
+enum found store_keep_any(struct store *s)
+{
+    uint64_t one;
+    return statement_number(s, S_KEEP_ANY, &one);
+}
+
 int store_box_forget(struct store *s, uint64_t box)
 {
     sql_bind_u64(s->s[S_BOX_FORGET], 1, box);
@@ -170,7 +198,8 @@ static enum found take_box(struct store *s, enum statement which, struct box *bo
     if (rc <= 0)
         return rc < 0 ? FOUND_FAULT : FOUND_NONE;
     *box = (struct box){sql_column_u64(st, 0), sql_column_u64(st, 1), sql_column_u64(st, 2),
-                        sql_column_u64(st, 3), sql_column_u64(st, 4), sql_column_u64(st, 5)};
+                        sql_column_u64(st, 3), sql_column_u64(st, 4), sql_column_u64(st, 5),
+                        sql_column_u64(st, 6)};
     sql_reset(st);
     return FOUND_YES;
 }

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/maildb.h"
 #include "common/pack.h"
+#include "queue/retention.h"
 
 #define AT_ONCE   256 /* a deletion of more is carried out later */
 #define STEP      200
@@ -44,6 +45,11 @@ static void look(void *arg)
     struct trash *t = arg;
     t->may_purge = t->may_age = true;
     timer_set(&t->look, LOOK_MS);
+}
+
+void trash_age_on(struct queue *q)
+{
+    q->trash->may_age = true;
 }
 
 void trash_look(struct queue *q)
@@ -282,26 +288,18 @@ static enum found purge_one(struct queue *q)
 
 /* --- retention --- */
 
-static int64_t retention_s(const struct queue *q, const struct box *box)
-{
-    int64_t all = q->config->mailbox.retention_ms;
-    if (box->retention_s >= MAILDB_RETENTION_NONE)
-        return INT64_MAX;
-    if (box->retention_s > 0)
-        return (int64_t)box->retention_s;
-    return all == DURATION_NONE ? INT64_MAX : all / 1000;
-}
-
 /* Removes the oldest message of a mailbox if it is too old. FOUND_NONE: it is not. */
-static enum found expire_one(struct queue *q, const struct box *box)
+static enum found expire_one(struct queue *q, const struct box *box, uint64_t keep_s)
 {
     int64_t arrived;
     struct store_removed sum = {.messages = 1};
     uint64_t seq;
+    if (keep_s == 0)
+        return FOUND_NONE;
     enum found f = store_box_oldest(q->store, box->id, &arrived, &seq);
     if (f != FOUND_YES)
         return f;
-    if (clock_wall_s() - arrived <= retention_s(q, box))
+    if (clock_wall_s() - arrived <= (int64_t)keep_s)
         return FOUND_NONE;
     if (trash_remove_entry(q, box->id, seq, &sum.octets) < 0 ||
         store_box_subtract(q->store, box->id, &sum) < 0)
@@ -314,13 +312,18 @@ static enum found age_one(struct queue *q)
 {
     struct trash *t = q->trash;
     struct box box;
-    bool all = q->config->mailbox.retention_ms != DURATION_NONE;
-    enum found f = store_box_aging(q->store, t->aging, all, &box);
+    uint64_t keep_s;
+    enum found all = retention_is_general(q);
+    enum found f =
+        all == FOUND_FAULT ? all : store_box_aging(q->store, t->aging, all == FOUND_YES, &box);
     if (f != FOUND_YES) {
         t->aging = 0;
         return f;
     }
-    f = expire_one(q, &box);
+    f = retention_of(q, &box, &keep_s);
+    if (f != FOUND_YES)
+        return f;
+    f = expire_one(q, &box, keep_s);
     if (f == FOUND_NONE)
         t->aging = box.id;
     return f == FOUND_FAULT ? f : FOUND_YES;

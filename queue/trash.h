@@ -39,6 +39,8 @@ long trash_undelete(struct queue *q, uint64_t box, int64_t since, uint64_t *curs
 
 /* Looks anew for what has become too old; done every minute, too. */
 void trash_look(struct queue *q);
+/* It is known now how long mail of the next mailbox stays. */
+void trash_age_on(struct queue *q);
 /* The next step of what is left to do. True if there is more. */
 bool trash_run(struct queue *q);
 

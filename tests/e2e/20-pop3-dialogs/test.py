@@ -294,7 +294,22 @@ class PlaintextPolicy(DialogTests):
             self.assertIn(b"EXPIRE 30", session.wire.multiline().split(b"\r\n"))
         with self.assertRaises(CommandFailed):
             suite.cli("user", "retention", suite.full("bob"), "1d")
+        with self.assertRaises(CommandFailed):
+            suite.cli("domain", "retention", "example.org", "1d")
+        with self.assertRaises(CommandFailed):
+            suite.cli("domain", "retention", "example.net", "10d")
+        suite.cli("domain", "retention", "example.org", "10d")
+        shown = suite.cli("domain", "show", "Example.ORG", json=True)
+        self.assertEqual((shown["retention"], shown["retention_of"]), ("10d", "domain"))
+        suite.add_user("carol")
+        with suite.pop3("carol") as session:
+            session.wire.say("CAPA")
+            session.wire.line()
+            self.assertIn(b"EXPIRE 10", session.wire.multiline().split(b"\r\n"))
         suite.cli("user", "retention", suite.full("bob"), "8d")
+        for who, wanted in (("bob", ("8d", "user")), ("carol", ("10d", "domain"))):
+            shown = suite.cli("mailbox", "show", suite.full(who), json=True)
+            self.assertEqual((shown["retention"], shown["retention_of"]), wanted)
         with suite.pop3("bob") as session:
             session.wire.say("CAPA")
             session.wire.line()

@@ -374,6 +374,23 @@ Test(authd, resolves)
     }
 }
 
+static void domain_told(void *arg, const union msg *m, int fd)
+{
+    (void)fd;
+    cr_assert_not_null(m);
+    *(struct msg_box_domain_re *)arg = m->box_domain_re;
+}
+
+static struct msg_box_domain_re domain_of(struct ipc *queue, uint64_t box)
+{
+    struct msg_box_domain_re re = {.verdict = 99};
+    struct msg_box_domain m = {.box = box};
+    cr_assert_neq(ipc_ask_box_domain(queue, &m, -1, 1000, domain_told, &re), 0);
+    for (int turn = 0; turn < 100 && re.verdict == 99; turn++)
+        loop_turn(proc_loop(fake_authd()->proc), 10);
+    return re;
+}
+
 static char forward_text[ADDRESS_MAX];
 
 static void forwarded(void *arg, const union msg *m, int fd)
@@ -423,6 +440,19 @@ Test(authd, gives_forwarded_mail_a_sender_of_ours)
     for (int turn = 0; turn < 100 && h.type == MSG_NONE; turn++)
         loop_turn(proc_loop(fake_authd()->proc), 10);
     cr_expect(h.kind == ADDRESS_LOCAL && h.n_sealed > 0 && h.reason == 1, "%s", made);
+}
+
+Test(authd, the_domain_of_a_mailbox_is_told)
+{
+    must("domain add", ARGS("second.example"), "");
+    must("user add", ARGS("bob@second.example"), "secret");
+    struct ipc *queue = fake_connect(ROLE_QUEUE);
+    struct msg_box_domain_re alice = domain_of(queue, 1), bob = domain_of(queue, 2);
+    cr_expect(alice.verdict == VERDICT_OK && alice.domain > 0);
+    cr_expect(bob.verdict == VERDICT_OK && bob.domain > 0 && bob.domain != alice.domain);
+    cr_expect_eq(domain_of(queue, 3).verdict, VERDICT_NEVER);
+    cr_expect_eq(domain_of(queue, UINT64_MAX).verdict, VERDICT_NEVER);
+    must("domain show", ARGS("Second.example"), "");
 }
 
 static void acknowledge(struct ipc *queue, uint64_t tag, enum verdict v)

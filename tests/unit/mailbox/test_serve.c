@@ -139,8 +139,12 @@ static void grant_device(struct client *c, struct stage *st, uint64_t box, uint6
     *c = (struct client){.st = st, .opened = -1, .reason = -1, .fd = -1};
     cr_assert_eq(unixsock_pair(fds), 0);
     c->ch = ipc_open(st->loop, fds[1], ROLE_POP3D, ROLE_MAILBOX, &client_ops, c);
-    struct msg_box_grant m = {
-        .box = box, .session = 5, .device = device, .address = SPAN("a@b"), .client = SPAN("c")};
+    struct msg_box_grant m = {.box = box,
+                              .session = 5,
+                              .device = device,
+                              .domain = 6,
+                              .address = SPAN("a@b"),
+                              .client = SPAN("c")};
     serve_grant(st->serve, &m, fds[0]);
     turns(st, 4);
 }
@@ -733,5 +737,32 @@ Test(serve, login_delay)
     cr_expect_eq(a.opened, VERDICT_OK);
     cr_expect_eq(a.expire_days, 0);
     ipc_close(a.ch);
+    end(st);
+}
+
+Test(serve, expire_is_that_of_the_user_or_his_domain)
+{
+    struct stage *st = begin(true);
+    const struct serve_settings set = {.retention_ms = 30 * INT64_C(86400000),
+                                       .retention_least_ms = 7 * INT64_C(86400000),
+                                       .login_delay_ms = DURATION_NONE};
+    static const struct {
+        const char *sql;
+        uint64_t days;
+    } rows[] = {{"DELETE FROM keep", 30},
+                {"INSERT INTO keep VALUES (5, 864000)", 30}, /* another domain */
+                {"INSERT INTO keep VALUES (6, 864000)", 10},
+                {"UPDATE box SET retention = 691200", 8},
+                {"UPDATE box SET retention = 4294967295", 0}};
+    serve_set(st->serve, &set);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct client c;
+        fixture_run(st->db, rows[i].sql);
+        grant(&c, st, 17);
+        cr_expect_eq(c.opened, VERDICT_OK);
+        cr_expect_eq(c.expire_days, rows[i].days, "%s: %d", rows[i].sql, (int)c.expire_days);
+        ipc_close(c.ch);
+        turns(st, 2);
+    }
     end(st);
 }

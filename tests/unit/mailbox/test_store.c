@@ -1,5 +1,6 @@
 #include "mailbox/store.h"
 
+#include "common/config.h"
 #include "common/listing.h"
 #include "common/proto.h"
 #include "fixture.h"
@@ -41,13 +42,19 @@ Test(store, lists_one_mailbox_up_to_the_limit)
     fixture_add(db, 18, 1, 201, CONTENT);
     fixture_run(db, "UPDATE entry SET uidl = 'AB12.x' WHERE seq = 3");
     fixture_run(db, "UPDATE box SET epoch = 9, retention = 60 WHERE id = 17");
+    fixture_run(db, "INSERT INTO keep VALUES (4, 70)");
     struct store *st = store_new(MAILDB_PATH);
     struct store_box box;
     struct listed l;
-    cr_expect_eq(store_look(st, &(struct store_view){17, 0}, &box), 0);
+    cr_expect_eq(store_look(st, &(struct store_view){.box = 17}, &box), 0);
     cr_expect_eq(box.limit, 4);
     cr_expect_eq(box.epoch, 9);
     cr_expect_eq(box.retention_s, 60);
+    cr_expect_eq(box.keep_s, 0);
+    cr_expect_eq(store_look(st, &(struct store_view){.box = 17, .domain = 4}, &box), 0);
+    cr_expect_eq(box.keep_s, 70);
+    cr_expect_eq(store_look(st, &(struct store_view){.box = 17, .domain = 5}, &box), 0);
+    cr_expect_eq(box.keep_s, 0);
     cr_expect_eq(list(st, 0, 4, 4, &l), 2);
     cr_expect_eq(l.list[1].sequence, 3);
     cr_expect_eq(l.list[1].id, 103);
@@ -60,7 +67,7 @@ Test(store, lists_one_mailbox_up_to_the_limit)
     cr_expect_eq(list(st, 3, 4, 4, &l), 0);
     fixture_run(db, "UPDATE entry SET uidl = 'A B' WHERE seq = 3");
     cr_expect_eq(list(st, 0, 4, 4, &l), -1, "damaged");
-    cr_expect_eq(store_look(st, &(struct store_view){99, 0}, &box), 0);
+    cr_expect_eq(store_look(st, &(struct store_view){.box = 99}, &box), 0);
     cr_expect_eq(box.limit, 1, "a mailbox that never got mail is empty");
     store_free(st);
     fixture_end(db);
@@ -75,7 +82,7 @@ Test(store, what_is_being_deleted_is_hidden)
                     " (18, 5, x'0400000000000000'), (17, 6, x'0100000000000000')");
     struct store *st = store_new(MAILDB_PATH);
     struct store_hidden h;
-    cr_assert_eq(store_hidden(st, &(struct store_view){17, 0}, &h), 0);
+    cr_assert_eq(store_hidden(st, &(struct store_view){.box = 17}, &h), 0);
     cr_expect_eq(h.n, 3);
     cr_expect(store_is_hidden(&h, 1) && store_is_hidden(&h, 3) && store_is_hidden(&h, 9));
     cr_expect(!store_is_hidden(&h, 2) && !store_is_hidden(&h, 4));
@@ -168,10 +175,39 @@ Test(store, waits_for_the_writer)
     fixture_begin(false);
     struct store *st = store_new(MAILDB_PATH);
     struct store_box box;
-    cr_expect_eq(store_look(st, &(struct store_view){17, 0}, &box), -1);
+    cr_expect_eq(store_look(st, &(struct store_view){.box = 17}, &box), -1);
     sqlite3 *db = fixture_open_writer();
-    cr_expect_eq(store_look(st, &(struct store_view){17, 0}, &box), 0);
+    cr_expect_eq(store_look(st, &(struct store_view){.box = 17}, &box), 0);
     cr_expect_eq(box.limit, 1);
     store_free(st);
     fixture_end(db);
+}
+
+Test(store, how_long_mail_stays)
+{
+    enum { DAY = 86400, NONE = DURATION_NONE };
+    static const struct {
+        int64_t all_d, least_d;
+        uint64_t own, domain, seconds;
+    } rows[] = {
+        {NONE, NONE, 0, 0, 0},
+        {30, NONE, 0, 0, 30 * DAY},
+        {30, 7, 0, 10 * DAY, 10 * DAY},
+        {30, 7, 8 * DAY, 10 * DAY, 8 * DAY}, /* the user beats the domain */
+        {30, 7, MAILDB_RETENTION_NONE, 10 * DAY, 0},
+        {30, 7, 0, MAILDB_RETENTION_NONE, 0},
+        {30, 7, 40 * DAY, 0, 40 * DAY}, /* longer than the setting */
+        {NONE, 7, 0, 10 * DAY, 10 * DAY},
+        {30, 9, 8 * DAY, 0, 9 * DAY}, /* what was set when less was allowed */
+        {30, 9, 0, 8 * DAY, 9 * DAY},
+        {30, NONE, 8 * DAY, 8 * DAY, 30 * DAY}, /* clients were told 30 days before the login */
+        {NONE, NONE, 8 * DAY, 0, 0},
+        {30, NONE, MAILDB_RETENTION_NONE, 0, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct maildb_retention r = {.own = rows[i].own, .domain = rows[i].domain};
+        r.all_ms = rows[i].all_d == NONE ? NONE : rows[i].all_d * DAY * 1000;
+        r.least_ms = rows[i].least_d == NONE ? NONE : rows[i].least_d * DAY * 1000;
+        cr_expect_eq(maildb_retention_s(&r), rows[i].seconds, "row %zu", i);
+    }
 }

@@ -283,3 +283,87 @@ Test(boxes, a_retention_before_the_first_mail)
     cr_expect_eq(world_count(&w, "SELECT max(seq) FROM entry"), 2);
     world_end(&w);
 }
+
+static int64_t entries(uint64_t box)
+{
+    char sql[80];
+    snprintf(sql, sizeof sql, "SELECT count(*) FROM entry WHERE box = %llu",
+             (unsigned long long)box);
+    return world_count(&w, sql);
+}
+
+Test(boxes, retention_of_a_domain)
+{
+    world_begin(&w, "[mailbox]\nretention = 30d\nretention_least = 7d\n");
+    w.domains[7] = w.domains[8] = 3;
+    w.domains[9] = 4;
+    fill(7, 2);
+    fill(8, 2);
+    fill(9, 2);
+    world_pass(&w, 60);
+    cr_expect_eq(w.n_domains_asked, 0, "before there is one");
+    world_admin(&w, "domain retention", (const char *[]){"3", "604800", NULL}); /* 7d */
+    cr_expect_eq(w.admin_re.verdict, VERDICT_OK);
+    world_admin(&w, "domain retention", (const char *[]){"3", "86400", NULL}); /* too short */
+    cr_expect_eq(w.admin_re.verdict, VERDICT_NEVER);
+    world_admin(&w, "box retention", (const char *[]){"8", "4294967295", NULL}); /* none */
+    world_pass(&w, 8 * DAY);
+    cr_expect_eq(entries(7), 0, "the domain beats the setting");
+    cr_expect_eq(entries(8), 2, "the user beats the domain");
+    cr_expect_eq(entries(9), 2, "another domain");
+    cr_expect_eq(w.n_domains_asked, 2);
+    fill(7, 1);
+    world_restart(&w);
+    world_pass(&w, 60);
+    cr_expect_eq(w.n_domains_asked, 2, "it is known");
+    world_admin(&w, "domain retention", (const char *[]){"4", "4294967295", NULL}); /* none */
+    world_pass(&w, 31 * DAY);
+    cr_expect_eq(entries(7), 0);
+    cr_expect_eq(entries(9), 2);
+    world_admin(&w, "domain retention", (const char *[]){"4", "0", NULL}); /* default */
+    world_pass(&w, 60);
+    cr_expect_eq(entries(9), 0);
+    world_end(&w);
+}
+
+/* Who cannot tell how long it stays does not remove it. */
+Test(boxes, mail_of_an_unknown_domain_stays)
+{
+    world_begin(&w, "[mailbox]\nretention = 30d\nretention_least = 7d\n");
+    fill(5, 2); /* of nobody */
+    fill(6, 2);
+    fill(7, 2);
+    w.domains[7] = w.domains[6] = 3;
+    w.is_authd_lost = true;
+    world_admin(&w, "domain retention", (const char *[]){"3", "604800", NULL});
+    world_pass(&w, 31 * DAY);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM entry"), 6);
+    cr_expect_eq(w.n_domains_asked, 3, "each once in a minute");
+    w.is_authd_lost = false;
+    world_pass(&w, 60);
+    cr_expect_eq(entries(5), 2);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM entry"), 2);
+    w.q->authd = NULL; /* it is down */
+    fill(8, 2);
+    world_pass(&w, 31 * DAY);
+    cr_expect_eq(entries(8), 2);
+    world_end(&w);
+}
+
+Test(boxes, retention_is_shown_with_who_set_it)
+{
+    world_begin(&w, "[mailbox]\nretention = 30d\nretention_least = 7d\n");
+    const char *const show[] = {"7", "domain=3", NULL};
+    world_admin(&w, "box show", show);
+    cr_expect(strstr(w.rows, " retention=2592000 retention_of=configuration") != NULL, "%s",
+              w.rows);
+    world_admin(&w, "domain retention", (const char *[]){"3", "864000", NULL});
+    world_admin(&w, "box show", show);
+    cr_expect(strstr(w.rows, " retention=864000 retention_of=domain") != NULL, "%s", w.rows);
+    world_admin(&w, "domain retention", (const char *[]){"3", NULL});
+    cr_expect(strstr(w.rows, " retention=864000 retention_of=domain") != NULL, "%s", w.rows);
+    world_admin(&w, "box retention", (const char *[]){"7", "4294967295", NULL});
+    world_admin(&w, "box show", show);
+    cr_expect(strstr(w.rows, " retention=0 retention_of=user") != NULL, "%s", w.rows);
+    world_end(&w);
+}

@@ -303,12 +303,14 @@ Test(control, mailboxes_are_counted)
     world_send_local(&w, "", 9, CONTENT);
     world_pump(&w);
     world_admin(&w, "box show", (const char *[]){"7", NULL});
-    char want[100];
-    snprintf(want, sizeof want, "0 messages=2 octets=%zu oldest=%d deleted=0\n",
+    char want[200];
+    snprintf(want, sizeof want,
+             "0 messages=2 octets=%zu oldest=%d deleted=0 retention=0 retention_of=configuration\n",
              2 * strlen(CONTENT "Return-Path: <>\r\n"), WORLD_START_S);
     cr_expect_str_eq(w.rows, want);
     world_admin(&w, "box show", (const char *[]){"8", NULL});
-    cr_expect_str_eq(w.rows, "0 messages=0 octets=0 oldest=0 deleted=0\n");
+    cr_expect_str_eq(w.rows, "0 messages=0 octets=0 oldest=0 deleted=0 retention=0"
+                             " retention_of=configuration\n");
     world_admin(&w, "box list", NULL);
     cr_expect_eq(count("0 id="), 2);
     world_admin(&w, "queue list", NULL); /* what was delivered here is not in the queue */

@@ -160,10 +160,7 @@ Test(uidl, a_store_of_before_gives_none_twice)
     cr_expect(import(7, "b"));
     world_delete(&w, 7, (uint64_t[]){1, 0}, true);
     cr_assert_eq(sqlite3_open("mail.db", &db), SQLITE_OK);
-    cr_assert_eq(sqlite3_exec(db,
-                              "DROP TABLE uidl; ALTER TABLE box DROP COLUMN first_id;"
-                              "ALTER TABLE box DROP COLUMN taken_id; PRAGMA user_version = 6",
-                              NULL, NULL, NULL),
+    cr_assert_eq(sqlite3_exec(db, WORLD_UNDO_7 "PRAGMA user_version = 6", NULL, NULL, NULL),
                  SQLITE_OK, "%s", sqlite3_errmsg(db));
     sqlite3_close(db);
     world_restart(&w);

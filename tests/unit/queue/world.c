@@ -134,6 +134,20 @@ static void got_forward(void *owner, struct ipc *from, const union msg *m, int f
     ipc_send_forward_re(from, &re, -1);
 }
 
+static void got_box_domain(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)fd;
+    struct world *w = owner;
+    uint64_t domain = m->box_domain.box < 16 ? w->domains[m->box_domain.box] : 0;
+    struct msg_box_domain_re re = {.tag = m->box_domain.tag,
+                                   .verdict = w->is_authd_lost ? VERDICT_TRY_LATER
+                                              : domain != 0    ? VERDICT_OK
+                                                               : VERDICT_NEVER,
+                                   .domain = domain};
+    w->n_domains_asked++;
+    ipc_send_box_domain_re(from, &re, -1);
+}
+
 static void __attribute__((format(printf, 2, 3))) print(struct world *w, const char *fmt, ...)
 {
     va_list ap;
@@ -173,7 +187,7 @@ static void got_admin_re(void *owner, struct ipc *from, const union msg *m, int 
 
 static const struct ipc_handler our_handlers[] = {
     {MSG_RELAY_JOB, got_job},   {MSG_RESOLVE, got_resolve}, {MSG_TICKET, got_ticket},
-    {MSG_FORWARD, got_forward}, {MSG_ADMIN_ROW, got_row},
+    {MSG_FORWARD, got_forward}, {MSG_ADMIN_ROW, got_row},   {MSG_BOX_DOMAIN, got_box_domain},
 };
 
 static void our_closed(void *owner, struct ipc *ch)

@@ -19,6 +19,11 @@
 
 #define WORLD_START_S 1795000000
 
+/* What makes a mail.db of today one of version 6. */
+#define WORLD_UNDO_7                                                                               \
+    "DROP TABLE uidl; DROP TABLE keep; ALTER TABLE box DROP COLUMN first_id;"                      \
+    "ALTER TABLE box DROP COLUMN taken_id; ALTER TABLE box DROP COLUMN domain;"
+
 struct world_job {
     struct ipc *ch;
     uint64_t tag, id, size;
@@ -63,6 +68,9 @@ struct world {
     const char *forward_as; /* what FORWARD is answered; NULL: the same sender */
     enum verdict forward_verdict;
     size_t n_forwards;
+    uint64_t domains[16]; /* what BOX_DOMAIN is answered, by box; 0: there is no such user */
+    bool is_authd_lost;   /* then "try later" */
+    size_t n_domains_asked;
     char forward_rcpt[ADDRESS_MAX + 1];
     struct msg_ticket ticket; /* the last one that authd was asked about, without its spans */
     char rows[65536];         /* of ADMIN: "depth group name=value …\n" */
