@@ -1,5 +1,6 @@
 #include "authd/scram.h"
 
+#include "common/base64.h"
 #include "common/scram_math.h"
 
 #include <sodium.h>
@@ -120,9 +121,8 @@ static bool is_binding(const struct scram *x, struct span text)
 {
     unsigned char octets[SCRAM_TEXT_MAX];
     size_t n;
-    return sodium_base642bin(octets, sizeof octets, text.p, text.n, NULL, &n, NULL,
-                             sodium_base64_VARIANT_ORIGINAL) == 0 &&
-           n == x->n_binding && sodium_memcmp(octets, x->binding, n) == 0;
+    return base64_decode(text, octets, sizeof octets, &n) == 0 && n == x->n_binding &&
+           sodium_memcmp(octets, x->binding, n) == 0;
 }
 
 /* The proof is the last attribute: where it begins, or the length of the text. */
@@ -145,9 +145,7 @@ int scram_read_final(const struct scram *x, struct span text, struct scram_final
     if (at == text.n || !take_key(&binding, 'c') || !take_key(&nonce, 'r') ||
         !span_eq(nonce, x->nonce) || !is_binding(x, binding))
         return -1;
-    if (sodium_base642bin(out->proof, sizeof out->proof, proof.p, proof.n, NULL, &n, NULL,
-                          sodium_base64_VARIANT_ORIGINAL) != 0 ||
-        n != sizeof out->proof)
+    if (base64_decode(proof, out->proof, sizeof out->proof, &n) < 0 || n != sizeof out->proof)
         return -1;
     int length = snprintf(out->auth, sizeof out->auth, "%s,%s,%.*s", x->bare, x->said,
                           (int)without.n, without.p);

@@ -107,6 +107,18 @@ static int take_twice(struct span local, struct twice *t)
     return is_good ? 0 : -1;
 }
 
+/* Where mail for it goes: back to who made the SRS0. 0, or -1: nowhere. */
+static int join_first(const struct twice *t, char out[ADDRESS_MAX])
+{
+    char text[ADDRESS_MAX];
+    if (TAG + t->rest.n >= sizeof text)
+        return -1;
+    memcpy(text, "SRS0", TAG);
+    memcpy(text + TAG, t->rest.p, t->rest.n);
+    text[TAG + t->rest.n] = '\0';
+    return join(text, t->domain, out);
+}
+
 #define LOCAL_MAX (2 * ADDRESS_MAX) /* join bounds it */
 
 /* The parts with = between them. 0, or -1: no room. */
@@ -147,6 +159,20 @@ static int print_once(const unsigned char key[SRS_KEY_OCTETS], const struct addr
                 local);
 }
 
+/* Has a forwarder made it already? Anybody can write one: if it leads nowhere it is a name like
+ * others. */
+static bool is_forwarded(const struct addr *a, struct twice *t)
+{
+    char back[ADDRESS_MAX];
+    struct span was = span_of(a->local);
+    bool is_it = begins(was, "SRS1") && take_twice(was, t) == 0;
+    if (begins(was, "SRS0") && was.n > TAG + 1) {
+        *t = (struct twice){.domain = span_of(a->domain), .rest = span_from(was, TAG)};
+        is_it = true;
+    }
+    return is_it && join_first(t, back) == 0;
+}
+
 int srs_forward(const unsigned char key[SRS_KEY_OCTETS], struct span sender, struct span domain,
                 int64_t now_s, char out[ADDRESS_MAX])
 {
@@ -156,12 +182,7 @@ int srs_forward(const unsigned char key[SRS_KEY_OCTETS], struct span sender, str
     char local[LOCAL_MAX];
     if (addr_parse(sender, ADDR_MAILBOX, &a, &used) < 0)
         return -1;
-    struct span was = span_of(a.local);
-    bool is_twice = begins(was, "SRS1") && take_twice(was, &t) == 0;
-    if (!is_twice && begins(was, "SRS0")) {
-        t = (struct twice){.domain = span_of(a.domain), .rest = span_from(was, TAG)};
-        is_twice = true;
-    }
+    bool is_twice = is_forwarded(&a, &t);
     int rc = is_twice ? print_twice(key, &t, local) : print_once(key, &a, now_s, local);
     return rc == 0 ? join(local, domain, out) : -1;
 }
@@ -170,16 +191,11 @@ static enum srs_kind reverse_twice(const unsigned char key[SRS_KEY_OCTETS], stru
                                    char out[ADDRESS_MAX])
 {
     struct twice t;
-    char hash[SRS_HASH + 1], text[ADDRESS_MAX];
+    char hash[SRS_HASH + 1];
     if (take_twice(local, &t) < 0)
         return SRS_FORGED;
     make_hash(hash, key, (struct span[]){SPAN("1"), t.domain, t.rest}, 3);
-    if (!is_hash(t.hash, hash) || TAG + t.rest.n >= sizeof text)
-        return SRS_FORGED;
-    memcpy(text, "SRS0", TAG);
-    memcpy(text + TAG, t.rest.p, t.rest.n);
-    text[TAG + t.rest.n] = '\0';
-    return join(text, t.domain, out) == 0 ? SRS_GOOD : SRS_FORGED;
+    return is_hash(t.hash, hash) && join_first(&t, out) == 0 ? SRS_GOOD : SRS_FORGED;
 }
 
 /* The day of a stamp, counted from the start of its cycle; -1: none. */

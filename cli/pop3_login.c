@@ -2,6 +2,7 @@
  * whatever is the best that the server offers; else USER and PASS. */
 #include "cli/pop3.h"
 
+#include "common/base64.h"
 #include "common/scram_client.h"
 
 #include <sodium.h>
@@ -13,9 +14,7 @@ static int hear(struct pop3 *p, enum pop3in_result *r, char *out, size_t *n, str
     *n = 0;
     if (pop3_auth_line(p, r, &text, e) < 0)
         return -1;
-    if (*r == POP3IN_CHALLENGE &&
-        sodium_base642bin((unsigned char *)out, SCRAM_CLIENT_TEXT_MAX, text.p, text.n, NULL, n,
-                          NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
+    if (*r == POP3IN_CHALLENGE && base64_decode(text, out, SCRAM_CLIENT_TEXT_MAX, n) < 0)
         return pop3_lost(p, e, "the server sends a challenge that is not base64");
     return 0;
 }

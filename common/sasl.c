@@ -1,5 +1,6 @@
 #include "common/sasl.h"
 
+#include "common/base64.h"
 #include "common/proto.h"
 
 #include <sodium.h>
@@ -162,8 +163,7 @@ static enum sasl_step decode(struct sasl *x, struct span line)
     if (x->given == NULL)
         return SASL_NO_MEMORY;
     x->n_given = cap;
-    if (line.n > 0 && sodium_base642bin((unsigned char *)x->given, cap, line.p, line.n, NULL, &n,
-                                        NULL, sodium_base64_VARIANT_ORIGINAL) != 0)
+    if (base64_decode(line, x->given, cap, &n) < 0)
         return SASL_NOT_BASE64;
     return take(x, (struct span){x->given, n});
 }

@@ -1,5 +1,7 @@
 #include "common/scram_client.h"
 
+#include "common/base64.h"
+
 #include <sodium.h>
 #include <stdio.h>
 #include <string.h>
@@ -70,8 +72,7 @@ static int read_first(const struct scram_client *x, struct span text, struct ser
         iterations < SCRAM_ITERATIONS_MIN || iterations > SCRAM_ITERATIONS_MAX)
         return -1;
     out->iterations = (uint32_t)iterations;
-    return sodium_base642bin(out->salt, sizeof out->salt, salt.p, salt.n, NULL, &out->n_salt, NULL,
-                             sodium_base64_VARIANT_ORIGINAL);
+    return base64_decode(salt, out->salt, sizeof out->salt, &out->n_salt);
 }
 
 /* Our second message up to the proof. */
@@ -132,8 +133,7 @@ int scram_client_verify(const struct scram_client *x, struct span server_final)
     struct span rest = server_final, value;
     size_t n;
     if (server_final.n == 0 || take(&rest, 'v', &value) < 0 ||
-        sodium_base642bin(got, sizeof got, value.p, value.n, NULL, &n, NULL,
-                          sodium_base64_VARIANT_ORIGINAL) != 0)
+        base64_decode(value, got, sizeof got, &n) < 0)
         return -1;
     return n == sizeof got && sodium_memcmp(got, x->signature, n) == 0 ? 0 : -1;
 }

@@ -1,5 +1,7 @@
 #include "relay/login.h"
 
+#include "common/base64.h"
+
 #include <openssl/evp.h>
 #include <sodium.h>
 #include <stdio.h>
@@ -148,9 +150,8 @@ static bool read_server_first(const struct login *l, struct span text, struct of
     return take_attribute(&rest, 'r', &o->nonce) && take_attribute(&rest, 's', &salt) &&
            take_attribute(&rest, 'i', &count) && o->nonce.n > ours.n &&
            span_starts(o->nonce, ours) && salt.n > 0 &&
-           sodium_base642bin(o->salt, sizeof o->salt, salt.p, salt.n, NULL, &o->n_salt, NULL,
-                             BASE64) == 0 &&
-           o->n_salt > 0 && span_u64(count, &o->iterations) == 0 && o->iterations > 0 &&
+           base64_decode(salt, o->salt, sizeof o->salt, &o->n_salt) == 0 && o->n_salt > 0 &&
+           span_u64(count, &o->iterations) == 0 && o->iterations > 0 &&
            o->iterations <= LOGIN_ITERATIONS_MAX;
 }
 
@@ -199,8 +200,7 @@ static int scram_verify(struct login *l, struct span text, char out[LOGIN_LINE_M
     unsigned char shown[HASH_OCTETS];
     size_t n = 0;
     struct span rest = text, value;
-    if (!take_attribute(&rest, 'v', &value) ||
-        sodium_base642bin(shown, sizeof shown, value.p, value.n, NULL, &n, NULL, BASE64) != 0 ||
+    if (!take_attribute(&rest, 'v', &value) || base64_decode(value, shown, sizeof shown, &n) < 0 ||
         n != sizeof shown || sodium_memcmp(shown, l->proof, n) != 0)
         return give_up(out);
     l->state = PROVED;
@@ -232,8 +232,7 @@ int login_answer(struct login *l, struct span challenge, char out[LOGIN_LINE_MAX
     char text[SERVER_MAX + 1];
     size_t n = 0;
     challenge = span_trim(challenge);
-    if (challenge.n > 0 && sodium_base642bin((unsigned char *)text, SERVER_MAX, challenge.p,
-                                             challenge.n, NULL, &n, NULL, BASE64) != 0)
+    if (base64_decode(challenge, text, SERVER_MAX, &n) < 0)
         return give_up(out);
     struct span given = {text, n};
     bool is_text = memchr(text, '\0', n) == NULL;

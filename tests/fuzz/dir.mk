@@ -3,8 +3,9 @@ noinst_LIBRARIES += tests/fuzz/libtargets.a
 tests_fuzz_libtargets_a_SOURCES = tests/fuzz/cli_targets.c tests/fuzz/common_targets.c \
   tests/fuzz/fuzz.h tests/fuzz/keyd_targets.c \
   tests/fuzz/policy_targets.c tests/fuzz/pop3d_targets.c tests/fuzz/queue_targets.c tests/fuzz/relay_targets.c \
-  tests/fuzz/resolver_targets.c tests/fuzz/smtpd_targets.c tests/fuzz/targets.c
-LIBS_FUZZ = tests/fuzz/libtargets.a cli/libcli.a smtpd/libsmtpd.a pop3d/libpop3d.a relay/librelay.a \
+  tests/fuzz/resolver_targets.c tests/fuzz/sasl_targets.c tests/fuzz/smtpd_targets.c \
+  tests/fuzz/targets.c
+LIBS_FUZZ = tests/fuzz/libtargets.a authd/libauthd.a cli/libcli.a smtpd/libsmtpd.a pop3d/libpop3d.a relay/librelay.a \
   keyd/libkeyd.a policy/libpolicy.a \
   resolver/libresolver.a queue/libqueue.a common/libsql.a $(LIBS_TLS) $(UNBOUND_LIBS) \
   $(SQLITE_LIBS)

@@ -26,7 +26,20 @@ void fuzz_no_log(struct span lines); /* for log_set_sink */
     T(form)                                                                                        \
     T(http)                                                                                        \
     T(sts)                                                                                         \
-    T(letter) T(line) T(log) T(multiline) T(pop3in) T(proto) T(proxy) T(reply) T(seal) T(session)
+    T(letter)                                                                                      \
+    T(line)                                                                                        \
+    T(log)                                                                                         \
+    T(multiline)                                                                                   \
+    T(pop3in)                                                                                      \
+    T(proto)                                                                                       \
+    T(proxy)                                                                                       \
+    T(reply)                                                                                       \
+    T(sasl)                                                                                        \
+    T(scram)                                                                                       \
+    T(scramc)                                                                                      \
+    T(seal)                                                                                        \
+    T(session)                                                                                     \
+    T(srs)
 /* Those that need files or sockets: a program of their own, with fewer mutations. (smtpd and pop3d
  * both have a session.c, so they cannot be in one program either.) */
 #define FUZZ_SLOW_TARGETS(T) T(pop3) T(rows)

@@ -64,6 +64,9 @@ Test(srs, there_and_back)
          "SRS1=HHHHHHHH=mid.example=-abcd@ours.example", "SRS0-abcd@mid.example"},
         /* begins like one, but there is no first forwarder in it */
         {"SRS1=bob@far.example", "SRS0=HHHHHHHH=RA=far.example=SRS1=bob@ours.example", NULL},
+        {"SRS0=@far.example", "SRS0=HHHHHHHH=RA=far.example=SRS0=@ours.example", NULL},
+        {"SRS1=zz=mid.exa|ple==ab@far.example",
+         "SRS0=HHHHHHHH=RA=far.example=SRS1=zz=mid.exa|ple==ab@ours.example", NULL},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         cr_assert_eq(forward(rows[i].sender), 0, "%s", rows[i].sender);
