@@ -44,5 +44,6 @@ tests_unit_cli_test_SOURCES = tests/unit/cli/test_ask.c tests/unit/cli/test_outp
 tests_unit_cli_test_SOURCES += tests/unit/cli/test_text.c tests/unit/cli/test_pop3in.c
 tests_unit_cli_test_SOURCES += tests/unit/cli/test_header.c tests/unit/cli/test_letter.c
 tests_unit_cli_test_SOURCES += tests/unit/cli/test_sendmail_args.c tests/unit/cli/test_textin.c
+tests_unit_cli_test_SOURCES += tests/unit/cli/test_mbox.c tests/unit/cli/test_uidlist.c
 tests_unit_cli_test_LDADD = cli/libcli.a common/libsql.a $(LIBS_TLS) $(SQLITE_LIBS) $(CRITERION_LIBS)
 endif

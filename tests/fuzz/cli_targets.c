@@ -1,6 +1,8 @@
 #include "cli/letter.h"
+#include "cli/mbox.h"
 #include "cli/pop3in.h"
 #include "cli/textin.h"
+#include "cli/uidlist.h"
 #include "tests/fuzz/fuzz.h"
 
 static void fuzz_lines(struct span in)
@@ -78,4 +80,81 @@ void fuzz_letter(struct span in)
     letter_free(&letter);
     buf_free(&text);
     buf_free(&out);
+}
+
+/* --- mailboxes that other programs wrote --- */
+
+struct mbox_source {
+    struct span all;
+    size_t step;
+};
+
+static int64_t mbox_read(void *arg, uint64_t offset, char *out, size_t n)
+{
+    const struct mbox_source *s = arg;
+    if (offset >= s->all.n)
+        return 0;
+    size_t left = s->all.n - (size_t)offset;
+    n = n < s->step ? n : s->step;
+    n = n < left ? n : left;
+    memcpy(out, s->all.p + offset, n);
+    return (int64_t)n;
+}
+
+/* All messages, with a NUL and the "From " line before each. */
+static void cut_mbox(struct span in, size_t step, struct buf *all)
+{
+    static struct mbox m;
+    struct mbox_source s = {in, step};
+    struct span piece;
+    size_t given = 0;
+    int rc;
+    mbox_begin(&m, mbox_read, &s);
+    while ((rc = mbox_next(&m)) == 1) {
+        fuzz_check(m.from_at < in.n && strlen(m.from) < sizeof m.from, "mbox: no From line");
+        mbox_time(m.from);
+        buf_add(all, m.from, strlen(m.from) + 1);
+        while ((rc = mbox_piece(&m, &piece)) == 1) {
+            fuzz_check(piece.n > 0, "mbox: no progress");
+            given += piece.n;
+            fuzz_check(given <= in.n, "mbox: more than there is");
+            buf_add_span(all, piece);
+        }
+        if (rc < 0)
+            break;
+    }
+    buf_add(all, rc < 0 ? "!" : ".", 1);
+}
+
+void fuzz_mbox(struct span in)
+{
+    struct buf whole, bytewise;
+    buf_init(&whole, SIZE_MAX / 4);
+    buf_init(&bytewise, SIZE_MAX / 4);
+    cut_mbox(in, SIZE_MAX, &whole);
+    cut_mbox(in, 1, &bytewise);
+    fuzz_check(span_eq(buf_span(&whole), buf_span(&bytewise)), "mbox: other messages");
+    buf_free(&whole);
+    buf_free(&bytewise);
+}
+
+/* The first line is a pop3_uidl_format, or "courier"; then the list. */
+void fuzz_uidlist(struct span in)
+{
+    char format[200];
+    struct uidlist u;
+    struct span first = span_cut(&in, '\n');
+    bool is_courier = span_eq(first, SPAN("courier"));
+    if (span_copy(format, sizeof format, first) < 0 || strlen(format) != first.n ||
+        (!is_courier && !uidlist_is_format(format)))
+        return;
+    uidlist_begin(&u, is_courier ? UIDLIST_COURIER : UIDLIST_DOVECOT, format);
+    while (in.n > 0)
+        fuzz_check(uidlist_line(&u, span_cut(&in, '\n')) == 0, "uidlist: failed");
+    for (size_t i = 0; i < u.n; i++)
+        fuzz_check(uidlist_is_uidl(uidlist_uidl(&u, &u.list[i])), "uidlist: no UIDL");
+    uidlist_find(&u, first);
+    for (size_t i = 1; i < u.n; i++)
+        fuzz_check(u.list[i - 1].name <= u.list[i].name, "uidlist: not sorted");
+    uidlist_free(&u);
 }

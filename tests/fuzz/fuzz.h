@@ -29,6 +29,7 @@ void fuzz_no_log(struct span lines); /* for log_set_sink */
     T(letter)                                                                                      \
     T(line)                                                                                        \
     T(log)                                                                                         \
+    T(mbox)                                                                                        \
     T(multiline)                                                                                   \
     T(pop3in)                                                                                      \
     T(proto)                                                                                       \
@@ -39,7 +40,8 @@ void fuzz_no_log(struct span lines); /* for log_set_sink */
     T(scramc)                                                                                      \
     T(seal)                                                                                        \
     T(session)                                                                                     \
-    T(srs)
+    T(srs)                                                                                         \
+    T(uidlist)
 /* Those that need files or sockets: a program of their own, with fewer mutations. (smtpd and pop3d
  * both have a session.c, so they cannot be in one program either.) */
 #define FUZZ_SLOW_TARGETS(T) T(pop3) T(rows)

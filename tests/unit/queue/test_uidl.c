@@ -185,3 +185,35 @@ Test(uidl, a_mailbox_that_is_gone_leaves_nothing)
     cr_expect_eq(world_count(&w, "SELECT count(*) FROM uidl WHERE box = 8"), 1);
     world_end(&w);
 }
+
+/* Another program of ours, or one that was taken over, sends what the command never does. */
+Test(uidl, an_import_that_cannot_be_is_refused)
+{
+    static const struct {
+        const char *uidl, *sender;
+        uint64_t box, arrived;
+        size_t n_source;
+        uint8_t flags;
+    } rows[] = {{"a b", "", 7, 1, SOURCE_KEY, 0},        {"\x7f", "", 7, 1, SOURCE_KEY, 0},
+                {"", "no address", 7, 1, SOURCE_KEY, 0}, {"", "", 0, 1, SOURCE_KEY, 0},
+                {"", "", UINT64_MAX, 1, SOURCE_KEY, 0},  {"", "", 7, UINT64_MAX, SOURCE_KEY, 0},
+                {"", "", 7, 1, SOURCE_KEY - 1, 0},       {"", "", 7, 1, SOURCE_KEY, 255}};
+    static const char source[SOURCE_KEY] = "0123456789abcde";
+    world_begin(&w, "");
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct msg_import_open_re re = {.verdict = VERDICT_OK};
+        struct msg_import_open m = {.box = rows[i].box,
+                                    .arrived = rows[i].arrived,
+                                    .uidl = span_of(rows[i].uidl),
+                                    .sender = span_of(rows[i].sender),
+                                    .source = {source, rows[i].n_source},
+                                    .flags = rows[i].flags,
+                                    .content = SPAN(CONTENT),
+                                    .is_last = true};
+        cr_assert_neq(ipc_ask_import_open(w.cli, &m, -1, 60000, got, &re), 0);
+        world_pump(&w);
+        cr_expect_eq(re.verdict, VERDICT_TRY_LATER, "row %zu", i);
+    }
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM message"), 0);
+    world_end(&w);
+}
