@@ -103,7 +103,9 @@ void client_part(struct client *c, const char *fmt, ...)
     vsnprintf(c->parting, sizeof c->parting, fmt, ap);
     va_end(ap);
     c->is_securing = false;
-    if (client_say(c, QUITTING, "QUIT\r\n"))
+    if (c->is_implicit && c->state == HANDSHAKE) /* it has not greeted: no word is due */
+        client_end_now(c, VERDICT_TRY_LATER, c->parting);
+    else if (client_say(c, QUITTING, "QUIT\r\n"))
         conn_deadline(c->conn, c->times->quit_ms);
 }
 

@@ -55,11 +55,10 @@ static bool is_excused(const struct client *c, const struct tls_info *info)
     return info->is_unverifiable && !c->requires_tls;
 }
 
-/* Through TLS nothing was said yet: QUIT is the first word (RFC 8689 4.2.1), unless the server has
- * to speak first. */
+/* Through TLS nothing was said yet: QUIT is the first word (RFC 8689 4.2.1). */
 static void distrust(struct client *c, const char *why)
 {
-    if (c->requires_tls && !c->is_implicit)
+    if (c->requires_tls)
         client_part(c,
                     "550 5.7.30 the message requires TLS, and the certificate of %s is not "
                     "valid for it: %s",

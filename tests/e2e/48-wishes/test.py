@@ -125,6 +125,11 @@ class Requiretls(RelayTest):
         self.bounced(self.routed_to(remote), "not valid for it: .*ostname mismatch")
         self.assertEqual(remote.messages, [])
 
+    def test_a_certificate_of_another_before_the_greeting(self):
+        remote = self.hop(names=("other.example",), implicit=True)
+        self.bounced(self.routed_to(remote, scheme="smtps"), "not valid for it: .*ostname mismatch")
+        self.assertEqual(remote.messages, [])
+
     def test_the_next_server_may_be_fit(self):
         first, second = self.hop(offers=["fake.example"]), self.hop(names=("mx1.remote.example",))
         suite = self.routed_to(first, second)
