@@ -152,10 +152,12 @@ int main(int argc, char **argv)
         logpipe_fail("%s", e.text[0] != '\0' ? e.text : "out of memory");
         supervise_kill(&p);
         spawn_wait_all();
+        listen_close(&p.bound);
         return 1;
     }
     loop_run(p.loop, after_turn, &p);
     log_flush();
     spawn_wait_all();
+    listen_close(&p.bound); /* the names of sockets go */
     return p.exit_status;
 }

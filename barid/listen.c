@@ -73,8 +73,11 @@ static struct bound *find(struct bound_list *old, const struct bound *b)
 void listen_close(struct bound_list *l)
 {
     for (size_t i = 0; i < l->n; i++) {
-        if (l->list[i].fd >= 0)
+        if (l->list[i].fd >= 0) {
+            if (l->list[i].path != NULL)
+                unixsock_remove(l->list[i].path, &l->list[i].rights);
             close(l->list[i].fd);
+        }
         free(l->list[i].path);
     }
     free(l->list);
@@ -99,12 +102,58 @@ static int push(struct binding *g, const struct bound *b, struct error *e)
     return 0;
 }
 
+static int make_patiently(struct bound *b, int64_t *patience_ms, struct error *e)
+{
+    for (;;) {
+        int fd = unixsock_listen_for(b->path, &b->rights, e);
+        if (fd >= 0 || errno != EADDRINUSE || *patience_ms <= 0)
+            return fd;
+        poll(NULL, 0, RETRY_MS);
+        *patience_ms -= RETRY_MS;
+    }
+}
+
+/* A Unix socket of a [listen] section. */
+static int add_socket(struct binding *g, const struct listen_config *l, uint16_t section,
+                      const char *path, struct error *e)
+{
+    static const mode_t modes[] = {
+        [SOCKET_MODE_0600] = 0600, [SOCKET_MODE_0660] = 0660, [SOCKET_MODE_0666] = 0666};
+    struct error why;
+    struct bound b = {.kind = l->kind,
+                      .path = span_dup(span_of(path)),
+                      .rights = {.mode = modes[l->socket_mode], .group = l->socket_group},
+                      .section = section,
+                      .fd = -1};
+    if (b.path == NULL)
+        return error_set(e, "out of memory");
+    const struct bound *old = find(g->old, &b);
+    if (old == NULL && (b.fd = make_patiently(&b, &g->patience_ms, &why)) < 0) {
+        free(b.path);
+        return error_set(e, "%s:%zu: [listen %s] %s", g->config->file, l->line,
+                         listen_kind_name(l->kind), why.text);
+    }
+    if (old != NULL)
+        b.rights = old->rights;
+    b.rights.group = NULL; /* the configuration's: gone with it */
+    if (push(g, &b, e) == 0)
+        return 0;
+    if (b.fd >= 0)
+        close(b.fd);
+    return -1;
+}
+
 static int add(struct binding *g, uint16_t section, struct error *e)
 {
     const struct listen_config *l = &g->config->listens[section];
     for (size_t i = 0; i < l->n_addresses; i++) {
         struct bound b = {
-            .kind = l->kind, .address = l->addresses[i], .section = section, .fd = -1};
+            .kind = l->kind, .address = l->addresses[i].address, .section = section, .fd = -1};
+        if (l->addresses[i].path != NULL) {
+            if (add_socket(g, l, section, l->addresses[i].path, e) < 0)
+                return -1;
+            continue;
+        }
         /* A socket that is open already is shared until all succeeded. */
         bool is_kept = find(g->old, &b) != NULL;
         if (push(g, &b, e) < 0)

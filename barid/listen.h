@@ -3,13 +3,15 @@
 #define BARID_LISTEN_H
 
 #include "common/config.h"
+#include "common/unixsock.h"
 
 struct bound {
     enum listen_kind kind;
-    struct netaddr address; /* as configured */
-    struct netaddr actual;  /* the same with the port that the kernel chose for port 0 */
-    char *path;             /* of a Unix socket; NULL: it has an address */
-    uint16_t section;       /* index in config->listens */
+    struct netaddr address;        /* as configured */
+    struct netaddr actual;         /* the same with the port that the kernel chose for port 0 */
+    char *path;                    /* of a Unix socket; NULL: it has an address */
+    struct unixsock_rights rights; /* of one of a [listen] section: its file goes with it */
+    uint16_t section;              /* index in config->listens */
     int fd;
 };
 

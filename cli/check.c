@@ -12,6 +12,7 @@
 #include "common/userdb.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <limits.h>
 #include <sys/stat.h>
 
@@ -193,6 +194,33 @@ static void check_recipients(struct checking *c)
     }
 }
 
+static void check_socket(struct checking *c, const struct listen_config *l, const char *path)
+{
+    char dir[PATH_MAX];
+    struct stat st;
+    const char *slash = strrchr(path, '/');
+    snprintf(dir, sizeof dir, "%.*s", slash == path ? 1 : (int)(slash - path), path);
+    if (stat(dir, &st) < 0 || !S_ISDIR(st.st_mode))
+        config_problem_add(&c->problems, l->line, false,
+                           "unix:%.150s: there is no directory %.150s: make it, or change the path",
+                           path, dir);
+    else if (lstat(path, &st) == 0 && !S_ISSOCK(st.st_mode))
+        config_problem_add(&c->problems, l->line, false,
+                           "unix:%.150s is there and is no socket: change the path", path);
+    if (l->socket_group != NULL && getgrnam(l->socket_group) == NULL)
+        config_problem_add(&c->problems, l->line, false, "socket_group: there is no group '%s'",
+                           l->socket_group);
+}
+
+static void check_sockets(struct checking *c)
+{
+    const struct config *config = c->cli->config;
+    for (size_t i = 0; i < config->n_listens; i++)
+        for (size_t k = 0; k < config->listens[i].n_addresses; k++)
+            if (config->listens[i].addresses[k].path != NULL)
+                check_socket(c, &config->listens[i], config->listens[i].addresses[k].path);
+}
+
 static void check_machine(struct checking *c)
 {
     const struct config *config = c->cli->config;
@@ -209,6 +237,7 @@ static void check_machine(struct checking *c)
                            config->dns.trust_anchor, strerror(errno));
     check_tls(config, &c->problems);
     check_secrets(c);
+    check_sockets(c);
     check_recipients(c);
     check_database(c, "users.db", USERDB_APPLICATION_ID, USERDB_VERSION);
     check_database(c, "mail.db", MAILDB_APPLICATION_ID, MAILDB_VERSION);

@@ -81,11 +81,21 @@ struct containment_config {
     uint64_t bounce_ratio;                              /* percent of his recipients refused */
 };
 
+/* Where a listener listens. */
+struct endpoint {
+    struct netaddr address;
+    char *path; /* of a Unix socket; NULL: it has an address */
+};
+
+enum socket_mode { SOCKET_MODE_0600, SOCKET_MODE_0660, SOCKET_MODE_0666 };
+
 struct listen_config {
     enum listen_kind kind;
-    struct netaddr *addresses;
+    struct endpoint *addresses;
     size_t n_addresses;
-    struct network *proxy_from; /* who must say by the PROXY protocol whose connection it is */
+    enum socket_mode socket_mode; /* of those with a path */
+    char *socket_group;           /* NULL: the group of who starts us */
+    struct network *proxy_from;   /* who must say by the PROXY protocol whose connection it is */
     size_t n_proxy_from;
     enum switch_word hide_client; /* whose mail it is, not where he is, stands in Received */
     struct auth_config auth;      /* [auth] with this section's own settings over it */

@@ -19,9 +19,30 @@ static void check_without_tls(const struct listen_config *l, struct config_probl
 static void check_lmtp(const struct listen_config *l, struct config_problems *problems)
 {
     for (size_t i = 0; i < l->n_addresses; i++)
-        if (l->addresses[i].port == 25)
+        if (l->addresses[i].address.port == 25)
             config_problem_add(problems, l->line, false,
                                "[listen lmtp] must not use port 25, which is SMTP's: use 24");
+}
+
+/* A client of the others is known by his address; and no socket of ours must make room for one. */
+static void check_paths(const struct config *c, const struct listen_config *l,
+                        struct config_problems *problems)
+{
+    size_t n_run = c->run_dir != NULL ? strlen(c->run_dir) : 0;
+    for (size_t i = 0; i < l->n_addresses; i++) {
+        const char *path = l->addresses[i].path;
+        if (path == NULL)
+            continue;
+        if (l->kind != LISTEN_LMTP)
+            config_problem_add(
+                problems, l->line, false,
+                "a Unix socket is for [listen lmtp] only: use an address and a port");
+        else if (n_run > 0 && strncmp(path, c->run_dir, n_run) == 0 && path[n_run] == '/')
+            config_problem_add(problems, l->line, false,
+                               "%.200s is in run_dir, where barid's own sockets are: use another "
+                               "directory",
+                               path);
+    }
 }
 
 static void check_kinds(const struct config *c, struct config_problems *problems)
@@ -32,6 +53,7 @@ static void check_kinds(const struct config *c, struct config_problems *problems
             check_without_tls(l, problems);
         if (l->kind == LISTEN_LMTP)
             check_lmtp(l, problems);
+        check_paths(c, l, problems);
     }
     if (c->n_tls > TLS_SECTIONS_MAX)
         config_problem_add(problems, c->tls[TLS_SECTIONS_MAX].line, false,
@@ -43,17 +65,24 @@ static void check_kinds(const struct config *c, struct config_problems *problems
                            "'[listen smtp]'");
 }
 
+static bool is_same_endpoint(const struct endpoint *a, const struct endpoint *b)
+{
+    if (a->path == NULL || b->path == NULL)
+        return a->path == b->path && netaddr_eq(&a->address, &b->address);
+    return strcmp(a->path, b->path) == 0;
+}
+
 /* The listener before (i, k) with the same address, or NULL. Port 0 is a new one each time. */
 static const struct listen_config *same_before(const struct config *c, size_t i, size_t k)
 {
-    const struct netaddr *a = &c->listens[i].addresses[k];
-    if (a->port == 0)
+    const struct endpoint *a = &c->listens[i].addresses[k];
+    if (a->path == NULL && a->address.port == 0)
         return NULL;
     for (size_t j = 0; j <= i; j++) {
         const struct listen_config *l = &c->listens[j];
         size_t n = j == i ? k : l->n_addresses;
         for (size_t m = 0; m < n; m++)
-            if (netaddr_eq(a, &l->addresses[m]))
+            if (is_same_endpoint(a, &l->addresses[m]))
                 return l;
     }
     return NULL;
@@ -67,10 +96,12 @@ static void check_addresses(const struct config *c, struct config_problems *prob
             if (before == NULL)
                 continue;
             char text[NETADDR_TEXT];
-            netaddr_format_port(text, &c->listens[i].addresses[k]);
+            const struct endpoint *a = &c->listens[i].addresses[k];
+            netaddr_format_port(text, &a->address);
             config_problem_add(problems, c->listens[i].line, false,
                                "the address %s stands twice (first in [listen %s] of line %zu)",
-                               text, listen_kind_name(before->kind), before->line);
+                               a->path != NULL ? a->path : text, listen_kind_name(before->kind),
+                               before->line);
         }
 }
 

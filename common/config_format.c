@@ -40,11 +40,12 @@ int value_format_number(struct buf *out, enum value_type type, uint64_t v)
 static int format_address(struct buf *out, const struct place *at, size_t i)
 {
     char text[NETADDR_TEXT];
-    const struct netaddr *a = &(*(struct netaddr *const *)at->value)[i];
     if (at->setting->type == VALUE_LISTEN) {
-        netaddr_format_port(text, a);
-        return buf_addf(out, "%s", text);
+        const struct endpoint *to = &(*(struct endpoint *const *)at->value)[i];
+        netaddr_format_port(text, &to->address);
+        return to->path != NULL ? buf_addf(out, "unix:%s", to->path) : buf_addf(out, "%s", text);
     }
+    const struct netaddr *a = &(*(struct netaddr *const *)at->value)[i];
     netaddr_format(text, a);
     return buf_addf(out, "%s@%u", text, (unsigned)a->port);
 }
@@ -126,6 +127,7 @@ int value_format(const struct place *at, struct buf *out)
     const struct setting *s = at->setting;
     switch (s->type) {
     case VALUE_HOST:
+    case VALUE_NAME:
     case VALUE_PATH: {
         const char *text = *(char *const *)at->value;
         return buf_addf(out, "%s", text != NULL ? text : s->or_none ? "none" : "");
@@ -186,19 +188,30 @@ static void release_urls(const struct place *at)
     free(list);
 }
 
+static void release_endpoints(const struct place *at)
+{
+    struct endpoint *list = *(struct endpoint **)at->value;
+    for (size_t i = 0; i < *at->n; i++)
+        free(list[i].path);
+    free(list);
+}
+
 void value_release(const struct place *at)
 {
     switch (at->setting->type) {
     case VALUE_HOST:
+    case VALUE_NAME:
     case VALUE_PATH:
     case VALUE_DURATIONS:
-    case VALUE_LISTEN:
     case VALUE_SERVERS:
     case VALUE_NETWORKS:
         free(*(void **)at->value);
         break;
     case VALUE_URLS:
         release_urls(at);
+        break;
+    case VALUE_LISTEN:
+        release_endpoints(at);
         break;
     default:
         break;
@@ -233,6 +246,7 @@ int value_describe(const struct setting *s, struct buf *out)
         [VALUE_DURATIONS] = "list of durations, each",
         [VALUE_RATE] = "number/duration, number",
         [VALUE_CHOICE] = "",
+        [VALUE_NAME] = "name",
         [VALUE_LISTEN] = "list of address:port",
         [VALUE_SERVERS] = "list of address or address@port",
         [VALUE_NETWORKS] = "list of networks (address/bits)",

@@ -95,6 +95,7 @@ static const char *const relay_tls_words[] = {"opportunistic", "required", "veri
 static const char *const ip_words[] = {"both", "4", "6", "prefer-4", "prefer-6", NULL};
 static const char *const seen_words[] = {"warn", "require", NULL};
 static const char *const jail_words[] = {"on", "off", NULL};
+static const char *const socket_mode_words[] = {"0600", "0660", "0666", NULL};
 static const char *const switch_words[] = {"on", "off", NULL};
 static const char *const percent_words[] = {"none", "50%", "60%", "70%", "75%",
                                             "80%",  "85%", "90%", "95%", NULL};
@@ -409,8 +410,21 @@ const struct setting config_settings[] = {
      .find_fallback = find_addresses,
      .fallback_words = "0.0.0.0 and [::], port 25 (smtp), 587 (submission), 465 (submissions), 110 "
                        "(pop3) or 995 (pop3s); 127.0.0.1:24 (lmtp)",
-     .meaning = "Where to listen, as ADDRESS:PORT. Port 0 is one that the kernel chooses; "
-                "'barid status' shows it."},
+     .meaning =
+         "Where to listen, as ADDRESS:PORT. Port 0 is one that the kernel chooses; "
+         "'barid status' shows it. In [listen lmtp] also a Unix socket, as unix:/PATH; who may "
+         "connect to it counts as a client at 127.0.0.1."},
+    {SECTION_LISTEN, "socket_mode", VALUE_CHOICE, AT(listen_config, socket_mode),
+     .words = socket_mode_words, .fallback = "0666",
+     .meaning =
+         "Who of this machine may connect to a Unix socket: its owner (who starts barid), its "
+         "owner and socket_group, or everybody, who could as well connect to 127.0.0.1:24."},
+    {SECTION_LISTEN, "socket_group", VALUE_NAME, .or_none = true, AT(listen_config, socket_group),
+     .fallback = "none",
+     .meaning =
+         "The group of a Unix socket: with socket_mode = 0660, for example that of Postfix. "
+         "Like socket_mode, it is given when the socket is made: at the start, or when its path is "
+         "new at a reload."},
     {SECTION_LISTEN, "proxy_from", VALUE_NETWORKS, .or_none = true, LIST(listen_config, proxy_from),
      .fallback = "none",
      .meaning =

@@ -44,7 +44,8 @@ enum value_type {
     VALUE_DURATIONS, /* int64_t *, size_t */
     VALUE_RATE,      /* struct rate */
     VALUE_CHOICE,    /* an enum: the place of the word in `words` */
-    VALUE_LISTEN,    /* struct netaddr *, size_t: address:port */
+    VALUE_NAME,      /* char *: of a group of this machine */
+    VALUE_LISTEN,    /* struct endpoint *, size_t: address:port or unix:/path */
     VALUE_SERVERS,   /* struct netaddr *, size_t: address@port, port 53 if it is missing */
     VALUE_NETWORKS,  /* struct network *, size_t */
     VALUE_URLS,      /* struct url *, size_t */

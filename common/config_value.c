@@ -4,7 +4,10 @@
 
 #include <sodium.h>
 
-#define LIST_ENTRIES_MAX 4096
+#define NAME_OCTETS        32   /* of a user or group (useradd(8)) */
+#define SOCKET_PATH_OCTETS 1000 /* SOCKET_MAX, to say it to a worker */
+#define SOCKET_NAME_OCTETS 80   /* reached as /proc/self/fd/N/name, which has to fit sun_path */
+#define LIST_ENTRIES_MAX   4096
 
 static bool is_none(const struct place *at, struct span text)
 {
@@ -352,10 +355,41 @@ static int duration_entry(const struct place *at, struct span text, void *entry,
     return parse_duration_ms(at->setting, text, entry, e);
 }
 
+static int parse_name(const struct place *at, struct span text, struct error *e)
+{
+    if (is_none(at, text))
+        return 0;
+    for (size_t i = 0; i < text.n; i++)
+        if (text.p[i] <= ' ' || text.p[i] > '~' || text.p[i] == ':' || text.p[i] == '/')
+            text.n = 0;
+    if (text.n == 0 || text.n > NAME_OCTETS)
+        return error_set(e, "'%.*s' is not the name of a group", shown(text), text.p);
+    return keep_text(at->value, text, e);
+}
+
+/* "unix:/path", or just "/path". */
+static int path_entry(struct span path, char **to, struct error *e)
+{
+    const char *slash = memrchr(path.p, '/', path.n);
+    if (slash == NULL || path.p[0] != '/' || slash + 1 == path.p + path.n)
+        return error_set(e, "'%.*s' is not the absolute path of a socket", shown(path), path.p);
+    if (path.n > SOCKET_PATH_OCTETS || path.n - (size_t)(slash - path.p) > SOCKET_NAME_OCTETS)
+        return error_set(e, "a path has at most %d octets, its last part %d", SOCKET_PATH_OCTETS,
+                         SOCKET_NAME_OCTETS - 1);
+    *to = span_dup(path);
+    return *to != NULL ? 0 : error_set(e, "no memory");
+}
+
 static int listen_entry(const struct place *at, struct span text, void *entry, struct error *e)
 {
     (void)at;
-    if (netaddr_parse_port(text, ':', entry) == 0)
+    struct endpoint *to = entry;
+    *to = (struct endpoint){0};
+    if (span_starts(text, SPAN("unix:")))
+        return path_entry(span_from(text, 5), &to->path, e);
+    if (span_starts(text, SPAN("/")))
+        return path_entry(text, &to->path, e);
+    if (netaddr_parse_port(text, ':', &to->address) == 0)
         return 0;
     return error_set(e, "'%.*s' is not an address with a port, like 0.0.0.0:25 or [::]:25",
                      shown(text), text.p);
@@ -399,7 +433,7 @@ static int parse_durations(const struct place *at, struct span text, struct erro
 
 static int parse_listen(const struct place *at, struct span text, struct error *e)
 {
-    return parse_list(at, text, sizeof(struct netaddr), listen_entry, e);
+    return parse_list(at, text, sizeof(struct endpoint), listen_entry, e);
 }
 
 static int parse_servers(const struct place *at, struct span text, struct error *e)
@@ -421,7 +455,7 @@ int value_parse(const struct place *at, struct span text, struct error *e)
         [VALUE_DURATIONS] = parse_durations, [VALUE_RATE] = parse_rate,
         [VALUE_CHOICE] = parse_choice,       [VALUE_LISTEN] = parse_listen,
         [VALUE_SERVERS] = parse_servers,     [VALUE_NETWORKS] = parse_networks,
-        [VALUE_URLS] = parse_urls,
+        [VALUE_URLS] = parse_urls,           [VALUE_NAME] = parse_name,
     };
     return parse[at->setting->type](at, text, e);
 }

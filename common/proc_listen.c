@@ -52,6 +52,11 @@ static int who_is(const struct socket_in_use *s, int fd, const struct sockaddr_s
     uid_t uid;
     if (s->pub.path == NULL)
         return netaddr_from_sockaddr(from, peer);
+    if (s->pub.kind ==
+        LISTEN_LMTP) { /* the socket's mode says who may; limits per user do not fit */
+        *peer = (struct netaddr){.octets = {127, 0, 0, 1}, .n = 4};
+        return 0;
+    }
     if (unixsock_peer(fd, &uid) < 0)
         return -1;
     *peer = netaddr_of_uid(uid);
@@ -75,7 +80,8 @@ static void accepted_one(struct socket_in_use *s, int fd, const struct sockaddr_
         accepted_cli(s->proc, fd);
     else if (s->proc->spec->accepted == NULL || who_is(s, fd, from, &peer) < 0)
         close(fd);
-    else if (networks_have(s->pub.config->proxy_from, s->pub.config->n_proxy_from, &peer))
+    else if (s->pub.path == NULL &&
+             networks_have(s->pub.config->proxy_from, s->pub.config->n_proxy_from, &peer))
         proxy_wait(s->proc->loop, fd, &peer, accepted_through_proxy, s);
     else
         s->proc->spec->accepted(s->proc, &s->pub, fd, &peer);

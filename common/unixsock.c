@@ -2,7 +2,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
+#include <sys/fsuid.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -101,6 +103,67 @@ static int connect_at(int dirfd, const char *name, int type)
         close(fd);
     errno = saved;
     return -1;
+}
+
+/* Without waiting: where the line of those who wait is full, somebody listens. */
+static bool is_served(const char *dir, const char *name)
+{
+    int dirfd = open(dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    int fd = connect_at(dirfd, name, SOCK_STREAM | SOCK_NONBLOCK);
+    bool is_full = fd < 0 && errno == EAGAIN;
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0 || is_full;
+}
+
+/* What is made from here on gets that group. 0, or -1. */
+static int make_for(const char *group, struct error *e)
+{
+    const struct group *g = getgrnam(group);
+    if (g == NULL)
+        return error_set(e, "there is no group '%s'", group);
+    setfsgid(g->gr_gid);
+    if ((gid_t)setfsgid((gid_t)-1) != g->gr_gid)
+        return error_set(e, "may not give a socket to the group '%s': start as root", group);
+    return 0;
+}
+
+static void note_file(const char *path, struct unixsock_rights *how)
+{
+    struct stat st;
+    bool is_known = lstat(path, &st) == 0 && S_ISSOCK(st.st_mode);
+    how->dev = is_known ? st.st_dev : 0;
+    how->ino = is_known ? st.st_ino : 0;
+}
+
+int unixsock_listen_for(const char *path, struct unixsock_rights *how, struct error *e)
+{
+    char dir[PATH_MAX];
+    const char *name;
+    if (split_path(path, dir, &name, e) < 0)
+        return -1;
+    if (is_served(dir, name)) {
+        error_set(e, "another server listens on %.200s: stop it or change the path", path);
+        errno = EADDRINUSE;
+        return -1;
+    }
+    gid_t before = (gid_t)setfsgid((gid_t)-1);
+    bool is_ready = how->group == NULL || make_for(how->group, e) == 0;
+    int fd = is_ready ? listen_at(dir, name, SOCK_STREAM, how->mode, e) : -1;
+    setfsgid(before);
+    if (fd >= 0)
+        note_file(path, how);
+    else
+        errno = EACCES; /* told in e; nothing to be patient about */
+    return fd;
+}
+
+void unixsock_remove(const char *path, const struct unixsock_rights *which)
+{
+    struct unixsock_rights now = {0};
+    note_file(path, &now);
+    if (which->ino != 0 && now.dev == which->dev && now.ino == which->ino)
+        unlink(path);
 }
 
 int unixsock_connect_stream(const char *path, struct error *e)

@@ -13,6 +13,19 @@
 int unixsock_listen(const char *dir, const char *name, struct error *e);
 /* A listening stream socket that everybody may connect to. The fd, or -1. */
 int unixsock_listen_stream(const char *path, struct error *e);
+/* Who may connect, and which file it became. */
+struct unixsock_rights {
+    mode_t mode;
+    const char *group; /* NULL: that of the process */
+    dev_t dev;         /* out */
+    ino_t ino;         /* out; 0: unknown */
+};
+/* The same for whom `how` allows, unless somebody listens there already (errno EADDRINUSE). Made
+ * with its group and mode, so that in a directory of somebody else nothing but the new socket is
+ * touched. The fd, or -1. */
+int unixsock_listen_for(const char *path, struct unixsock_rights *how, struct error *e);
+/* Removes the name of such a socket, if it is still this one's. */
+void unixsock_remove(const char *path, const struct unixsock_rights *which);
 /* Connects to one, blocking. The fd, or -1 (errno). */
 int unixsock_connect_stream(const char *path, struct error *e);
 /* The fd, or -1: *is_absent tells "nobody is listening" from other failures. */

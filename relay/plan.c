@@ -44,7 +44,7 @@ static bool is_ourselves(const struct plan_scope *scope, const struct netaddr *a
     for (size_t i = 0; i < scope->config->n_listens; i++) {
         const struct listen_config *l = &scope->config->listens[i];
         for (size_t k = 0; l->kind == LISTEN_SMTP && k < l->n_addresses; k++) {
-            const struct netaddr *on = &l->addresses[k];
+            const struct netaddr *on = &l->addresses[k].address;
             if (on->port != a->port)
                 continue;
             if (same_host(on, a) || (is_wildcard(on) && is_own_host(scope, a)))

@@ -1,12 +1,15 @@
 """LMTP (RFC 2033): from other servers of ours, for our mailboxes. And PRDR, its replies for SMTP."""
 
+import os
 import re
 import smtplib
+import socket
+import stat
 import unittest
 
+import postfix
 from harness import CommandFailed, Suite, free_port, message, wait_until
 from wire import Wire
-
 
 LONG = b"x" * 60 + b"\r\n"
 
@@ -219,3 +222,123 @@ class Lmtp(Each, unittest.TestCase):
         with self.assertRaises(CommandFailed) as failed:
             other.cli("check")
         self.assertIn("port 25", str(failed.exception))
+
+
+class UnixSocket(unittest.TestCase):
+    """`[listen lmtp] address = unix:/path`."""
+
+    def setUp(self):
+        self.suite = Suite(config={}, users=("alice",))
+        self.addCleanup(self.suite.close)
+        self.path = os.path.join(self.suite.dir, "lmtp")
+
+    def configure(self, path=None, **more):
+        self.suite.write_config({"listen lmtp": {"address": f"unix:{path or self.path}", **more}})
+
+    def deliver(self, name):
+        """By the Unix socket, with Python's own client."""
+        client = smtplib.LMTP(self.path, local_hostname="client.example")
+        self.assertEqual(client.sendmail("eve@client.example", ["alice@example.org"], message(name)), {})
+        client.quit()
+        self.assertTrue([m for m in self.suite.mail("alice") if name.encode() in m])
+
+    def mode(self):
+        return stat.S_IMODE(os.stat(self.path).st_mode)
+
+    def problems(self):
+        with self.assertRaises(CommandFailed) as failed:
+            self.suite.cli("check")
+        return str(failed.exception)
+
+    def test_life(self):
+        self.configure()
+        self.suite.start()
+        self.deliver("first")
+        self.assertEqual(self.mode(), 0o666)
+        self.assertIn({"kind": "lmtp", "path": self.path}, self.suite.status()["sockets"])
+        self.suite.reload()  # the same: kept
+        wait_until(lambda: "reloaded" in self.suite.log(), 30, "a reload")
+        self.deliver("second")
+        self.suite.write_config({"listen lmtp": None})
+        self.suite.reload()
+        wait_until(lambda: not os.path.exists(self.path), 30, "the end of the socket")
+        self.configure()
+        self.suite.reload()
+        wait_until(lambda: os.path.exists(self.path), 30, "the socket")
+        self.deliver("third")
+        self.suite.stop()
+        self.assertFalse(os.path.exists(self.path))
+
+    def test_what_a_kill_leaves_is_cleared(self):
+        self.configure(socket_mode="0600")
+        self.suite.start()
+        inode = os.stat(self.path).st_ino
+        self.suite.process.kill()
+        self.suite.process.wait()
+        self.assertEqual(os.stat(self.path).st_ino, inode)
+        self.suite.start()
+        self.assertEqual(self.mode(), 0o600)
+        self.deliver("after")
+
+    def test_who_has_it_keeps_it(self):
+        """Another server, or a file: neither is removed, at the start or at the end."""
+        self.configure()
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(self.path)
+            other.listen()
+            with self.assertRaises(AssertionError) as failed:
+                self.suite.start()
+            self.assertIn("another server listens", str(failed.exception))
+            self.assertTrue(stat.S_ISSOCK(os.stat(self.path).st_mode))
+        os.remove(self.path)
+        with open(self.path, "w", encoding="ascii") as f:
+            f.write("mine")
+        self.assertIn("is no socket", self.problems())
+        with self.assertRaises(AssertionError):
+            self.suite.start()
+        with open(self.path, encoding="ascii") as f:
+            self.assertEqual(f.read(), "mine")
+
+    def test_a_socket_that_is_not_ours_any_more_stays(self):
+        self.configure()
+        self.suite.start()
+        os.remove(self.path)
+        with socket.socket(socket.AF_UNIX) as other:
+            other.bind(self.path)
+            self.suite.stop()
+            self.assertTrue(stat.S_ISSOCK(os.stat(self.path).st_mode))
+
+    def test_mistakes_are_named(self):
+        for path, more, about in ((f"{self.suite.dir}/none/lmtp", {}, "no directory"),
+                                  (f"{self.suite.run_dir}/queue.sock", {}, "own sockets"),
+                                  (f"{self.suite.dir}/" + "x" * 100, {}, "its last part"),
+                                  ("lmtp", {}, "absolute path"),
+                                  (self.path, {"socket_group": "nobody-has-it"}, "no group"),
+                                  (self.path, {"socket_mode": "0777"}, "socket_mode")):
+            with self.subTest(path=path, **more):
+                self.configure(path, **more)
+                self.assertIn(about, self.problems())
+        self.suite.write_config({"listen smtp": {"address": f"unix:{self.path}"}})
+        self.assertIn("[listen lmtp] only", self.problems())
+        self.suite.write_config({"listen lmtp": {"address": f"unix:{self.path}, {self.path}"}})
+        self.assertIn("stands twice", self.problems())
+
+    @unittest.skipIf(postfix.why_not(), postfix.why_not())
+    def test_postfix_is_let_in_by_its_group(self):
+        self.configure(socket_mode="0660", socket_group="postfix")
+        self.suite.start()
+        where = os.path.join(self.suite.dir, "postfix")
+        os.mkdir(where)
+        peer = postfix.Postfix(where)
+        self.addCleanup(peer.stop)
+        with open(where + "/etc/main.cf", "a", encoding="ascii") as f:
+            f.write(f"transport_maps = inline:{{{{ example.org = lmtp:unix:{self.path} }}}}\n")
+        with open(where + "/etc/master.cf", "a", encoding="ascii") as f:
+            f.write("lmtp unix - - n - - lmtp\n")
+        peer.start()
+        with smtplib.SMTP(peer.address, peer.port, timeout=30) as client:
+            client.sendmail("eve@client.example", ["alice@example.org"], message("through Postfix"))
+        got = self.suite.wait_for_mail("alice", 1, 30)[0]
+        self.assertIn(b"through Postfix", got)
+        self.assertIn(b"with LMTP id ", got)
+        self.assertEqual(self.mode(), 0o660)

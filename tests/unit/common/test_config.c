@@ -220,7 +220,7 @@ Test(config, defaults_are_those_of_the_contract)
     cr_expect_str_eq(c->dns.trust_anchor, "/usr/share/dns/root.key");
     cr_assert_eq(c->n_listens, 1);
     cr_assert_geq(c->listens[0].n_addresses, 1);
-    cr_expect_eq(c->listens[0].addresses[0].port, 25);
+    cr_expect_eq(c->listens[0].addresses[0].address.port, 25);
     cr_expect_geq(c->workers, 1);
     config_free(c);
 }
