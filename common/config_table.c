@@ -2,8 +2,6 @@
 
 #include "common/proto.h"
 
-#include <netdb.h>
-#include <sched.h>
 #include <sys/types.h>
 
 #define SECOND UINT64_C(1000)
@@ -31,60 +29,6 @@ const struct section_desc config_sections[SECTION_KINDS] = {
                        "a domain, .domain for all below it, sender:address or sender:@domain"},
 };
 
-/* --- defaults that the machine decides --- */
-
-/* The name of a host by resolver or /etc/hosts, or its bare name. */
-static void find_canonical(const char *name, char out[DEFAULT_MAX])
-{
-    struct addrinfo hints = {.ai_flags = AI_CANONNAME, .ai_socktype = SOCK_STREAM}, *found = NULL;
-    snprintf(out, DEFAULT_MAX, "%s", name);
-    if (strchr(name, '.') == NULL && getaddrinfo(name, NULL, &hints, &found) == 0) {
-        if (found->ai_canonname != NULL && strchr(found->ai_canonname, '.') != NULL)
-            snprintf(out, DEFAULT_MAX, "%s", found->ai_canonname);
-        freeaddrinfo(found);
-    }
-}
-
-/* Asked once per name: where the resolver is silent each answer takes seconds. */
-static void find_hostname(char out[DEFAULT_MAX], enum listen_kind kind)
-{
-    static char asked[DEFAULT_MAX], answer[DEFAULT_MAX];
-    char name[DEFAULT_MAX];
-    (void)kind;
-    if (gethostname(name, sizeof name - 1) < 0 || name[0] == '\0')
-        snprintf(name, sizeof name, "localhost");
-    name[sizeof name - 1] = '\0';
-    if (strcmp(name, asked) != 0)
-        find_canonical(name, answer);
-    memcpy(asked, name, sizeof asked);
-    memcpy(out, answer, sizeof answer);
-}
-
-static void find_workers(char out[DEFAULT_MAX], enum listen_kind kind)
-{
-    (void)kind;
-    cpu_set_t cores;
-    int n = sched_getaffinity(0, sizeof cores, &cores) == 0 ? CPU_COUNT(&cores) : 1;
-    snprintf(out, DEFAULT_MAX, "%d", n < 1 ? 1 : n > 64 ? 64 : n);
-}
-
-static void find_addresses(char out[DEFAULT_MAX], enum listen_kind kind)
-{
-    static const unsigned ports[LISTEN_KINDS] = {[LISTEN_SMTP] = 25,
-                                                 [LISTEN_SUBMISSION] = 587,
-                                                 [LISTEN_SUBMISSIONS] = 465,
-                                                 [LISTEN_POP3] = 110,
-                                                 [LISTEN_POP3S] = 995};
-    if (kind == LISTEN_LMTP) { /* nobody else may use it, unless he is named */
-        snprintf(out, DEFAULT_MAX, "127.0.0.1:24");
-        return;
-    }
-    /* A kernel without IPv6 has no such file, and could not bind [::]. */
-    bool has_ipv6 = access("/proc/net/if_inet6", F_OK) == 0;
-    snprintf(out, DEFAULT_MAX, has_ipv6 ? "0.0.0.0:%u, [::]:%u" : "0.0.0.0:%u", ports[kind],
-             ports[kind]);
-}
-
 /* --- the table: to add a setting, a member in config.h and a row here --- */
 
 static const char *const plaintext_words[] = {"no", "loopback", "yes", NULL};
@@ -108,8 +52,8 @@ static const char *const bare_newline_words[] = {"refuse", "normalise", NULL};
 #define LIST(type, member) AT(type, member), .offset_n = offsetof(struct type, n_##member)
 
 const struct setting config_settings[] = {
-    {SECTION_GLOBAL, "hostname", VALUE_HOST, AT(config, hostname), .find_fallback = find_hostname,
-     .fallback_words = "the machine's full name",
+    {SECTION_GLOBAL, "hostname", VALUE_HOST, AT(config, hostname),
+     .find_fallback = config_find_hostname, .fallback_words = "the machine's full name",
      .meaning = "The name this host goes by in greetings, trace fields and bounces. Other servers "
                 "expect it to be a name with a domain that leads back to this host."},
     {SECTION_GLOBAL, "state_dir", VALUE_PATH, AT(config, state_dir),
@@ -121,7 +65,7 @@ const struct setting config_settings[] = {
      .max = UINT64_C(4) << 30, .fallback = "50M",
      .meaning = "The largest message that is accepted, announced by SIZE."},
     {SECTION_GLOBAL, "workers", VALUE_COUNT, AT(config, workers), .min = 1, .max = 64,
-     .find_fallback = find_workers, .fallback_words = "the number of processor cores",
+     .find_fallback = config_find_workers, .fallback_words = "the number of processor cores",
      .meaning = "How many processes serve each network protocol."},
 
     {SECTION_SMTP, "bare_newline", VALUE_CHOICE, AT(config, bare_newline),
@@ -407,7 +351,7 @@ const struct setting config_settings[] = {
                 "Landlock."},
 
     {SECTION_LISTEN, "address", VALUE_LISTEN, LIST(listen_config, addresses),
-     .find_fallback = find_addresses,
+     .find_fallback = config_find_addresses,
      .fallback_words = "0.0.0.0 and [::], port 25 (smtp), 587 (submission), 465 (submissions), 110 "
                        "(pop3) or 995 (pop3s); 127.0.0.1:24 (lmtp)",
      .meaning =

@@ -72,6 +72,10 @@ struct setting {
     const char *meaning;
 };
 extern const struct setting config_settings[];
+/* Some of them (config_default.c). */
+void config_find_hostname(char out[DEFAULT_MAX], enum listen_kind kind);
+void config_find_workers(char out[DEFAULT_MAX], enum listen_kind kind);
+void config_find_addresses(char out[DEFAULT_MAX], enum listen_kind kind);
 extern const size_t config_n_settings;
 
 /* The setting `key` of a section ([auth] and [limits] count for a listener too, some of [relay] for
