@@ -59,6 +59,7 @@ class Each:
         wire = self.wire()
         self.envelope(wire, "gone@example.org", "alice@example.org", "bob@example.org", "gone@example.org")
         self.suite.cli("user", "remove", "gone@example.org")
+        wait_until(lambda: "mailbox-forgotten" in self.suite.log(), 30, "queue to know")  # authd tells it after the answer
         subject = f"Subject: {self.id()}".encode()
         heard = self.by_data(wire, subject + b"\r\n\r\nx\r\n")
         self.assertEqual([code for code, _ in heard], [451, 250, 250, 451])
