@@ -38,6 +38,7 @@ os.environ["BARID_BUILD"] = os.path.abspath(OPTIONS.build)
 os.environ["BARID_E2E_NAME"] = "bench"
 
 import attack  # noqa: E402
+import boxes  # noqa: E402
 import servers  # noqa: E402
 from harness import free_port, own_address, wait_until  # noqa: E402
 
@@ -341,6 +342,66 @@ def million(directory, recipients=1000000):
         return [Result("accept rate with 1,000,000 deferred", "messages/s", ">= 0.9", rate(), empty, "(empty)",
                        f"start {start_s:.2f} s (< 1), {memory:.1f} MiB (< 100), "
                        f"queue list --limit 20: {list_ms:.0f} ms (< 100)")]
+    finally:
+        barid.stop()
+
+
+@row("box")
+def box_row(directory):
+    """Mailboxes of 100,000 and of 1,000,000 messages, in a mail.db that is 50 GB long."""
+    barid = servers.Barid(directory, users=3)
+    suite, results, third = barid.suite, [], f"user2@{servers.DOMAIN}"
+    try:
+        def rate():
+            return statistics.median(servers.mailload(barid.smtp, 8000, 4096, 20, rcpts=[third])["rate"]
+                                     for _ in range(OPTIONS.rounds))
+        small = rate()
+        suite.stop()
+        for box, messages in ((1, 100000), (2, 1000000)):
+            boxes.fill(boxes.store_of(suite), box, messages)
+        boxes.stretch(boxes.store_of(suite), 50 << 30)
+        os.sync()  # what was just filled in is not the next row's work
+        began = time.monotonic()
+        suite.start()
+        start_s = time.monotonic() - began
+        for user, messages, sessions, goal in (("user0", 100000, 20, "< 100"), ("user1", 1000000, 3, "-")):
+            first = boxes.listing(suite, suite.full(user), messages)
+            again = boxes.listing(suite, suite.full(user), messages, sessions)
+            results.append(Result(f"login, LIST, UIDL of {messages:,} messages", "ms of CPU", goal, again[1] * 1000,
+                                  note=f"{again[0] * 1000:.0f} ms for a client in Python; the first time "
+                                       f"{first[1] * 1000:.0f} ms of CPU, {first[0] * 1000:.0f} ms"))
+        size = os.stat(boxes.store_of(suite))
+        results.append(Result("accept rate, mail.db of 50 GB", "messages/s", ">= 0.9", rate(), small, "(small)",
+                              f"{size.st_blocks / 2048:.0f} MiB of it on the disk; start {start_s:.2f} s"))
+        return results
+    finally:
+        barid.stop()
+
+
+@row("fair")
+def fair(directory, sessions=100, messages=10, octets=500000):
+    """Everybody downloads at once: when the first and when the last has it, and how long a small session takes."""
+    limits = {"connections_per_address": "none"}
+    barid = servers.Barid(directory, users=sessions + 1, config={"limits": limits})
+    try:
+        users = [f"user{n}@{servers.DOMAIN}" for n in range(sessions)]
+        for _ in range(messages):  # a message of its own for each
+            for first in range(0, sessions, 10):
+                servers.mailload(barid.smtp, 10, octets, 10, rcpts=users[first:first + 10])
+        counts = [boxes.Session(barid.pop3, user) for user in users[:10]]
+        for session in counts:
+            session.close()
+        barid.fill(f"user{sessions}", 1, 1000)
+        small = boxes.Small(barid.pop3, f"user{sessions}@{servers.DOMAIN}")
+        small.start()
+        times, total = boxes.download(barid.pop3, users, messages)
+        small.is_done.set()
+        small.join(60)
+        late = sorted(small.times)
+        return [Result(f"{sessions} sessions downloading: first/last", "%", "> 50", 100 * min(times) / max(times),
+                       note=f"{min(times):.2f} to {max(times):.2f} s for {total / sessions / 1e6:.1f} MB each, "
+                            f"{total / max(times) / 1e6:.0f} MB/s in all; {len(late)} small sessions beside: median "
+                            f"{late[len(late) // 2] * 1000:.0f} ms, longest {late[-1] * 1000:.0f} ms")]
     finally:
         barid.stop()
 

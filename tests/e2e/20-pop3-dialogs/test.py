@@ -161,6 +161,41 @@ class Pop3Server(DialogTests):
             self.assertEqual(session.uidls(), uids)
             self.assertEqual(without_trace(session.retr(2)), message(body_of(2), subject="message 2"))
 
+    def test_a_session_leaves_one_line_of_figures(self):
+        user = self.new_user(4)
+        with self.suite.pop3(user) as session:
+            session.ask("LIST")
+            sizes = [int(line.split()[1]) for line in session.wire.multiline().splitlines()]
+            session.retr(2)
+            session.retr(3)
+            session.ask("TOP 4 0")
+            session.wire.multiline()
+            session.ask("DELE 3")
+
+        def line():
+            return [x for x in self.suite.log().splitlines() if f"closed user={self.suite.full(user)} " in x]
+        wait_until(line, timeout=30)
+        for field in ("messages=4", f"octets={sum(sizes)}", "retrieved=2", f"retrieved_octets={sizes[1] + sizes[2]}",
+                      "top=1", "deleted=1", f"deleted_octets={sizes[2]}", "left=3"):
+            self.assertIn(" " + field, line()[0])
+        self.assertEqual(len(line()), 1)
+
+    def test_who_fills_his_mailbox_is_warned_once(self):
+        suite = Suite(users=("alice",), config={"mailbox": {"quota_warning": "80%"}})
+        self.addCleanup(suite.close)
+        suite.start()
+        suite.cli("user", "quota", suite.full("alice"), "20K")
+        mail = message("x" * 70 + "\r\n" + "y" * 3400)
+        for _ in range(5):
+            suite.send("eve@client.example", [suite.full("alice")], mail)
+        with suite.pop3() as session:
+            got = [session.retr(n + 1) for n in range(session.count())]
+        self.assertEqual(len(got), 6)
+        warning, = [octets for octets in got if b"Subject: Your mailbox is " in octets]
+        self.assertEqual(got.index(warning), 5)
+        self.assertTrue(warning.startswith(b"Return-Path: <>\r\n"))
+        self.assertIn(b"Auto-Submitted: auto-generated\r\n", warning)
+
     def test_many_messages(self):
         user = self.new_user(0)
         with self.suite.smtp() as client:
