@@ -59,6 +59,13 @@ static void resolve(struct talk *t, const struct msg_resolve *m)
     play_send(t->play->channels[ROLE_AUTHD], MSG_RESOLVE_RE, &re, -1);
 }
 
+/* Asked when a false answer of authd said that a mailbox has a quota. */
+static void tell_room(struct talk *t, const struct msg_queue_room *m)
+{
+    struct msg_queue_room_re re = {.tag = m->tag, .verdict = VERDICT_OK};
+    play_send(t->play->channels[ROLE_QUEUE], MSG_QUEUE_ROOM_RE, &re, -1);
+}
+
 static void answer(struct talk *t, enum role sibling, enum msg_type type, const union msg *m,
                    int fd)
 {
@@ -67,6 +74,8 @@ static void answer(struct talk *t, enum role sibling, enum msg_type type, const 
         close(fd);
     if (type == MSG_RESOLVE)
         resolve(t, &m->resolve);
+    if (type == MSG_QUEUE_ROOM)
+        tell_room(t, &m->queue_room);
     if (type == MSG_QUEUE_OPEN) {
         buf_free(&taken);
         buf_init(&taken, LARGE + 10000);
