@@ -52,8 +52,8 @@ static int who_is(const struct socket_in_use *s, int fd, const struct sockaddr_s
     uid_t uid;
     if (s->pub.path == NULL)
         return netaddr_from_sockaddr(from, peer);
-    if (s->pub.kind ==
-        LISTEN_LMTP) { /* the socket's mode says who may; limits per user do not fit */
+    /* The socket's mode says who may, and limits per user are not for servers. */
+    if (s->pub.kind == LISTEN_LMTP) {
         *peer = (struct netaddr){.octets = {127, 0, 0, 1}, .n = 4};
         return 0;
     }
