@@ -18,6 +18,7 @@
 #define SOON_S        30
 #define HELD_STEP     100 /* of held ones that expire, in one turn */
 #define TRACE_SWEEP_S 60
+#define CLOCK_SLACK_S 60 /* a clock that goes back by less delays nothing by much */
 #define POSTPONE_S                                                                                 \
     60 /* and up to five times that: a lane has more waiting than memory is for it                 \
         */
@@ -32,6 +33,8 @@ struct schedule {
     bool is_refilling;   /* a second search, for what did not fit */
     struct due refilled; /* how far it got */
     int64_t rewound_s;
+    int64_t seen_s;  /* what the clock showed last */
+    bool pulls_in;   /* the clock went back: what was put off by the time before waits too long */
     int64_t swept_s; /* when the trace was last swept */
 };
 
@@ -195,6 +198,17 @@ static void rewind_if_time(struct schedule *s, int64_t now_s)
     s->rewound_s = now_s;
 }
 
+static void watch_clock(struct schedule *s, int64_t now_s)
+{
+    if (s->seen_s - now_s > CLOCK_SLACK_S) {
+        LOG(0, "clock-went-back", LN("seconds", s->seen_s - now_s));
+        s->after = (struct due){0};
+        s->rewound_s = now_s;
+        s->pulls_in = s->is_wanted = true;
+    }
+    s->seen_s = now_s;
+}
+
 static void plan_next_look(struct queue *q, int64_t now_s)
 {
     int64_t at;
@@ -220,6 +234,21 @@ static void sweep_trace(struct queue *q, int64_t now_s)
         q->schedule->swept_s = now_s;
 }
 
+/* Some of what waits for a time that comes much later than was meant. True if there is more. */
+static bool pull_in(struct queue *q, int64_t now_s)
+{
+    if (!q->schedule->pulls_in || batch_begin(&q->batch) < 0)
+        return false; /* again at the next look */
+    int n = store_due_pull_in(q->store, now_s, STEP);
+    if (n < 0) {
+        batch_undo(&q->batch);
+        return false;
+    }
+    batch_keep(&q->batch, NULL);
+    q->schedule->pulls_in = n == STEP;
+    return n == STEP;
+}
+
 /* Held mail is not kept for longer than other mail. */
 static void expire_held(struct queue *q, int64_t now_s)
 {
@@ -238,9 +267,10 @@ static bool search(struct queue *q, int64_t now_s)
     rewind_if_time(s, now_s);
     expire_held(q, now_s);
     sweep_trace(q, now_s);
+    bool has_more = pull_in(q, now_s);
     enum step result = load_step(q, &s->after, now_s);
     s->waits_for_room = result == STEP_NO_ROOM;
-    s->is_wanted = result == STEP_MORE;
+    s->is_wanted = result == STEP_MORE || has_more;
     if (!s->is_wanted)
         plan_next_look(q, now_s);
     return s->is_wanted;
@@ -271,6 +301,7 @@ bool schedule_run(struct queue *q)
     if (q->relay == NULL || q->is_draining)
         return false; /* nobody could try it; what is wanted stays wanted */
     int64_t now_s = clock_wall_s();
+    watch_clock(s, now_s);
     has_more = dispatch_put_off(q);
     if (s->is_wanted)
         has_more |= search(q, now_s);

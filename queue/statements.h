@@ -161,6 +161,10 @@
            " FROM recipient r INDEXED BY recipient_due LEFT JOIN message m ON m.id = r.message"    \
            " WHERE r.state = 0 AND (r.next_attempt, r.message, r.number) > (?1, ?2, ?3)"           \
            " AND r.next_attempt < ?4 ORDER BY r.next_attempt, r.message, r.number LIMIT ?5")       \
+    S(DUE_PULL_IN, "UPDATE recipient SET next_attempt = ?1 WHERE (message, number) IN"             \
+                   " (SELECT message, number FROM recipient INDEXED BY recipient_due"              \
+                   " WHERE state = 0 AND next_attempt > ?1 AND last_attempt > ?1"                  \
+                   " ORDER BY next_attempt DESC LIMIT ?2)")                                        \
     S(HELD_TOO_LONG, "SELECT message, number FROM recipient INDEXED BY recipient_due"              \
                      " WHERE state = 1 AND next_attempt BETWEEN 1 AND ?1 LIMIT 1")                 \
     S(DUE_WHEN, "SELECT next_attempt FROM recipient INDEXED BY recipient_due"                      \

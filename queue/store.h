@@ -308,6 +308,9 @@ struct due {
 void store_due_begin(struct store *s, const struct due *after, int64_t before, unsigned limit);
 enum found store_due_next(struct store *s, struct due *d);
 void store_due_end(struct store *s);
+/* Recipients whose last attempt is in the future: the clock was ahead then, and so is the time of
+ * their next one. Makes at most so many due. How many; or -1. */
+int store_due_pull_in(struct store *s, int64_t now_s, unsigned most);
 /* A held recipient whose message expired: its next_attempt is that time. */
 enum found store_held_too_long(struct store *s, int64_t now_s, uint64_t *message, uint32_t *number);
 /* When the first recipient becomes due at or after `from`. */

@@ -221,6 +221,14 @@ void store_due_end(struct store *s)
     sql_reset(s->s[S_DUE]);
 }
 
+int store_due_pull_in(struct store *s, int64_t now_s, unsigned most)
+{
+    int64_t before = store_changes(s);
+    sql_bind_i64(s->s[S_DUE_PULL_IN], 1, now_s);
+    sql_bind_i64(s->s[S_DUE_PULL_IN], 2, most);
+    return statement_run(s, S_DUE_PULL_IN) < 0 ? -1 : (int)(store_changes(s) - before);
+}
+
 enum found store_held_too_long(struct store *s, int64_t now_s, uint64_t *message, uint32_t *number)
 {
     sqlite3_stmt *st = s->s[S_HELD_TOO_LONG];

@@ -1,5 +1,5 @@
 """What the suite lives on is taken away for a while, and given back: a writable disk, an unlocked store, descriptors,
-the right time, a DNS server. Meanwhile it says "later" and says why in one line; nothing it took is lost, nothing is
+the right time. Meanwhile it says "later" and says why in one line; nothing it took is lost, nothing is
 refused for good, and it goes on by itself afterwards."""
 
 import errno
@@ -57,6 +57,8 @@ class Sender:
 
 
 class Shortage(unittest.TestCase):
+    timeout = 300
+
     def begin(self, kind=Suite, **kwargs):
         suite = kind(**kwargs)
         self.addCleanup(suite.close)
@@ -272,6 +274,45 @@ class Descriptors(RelayTest, Shortage):
         if role == "queue":  # which can take no command either
             return "spool-failed" in suite.log()
         return all(r["state"] == "done" or r["last_reply"] for r in suite.recipients().values())
+
+
+DAY = 86400
+
+
+class Clock(RelayTest, Shortage):
+    def there_and_back(self, shift):
+        """Mail goes on at once, and nothing waits for a time that is a day away when the clock is right again."""
+        far = self.remote({"replies": {"RCPT": {"stays@remote.example": ["451 4.2.0 later"] * 3 + ["250 ok"]}}})
+        suite, sender = self.begin(LeverSuite, config={
+            "relay": {**ALLOW, "retry": "2s", "delay_warning": "3d"}, "route remote.example": {"to": f"smtp://{far.host}:{far.port}"}})
+        pids = suite.pids()
+        sender.go_on()
+        for seconds in (shift, 0):
+            suite.pull(clock_shift_s=seconds)
+            sender.go_on()
+            self.assertEqual(sender.send(LARGE), 250)
+            sender.compare(self)
+            suite.send(FROM, [f"now{seconds}@remote.example"], message())
+            wait_until(lambda s=seconds: any(f"now{s}@remote.example" in m["rcpts"] for m in list(far.messages)), PATIENCE,
+                       "mail to go out")
+            suite.add_user(f"born{seconds}")
+            with suite.pop3(f"born{seconds}"):
+                pass
+            if seconds:  # put off by the wrong clock
+                suite.send(FROM, ["stays@remote.example"], message())
+                wait_until(lambda: suite.recipients()["stays@remote.example"]["attempts"] > 0, PATIENCE, "an attempt")
+        wait_for_empty_queue(suite, 100)
+        self.assertEqual(sum("stays@remote.example" in m["rcpts"] for m in far.messages), 1)
+        self.assertNotIn("bounced", states(suite).values())
+        self.assertEqual(suite.pids(), pids)
+        self.assertEqual(self.said(suite, "queue - clock-went-back"), 1)
+        suite.stop()
+
+    def test_a_day_ahead_and_back(self):
+        self.there_and_back(DAY)
+
+    def test_a_day_behind_and_right_again(self):
+        self.there_and_back(-DAY)
 
 
 def of_role(role):
