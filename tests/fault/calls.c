@@ -1,8 +1,8 @@
 /* One call of a process fails: every one of a day's work that is made from another place in the
- * program, of every kind of call, with every error (without --all: all syncs of the queue, and a
- * sample of the others). The process may refuse, say "later", or end; it may not fall silent nor
- * say "no" for that reason. Then it is started again, and what it said is compared with what is
- * there. */
+ * program, of every kind of call, with every error; all syncs of the queue, and all statements of
+ * SQLite, also from the same place (without --all: all syncs, and a sample of the others). The
+ * process may refuse, say "later", or end; it may not fall silent nor say "no" for that reason.
+ * Then it is started again, and what it said is compared with what is there. */
 #include "tests/fault/subject.h"
 #include "tests/fault/tap.h"
 #include "tests/fault/work.h"
@@ -22,12 +22,13 @@ static const struct kind {
     {"write", "short"},  {"write", "kill"},    {"sync", "EIO"},      {"sync", "ENOSPC"},
     {"sync", "kill"},    {"truncate", "EIO"},  {"truncate", "kill"}, {"unlink", "EIO"},
     {"unlink", "kill"},  {"send", "ENOMEM"},   {"send", "kill"},     {"receive", "ENOMEM"},
-    {"receive", "kill"}, {"accept", "EMFILE"}, {"accept", "kill"},   {"socket", "EMFILE"},
-    {"connect", "EIO"},  {"talk", "EIO"},      {"talk", "short"},    {"talk", "kill"},
-    {"hear", "EIO"},     {"hear", "kill"},
+    {"receive", "kill"}, {"step", "FULL"},     {"step", "IOERR"},    {"step", "BUSY"},
+    {"step", "NOMEM"},   {"step", "CORRUPT"},  {"step", "kill"},     {"accept", "EMFILE"},
+    {"accept", "kill"},  {"socket", "EMFILE"}, {"connect", "EIO"},   {"talk", "EIO"},
+    {"talk", "short"},   {"talk", "kill"},     {"hear", "EIO"},      {"hear", "kill"},
 };
 #define N_KINDS      (sizeof kinds / sizeof kinds[0])
-#define FIRST_OF_NET 21 /* the queue makes none of these */
+#define FIRST_OF_NET 27 /* the queue makes none of these */
 
 static char base[PATH_MAX / 4];
 static const struct subject *subject;
@@ -153,7 +154,8 @@ static void fail_each(const struct kind *k)
     const char *at = getenv("BARID_FAULT_AT");
     if (at != NULL && (k > kinds || is_looked_into(at)))
         return;
-    bool is_every = subject == &subject_queue && strcmp(k->call, "sync") == 0;
+    bool is_every = (subject == &subject_queue && strcmp(k->call, "sync") == 0) ||
+                    (tap_is_all() && strcmp(k->call, "step") == 0);
     size_t all = is_every ? (size_t)count : n_sites;
     size_t stride = is_every || tap_is_all() || all < subject->sample ? 1 : all / subject->sample;
     for (size_t i = 0; rc >= 0 && i < all; i += stride) {
@@ -173,12 +175,13 @@ int main(int argc, char **argv)
     static const struct subject *const subjects[] = {
         &subject_queue, &subject_authd, &subject_mailbox, &subject_smtpd,
         &subject_pop3d, &subject_relay, &subject_keyd};
-    const char *only = getenv("BARID_FAULT_ROLE"); /* to look into one */
+    const char *only = getenv("BARID_FAULT_ROLE"), *call = getenv("BARID_FAULT_CALL");
     tap_begin(argc, argv, "calls", base, sizeof base);
     for (size_t t = 0; t < sizeof subjects / sizeof subjects[0]; t++) {
         subject = subjects[t];
         for (size_t i = 0; i < N_KINDS; i++)
-            if (only == NULL || strcmp(only, role_name(subject->role)) == 0)
+            if ((only == NULL || strcmp(only, role_name(subject->role)) == 0) &&
+                (call == NULL || strcmp(call, kinds[i].call) == 0)) /* to look into some */
                 fail_each(&kinds[i]);
         if (subject->put_away != NULL)
             subject->put_away();

@@ -3,9 +3,10 @@
  *
  * BARID_FAULT=CALL:N:WHAT makes the Nth call of a kind fail, and no other:
  *   CALL  alloc read write sync open truncate unlink; send receive: messages to and from other
- *         processes; accept socket connect talk hear: connections
+ *         processes; accept socket connect talk hear: connections; step: a statement of SQLite,
+ *         which is not run then
  *   WHAT  EIO ENOSPC EMFILE ENOMEM, short (half of it is written), kill (as kill -9, before the
- * call)
+ *         call); of a step: FULL IOERR BUSY NOMEM CORRUPT
  *
  * BARID_FAULT=clock:1:SECONDS sets the wall clock forward or back by so much.
  *
@@ -20,6 +21,7 @@
 #include <execinfo.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <sys/socket.h>
@@ -33,10 +35,14 @@ extern void *__libc_malloc(size_t n);
 extern void *__libc_calloc(size_t n, size_t size);
 extern void *__libc_realloc(void *p, size_t n);
 
-int sqlite3_wal_autocheckpoint(void *db, int pages);
-
 static int trace_fd = -1;
-static int (*real_autocheckpoint)(void *db, int pages);
+static struct {
+    int (*autocheckpoint)(sqlite3 *db, int pages);
+    int (*step)(sqlite3_stmt *s);
+    int (*exec)(sqlite3 *db, const char *sql, int (*row)(void *, int, char **, char **), void *arg,
+                char **why);
+    int (*errcode)(sqlite3 *db);
+} real; /* none is called by who has no SQLite */
 static long long clock_shift_s;
 static bool is_file[FDS]; /* opened by a name, so its writes are of interest */
 
@@ -57,7 +63,9 @@ static struct {
 static const struct {
     const char *name;
     int number;
-} errors[] = {{"EIO", EIO}, {"ENOSPC", ENOSPC}, {"EMFILE", EMFILE}, {"ENOMEM", ENOMEM}};
+} errors[] = {{"EIO", EIO},          {"ENOSPC", ENOSPC},      {"EMFILE", EMFILE},
+              {"ENOMEM", ENOMEM},    {"FULL", SQLITE_FULL},   {"IOERR", SQLITE_IOERR_WRITE},
+              {"BUSY", SQLITE_BUSY}, {"NOMEM", SQLITE_NOMEM}, {"CORRUPT", SQLITE_CORRUPT}};
 
 static void read_plan(const char *text)
 {
@@ -154,7 +162,10 @@ __attribute__((constructor)) static void begin(void)
     backtrace(unused, 2); /* the first time it loads a library */
     first_pid = getpid();
     read_plan(getenv(TRACE_FAIL_ENV));
-    *(void **)&real_autocheckpoint = dlsym(RTLD_NEXT, "sqlite3_wal_autocheckpoint");
+    *(void **)&real.autocheckpoint = dlsym(RTLD_NEXT, "sqlite3_wal_autocheckpoint");
+    *(void **)&real.step = dlsym(RTLD_NEXT, "sqlite3_step");
+    *(void **)&real.exec = dlsym(RTLD_NEXT, "sqlite3_exec");
+    *(void **)&real.errcode = dlsym(RTLD_NEXT, "sqlite3_extended_errcode");
 }
 
 __attribute__((destructor)) static void end(void)
@@ -335,9 +346,44 @@ int clock_gettime(clockid_t which, struct timespec *now)
 
 /* --- SQLite --- */
 
-int sqlite3_wal_autocheckpoint(void *db, int pages)
+int sqlite3_wal_autocheckpoint(sqlite3 *db, int pages)
 {
-    return real_autocheckpoint != NULL ? real_autocheckpoint(db, pages / 400) : 1;
+    return real.autocheckpoint(db, pages / 400);
+}
+
+static int step_error; /* what the last step that was made to fail says; 0: the last one was real */
+
+static bool
+    is_in_exec; /* it asks a statement that has stepped for its error, and would find none */
+
+static bool fails_step(void)
+{
+    if (is_in_exec)
+        return false;
+    step_error = fails("step") ? plan.error : 0;
+    return step_error != 0;
+}
+
+int sqlite3_step(sqlite3_stmt *s)
+{
+    return fails_step() ? step_error : real.step(s);
+}
+
+int sqlite3_exec(sqlite3 *db, const char *sql, int (*row)(void *, int, char **, char **), void *arg,
+                 char **why)
+{
+    if (fails_step())
+        return step_error;
+    bool was_in_exec = is_in_exec;
+    is_in_exec = true;
+    int rc = real.exec(db, sql, row, arg, why);
+    is_in_exec = was_in_exec;
+    return rc;
+}
+
+int sqlite3_extended_errcode(sqlite3 *db)
+{
+    return step_error != 0 ? step_error : real.errcode(db);
 }
 
 /* --- connections --- */

@@ -89,11 +89,13 @@ class FromBarid(FetchTest):
     def setUp(self):
         super().setUp()
         FromBarid.n += 1
+        self.sent = 0
         self.user = f"user{self.n}@example.org"
         self.suite.add_user(self.user)
 
     def send(self, *bodies):
         for body in bodies:
+            self.sent += 1
             self.suite.send("eve@client.example", [self.user], message(body))
 
     def test_keep(self):
@@ -198,6 +200,35 @@ class FromBarid(FetchTest):
         texts = [m.get_payload() for m in mailbox.mbox(self.home.mbox)]
         self.assertEqual((len(texts), len(set(texts))), (60, 60))
         self.assertEqual(self.suite.count(self.user), 0)
+
+
+    def fail_each_step(self, what, sample, *to_and_mode):
+        """The 1st, 2nd, … statement of the list of what was fetched fails, in a run each, until one passes untouched."""
+        shim = os.path.join(BUILD, "tests/fault/shim.so")
+        failed = 0
+        for at in range(1, 400) if sample == 1 else random.sample(range(1, 40), sample) + [400]:
+            env = {**self.home.env(), "LD_PRELOAD": shim, "BARID_FAULT": f"step:{at}:{what}",
+                   "ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"}
+            done = subprocess.run(self.home.command(self.address, self.user, *to_and_mode), env=env,
+                                  capture_output=True, text=True, timeout=60)
+            failed += done.returncode != 0
+            self.assertLessEqual(len(done.stderr.splitlines()), 2, done.stderr)
+            self.assertIn(done.returncode, (0, 1, 75, -9), done.stderr)
+            self.send(b"after %s %d" % (what.encode(), at))
+            if done.returncode == 0 and sample == 1 and at > 20:
+                break
+        self.assertGreater(failed, 0)
+
+    def test_the_list_of_what_was_fetched_cannot_be_written(self):
+        """No room, a fault of the disk, a lock, no memory, damage, a kill: each message is there once in the end."""
+        self.send(*(b"%d" % n for n in range(5)))
+        to = ("--maildir", self.home.maildir)
+        for what in ("FULL", "IOERR", "BUSY", "NOMEM", "CORRUPT", "kill"):
+            self.fail_each_step(what, 1 if os.environ.get("BARID_TEST_ALL") else 6, *to, "--keep")
+        self.fetch("--delete")
+        self.assertEqual(self.suite.count(self.user), 0)
+        self.assertEqual(len(self.bodies()), len(set(self.bodies())))
+        self.assertEqual(len(self.bodies()), self.sent)
 
 
 class WithTls(FetchTest):
