@@ -194,7 +194,7 @@ void fuzz_scramc(struct span in)
 void fuzz_srs(struct span in)
 {
     unsigned char key[SRS_KEY_OCTETS] = {1}, other[SRS_KEY_OCTETS] = {2};
-    char out[ADDRESS_MAX], back[ADDRESS_MAX], again[ADDRESS_MAX];
+    char out[ADDRESS_MAX], back[ADDRESS_MAX], again[ADDRESS_MAX], once_more[ADDRESS_MAX];
     struct addr a;
     size_t used;
     fuzz_check(srs_reverse(key, in, NOW, 21, back) != SRS_GOOD, "srs: takes what it never made");
@@ -206,10 +206,11 @@ void fuzz_srs(struct span in)
     fuzz_check(srs_reverse(key, span_of(out), NOW, 21, back) == SRS_GOOD, "srs: not its own");
     fuzz_check(addr_parse(span_of(back), ADDR_MAILBOX, &a, &used) == 0 && strcmp(a.text, back) == 0,
                "srs: does not go back to an address");
-    fuzz_check(
-        srs_forward(key, span_of(back), SPAN("ours.example"), NOW, again) == 0 &&
-            span_ieq(span_of(again), span_of(out)), /* a domain inside is put into lower case */
-        "srs: goes back to another one");
+    /* a domain inside is put into lower case on the way, once */
+    fuzz_check(srs_forward(key, span_of(back), SPAN("ours.example"), NOW, again) == 0 &&
+                   srs_reverse(key, span_of(again), NOW, 21, once_more) == SRS_GOOD &&
+                   strcmp(once_more, back) == 0,
+               "srs: goes back to another one");
     fuzz_check(srs_reverse(other, span_of(out), NOW, 21, back) == SRS_FORGED,
                "srs: any key will do");
 }
