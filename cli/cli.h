@@ -48,7 +48,7 @@ struct command {
     enum role process;
     const char *admin;
     enum shape shape;
-    const char *groups[5]; /* arrays that are there even if they are empty; NULL ends them */
+    const char *groups[6]; /* arrays that are there even if they are empty; NULL ends them */
     enum secret secret;
 };
 

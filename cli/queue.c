@@ -23,12 +23,13 @@ static int queue_list(struct cli *cli)
 static const struct command list[] = {
     {.words = "trace",
      .usage = "ID|MESSAGE-ID",
-     .summary = "the life of one message: arrival, recipients, attempts, mailboxes, end",
+     .summary =
+         "the life of one message: arrival, recipients, attempts and what was said, mailboxes, end",
      .args_min = 1,
      .args_max = 1,
      .process = ROLE_QUEUE,
      .shape = SHAPE_OBJECT,
-     .groups = {"recipients", "events", "mailboxes", NULL}},
+     .groups = {"recipients", "events", "attempts", "dialogue", "mailboxes", NULL}},
     {.words = "queue list",
      .run = queue_list,
      .usage = "[--from A] [--to A] [--domain D] [--login USER] [--state S] [--older TIME] "

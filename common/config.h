@@ -226,6 +226,8 @@ struct config {
     char *hostname, *state_dir, *run_dir;
     uint64_t message_size_max;
     int64_t trace_ms;         /* [queue]: how long it is told what became of a message; 0: not */
+    int64_t dialogues_ms;     /* [queue]: how long what was said in attempts is kept; 0: not */
+    uint64_t dialogues_max;   /* [queue]: octets of it in all */
     uint64_t row_content_max; /* [queue]: content up to this lives in the row (≤ CHUNK_MAX) */
     uint64_t workers;         /* processes of each network server */
     enum bare_newline bare_newline;

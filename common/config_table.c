@@ -175,10 +175,13 @@ const struct setting config_settings[] = {
     {SECTION_QUEUE, "row_content_max", VALUE_SIZE, AT(config, row_content_max), .min = 1 << 10,
      .max = CHUNK_MAX, .fallback = "64K",
      .meaning = "Content up to this size is stored in the database, larger content in a file."},
-
-    {SECTION_QUEUE, "trace", VALUE_DURATION, AT(config, trace_ms), .min = 0, .max = 365 * DAY,
+    {SECTION_QUEUE, "trace", VALUE_DURATION, AT(config, trace_ms), .max = 365 * DAY,
      .fallback = "7d",
      .meaning = "How long 'barid trace' can tell what became of a message; 0s: nothing is kept."},
+    {SECTION_QUEUE, "dialogues", VALUE_DURATION, AT(config, dialogues_ms), .max = 365 * DAY,
+     .fallback = "3d", .meaning = "How long what was said at attempts is kept; 0s: it is not."},
+    {SECTION_QUEUE, "dialogues_max", VALUE_SIZE, AT(config, dialogues_max), .min = 1 << 20,
+     .max = 1ULL << 40, .fallback = "256M", .meaning = "Octets of that; the oldest goes first."},
 
     {SECTION_MAILBOX, "undelete_for", VALUE_DURATION, .or_none = true,
      AT(mailbox_config, undelete_for_ms), .min = MINUTE, .max = 3650 * DAY, .fallback = "7d",

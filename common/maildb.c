@@ -59,6 +59,12 @@
  * sts: The MTA-STS policies of other domains (RFC 8461), as the policy process fetched them; they
  * count until fetched + max_age.
  *
+ * dialogue: What was said in one attempt for a message (relay/dialogue.h), for [queue] dialogues.
+ * began: milliseconds since 1970; at: when it was over. upto: octets of all there ever were up to
+ * this one, so that the last less the first is what there is, at most. recipient.dialogue and
+ * event.dialogue name the one of their attempt, 0: none; it may be gone, and its number be that of
+ * another message's.
+ *
  * event: What became of a recipient at one attempt, or without one; in the order of time. past: A
  * message that nobody needs any more, for `barid trace`. Both are kept for [queue] trace.
  */
@@ -257,7 +263,24 @@ static const char version_7[] = "ALTER TABLE box ADD COLUMN first_id INTEGER NOT
                                 "CREATE TABLE keep ("
                                 " domain INTEGER PRIMARY KEY CHECK (domain > 0),"
                                 " seconds INTEGER NOT NULL CHECK (seconds > 0)"
-                                ") STRICT;";
+                                ") STRICT;"
+
+                                "CREATE TABLE dialogue ("
+                                " id INTEGER PRIMARY KEY,"
+                                " message INTEGER NOT NULL,"
+                                " began INTEGER NOT NULL CHECK (began >= 0),"
+                                " at INTEGER NOT NULL CHECK (at >= 0),"
+                                " remote TEXT NOT NULL CHECK (length(remote) <= 400),"
+                                " tls TEXT NOT NULL CHECK (length(tls) <= 200),"
+                                " upto INTEGER NOT NULL CHECK (upto >= 0),"
+                                " text TEXT NOT NULL CHECK (length(text) <= 8192)"
+                                ") STRICT;"
+                                "CREATE INDEX dialogue_message ON dialogue (message);"
+
+                                "ALTER TABLE recipient ADD COLUMN dialogue INTEGER NOT NULL"
+                                " DEFAULT 0 CHECK (dialogue >= 0);"
+                                "ALTER TABLE event ADD COLUMN dialogue INTEGER NOT NULL"
+                                " DEFAULT 0 CHECK (dialogue >= 0);";
 
 const char *const maildb_migrations[MAILDB_VERSION] = {NULL,      NULL,      NULL,     NULL,
                                                        version_5, version_6, version_7};

@@ -314,6 +314,7 @@ int role_parse(struct span name, enum role *out);
  * RELAY_RCPTS_MAX recipients, so that their records fit with all that RFC 3461 lets them have. */
 #define RELAY_RCPTS_MAX  30
 #define RCPT_ADDRESS_MAX 256 /* of a recipient elsewhere: a path (RFC 5321 4.5.3.1.3) */
+#define DIALOGUE_MAX 8192 /* octets of what was said in one attempt: relay/dialogue.h */
 #define PROTECTION_MAX 200 /* octets of how a connection was protected, in words */
 /* The relay answers a job within this time, whatever the other servers do: half an hour, and longer
  * for what takes longer at 1000 octets/s. The queue waits a minute more, so that a job is never with
@@ -332,10 +333,11 @@ static inline int64_t relay_job_ms(uint64_t size)
  * counts as TRY_LATER. remote: "mx.example.org[192.0.2.1]:25" or empty. told: who took the mail was
  * told what its sender asks to be told, and tells him (RFC 3461 5.2). reach: enum reach. tls: how the
  * connection was protected, or why not: "1.3 TLS_AES_256_GCM_SHA384 policy=dane verified=yes".
- * secured: enum secured. */
+ * secured: enum secured. began_ms: since 1970, of the dialogue. */
 #define PROTO_FIELDS_relay_job_re(F, X)                                                            \
     F(X, U64, tag, 0) F(X, U8, reach, 0) F(X, TEXT, remote, 400) F(X, U8, told, 0)                 \
-    F(X, TEXT, tls, PROTECTION_MAX) F(X, U8, secured, 0) F(X, BYTES, results, LIST_MAX)
+    F(X, TEXT, tls, PROTECTION_MAX) F(X, U8, secured, 0) F(X, BYTES, results, LIST_MAX)            \
+    F(X, U64, began_ms, 0) F(X, BYTES, dialogue, DIALOGUE_MAX)
 #define PROTO_FIELDS_dns_mx(F, X) F(X, U64, tag, 0) F(X, TEXT, domain, DOMAIN_MAX)
 /* verdict NEVER: the domain does not exist. OK with an empty list: it exists without MX records.
  * hosts: records {u16 preference, bytes host}; null MX (RFC 7505) is one record with an empty host.

@@ -153,6 +153,8 @@ struct told {
     enum rcpt_state becomes[TOLD_MAX];
     size_t n;
     size_t n_shown; /* in the notification; of the others nobody wants to hear */
+    uint64_t dialogues[DSN_DIALOGUES_MAX]; /* of the last attempts for those shown */
+    size_t n_dialogues;
 };
 
 static bool is_about(const struct bounce *b, const struct recipient *r)
@@ -199,13 +201,35 @@ static int add_rcpt(struct dsn *d, const struct recipient *r)
     return dsn_add(d, &about);
 }
 
+static void note_dialogue(struct told *told, const struct recipient *r)
+{
+    bool is_new = r->dialogue != 0 && r->state != RCPT_OWED;
+    for (size_t i = 0; i < told->n_dialogues; i++)
+        is_new = is_new && told->dialogues[i] != r->dialogue;
+    if (is_new && told->n_dialogues < DSN_DIALOGUES_MAX)
+        told->dialogues[told->n_dialogues++] = r->dialogue;
+}
+
+/* Those that are gone, or cannot be read, are no reason not to bounce. */
+static void quote_dialogues(const struct bounce *b, struct dsn *d, const struct told *told)
+{
+    struct dialogue said;
+    for (size_t i = 0; i < told->n_dialogues; i++) {
+        if (store_dialogue_get(b->q->store, told->dialogues[i], b->message, &said) == FOUND_YES) {
+            struct dsn_dialogue quoted = {.text = said.text, .began = said.began_ms / 1000};
+            dsn_quote(d, &quoted);
+        }
+        store_dialogue_end(b->q->store);
+    }
+}
+
 /* Adds the recipients it is about to the notification (d NULL: there is none) and to the list. */
 static int read_rcpts(struct bounce *b, struct dsn *d, struct told *told)
 {
     struct store *store = b->q->store;
     struct recipient r;
     enum found f;
-    told->n = told->n_shown = 0;
+    told->n = told->n_shown = told->n_dialogues = 0;
     store_rcpts_begin(store, b->message);
     while ((f = store_rcpts_next(store, &r)) == FOUND_YES || f == FOUND_DAMAGED) {
         if (f == FOUND_DAMAGED || !is_about(b, &r))
@@ -214,6 +238,8 @@ static int read_rcpts(struct bounce *b, struct dsn *d, struct told *told)
         if (told->n == TOLD_MAX || (is_shown && add_rcpt(d, &r) < 0))
             break;
         told->n_shown += is_shown;
+        if (is_shown)
+            note_dialogue(told, &r);
         told->becomes[told->n] = r.state == RCPT_OWED ? RCPT_DONE : RCPT_BOUNCED;
         told->numbers[told->n++] = r.number;
     }
@@ -257,6 +283,7 @@ static int compose(struct bounce *b, const struct message *m, struct buf *out, s
     b->requires_tls = m->flags & CONTENT_REQUIRETLS;
     dsn_begin(&d, &facts);
     int rc = read_rcpts(b, &d, told);
+    quote_dialogues(b, &d, told);
     struct dsn_original original = {.start = read_start(b->q, m, start),
                                     .size = m->size,
                                     .header = (size_t)m->header,

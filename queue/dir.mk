@@ -2,10 +2,10 @@
 noinst_LIBRARIES += queue/libqueue.a
 queue_libqueue_a_SOURCES = queue/backup.c queue/backup.h queue/agenda.c queue/agenda.h queue/agenda_state.h queue/shares.c queue/shares.h queue/batch.c queue/batch.h \
   queue/bounce.c queue/bounce.h queue/boxes.c queue/boxes.h queue/contain.c queue/contain.h queue/contain_notice.c queue/store_contain.c queue/control.c queue/control.h \
-  queue/deliver.c queue/deliver.h queue/dispatch.c queue/dispatch.h queue/devices.c queue/devices.h queue/dsn.c queue/dsn.h \
+  queue/deliver.c queue/deliver.h queue/dispatch.c queue/dispatch.h queue/devices.c queue/devices.h queue/dsn.c queue/dsn.h queue/dsn_quote.c \
   queue/quarantine.c queue/quarantine.h queue/reason.c queue/room.c queue/verdicts.c queue/verdicts.h queue/repair.c queue/repair.h \
   queue/secured.c queue/secured.h queue/store_secured.c \
-  queue/store_trace.c queue/trace.c queue/trace.h \
+  queue/store_dialogue.c queue/store_trace.c queue/trace.c queue/trace.h \
   queue/tidy.c queue/tidy.h queue/warning.c queue/warning.h \
   queue/envelope.c queue/envelope.h queue/explain.c queue/explain.h queue/pace.c queue/pace.h queue/postpone.c queue/postpone.h \
   queue/filter.c queue/filter.h queue/import.c queue/import.h queue/intake.c queue/intake.h queue/local.c queue/local.h queue/queue.c queue/queue.h \
@@ -21,7 +21,7 @@ check_PROGRAMS += tests/unit/queue/test
 tests_unit_queue_test_SOURCES = tests/unit/queue/world.c tests/unit/queue/world.h \
   tests/unit/queue/test_intake.c tests/unit/queue/test_relay.c \
   tests/unit/queue/test_control.c tests/unit/queue/test_boxes.c tests/unit/queue/test_recover.c tests/unit/queue/test_release.c \
-  tests/unit/queue/test_local.c tests/unit/queue/test_schedule.c tests/unit/queue/test_dsn.c \
+  tests/unit/queue/test_local.c tests/unit/queue/test_schedule.c tests/unit/queue/test_dialogue.c tests/unit/queue/test_dsn.c \
   tests/unit/queue/test_secured.c tests/unit/queue/test_repair.c tests/unit/queue/test_tidy.c tests/unit/queue/test_warning.c \
   tests/unit/queue/test_forward.c tests/unit/queue/test_notify.c tests/unit/queue/test_devices.c \
   tests/unit/queue/test_contain.c tests/unit/queue/test_uidl.c tests/unit/queue/test_callout.c tests/unit/queue/test_verdicts.c

@@ -210,16 +210,27 @@ static struct span keep(char **at, struct span s)
     return kept;
 }
 
+static void make_printable(char *text, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if ((text[i] < ' ' || text[i] > '~') && text[i] != '\n')
+            text[i] = '?';
+}
+
 /* Text is copied, as the answer is gone before it is saved. A damaged record ends the list: who has
  * no result is tried again. */
 static int take_answer(struct job *j, const struct msg_relay_job_re *m)
 {
-    j->text = malloc(m->remote.n + m->tls.n + m->results.n + 1);
+    j->text = malloc(m->remote.n + m->tls.n + m->dialogue.n + m->results.n + 1);
     if (j->text == NULL)
         return -1;
     char *at = j->text;
     j->remote = keep(&at, m->remote);
     j->tls = keep(&at, m->tls);
+    j->began_ms = m->began_ms < INT64_MAX ? (int64_t)m->began_ms : 0;
+    char *dialogue = at;
+    j->dialogue = keep(&at, m->dialogue);
+    make_printable(dialogue, j->dialogue.n);
     struct unpacker in = unpacker_on(keep(&at, m->results));
     while (in.left.n > 0 && !in.failed) {
         uint64_t number = unpack_uint(&in, 4), verdict = unpack_uint(&in, 1);

@@ -9,6 +9,7 @@
 
 #define PART_MAX        20000 /* each of the two parts about recipients; */
 #define GOOD_MAX        8000  /* in the one for people, those that went well */
+#define EXPERTS_MAX     8000  /* of the dialogues */
 #define END_ROOM        1000  /* for what stands around the original */
 #define HEADER_MAX      20000 /* of the header section shown */
 #define LINE_MAX_OCTETS 998   /* RFC 5322 2.1.1 */
@@ -98,6 +99,8 @@ void dsn_begin(struct dsn *d, const struct dsn_facts *facts)
     buf_init(&d->bad, PART_MAX);
     buf_init(&d->good, GOOD_MAX);
     buf_init(&d->machine, PART_MAX);
+    buf_init(&d->about, PART_MAX);
+    buf_init(&d->experts, EXPERTS_MAX);
 }
 
 /* --- about one recipient --- */
@@ -193,6 +196,8 @@ int dsn_add(struct dsn *d, const struct dsn_recipient *r)
            machine = buf_span(&d->machine).n;
     if (tell_people(d, r) == 0 && tell_machine(d, r) == 0) {
         d->has[r->action] = true;
+        if (is_bad(r->action)) /* without memory: what is said of it is not shown */
+            (void)(add_foreign(&d->about, r->address) == 0 && add(&d->about, "\n"));
         return 0;
     }
     cut_back(&d->bad, bad);
@@ -277,9 +282,9 @@ static int add_people(struct dsn *d, const char *boundary, struct buf *out)
         rc |= add_bad(d, out);
     if (buf_span(&d->good).n > 0)
         rc |= add_good(d, !has_bad, out);
-    return rc |
-           buf_addf(out, "\r\nIf you ask your postmaster about it, name the number %s.\r\n\r\n",
-                    about);
+    rc |= buf_addf(out, "\r\nIf you ask your postmaster about it, name the number %s.\r\n\r\n",
+                   about);
+    return rc | buf_add_span(out, buf_span(&d->experts));
 }
 
 static int add_machine(struct dsn *d, const char *boundary, struct buf *out)
@@ -389,5 +394,7 @@ int dsn_finish(struct dsn *d, const struct dsn_original *original, struct buf *o
     buf_free(&d->bad);
     buf_free(&d->good);
     buf_free(&d->machine);
+    buf_free(&d->about);
+    buf_free(&d->experts);
     return rc == 0 ? 0 : -1;
 }

@@ -3,7 +3,11 @@
  * no channels.
  *
  * What remote servers said is opaque and hostile: it is shown as printable ASCII, each reply on one
- * line, and can start neither a header field nor a MIME part. */
+ * line, and can start neither a header field nor a MIME part.
+ *
+ * The part for people may end with what was said at the last attempts. (RFC 6522 3 has no place for
+ * a part of its own.) Recipients that the notification is not about stay out of it: an alias may
+ * have led to addresses that its sender does not know. */
 #ifndef BARID_QUEUE_DSN_H
 #define BARID_QUEUE_DSN_H
 
@@ -51,15 +55,27 @@ struct dsn_original {
     bool wants_all;    /* RET=FULL: all of it is shown with a failure, if it fits */
 };
 
+/* One attempt: see relay/dialogue.h. */
+struct dsn_dialogue {
+    struct span text;
+    int64_t began; /* seconds since 1970 */
+};
+#define DSN_DIALOGUES_MAX 2
+
 struct dsn {
     struct dsn_facts facts;
     struct buf bad, good, machine; /* for people and for programs, as they grow */
+    struct buf about;              /* addresses that are bad, each with a newline */
+    struct buf experts;            /* the dialogues */
     bool has[DSN_ACTIONS];
 };
 
 void dsn_begin(struct dsn *d, const struct dsn_facts *facts);
 /* 0, or -1: no more fit in this notification (or no memory). */
 int dsn_add(struct dsn *d, const struct dsn_recipient *r);
+/* After all recipients; of more than DSN_DIALOGUES_MAX the notification grows too long. What does
+ * not fit, or finds no memory, is not shown. */
+void dsn_quote(struct dsn *d, const struct dsn_dialogue *dialogue);
 /* Shows the header section of the message it is about, cut if it is long; or all of it. 0 and the
  * content in *out (buf_init'ed with at least DSN_MAX), or -1 without memory. In any case *d is
  * over.

@@ -14,7 +14,8 @@
 
 #include <sodium.h>
 
-#define RESAVE_MS 1000
+#define RESAVE_MS     1000
+#define DIALOGUES_MAX 20 /* of one message: the last ones */
 
 void job_free(struct job *j)
 {
@@ -147,6 +148,7 @@ static void apply_result(struct job *j, struct result *result, const struct mess
     r->last_attempt = now_s;
     r->remote = j->remote;
     r->last_reply = result->reply;
+    r->dialogue = j->dialogue_id;
     if (result->is_held) {
         r->state = RCPT_HELD;
         r->next_attempt = m->expires;
@@ -197,10 +199,27 @@ static int save_recipient(struct job *j, size_t i, const struct message *m)
                          .address = r.address,
                          .remote = j->is_answered ? j->remote : SPAN(""),
                          .tls = j->is_answered ? j->tls : SPAN(""),
-                         .reply = j->is_answered ? j->results[i].reply : SPAN("")};
+                         .reply = j->is_answered ? j->results[i].reply : SPAN(""),
+                         .dialogue = j->dialogue_id};
+    j->is_repeated |= r.attempts > 1 || r.number >= DIALOGUES_MAX;
     if (store_event_add(j->q->store, &e) < 0)
         return -1;
     return store_rcpt_set(j->q->store, &r);
+}
+
+static int save_dialogue(struct job *j)
+{
+    struct dialogue d = {.message = j->what.message,
+                         .began_ms = j->began_ms,
+                         .at = clock_wall_s(),
+                         .remote = j->remote,
+                         .tls = j->tls,
+                         .text = j->dialogue};
+    j->dialogue_id = 0;
+    j->is_repeated = false;
+    if (!j->is_answered || d.text.n == 0 || j->q->config->dialogues_ms == 0)
+        return 0;
+    return store_dialogue_add(j->q->store, &d, &j->dialogue_id);
 }
 
 static int save_all(struct job *j)
@@ -210,9 +229,13 @@ static int save_all(struct job *j)
     bool freed_file = false;
     enum found f = store_message_get(store, j->what.message, &m);
     int rc = f == FOUND_FAULT ? -1 : 0;
+    if (f == FOUND_YES)
+        rc = save_dialogue(j);
     for (size_t i = 0; f == FOUND_YES && rc == 0 && i < j->what.n; i++)
         rc = save_recipient(j, i, &m);
     store_message_end(store);
+    if (rc == 0 && j->is_repeated)
+        rc = store_dialogues_trim(store, j->what.message, DIALOGUES_MAX);
     if (rc == 0 && j->is_answered)
         rc = secured_learn(j->q, j->what.message, span_of(j->domain), j->secured);
     if (rc == 0)

@@ -33,12 +33,16 @@ struct job {
     enum secured secured;
     char domain[DOMAIN_MAX + 1];
     struct span remote, tls;
+    struct span dialogue; /* what was said, in `text` too; began_ms: when, since 1970 */
+    int64_t began_ms;
+    uint64_t dialogue_id; /* of its row; 0: it is not kept */
     struct result results[RELAY_RCPTS_MAX];
-    int64_t again_s; /* when the first of them is to be tried again; 0: none */
-    bool is_late;    /* its sender should hear that it is delayed */
-    char *text;      /* of the answer */
-    char *who;       /* its sender, if he could be contained; or NULL */
-    char octets[];   /* of `rcpts` */
+    int64_t again_s;  /* when the first of them is to be tried again; 0: none */
+    bool is_late;     /* its sender should hear that it is delayed */
+    bool is_repeated; /* its message may have many dialogues */
+    char *text;       /* of the answer */
+    char *who;        /* its sender, if he could be contained; or NULL */
+    char octets[];    /* of `rcpts` */
 };
 
 struct dispatch {

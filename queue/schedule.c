@@ -218,20 +218,25 @@ static void plan_next_look(struct queue *q, int64_t now_s)
     schedule_at(q, is_known && at - now_s < LOOK_AGAIN_S ? at : now_s + LOOK_AGAIN_S);
 }
 
-static void sweep_trace(struct queue *q, int64_t now_s)
+/* True: there is more of it. */
+static bool sweep_trace(struct queue *q, int64_t now_s)
 {
     int64_t keep_ms = q->config->trace_ms;
     store_trace(q->store, keep_ms > 0);
     bool is_early = now_s - q->schedule->swept_s < TRACE_SWEEP_S && now_s >= q->schedule->swept_s;
     if (is_early || batch_begin(&q->batch) < 0)
-        return;
+        return false;
     int64_t before = store_changes(q->store);
-    if (store_trace_sweep(q->store, now_s - keep_ms / 1000) < 0 || secured_sweep(q, now_s) < 0)
+    if (store_trace_sweep(q->store, now_s - keep_ms / 1000) < 0 || secured_sweep(q, now_s) < 0 ||
+        store_dialogues_sweep(q->store, now_s - q->config->dialogues_ms / 1000,
+                              q->config->dialogues_max) < 0)
         batch_undo(&q->batch);
     else
         batch_keep(&q->batch, NULL);
-    if (store_changes(q->store) - before < TRACE_STEP) /* else there is more of it */
+    bool has_more = store_changes(q->store) - before >= TRACE_STEP;
+    if (!has_more)
         q->schedule->swept_s = now_s;
+    return has_more;
 }
 
 /* Some of what waits for a time that comes much later than was meant. True if there is more. */
@@ -266,8 +271,8 @@ static bool search(struct queue *q, int64_t now_s)
     struct schedule *s = q->schedule;
     rewind_if_time(s, now_s);
     expire_held(q, now_s);
-    sweep_trace(q, now_s);
-    bool has_more = pull_in(q, now_s);
+    bool has_more = sweep_trace(q, now_s);
+    has_more |= pull_in(q, now_s);
     enum step result = load_step(q, &s->after, now_s);
     s->waits_for_room = result == STEP_NO_ROOM;
     s->is_wanted = result == STEP_MORE || has_more;

@@ -7,7 +7,7 @@
 
 #define RCPT_COLUMNS                                                                               \
     "message, number, address, domain, state, attempts, next_attempt, status, remote, last_reply," \
-    " last_attempt, outcome, notify, orcpt, sender"
+    " last_attempt, outcome, notify, orcpt, sender, dialogue"
 
 #define BOX_COLUMNS "id, messages, octets, deleted, deleted_octets, retention, domain"
 
@@ -137,10 +137,10 @@
     S(HOLDER, "SELECT id FROM device WHERE box = ?1 AND NOT EXISTS (SELECT 1 FROM dropped"         \
               " WHERE box = ?1 AND seq = ?2 AND device = device.id) LIMIT 1")                      \
     S(RCPT_ADD, "INSERT INTO recipient (" RCPT_COLUMNS ")"                                         \
-                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)")      \
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)") \
     S(RCPT_GET, "SELECT " RCPT_COLUMNS " FROM recipient WHERE message = ?1 AND number = ?2")       \
     S(RCPT_SET, "UPDATE recipient SET state = ?3, attempts = ?4, next_attempt = ?5, status = ?6,"  \
-                " remote = ?7, last_reply = ?8, last_attempt = ?9, outcome = ?10"                  \
+                " remote = ?7, last_reply = ?8, last_attempt = ?9, outcome = ?10, dialogue = ?11"  \
                 " WHERE message = ?1 AND number = ?2")                                             \
     S(RCPT_SET_STATE, "UPDATE recipient SET state = ?3, next_attempt = ?4"                         \
                       " WHERE message = ?1 AND number = ?2")                                       \
@@ -182,9 +182,23 @@
                " INDEXED BY recipient_due WHERE state = 1 LIMIT 200000) AS r"                      \
                " JOIN message AS m ON m.id = r.message"                                            \
                " WHERE m.login = ?1 OR (m.login = '' AND m.client = ?1)")                          \
-    S(EVENT_ADD, "INSERT INTO event (message, at, what, address, remote, reply, tls)"              \
-                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                                           \
-    S(EVENTS_OF, "SELECT at, what, address, remote, reply, tls"                                    \
+    S(DIALOGUE_ADD, "INSERT INTO dialogue (message, began, at, remote, tls, text, upto)"           \
+                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, length(?6) + coalesce("                      \
+                    "(SELECT upto FROM dialogue ORDER BY id DESC LIMIT 1), 0)) RETURNING id")      \
+    S(DIALOGUE_GET, "SELECT id, began, at, remote, tls, text FROM dialogue"                        \
+                    " WHERE id = ?1 AND message = ?2")                                             \
+    S(DIALOGUES_OF, "SELECT id, began, at, remote, tls, text"                                      \
+                    " FROM dialogue INDEXED BY dialogue_message"                                   \
+                    " WHERE message = ?1 ORDER BY id LIMIT 200")                                   \
+    S(DIALOGUES_TRIM, "DELETE FROM dialogue WHERE id IN (SELECT id FROM dialogue"                  \
+                      " INDEXED BY dialogue_message WHERE message = ?1"                            \
+                      " ORDER BY id DESC LIMIT 100 OFFSET ?2)")                                    \
+    S(DIALOGUES_SWEEP, "DELETE FROM dialogue WHERE id IN (SELECT id FROM (SELECT id, at, upto"     \
+                       " FROM dialogue ORDER BY id LIMIT 500) WHERE at < ?1 OR upto <="            \
+                       " (SELECT upto FROM dialogue ORDER BY id DESC LIMIT 1) - ?2)")              \
+    S(EVENT_ADD, "INSERT INTO event (message, at, what, address, remote, reply, tls, dialogue)"    \
+                 " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                       \
+    S(EVENTS_OF, "SELECT at, what, address, remote, reply, tls, dialogue"                          \
                  " FROM event INDEXED BY event_message"                                            \
                  " WHERE message = ?1 ORDER BY id LIMIT 500")                                      \
     S(EVENTS_SWEEP, "DELETE FROM event WHERE id IN (SELECT id FROM (SELECT id, at FROM event"      \

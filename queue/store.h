@@ -267,6 +267,7 @@ struct recipient {
     uint8_t notify;     /* enum notify */
     struct span orcpt;  /* as its client encoded it, or empty */
     struct span sender; /* the reverse-path it goes with; empty: that of its message */
+    uint64_t dialogue;  /* of the last attempt; 0: none */
 };
 
 int store_rcpt_add(struct store *s, const struct recipient *r);
@@ -324,7 +325,8 @@ struct incident {
     const char *what; /* when written: "delivered" */
     struct span word; /* the same, when read */
     struct span address, remote, reply;
-    struct span tls; /* how the connection was protected; empty: there was none */
+    struct span tls;   /* how the connection was protected; empty: there was none */
+    uint64_t dialogue; /* of the attempt; 0: none */
 };
 /* Nothing is kept (and these write nothing) until this says so. */
 void store_trace(struct store *s, bool is_on);
@@ -335,6 +337,27 @@ enum found store_events_next(struct store *s, struct incident *e);
 /* Removes some of what is older: fewer than TRACE_STEP rows if that was all. */
 #define TRACE_STEP 500
 int store_trace_sweep(struct store *s, int64_t before_s);
+
+/* --- what was said in attempts (store_dialogue.c); see relay/dialogue.h --- */
+
+struct dialogue {
+    uint64_t id, message;
+    int64_t began_ms, at; /* milliseconds and seconds since 1970 */
+    struct span remote, tls;
+    struct span text; /* lines as in relay/dialogue.h; what they hold is not to be trusted */
+};
+int store_dialogue_add(struct store *s, const struct dialogue *d, uint64_t *id);
+/* NONE also if it is another message's. Spans hold until store_dialogue_end, which must follow. */
+enum found store_dialogue_get(struct store *s, uint64_t id, uint64_t message, struct dialogue *d);
+void store_dialogue_end(struct store *s);
+/* Those of a message, in order of time; used like store_rcpts_begin. */
+void store_dialogues_begin(struct store *s, uint64_t message);
+enum found store_dialogues_next(struct store *s, struct dialogue *d);
+/* Keeps the last n of a message. */
+int store_dialogues_trim(struct store *s, uint64_t message, uint64_t n);
+/* Removes some of what is older, and of the oldest while there are more octets than n_max; like
+ * store_trace_sweep. */
+int store_dialogues_sweep(struct store *s, int64_t before_s, uint64_t n_max);
 
 /* --- domains whose servers had TLS: secured.h --- */
 

@@ -24,6 +24,7 @@ int store_rcpt_add(struct store *s, const struct recipient *r)
     sql_bind_u64(st, 13, r->notify);
     sql_bind_text(st, 14, r->orcpt);
     sql_bind_text(st, 15, r->sender);
+    sql_bind_u64(st, 16, r->dialogue);
     return statement_run(s, S_RCPT_ADD);
 }
 
@@ -33,6 +34,7 @@ int store_rcpt_set(struct store *s, const struct recipient *r)
     sql_bind_u64(st, 1, r->message);
     sql_bind_u64(st, 2, r->number);
     bind_progress(st, 3, r);
+    sql_bind_u64(st, 11, r->dialogue);
     return statement_run(s, S_RCPT_SET);
 }
 
@@ -84,6 +86,7 @@ static enum found take_rcpt(sqlite3_stmt *st, struct recipient *r)
         .notify = (uint8_t)notify,
         .orcpt = sql_column(st, 13),
         .sender = sql_column(st, 14),
+        .dialogue = sql_column_u64(st, 15),
     };
     bool is_sane = number <= UINT32_MAX && state < RCPT_STATES && notify_is_sane(notify) &&
                    (r->orcpt.n == 0 || orcpt_is_valid(r->orcpt)) &&

@@ -25,6 +25,7 @@ int store_event_add(struct store *s, const struct incident *e)
     sql_bind_text(st, 5, at_most(e->remote, REMOTE_MAX));
     sql_bind_text(st, 6, at_most(e->reply, REPLY_MAX));
     sql_bind_text(st, 7, at_most(e->tls, PROTECTION_MAX));
+    sql_bind_u64(st, 8, e->dialogue);
     return statement_run(s, S_EVENT_ADD);
 }
 
@@ -45,7 +46,8 @@ enum found store_events_next(struct store *s, struct incident *e)
                            .address = sql_column(st, 2),
                            .remote = sql_column(st, 3),
                            .reply = sql_column(st, 4),
-                           .tls = sql_column(st, 5)};
+                           .tls = sql_column(st, 5),
+                           .dialogue = sql_column_u64(st, 6)};
     return FOUND_YES;
 }
 

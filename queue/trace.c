@@ -111,7 +111,45 @@ static void tell_events(struct queue *q, struct admin_call *call, uint64_t id)
         row_text(&row, "remote", e.remote);
         row_text(&row, "tls", e.tls);
         row_text(&row, "reply", e.reply);
+        if (e.dialogue > 0)
+            row_number(&row, "attempt", (int64_t)e.dialogue);
+        else
+            row_null(&row, "attempt");
         row_send(&row, call, 1, "events");
+    }
+}
+
+/* "12 < 250 ok": after 12 ms the server said it. */
+static void tell_line(struct admin_call *call, const struct dialogue *d, struct span line)
+{
+    static struct admin_row row;
+    uint64_t ms = 0;
+    struct span time = span_cut(&line, ' '), who = span_cut(&line, ' ');
+    if (span_u64(time, &ms) < 0 || ms > INT64_MAX || who.n != 1)
+        return; /* a damaged row */
+    row_begin(&row);
+    row_number(&row, "attempt", (int64_t)d->id);
+    row_number(&row, "ms", (int64_t)ms);
+    row_text(&row, "who", who);
+    row_text(&row, "said", line.p != NULL ? line : SPAN(""));
+    row_send(&row, call, 1, "dialogue");
+}
+
+static void tell_attempts(struct queue *q, struct admin_call *call, uint64_t id)
+{
+    static struct admin_row row;
+    struct dialogue d;
+    store_dialogues_begin(q->store, id);
+    while (store_dialogues_next(q->store, &d) == FOUND_YES) {
+        row_begin(&row);
+        row_number(&row, "attempt", (int64_t)d.id);
+        row_time(&row, "began", d.began_ms / 1000);
+        row_time(&row, "over", d.at);
+        row_text(&row, "remote", d.remote);
+        row_text(&row, "tls", d.tls);
+        row_send(&row, call, 1, "attempts");
+        for (struct span text = d.text; text.n > 0;)
+            tell_line(call, &d, span_cut(&text, '\n'));
     }
 }
 
@@ -168,6 +206,7 @@ static void tell(struct queue *q, struct admin_call *call, uint64_t id)
     }
     tell_rcpts(q, call, id);
     tell_events(q, call, id);
+    tell_attempts(q, call, id);
     tell_boxes(q, call, id);
     admin_done(call, 0);
 }

@@ -36,6 +36,49 @@ const char *client_step_name(const struct client *c, size_t command)
     return command_name(c->mail, command);
 }
 
+/* --- the dialogue --- */
+
+#define REPLY_LINES_SHOWN 20
+
+static void said(struct client *c, char who, struct span words)
+{
+    if (c->ops->said != NULL)
+        c->ops->said(c->owner, who, words);
+}
+
+void client_remark(struct client *c, const char *fmt, ...)
+{
+    char words[REPLY_MAX];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(words, sizeof words, fmt, ap);
+    va_end(ap);
+    said(c, SAID_OF_THIS, span_of(words));
+}
+
+/* What logs in is nobody's to read. */
+static void we_said(struct client *c, struct span line)
+{
+    if (c->state == LOGIN)
+        line = SPAN("[hidden]");
+    else if (span_istarts(line, SPAN("AUTH ")))
+        line = SPAN("AUTH [hidden]");
+    said(c, SAID_BY_US, (struct span){line.p, line.n - (line.p[line.n - 1] == '\n' ? 2 : 0)});
+}
+
+/* The last line that reply_take took of `in`, with its end. */
+static void they_said(struct client *c, struct span in, size_t used, bool is_last)
+{
+    unsigned n = (unsigned)c->reply.n_lines;
+    struct span line = {in.p, used - (used > 1 && in.p[used - 2] == '\r' ? 2 : 1)};
+    if (is_last && n > REPLY_LINES_SHOWN)
+        client_remark(c, "%u lines of the reply are left out here", n - REPLY_LINES_SHOWN);
+    if (c->state == LOGIN) /* where some repeat what they heard */
+        client_remark(c, "%u %s [hidden]", c->reply.code, c->reply.enhanced);
+    else if (is_last || n < REPLY_LINES_SHOWN)
+        said(c, SAID_TO_US, line);
+}
+
 /* --- the end --- */
 
 /* Tells the owner; c may be gone after it. */
@@ -86,12 +129,16 @@ void client_end_by_us(struct client *c, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
+    client_remark(c, "%s", text);
     client_end_now(c, VERDICT_TRY_LATER, text);
 }
 
 void client_out_of_step(struct client *c)
 {
+    struct span in = conn_input(c->conn);
     c->is_securing = false; /* who answers like this is no better without TLS */
+    if (in.n > 0)
+        said(c, SAID_TO_US, c->state == LOGIN ? SPAN("[hidden]") : in);
     client_end_by_us(c, "%s answers out of step or not in SMTP (awaited: reply to %s)", c->remote,
                      client_step_name(c, c->n_answered));
 }
@@ -103,6 +150,7 @@ void client_part(struct client *c, const char *fmt, ...)
     vsnprintf(c->parting, sizeof c->parting, fmt, ap);
     va_end(ap);
     c->is_securing = false;
+    client_remark(c, "%s", c->parting);
     if (c->is_implicit && c->state == HANDSHAKE) /* it has not greeted: no word is due */
         client_end_now(c, VERDICT_TRY_LATER, c->parting);
     else if (client_say(c, QUITTING, "QUIT\r\n"))
@@ -123,6 +171,7 @@ bool client_send_line(struct client *c, const char *line, int64_t deadline_ms)
         client_end_by_us(c, "451 4.3.0 out of memory while sending to %s", c->remote);
         return false;
     }
+    we_said(c, span_of(line));
     conn_deadline(c->conn, deadline_ms);
     reply_begin(&c->reply);
     return true;
@@ -177,7 +226,8 @@ static bool on_reply(struct client *c)
 static bool take_line(struct client *c)
 {
     size_t used;
-    enum reply_result got = reply_take(&c->reply, conn_input(c->conn), &used);
+    struct span in = conn_input(c->conn);
+    enum reply_result got = reply_take(&c->reply, in, &used);
     if (got == REPLY_MORE)
         return false;
     if (got == REPLY_BAD) {
@@ -186,6 +236,7 @@ static bool take_line(struct client *c)
     }
     if (c->state == EHLO && c->reply.code / 100 == 2 && c->reply.n_lines > 1)
         offer_learn(&c->offer, c->reply.line);
+    they_said(c, in, used, got == REPLY_DONE);
     conn_consume(c->conn, used);
     return got == REPLY_LINE || on_reply(c);
 }
@@ -226,6 +277,7 @@ void client_await_greeting(struct client *c)
 static void on_connected(void *owner)
 {
     struct client *c = owner;
+    client_remark(c, "connected");
     if (c->is_implicit)
         client_start_tls(c);
     else
@@ -304,6 +356,7 @@ struct client *client_connect(const struct client_params *params, const struct c
     }
     c->times = params->times;
     c->is_lmtp = params->is_lmtp;
+    c->made_for = params->made_for;
     c->level = params->level;
     c->policy = params->policy;
     c->requires_tls = params->requires_tls;
@@ -325,6 +378,7 @@ struct client *client_connect(const struct client_params *params, const struct c
     client_format_remote(c->remote, params->host, params->to);
     timer_init(&c->soon, params->loop, call_back, c);
     stats_count(STAT_RELAY_CONNECTIONS);
+    client_remark(c, "connecting to %s", c->remote);
     c->conn = conn_connect(params->loop, params->to, &conn_ops, c, INPUT_MAX, OUTPUT_MAX);
     if (c->conn == NULL) {
         char cause[64];
@@ -416,4 +470,9 @@ bool client_takes_utf8(const struct client *c)
 unsigned client_mails(const struct client *c)
 {
     return c->n_mails;
+}
+
+uint64_t client_made_for(const struct client *c)
+{
+    return c->made_for;
 }

@@ -47,6 +47,7 @@ struct client_params {
     struct tls_client *tls;           /* NULL: none can be had; counted */
     struct span user, secret;         /* to log in with, if a user is named; see client_login.c */
     const struct client_times *times; /* outlives the client */
+    uint64_t made_for;                /* the message that it is first made for, for people */
 };
 
 struct client_rcpt {
@@ -81,6 +82,11 @@ struct client_end {
     bool is_unfit;        /* it can be talked to, but not have mail that requires TLS */
 };
 
+/* Who spoke, in `said`. */
+#define SAID_BY_US   '>'
+#define SAID_TO_US   '<'
+#define SAID_OF_THIS '=' /* a remark: connected, TLS, content */
+
 struct client_ops {
     /* A mail can be sent now: greeted, or the mail before is done. */
     void (*ready)(void *owner);
@@ -89,6 +95,9 @@ struct client_ops {
     /* The connection is of no more use. Recipients without a result get none. The owner frees the
      * client, here or later. */
     void (*ended)(void *owner, const struct client_end *end);
+    /* A line of the dialogue; may be NULL. Neither content nor what logs in is among the words, but
+     * whatever octets the server sends. Called from anywhere; the owner only writes it down. */
+    void (*said)(void *owner, char who, struct span words);
 };
 
 /* NULL without memory, or if `hostname` is no C string of at most DOMAIN_MAX octets. */
@@ -114,6 +123,8 @@ bool client_is_slow(const struct client *c);
 bool client_takes_utf8(const struct client *c);
 /* Mails sent over it, the current one included. */
 unsigned client_mails(const struct client *c);
+/* As in the parameters. */
+uint64_t client_made_for(const struct client *c);
 
 /* As client_remote has it. out: at least CLIENT_REMOTE octets. */
 #define CLIENT_REMOTE 400

@@ -72,6 +72,7 @@ void client_on_secured(struct client *c)
 {
     const struct tls_info *info = conn_tls(c->conn);
     describe(c, info);
+    client_remark(c, "TLS %s", c->protection);
     if (c->level == RELAY_TLS_VERIFIED && !info->is_verified && !is_excused(c, info))
         distrust(c, info->unverified_because);
     else if (c->is_implicit)

@@ -65,6 +65,8 @@ void client_send_content(struct client *c)
     case SOURCE_MORE:
         return;
     case SOURCE_DONE:
+        client_remark(c, "content of %llu octets",
+                      (unsigned long long)command_content_size(c->mail));
         if (client_send_line(c, ".\r\n", c->times->final_ms))
             c->state = FINAL;
         return;
@@ -238,6 +240,7 @@ void client_too_large(struct client *c)
     int n = snprintf(text, sizeof text, "552 5.3.4 message of %llu octets, but %s takes only %llu",
                      (unsigned long long)command_content_size(c->mail), c->remote,
                      (unsigned long long)c->offer.size_max);
+    client_remark(c, "%s", text);
     for (size_t i = 0; i < c->mail->n_rcpts; i++)
         result(c, i, VERDICT_NEVER, (struct span){text, n > 0 ? (size_t)n : 0});
     client_is_ready(c);

@@ -41,6 +41,7 @@ struct client {
     char remote[CLIENT_REMOTE];
     char hostname[DOMAIN_MAX + 1];
     unsigned n_mails;
+    uint64_t made_for;
     bool is_lmtp;
     /* TLS */
     enum relay_tls level;
@@ -69,6 +70,8 @@ struct client {
 
 /* --- client.c --- */
 
+/* A remark for the dialogue. */
+void client_remark(struct client *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Tells the owner that the connection is of no more use; c may be gone after it, as after all that
  * ends it. */
 void client_end_now(struct client *c, enum verdict v, const char *text);

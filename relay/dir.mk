@@ -5,6 +5,7 @@ relay_librelay_a_SOURCES += relay/client_login.c relay/login.c relay/login.h rel
 relay_librelay_a_SOURCES += relay/command.c relay/command.h
 relay_librelay_a_SOURCES += relay/job.c relay/job.h relay/job_state.h relay/seek.c
 relay_librelay_a_SOURCES += relay/policy.c relay/policy.h
+relay_librelay_a_SOURCES += relay/dialogue.c relay/dialogue.h
 relay_librelay_a_SOURCES += relay/explain.c relay/explain.h
 relay_librelay_a_SOURCES += relay/memo.c relay/memo.h
 relay_librelay_a_SOURCES += relay/offer.c relay/offer.h
@@ -20,6 +21,7 @@ if HAVE_CRITERION
 check_PROGRAMS += tests/unit/relay/test
 tests_unit_relay_test_SOURCES = tests/unit/relay/test_client.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_command.c
+tests_unit_relay_test_SOURCES += tests/unit/relay/test_dialogue.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_login.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_plan.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_policy.c

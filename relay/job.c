@@ -72,6 +72,7 @@ static void free_job(struct job *j)
     if (j->fd >= 0)
         close(j->fd);
     free(j->tlsa);
+    dialogue_free(&j->dialogue);
     *(j->prev != NULL ? &j->prev->next : &r->jobs) = j->next;
     if (j->next != NULL)
         j->next->prev = j->prev;
@@ -85,13 +86,16 @@ static void free_job(struct job *j)
 /* Answers and is gone. */
 static void finish(struct job *j)
 {
+    char dialogue[DIALOGUE_MAX];
     struct msg_relay_job_re re = {.tag = j->tag,
                                   .reach = (uint8_t)j->reach,
                                   .remote = span_of(j->remote),
                                   .told = j->is_told,
                                   .tls = span_of(j->protection),
                                   .secured = (uint8_t)j->secured,
-                                  .results = packer_span(&j->results)};
+                                  .results = packer_span(&j->results),
+                                  .began_ms = (uint64_t)j->dialogue.wall_ms,
+                                  .dialogue = dialogue_text(&j->dialogue, dialogue)};
     ipc_send_relay_job_re(j->from, &re, -1);
     free_job(j);
 }
@@ -107,6 +111,7 @@ static void took_too_long(void *arg)
 {
     struct job *j = arg;
     j->reach = REACH_LOST;
+    dialogue_addf(&j->dialogue, "the attempt took too long");
     job_finish_all(j, VERDICT_TRY_LATER, SPAN("451 4.4.7 the attempt took too long"));
 }
 
@@ -240,8 +245,25 @@ static void on_ended(void *owner, const struct client_end *e)
     }
 }
 
+static void on_said(void *owner, char who, struct span words)
+{
+    struct job *j = owner;
+    dialogue_add(&j->dialogue, who, words);
+}
+
 const struct client_ops job_client_ops = {
-    .ready = on_ready, .result = on_result, .ended = on_ended};
+    .ready = on_ready, .result = on_result, .ended = on_ended, .said = on_said};
+
+/* How the connection was made stands in the dialogue of the message that it was made for. */
+static void tell_of_kept(struct job *j)
+{
+    char id[ID_TEXT];
+    struct span protection = client_protection(j->client);
+    id_format(id, client_made_for(j->client));
+    dialogue_addf(&j->dialogue, "on a connection to %.200s that was kept, made for %s: message %u",
+                  j->remote, id, client_mails(j->client) + 1);
+    dialogue_addf(&j->dialogue, "TLS %.*s", (int)protection.n, protection.p);
+}
 
 static void granted(struct pool_turn *t, struct client *kept)
 {
@@ -254,6 +276,7 @@ static void granted(struct pool_turn *t, struct client *kept)
     j->is_kept = true;
     span_copy(j->remote, sizeof j->remote, span_of(client_remote(kept)));
     client_own(kept, &job_client_ops, j);
+    tell_of_kept(j);
     on_ready(j);
 }
 
@@ -396,6 +419,7 @@ void job_start(struct relay *r, struct ipc *from, const struct msg_relay_job *m,
     j->tag = m->tag;
     j->id = m->id;
     j->fd = fd;
+    dialogue_begin(&j->dialogue);
     bool is_good = take_parts(j, m);
     count_in(r, j);
     if (is_good) {

@@ -4,6 +4,7 @@
 #define BARID_RELAY_JOB_STATE_H
 
 #include "common/pack.h"
+#include "relay/dialogue.h"
 #include "relay/job.h"
 #include "relay/plan.h"
 
@@ -44,6 +45,7 @@ struct job {
     char remote[CLIENT_REMOTE];          /* who gave the last result; "" */
     char protection[PROTECTION_MAX + 1]; /* of the connection to it; "" */
     char domain[DOMAIN_MAX + 1];
+    struct dialogue dialogue;
     struct packer results;
     char arena[]; /* what the spans point to, then room for the results */
 };

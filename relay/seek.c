@@ -158,6 +158,7 @@ bool seek_connect(struct job *j)
         .user = span_of(j->plan.user),
         .secret = secret_for(j),
         .times = &client_times_default,
+        .made_for = j->id,
     };
     if (policy->by == POLICY_BY_DANE)
         expect_tlsa(j, &params);

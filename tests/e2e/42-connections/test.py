@@ -35,6 +35,10 @@ class Kept(RelayTest):
         self.assertEqual(len(remote.wait(2)), 2)
         self.assertEqual(remote.connections, 2)
         self.assertNotIn("deferred", suite.log())
+        wait_for_empty_queue(suite)
+        first, second = re.findall(r"^relay (\S+) sent ", suite.log(), re.M)
+        said = suite.cli("trace", second)
+        self.assertRegex(said, f"kept, made for {first}: message 2(.|\n)*connecting to (.|\n)*< +250 2.0.0")
 
     def test_closed_by_the_server(self):
         self.again({"drop": True})

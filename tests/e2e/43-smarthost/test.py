@@ -1,6 +1,7 @@
 """The login at a smarthost: at another barid, at scripted servers, with a wrong password, in the clear."""
 
 import os
+import re
 import shutil
 import tempfile
 
@@ -74,7 +75,10 @@ class Smarthost(RelayTest):
         self.assertEqual(len(remote.wait(1)), 1)
         self.assertIn("C1 < AUTH PLAIN AHUAaHVzaC1odXNo", remote.transcript)
         wait_for_empty_queue(suite)
-        told = suite.cli("config", "show") + suite.log()
+        (sent,) = set(re.findall(r"^relay (\S+) sent ", suite.log(), re.M))
+        dialogue = suite.cli("trace", sent)
+        self.assertIn("AUTH [hidden]", dialogue)
+        told = suite.cli("config", "show") + suite.log() + dialogue
         self.assertNotIn("hush", told)
         self.assertNotIn("aHVzaC", told)
 

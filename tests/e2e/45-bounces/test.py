@@ -36,6 +36,16 @@ class Bounces(RelayTest):
         self.assertIn(b"Subject: what was sent\r\n", bounce.octets)
         wait_for_empty_queue(suite)
 
+    def test_the_last_dialogue_is_quoted(self):
+        suite, _ = self.routed({"replies": {"RCPT": "550 5.1.1 no carol here"}})
+        suite.send(FROM, ["carol@remote.example"], message("the original"))
+        bounce = self.bounce_to_alice(suite)
+        for_people, for_experts = bounce.text.split("The rest of this part is for experts")
+        self.assertIn("no carol here", for_people)
+        self.assertRegex(for_experts, r"\n +\d+ > RCPT TO:<carol@remote.example>\r?\n")
+        self.assertRegex(for_experts, r"\n +\d+ < 550 5\.1\.1 no carol here\r?\n")
+        self.assertNotIn("the original", bounce.text)
+
     def test_one_bounce_for_all_recipients_of_one_attempt(self):
         suite, _ = self.routed({"replies": {"RCPT": "550 5.1.1 nobody"}})
         suite.send(FROM, ["carol@remote.example", "dave@remote.example"], message())

@@ -149,6 +149,15 @@ class Replies(RelayTest):
             self.addCleanup(servers[name].stop)
         return servers
 
+    def check_dialogue(self, suite, name):
+        """What was said is kept within bounds and as harmless text, whatever it was."""
+        (entry,) = [e for e in suite.queue() if e["recipients"][0]["address"] == f"carol@{name}.example"]
+        told = suite.cli("trace", entry["id"], json=True)
+        text = [line["said"] for line in told["dialogue"]]
+        self.assertIn("connecting to ", text[0])
+        self.assertLessEqual(sum(len(line) + 4 for line in text), 8192 * len(told["attempts"]))
+        self.assertRegex("".join(text), r"^[ -~]*$")
+
     def test_each(self):
         rows = LATER + NEVER + SENT
         servers = self.everyone(rows)
@@ -167,6 +176,7 @@ class Replies(RelayTest):
             with self.subTest(name):
                 got = wait_for_state(suite, f"carol@{name}.example", "deferred", 20)
                 self.assertRegex(got["last_reply"], pattern)
+                self.check_dialogue(suite, name)
                 self.assertLessEqual(servers[name].connections, 2)
         self.assertLess(max(s.flooded for s in servers.values()), 8 << 20)
         bounces = lambda: {name for name, *_ in NEVER for m in suite.mail("alice") if b"carol@" + name.encode() in m}

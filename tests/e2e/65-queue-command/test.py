@@ -45,6 +45,23 @@ class Queue(RelayTest):
         told = suite.cli("trace", entry["id"], json=True)
         self.assertEqual((told["state"], told["events"][-1]["event"]), ("gone", "removed"))
 
+    def test_trace_tells_what_was_said(self):
+        suite, _ = self.deferred("carol@remote.example")
+        entry, = suite.queue()
+        told = suite.cli("trace", entry["id"], json=True)
+        (attempt,) = told["attempts"]
+        self.assertEqual(told["events"][0]["attempt"], attempt["attempt"])
+        self.assertRegex(attempt["remote"], r"\]:\d+$")
+        self.assertRegex(attempt["began"], TIME)
+        said = [(line["who"], line["said"]) for line in told["dialogue"]]
+        for line in (("=", "connected"), (">", "EHLO mx.example.org"), (">", "RCPT TO:<carol@remote.example>"),
+                     ("<", "451 4.7.1 not now")):
+            self.assertIn(line, said)
+        self.assertEqual([line["ms"] for line in told["dialogue"]], sorted(line["ms"] for line in told["dialogue"]))
+        self.assertNotIn("Subject", str(said))
+        text = suite.cli("trace", entry["id"])
+        self.assertIn("451 4.7.1 not now", text[text.index("dialogue:"):])
+
     def test_a_dry_run_and_the_size(self):
         suite, _ = self.deferred("carol@remote.example")
         said = suite.cli("queue", "remove", "--larger", "10", "--dry-run", json=True)

@@ -133,6 +133,9 @@ Test(dsn, hostile_text_stays_text)
     while (dsn_add(&d, &r) == 0)
         n++;
     cr_assert(n > 5 && n < 1000);
+    struct dsn_dialogue said = {.text = {header, 8192}};
+    for (int i = 0; i < DSN_DIALOGUES_MAX; i++)
+        dsn_quote(&d, &said);
     struct dsn_original o = {
         .start = {header, sizeof header}, .size = sizeof header, .header = sizeof header};
     cr_assert_eq(dsn_finish(&d, &o, &out), 0);

@@ -382,6 +382,8 @@ void world_reach(struct world *w, size_t job, enum verdict v, const char *reply,
                                   .remote = SPAN("mx.example.net[192.0.2.1]:25"),
                                   .told = w->told,
                                   .secured = w->secured,
+                                  .began_ms = (uint64_t)w->now_s * 1000 - 500,
+                                  .dialogue = w->dialogue != NULL ? span_of(w->dialogue) : SPAN(""),
                                   .results = packer_span(&p)};
     cr_assert_eq(ipc_send_relay_job_re(w->relay, &re, -1), 0);
     world_pump(w);

@@ -22,7 +22,9 @@
 /* What makes a mail.db of today one of version 6. */
 #define WORLD_UNDO_7                                                                               \
     "DROP TABLE uidl; DROP TABLE keep; ALTER TABLE box DROP COLUMN first_id;"                      \
-    "ALTER TABLE box DROP COLUMN taken_id; ALTER TABLE box DROP COLUMN domain;"
+    "ALTER TABLE box DROP COLUMN taken_id; ALTER TABLE box DROP COLUMN domain;"                    \
+    "DROP TABLE dialogue; ALTER TABLE event DROP COLUMN dialogue;"                                 \
+    "ALTER TABLE recipient DROP COLUMN dialogue;"
 
 struct world_job {
     struct ipc *ch;
@@ -63,6 +65,7 @@ struct world {
     size_t n_asked;
     /* what the next message asks, and what the next answer of relay says */
     uint8_t ret, told, secured, is_each;
+    const char *dialogue; /* of that answer; NULL: none */
     const char *envid;
     int64_t hold_until;     /* then the next message has a ticket, too */
     const char *forward_as; /* what FORWARD is answered; NULL: the same sender */

@@ -431,6 +431,8 @@ struct side {
     size_t at;        /* exchanges done */
     char heard[300000], unsaid[2048], events[4096];
     size_t n_heard, n_unsaid, n_events, step; /* step: octets said at once */
+    char said[30000];                         /* the dialogue: "> EHLO us|" */
+    size_t n_said;
     uint16_t port;
     bool is_over, is_closing;
 };
@@ -477,7 +479,16 @@ static void on_ended(void *owner, const struct client_end *e)
     s->is_over = true;
 }
 
-static const struct client_ops ops = {.ready = on_ready, .result = on_result, .ended = on_ended};
+static void on_said(void *owner, char who, struct span words)
+{
+    struct side *s = owner;
+    size_t room = sizeof s->said - s->n_said;
+    int n = snprintf(s->said + s->n_said, room, "%c %.*s|", who, (int)words.n, words.p);
+    s->n_said += n > 0 && (size_t)n < room ? (size_t)n : 0;
+}
+
+static const struct client_ops ops = {
+    .ready = on_ready, .result = on_result, .ended = on_ended, .said = on_said};
 
 static void listen_somewhere(struct side *s)
 {
@@ -596,6 +607,24 @@ static void set_hash(struct client_mail *m, struct span content)
     memcpy(m->hash, scan.hash, sizeof m->hash);
 }
 
+/* Neither what logs in nor content is in what we said, whatever the server makes of it. */
+static void check_said(const struct side *s)
+{
+    static const char *const ours[] = {"EHLO us",  "LHLO us",  "HELO us", "MAIL FROM:<s@x>",
+                                       "RCPT TO:", "DATA",     ".",       "RSET",
+                                       "QUIT",     "STARTTLS", "[hidden]"};
+    struct span rest = {s->said, s->n_said};
+    cr_expect(s->n_said > 0, "%s: nothing was said", s->row->name);
+    while (rest.n > 0) {
+        struct span line = span_cut(&rest, '|');
+        bool is_known = line.n > 0 && line.p[0] != '>';
+        for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
+            is_known |= span_starts(span_from(line, 2), span_of(ours[i]));
+        is_known |= span_eq(line, SPAN("> AUTH [hidden]"));
+        cr_expect(is_known, "%s: %.*s", s->row->name, (int)line.n, line.p);
+    }
+}
+
 static void check(const struct row *row, size_t step, const struct client_times *times)
 {
     static const struct client_rcpt rcpts[] = {{.address = {"a@y", 3}}, {.address = {"b@y", 3}}};
@@ -613,6 +642,7 @@ static void check(const struct row *row, size_t step, const struct client_times 
     listen_somewhere(s);
     const char *got = play(s, times);
     cr_expect_str_eq(got, row->expected, "%s by %zu: %s", row->name, step, got);
+    check_said(s);
     close(s->listener);
     if (s->fd >= 0)
         close(s->fd);
@@ -631,6 +661,60 @@ Test(client, replies_octet_by_octet)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (strstr(rows[i].name, "before") == NULL) /* these are about what comes at once */
             check(&rows[i], 1, &client_times_default);
+}
+
+static const struct row *row_named(const char *name)
+{
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (strcmp(rows[i].name, name) == 0)
+            return &rows[i];
+    cr_assert(false, "no row %s", name);
+    return NULL;
+}
+
+/* The server repeats our words, in refusing the login: they are hidden there, too. */
+static const struct row echo = {"login: refused with what was said",
+                                {{"", "220 mx\r\n"},
+                                 {"EHLO us\r\n", "250-mx\r\n250 AUTH PLAIN\r\n"},
+                                 {"AUTH PLAIN AHUAcGVuY2ls\r\n", "535 5.7.8 AHUAcGVuY2ls\r\n"}},
+                                TEXT,
+                                0,
+                                NULL};
+
+static void check_dialogue(const struct row *row, const char *expected)
+{
+    static const struct client_rcpt rcpts[] = {{.address = {"a@y", 3}}, {.address = {"b@y", 3}}};
+    struct side *s = calloc(1, sizeof *s);
+    char here[CLIENT_REMOTE], connecting[CLIENT_REMOTE + 40];
+    *s = (struct side){.row = row, .loop = loop_new(), .step = 1024};
+    s->mail = (struct client_mail){
+        .sender = SPAN("s@x"), .rcpts = rcpts, .n_rcpts = 2, .content = SPAN(TEXT), .fd = -1};
+    s->mail.size = s->mail.content.n;
+    set_hash(&s->mail, s->mail.content);
+    listen_somewhere(s);
+    struct netaddr to = {.octets = {127, 0, 0, 1}, .n = 4, .port = s->port};
+    client_format_remote(here, SPAN("mx"), &to);
+    snprintf(connecting, sizeof connecting, "= connecting to %s|", here);
+    play(s, &client_times_default);
+    s->said[s->n_said] = '\0';
+    cr_assert_eq(strncmp(s->said, connecting, strlen(connecting)), 0, "%s", s->said);
+    cr_expect_str_eq(s->said + strlen(connecting), expected, "%s", s->said);
+    close(s->listener);
+    if (s->fd >= 0)
+        close(s->fd);
+    loop_free(s->loop);
+    free(s);
+}
+
+Test(client, dialogue)
+{
+    check_dialogue(row_named("pipelined"),
+                   "= connected|< 220 mx ESMTP|> EHLO us|< 250-mx|< 250 PIPELINING|"
+                   "> MAIL FROM:<s@x>|> RCPT TO:<a@y>|> RCPT TO:<b@y>|> DATA|"
+                   "< 250 ok|< 250 ok|< 250 ok|< 354 go|= content of 12 octets|> .|< 250 kept|"
+                   "> QUIT|< 221 bye|");
+    check_dialogue(&echo, "= connected|< 220 mx|> EHLO us|< 250-mx|< 250 AUTH PLAIN|"
+                          "> AUTH [hidden]|= 535 5.7.8 [hidden]|");
 }
 
 Test(client, time_outs)
