@@ -25,6 +25,7 @@
 #define DAYS       12 /* on which a sibling lies */
 #define HOSTILE    1  /* the instance that is taken over; 0 is honest */
 #define MEMORY_MAX (300U << 20)
+#define FDS_SLACK  8 /* connections that are kept for a while; hundreds were sent */
 
 static char base[PATH_MAX / 4], state[PATH_MAX / 2];
 static struct ledger ledger;
@@ -307,12 +308,12 @@ static size_t memory_of(const struct play *p)
 static bool has_kept_nothing(const struct play *p, int fds_before)
 {
     int fds = count_fds(p);
-    for (int i = 0; i < 300 && fds > fds_before + 2; i++) {
+    for (int i = 0; i < 300 && fds > fds_before + FDS_SLACK; i++) {
         poll(NULL, 0, 20);
         fds = count_fds(p);
     }
     size_t memory = memory_of(p);
-    if (fds <= fds_before + 2 && memory < MEMORY_MAX)
+    if (fds <= fds_before + FDS_SLACK && memory < MEMORY_MAX)
         return true;
     printf("# it has %d descriptors (before: %d) and %zu octets of memory\n", fds, fds_before,
            memory);
