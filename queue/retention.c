@@ -7,15 +7,30 @@
 #define ANSWER_MS 30000
 
 struct retention {
+    struct waiter noted; /* first: the commit of an answer */
+    struct queue *q;
+    bool is_noting;
     uint64_t tag;     /* the question to authd; 0: none is open */
     uint64_t asked;   /* about this mailbox */
     uint64_t unknown; /* of this one it was not answered; tried again when it comes up again */
 };
 
+/* What was not saved is not asked for again at once: the disk may be full for long. */
+static void noted(struct waiter *w, enum outcome o)
+{
+    struct retention *r = (struct retention *)w;
+    r->is_noting = false;
+    if (o != OUTCOME_SAVED)
+        r->unknown = r->asked;
+    trash_age_on(r->q);
+}
+
 struct retention *retention_new(struct queue *q)
 {
-    (void)q;
-    return calloc(1, sizeof(struct retention));
+    struct retention *r = calloc(1, sizeof *r);
+    if (r != NULL)
+        *r = (struct retention){.noted.settled = noted, .q = q};
+    return r;
 }
 
 void retention_free(struct queue *q)
@@ -38,7 +53,8 @@ static int note_domain(struct queue *q, uint64_t box, uint64_t domain)
         batch_undo(&q->batch);
         return -1;
     }
-    batch_keep(&q->batch, NULL);
+    q->retention->is_noting = true;
+    batch_keep(&q->batch, &q->retention->noted);
     return 0;
 }
 
@@ -50,9 +66,10 @@ static void answered(void *arg, const union msg *m, int fd)
     uint64_t domain =
         m != NULL && m->box_domain_re.verdict == VERDICT_OK ? m->box_domain_re.domain : 0;
     r->tag = 0;
-    if (domain == 0 || domain > INT64_MAX || note_domain(q, r->asked, domain) < 0)
+    if (domain == 0 || domain > INT64_MAX || note_domain(q, r->asked, domain) < 0) {
         r->unknown = r->asked;
-    trash_age_on(q);
+        trash_age_on(q);
+    }
 }
 
 /* FOUND_NONE: the answer is awaited. FOUND_YES: it is not to be had now. */
@@ -62,7 +79,7 @@ static enum found ask(struct queue *q, uint64_t box)
     struct msg_box_domain m = {.box = box};
     bool has_failed = r->unknown == box;
     r->unknown = 0;
-    if (r->tag != 0)
+    if (r->tag != 0 || r->is_noting)
         return FOUND_NONE;
     if (has_failed || q->authd == NULL)
         return FOUND_YES;
@@ -106,11 +123,14 @@ int retention_show(struct queue *q, const struct box *box, struct admin_row *row
     uint64_t of_domain = 0;
     if (box->domain != 0 && store_keep_get(q->store, box->domain, &of_domain) == FOUND_FAULT)
         return -1;
+    uint64_t set = box->retention_s != 0 ? box->retention_s : of_domain;
+    bool counts = set >= MAILDB_RETENTION_NONE ||
+                  (set > 0 && q->config->mailbox.retention_least_ms != DURATION_NONE);
     row_number(row, "retention", (int64_t)in_force(q, box->retention_s, of_domain));
     row_text(row, "retention_of",
-             box->retention_s != 0 ? SPAN("user")
-             : of_domain != 0      ? SPAN("domain")
-                                   : SPAN("configuration"));
+             !counts                 ? SPAN("configuration")
+             : box->retention_s != 0 ? SPAN("user")
+                                     : SPAN("domain"));
     return 0;
 }
 
