@@ -155,6 +155,7 @@ int retention_main(struct cli *cli); /* retention.c */
 int domain_retention_main(struct cli *cli);
 int domain_show_main(struct cli *cli);
 int fsck_main(struct cli *cli);
+int sql_main(struct cli *cli);
 int user_show_main(struct cli *cli); /* contained.c */
 int user_release_main(struct cli *cli);
 

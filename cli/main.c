@@ -20,6 +20,13 @@ static const struct command general[] = {
                 "be, put what is damaged into quarantine",
      .options = {"repair"},
      .run = fsck_main},
+    {.words = "sql",
+     .usage = "[--limit N] [--timeout SECONDS] [QUERY]",
+     .summary = "a question to the queue in SQL, read-only; without one, what can be asked: see "
+                "barid-sql(1)",
+     .options = {"limit=", "timeout=", NULL},
+     .args_max = 1,
+     .run = sql_main},
     {.words = "backup",
      .usage = "DIR",
      .summary = "users, mail, queue and configuration into a new directory, while all goes on",
