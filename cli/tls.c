@@ -275,6 +275,10 @@ static const struct command commands[] = {
      .summary = "what other domains ask for by MTA-STS, as far as it was fetched",
      .process = ROLE_QUEUE,
      .shape = SHAPE_LIST},
+    {.words = "tls report",
+     .usage = "",
+     .summary = "send the reports of [relay] tls_reports now, also those of today",
+     .process = ROLE_QUEUE},
 };
 
 const struct command_table tls_table = {commands, sizeof commands / sizeof *commands};

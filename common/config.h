@@ -176,12 +176,13 @@ struct relay_config {
     enum seen_word { SEEN_WARN, SEEN_REQUIRE } tls_seen;
     struct network *never_connect_to;
     size_t n_never_connect_to;
-    uint64_t connections;     /* to all destinations together */
-    char *ca_file;            /* who signs the certificates of other servers */
-    enum switch_word mta_sts; /* policies of other domains are heeded (RFC 8461) */
-    uint16_t mta_sts_port;    /* where they are fetched */
-    enum switch_word srs;     /* mail that aliases send on gets a sender of ours */
-    char *srs_domain;         /* of that sender; NULL: of the alias */
+    uint64_t connections;         /* to all destinations together */
+    char *ca_file;                /* who signs the certificates of other servers */
+    enum switch_word mta_sts;     /* policies of other domains are heeded (RFC 8461) */
+    uint16_t mta_sts_port;        /* where they are fetched */
+    enum switch_word tls_reports; /* to domains that ask for them (RFC 8460) */
+    enum switch_word srs;         /* mail that aliases send on gets a sender of ours */
+    char *srs_domain;             /* of that sender; NULL: of the alias */
 };
 
 #define DURATION_NONE (-1) /* 'none' of a duration */

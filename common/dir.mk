@@ -1,7 +1,7 @@
 noinst_LIBRARIES += common/libcommon.a
 common_libcommon_a_SOURCES = common/poison.h common/verdict.h
 common_libcommon_a_SOURCES += common/admin.c common/admin.h
-common_libcommon_a_SOURCES += common/addr.c common/addr.h common/sts.c common/sts.h
+common_libcommon_a_SOURCES += common/addr.c common/addr.h common/sts.c common/sts.h common/tlsrpt.c common/tlsrpt.h
 common_libcommon_a_SOURCES += common/buf.c common/buf.h
 common_libcommon_a_SOURCES += common/clock.c common/clock.h
 common_libcommon_a_SOURCES += common/config.c common/config.h
@@ -60,7 +60,7 @@ common_libsql_a_SOURCES = common/sql.c common/sql.h common/sql_copy.c common/sql
 
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/common/test
-tests_unit_common_test_SOURCES = tests/unit/common/test_addr.c tests/unit/common/test_sts.c tests/unit/common/test_admin.c
+tests_unit_common_test_SOURCES = tests/unit/common/test_addr.c tests/unit/common/test_sts.c tests/unit/common/test_tlsrpt.c tests/unit/common/test_admin.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_config.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_content.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_net.c tests/unit/common/test_notify.c tests/unit/common/test_idn.c

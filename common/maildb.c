@@ -56,6 +56,8 @@
  * told: 0 nobody, 1 the log, 2 the postmaster too. swept: messages up to this one were looked
  * through for what of theirs waits.
  *
+ * tlsrpt: What came of TLS with the exchangers of other domains, for a report to each (RFC 8460).
+ *
  * sts: The MTA-STS policies of other domains (RFC 8461), as the policy process fetched them; they
  * count until fetched + max_age.
  *
@@ -280,7 +282,19 @@ static const char version_7[] = "ALTER TABLE box ADD COLUMN first_id INTEGER NOT
                                 "ALTER TABLE recipient ADD COLUMN dialogue INTEGER NOT NULL"
                                 " DEFAULT 0 CHECK (dialogue >= 0);"
                                 "ALTER TABLE event ADD COLUMN dialogue INTEGER NOT NULL"
-                                " DEFAULT 0 CHECK (dialogue >= 0);";
+                                " DEFAULT 0 CHECK (dialogue >= 0);"
+
+                                "CREATE TABLE tlsrpt ("
+                                " day INTEGER NOT NULL CHECK (day >= 0),"
+                                " domain TEXT NOT NULL"
+                                "  CHECK (length(domain) BETWEEN 1 AND 255),"
+                                " policy INTEGER NOT NULL CHECK (policy BETWEEN 0 AND 2),"
+                                " result INTEGER NOT NULL CHECK (result BETWEEN 1 AND 6),"
+                                " host TEXT NOT NULL CHECK (length(host) <= 255),"
+                                " address TEXT NOT NULL CHECK (length(address) <= 64),"
+                                " n INTEGER NOT NULL CHECK (n > 0),"
+                                " PRIMARY KEY (day, domain, policy, result, host, address)"
+                                ") STRICT, WITHOUT ROWID;";
 
 const char *const maildb_migrations[MAILDB_VERSION] = {NULL,      NULL,      NULL,     NULL,
                                                        version_5, version_6, version_7};

@@ -142,6 +142,10 @@ int role_parse(struct span name, enum role *out);
     M(RELAY_JOB, relay_job, P_QUEUE, P_RELAY, RELAY_JOB_RE, 1,                                     \
       "deliver one message to recipients that share a next hop; large content as descriptor")      \
     M(RELAY_JOB_RE, relay_job_re, P_RELAY, P_QUEUE, NONE, 0, "what became of each recipient")      \
+    M(TLS_RESULT, tls_result, P_RELAY, P_QUEUE, NONE, 0,                                           \
+      "what came of TLS with a mail exchanger, for a report to its domain (RFC 8460)")             \
+    M(RUA, rua, P_QUEUE, P_POLICY, RUA_RE, 0, "where does a domain want its reports about TLS")    \
+    M(RUA_RE, rua_re, P_POLICY, P_QUEUE, NONE, 0, "")                                              \
     M(DNS_MX, dns_mx, P_RELAY | P_SMTPD, P_RESOLVER, DNS_MX_RE, 0, "mail exchangers of a domain")  \
     M(DNS_MX_RE, dns_mx_re, P_RESOLVER, P_RELAY | P_SMTPD, NONE, 0, "")                            \
     M(DNS_ADDR, dns_addr, P_RELAY | P_SMTPD | P_POLICY, P_RESOLVER, DNS_ADDR_RE, 0,                \
@@ -338,6 +342,16 @@ static inline int64_t relay_job_ms(uint64_t size)
     F(X, U64, tag, 0) F(X, U8, reach, 0) F(X, TEXT, remote, 400) F(X, U8, told, 0)                 \
     F(X, TEXT, tls, PROTECTION_MAX) F(X, U8, secured, 0) F(X, BYTES, results, LIST_MAX)            \
     F(X, U64, began_ms, 0) F(X, BYTES, dialogue, DIALOGUE_MAX)
+/* policy, result: enum tlsrpt_policy, enum tlsrpt_result. host, address: of a failure. */
+#define PROTO_FIELDS_tls_result(F, X)                                                              \
+    F(X, TEXT, domain, DOMAIN_MAX) F(X, U8, policy, 0) F(X, U8, result, 0)                         \
+    F(X, TEXT, host, DOMAIN_MAX) F(X, TEXT, address, IP_MAX)
+#define PROTO_FIELDS_rua(F, X) F(X, U64, tag, 0) F(X, TEXT, domain, DOMAIN_MAX)
+/* addresses: records {bytes address}; none: it wants no reports, or not by mail. */
+#define RUA_MAX    4
+#define RUA_OCTETS (RUA_MAX * (4 + ADDRESS_MAX))
+#define PROTO_FIELDS_rua_re(F, X)                                                                  \
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, BYTES, addresses, RUA_OCTETS)
 #define PROTO_FIELDS_dns_mx(F, X) F(X, U64, tag, 0) F(X, TEXT, domain, DOMAIN_MAX)
 /* verdict NEVER: the domain does not exist. OK with an empty list: it exists without MX records.
  * hosts: records {u16 preference, bytes host}; null MX (RFC 7505) is one record with an empty host.

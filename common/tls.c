@@ -199,6 +199,27 @@ static enum tls_result result_of(struct tls *t, int rc)
 
 /* --- the handshake --- */
 
+static enum tls_fault fault_of(long verdict)
+{
+    switch (verdict) {
+    case X509_V_ERR_HOSTNAME_MISMATCH:
+    case X509_V_ERR_IP_ADDRESS_MISMATCH:
+        return TLS_FAULT_NAME;
+    case X509_V_ERR_CERT_HAS_EXPIRED:
+    case X509_V_ERR_CERT_NOT_YET_VALID:
+        return TLS_FAULT_TIME;
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+    case X509_V_ERR_CERT_UNTRUSTED:
+        return TLS_FAULT_TRUST;
+    default:
+        return TLS_FAULT_OTHER;
+    }
+}
+
 static void know_peer(struct tls *t)
 {
     X509 *peer = SSL_get0_peer_certificate(t->ssl);
@@ -217,6 +238,7 @@ static void know_peer(struct tls *t)
     t->info.is_verified = verdict == X509_V_OK;
     if (!t->info.is_verified)
         t->info.unverified_because = X509_verify_cert_error_string(verdict);
+    t->info.fault = fault_of(verdict);
 }
 
 enum tls_result tls_handshake(struct tls *t)

@@ -1,7 +1,7 @@
 # Sources of policy/ and its unit tests.
 noinst_LIBRARIES += policy/libpolicy.a
 policy_libpolicy_a_SOURCES = policy/cache.c policy/cache.h policy/fetch.c policy/fetch.h
-policy_libpolicy_a_SOURCES += policy/http.c policy/http.h
+policy_libpolicy_a_SOURCES += policy/http.c policy/http.h policy/rua.c policy/rua.h
 pkglibexec_PROGRAMS += libexec/barid/policy
 libexec_barid_policy_SOURCES = policy/main.c
 libexec_barid_policy_LDADD = policy/libpolicy.a $(LIBS_TLS)

@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/proc.h"
 #include "policy/cache.h"
+#include "policy/rua.h"
 
 #define AGAIN_MS 1000
 
@@ -12,6 +13,7 @@ struct policy {
     struct proc *proc;
     struct cache *cache;
     struct timer again;
+    struct rua rua;
 };
 
 /* Without authorities no policy can be fetched; those that are known still count. */
@@ -43,7 +45,7 @@ static int policy_open(struct proc *p, struct error *e)
         free(s);
         return error_set(e, "out of memory");
     }
-    s->proc = p;
+    s->proc = s->rua.proc = p;
     proc_set_state(p, s);
     if (tls_init() < 0)
         return error_set(e, "OpenSSL cannot be used");
@@ -67,6 +69,8 @@ static void policy_peer_down(struct proc *p, enum role role, unsigned instance, 
     struct policy *s = proc_state(p);
     if (role == ROLE_RELAY && s != NULL)
         cache_forget(s->cache, ch);
+    if (role == ROLE_QUEUE && s != NULL)
+        rua_forget(&s->rua, ch);
 }
 
 static void policy_reloaded(struct proc *p)
@@ -81,7 +85,14 @@ static void on_sts(void *owner, struct ipc *from, const union msg *m, int fd)
     cache_ask(s->cache, from, &m->sts);
 }
 
-static const struct ipc_handler handlers[] = {{MSG_STS, on_sts}};
+static void on_rua(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)fd;
+    struct policy *s = proc_state(owner);
+    rua_ask(&s->rua, from, &m->rua);
+}
+
+static const struct ipc_handler handlers[] = {{MSG_STS, on_sts}, {MSG_RUA, on_rua}};
 
 static const struct proc_spec spec = {
     .role = ROLE_POLICY,

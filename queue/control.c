@@ -15,6 +15,7 @@
 #include "queue/retention.h"
 #include "queue/schedule.h"
 #include "queue/sts.h"
+#include "queue/tlsrpt.h"
 #include "queue/trace.h"
 #include "queue/trash.h"
 
@@ -40,15 +41,6 @@ struct walk {
     size_t n_rows;
 };
 
-/* Domains are stored in lower case. */
-static struct span lower(struct span s, char room[DOMAIN_MAX])
-{
-    size_t n = s.n < DOMAIN_MAX ? s.n : DOMAIN_MAX;
-    for (size_t i = 0; i < n; i++)
-        room[i] = ascii_lower(s.p[i]);
-    return (struct span){room, n};
-}
-
 /* 0, or -1: the store failed. */
 typedef int visit_fn(struct walk *w, const struct message *m);
 
@@ -57,7 +49,7 @@ static int walk_page(struct walk *w, visit_fn *fn, uint64_t *cursor)
 {
     struct store *store = w->q->store;
     char room[DOMAIN_MAX];
-    struct span domain = w->filter.domain.p != NULL ? lower(w->filter.domain, room) : SPAN("");
+    struct span domain = w->filter.domain.p != NULL ? filter_domain(&w->filter, room) : SPAN("");
     uint64_t id = *cursor & ~MATCHED;
     *cursor = 0;
     for (size_t n = 0; w->n_matched < w->filter.limit; n++) {
@@ -528,6 +520,7 @@ static void box_list(void *owner, struct admin_call *call)
 
 static const struct admin_command commands[] = {
     {"tls policies", sts_list},
+    {"tls report", tlsrpt_send},
     {"trace", trace_show},
     {"queue list", queue_list},
     {"queue show", queue_show},

@@ -176,3 +176,11 @@ bool filter_has_rcpt(const struct filter *f, const struct queue *q, const struct
     return matches(f->to, r->address) && (f->domain.p == NULL || span_ieq(f->domain, r->domain)) &&
            (!f->has_state || shown_state_of(q, r, f->now_s) == f->state);
 }
+
+struct span filter_domain(const struct filter *f, char room[DOMAIN_MAX])
+{
+    size_t n = f->domain.n < DOMAIN_MAX ? f->domain.n : DOMAIN_MAX;
+    for (size_t i = 0; i < n; i++)
+        room[i] = ascii_lower(f->domain.p[i]);
+    return (struct span){room, n};
+}

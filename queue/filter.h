@@ -44,4 +44,7 @@ uint64_t filter_skip(const struct filter *f, uint64_t id);
 bool filter_has_message(const struct filter *f, const struct message *m);
 bool filter_has_rcpt(const struct filter *f, const struct queue *q, const struct recipient *r);
 
+/* Its domain in lower case, as domains are stored. */
+struct span filter_domain(const struct filter *f, char room[DOMAIN_MAX]);
+
 #endif

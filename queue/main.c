@@ -9,6 +9,7 @@
 #include "queue/dispatch.h"
 #include "queue/intake.h"
 #include "queue/sts.h"
+#include "queue/tlsrpt.h"
 
 #include <sys/stat.h>
 
@@ -96,6 +97,12 @@ static void on_sts_next(void *owner, struct ipc *from, const union msg *m, int f
     sts_next(queue_of(owner), from, &m->sts_next);
 }
 
+static void on_tls_result(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)from, (void)fd;
+    tlsrpt_count(queue_of(owner), &m->tls_result);
+}
+
 static void on_admin(void *owner, struct ipc *from, const union msg *m, int fd)
 {
     (void)fd;
@@ -109,7 +116,8 @@ static const struct ipc_handler handlers[] = {
     {MSG_BOX_FORGET, on_box_forget},   {MSG_ADMIN, on_admin},
     {MSG_BOX_DEVICES, on_box_devices}, {MSG_IMPORT_OPEN, on_import_open},
     {MSG_STS_KEEP, on_sts_keep},       {MSG_STS_NEXT, on_sts_next},
-    {MSG_IMPORT_MORE, on_import_more}, {MSG_BACKUP_NEXT, on_backup_next},
+    {MSG_TLS_RESULT, on_tls_result},   {MSG_IMPORT_MORE, on_import_more},
+    {MSG_BACKUP_NEXT, on_backup_next},
 };
 
 /* A list that cannot be read is not an empty one: its recipients are put off. */

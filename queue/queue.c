@@ -16,6 +16,7 @@
 #include "queue/retention.h"
 #include "queue/schedule.h"
 #include "queue/tidy.h"
+#include "queue/tlsrpt.h"
 #include "queue/trash.h"
 
 #define ROUNDS 3 /* of a turn: what a commit set off may be committed in the same turn */
@@ -41,10 +42,11 @@ static int make_parts(struct queue *q, struct error *e)
     q->notices = notices_new(q);
     q->releases = releases_new(q);
     q->callouts = callouts_new(q);
+    q->tlsrpts = tlsrpts_new(q);
     if (q->intakes == NULL || q->locals == NULL || q->boxes == NULL || q->trash == NULL ||
         q->retention == NULL || q->devices == NULL || q->tidy == NULL || q->schedule == NULL ||
         q->dispatch == NULL || q->bounces == NULL || q->contains == NULL || q->notices == NULL ||
-        q->releases == NULL || q->callouts == NULL)
+        q->releases == NULL || q->callouts == NULL || q->tlsrpts == NULL)
         return error_set(e, "out of memory");
     return 0;
 }
@@ -94,6 +96,7 @@ void queue_close(struct queue *q)
     notices_free(q);
     releases_free(q);
     callouts_free(q);
+    tlsrpts_free(q);
     batch_free(&q->batch);
     store_close(q->store);
     spool_close(&q->spool);
@@ -145,6 +148,8 @@ void queue_peer_up(struct queue *q, enum role role, struct ipc *ch)
         schedule_rewind(q); /* what could not be released without it */
     } else if (role == ROLE_RELAY) {
         q->relay = ch;
+    } else if (role == ROLE_POLICY) {
+        q->policy = ch;
     }
 }
 
@@ -164,6 +169,8 @@ void queue_peer_down(struct queue *q, enum role role, struct ipc *ch)
         q->authd = NULL;
     if (q->relay == ch)
         q->relay = NULL;
+    if (q->policy == ch)
+        q->policy = NULL;
 }
 
 void queue_set_key(struct queue *q, const struct msg_seal_key *m)

@@ -14,7 +14,7 @@ struct queue {
     struct store *store;
     struct spool spool;
     struct batch batch;
-    struct ipc *authd, *relay;          /* NULL while they are down */
+    struct ipc *authd, *relay, *policy; /* NULL while they are down */
     unsigned char key[SEAL_KEY_OCTETS]; /* of authd's sealed addresses */
     bool has_key;
     bool is_draining;
@@ -34,6 +34,7 @@ struct queue {
     struct notices *notices;
     struct releases *releases;
     struct callouts *callouts;
+    struct tlsrpts *tlsrpts;
     struct bounces *bounces;
 };
 

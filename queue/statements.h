@@ -268,6 +268,19 @@
     S(STS_NEXT, "SELECT domain, id, mode, fetched, max_age, mx FROM sts WHERE domain > ?1"         \
                 " ORDER BY domain LIMIT 1")                                                        \
     S(STS_SWEEP, "DELETE FROM sts WHERE fetched + max_age < ?1")                                   \
+    S(STS_GET, "SELECT mode, max_age, mx FROM sts WHERE domain = ?1")                              \
+    S(TLSRPT_MORE, "UPDATE tlsrpt SET n = n + 1 WHERE day = ?1 AND domain = ?2 AND policy = ?3"    \
+                   " AND result = ?4 AND host = ?5 AND address = ?6")                              \
+    S(TLSRPT_ROOM, "SELECT (SELECT count(*) FROM tlsrpt WHERE day = ?1 AND domain = ?2) < ?3"      \
+                   " AND (SELECT count(*) FROM tlsrpt) < ?4")                                      \
+    S(TLSRPT_ADD, "INSERT INTO tlsrpt (day, domain, policy, result, host, address, n)"             \
+                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1)")                                           \
+    S(TLSRPT_NEXT, "SELECT day, domain FROM tlsrpt WHERE (day, domain) > (?1, ?2) AND day < ?3"    \
+                   " ORDER BY day, domain LIMIT 1")                                                \
+    S(TLSRPT_ROWS, "SELECT policy, result, host, address, n FROM tlsrpt"                           \
+                   " WHERE day = ?1 AND domain = ?2 ORDER BY policy, result, host, address")       \
+    S(TLSRPT_REMOVE, "DELETE FROM tlsrpt WHERE day = ?1 AND domain = ?2")                          \
+    S(TLSRPT_SWEEP, "DELETE FROM tlsrpt WHERE day < ?1")                                           \
     S(COUNT_DUE, "SELECT count(*) FROM recipient INDEXED BY recipient_due"                         \
                  " WHERE state = 0 AND next_attempt <= ?1")                                        \
     S(COUNT_DEFERRED, "SELECT count(*) FROM recipient INDEXED BY recipient_due"                    \

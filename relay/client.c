@@ -97,6 +97,7 @@ void client_end_now(struct client *c, enum verdict v, const char *text)
                            .is_unfit = has_parted && c->requires_tls};
     e.is_untouched = c->state == ENVELOPE && c->n_answered == 0;
     e.is_tls = c->is_securing;
+    e.tls_result = client_tls_result(c);
     c->state = ENDED;
     timer_stop(&c->soon);
     conn_free(c->conn);
@@ -475,4 +476,10 @@ unsigned client_mails(const struct client *c)
 uint64_t client_made_for(const struct client *c)
 {
     return c->made_for;
+}
+
+/* What fails between STARTTLS and the first word through TLS is TLS. */
+enum tlsrpt_result client_tls_result(const struct client *c)
+{
+    return c->tls_result == TLSRPT_NOTHING && c->is_securing ? TLSRPT_VALIDATION : c->tls_result;
 }

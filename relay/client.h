@@ -20,6 +20,7 @@
 #include "common/notify.h"
 #include "common/proto.h"
 #include "common/str.h"
+#include "common/tlsrpt.h"
 #include "common/verdict.h"
 
 struct client;
@@ -79,7 +80,8 @@ struct client_end {
                              not with the client */
     bool is_untouched;    /* a mail was being sent, but no reply to any part of it came */
     bool is_tls;          /* TLS failed, which says nothing about a connection without it */
-    bool is_unfit;        /* it can be talked to, but not have mail that requires TLS */
+    enum tlsrpt_result tls_result; /* as client_tls_result */
+    bool is_unfit;                 /* it can be talked to, but not have mail that requires TLS */
 };
 
 /* Who spoke, in `said`. */
@@ -115,6 +117,8 @@ const char *client_remote(const struct client *c);
  * that is known. */
 struct span client_protection(const struct client *c);
 enum secured client_secured(const struct client *c);
+/* What came of TLS with it, whoever asked for it, and whatever for. */
+enum tlsrpt_result client_tls_result(const struct client *c);
 /* Was the server told what the sender asks to be told (RFC 3461)? */
 bool client_tells(const struct client *c);
 /* Was the last mail refused for now as a whole, by MAIL, DATA or at its end? */

@@ -70,7 +70,13 @@ static void distrust(struct client *c, const char *why)
 
 void client_on_secured(struct client *c)
 {
+    static const enum tlsrpt_result results[] = {[TLS_FAULT_OTHER] = TLSRPT_VALIDATION,
+                                                 [TLS_FAULT_NAME] = TLSRPT_HOST_MISMATCH,
+                                                 [TLS_FAULT_TIME] = TLSRPT_EXPIRED,
+                                                 [TLS_FAULT_TRUST] = TLSRPT_NOT_TRUSTED};
     const struct tls_info *info = conn_tls(c->conn);
+    bool is_good = info->is_verified || info->is_unverifiable;
+    c->tls_result = is_good ? TLSRPT_SUCCESS : results[info->fault];
     describe(c, info);
     client_remark(c, "TLS %s", c->protection);
     if (c->level == RELAY_TLS_VERIFIED && !info->is_verified && !is_excused(c, info))
@@ -95,6 +101,8 @@ void client_on_starttls(struct client *c)
 static void hello_is_done(struct client *c)
 {
     c->is_securing = false;
+    if (c->level != RELAY_TLS_NONE && !conn_is_tls(c->conn) && !c->offer.has_starttls)
+        c->tls_result = TLSRPT_NO_STARTTLS;
     if (c->requires_tls && conn_is_tls(c->conn) && !c->offer.has_requiretls) {
         client_part(c, "550 5.7.30 the message requires TLS, and %s does not offer REQUIRETLS",
                     c->remote);

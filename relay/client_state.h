@@ -52,6 +52,7 @@ struct client {
     struct span tlsa, tls_names[2];
     bool is_securing; /* from STARTTLS until it answers through TLS: what fails is TLS */
     char protection[PROTECTION_MAX + 1];
+    enum tlsrpt_result tls_result;
     struct offer offer;
     bool needs_login, is_loopback;
     struct login *login; /* until it is done */

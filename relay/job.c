@@ -7,6 +7,7 @@
 #include "common/idn.h"
 #include "common/log.h"
 #include "common/route.h"
+#include "relay/tally.h"
 
 /* --- answering --- */
 
@@ -181,8 +182,10 @@ static void on_ready(void *owner)
 {
     struct job *j = owner;
     note_protection(j);
-    if (!j->is_sent)
+    if (!j->is_sent) {
         tell_sts_test(j);
+        tally(j, client_tls_result(j->client));
+    }
     if (!j->is_sent) {
         j->is_sent = true;
         j->mail.is_utf8 = needs_utf8(j);
@@ -227,6 +230,8 @@ static void on_ended(void *owner, const struct client_end *e)
 {
     struct job *j = owner;
     bool is_stale = j->is_kept && e->is_untouched;
+    if (!j->is_sent)
+        tally(j, e->tls_result);
     client_free(j->client);
     j->client = NULL;
     if (is_stale) {
@@ -377,8 +382,9 @@ static void count_in(struct relay *r, struct job *j)
 static void add_level(char *key, size_t cap, enum relay_tls level, const struct job *j)
 {
     size_t n = strlen(key);
-    snprintf(key + n, cap - n, " tls %u%s%s", (unsigned)level,
-             j->mail.requires_tls ? " requiretls" : "", j->expects_tls ? " expected" : "");
+    snprintf(key + n, cap - n, " tls %u%s%s%s", (unsigned)level,
+             j->mail.requires_tls ? " requiretls" : "", j->expects_tls ? " expected" : "",
+             (j->mail.flags & CONTENT_TLSRPT) != 0 ? " waived" : "");
 }
 
 /* Decides what needs no connection, else waits for a turn. */

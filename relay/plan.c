@@ -182,6 +182,11 @@ void plan_expect_tls(struct plan *p)
     p->facts.expects_tls = p->by != PLAN_BY_ROUTE;
 }
 
+void plan_waive_policies(struct plan *p)
+{
+    p->is_waived = true;
+}
+
 /* --- MX --- */
 
 static bool is_our_name(const struct plan_scope *scope, struct span host)
@@ -248,7 +253,8 @@ static void ask_domain(struct plan *p)
 /* By name of the domain only: smarthosts, routes and literals have none (RFC 8461 3.4). */
 static void ask_sts(struct plan *p, const struct plan_scope *scope)
 {
-    bool is_wanted = scope->config->relay.mta_sts == SWITCH_ON && p->facts.wanted != RELAY_TLS_NONE;
+    bool is_wanted = scope->config->relay.mta_sts == SWITCH_ON &&
+                     p->facts.wanted != RELAY_TLS_NONE && !p->is_waived;
     if (!is_wanted || (p->by == PLAN_BY_MX && p->n_hosts == 0))
         return;
     p->after_sts = p->step;
@@ -326,8 +332,8 @@ static bool wants_tlsa(const struct plan *p, const struct plan_scope *scope)
     const struct policy_facts *f = &p->facts;
     bool is_wanted = f->wanted == RELAY_TLS_OPPORTUNISTIC ||
                      (f->requires_tls && f->wanted != RELAY_TLS_VERIFIED);
-    return scope->config->relay.dane == SWITCH_ON && is_wanted && !f->is_implicit &&
-           (p->is_configured || p->is_mx_secure) && p->n_addresses > 0;
+    return scope->config->relay.dane == SWITCH_ON && !p->is_waived && is_wanted &&
+           !f->is_implicit && (p->is_configured || p->is_mx_secure) && p->n_addresses > 0;
 }
 
 /* RFC 7672 2.2.2: of what the host is an alias of, if the whole way there is protected; else of the

@@ -67,6 +67,7 @@ struct plan {
     enum { PLAN_BY_ROUTE, PLAN_BY_MX, PLAN_BY_DOMAIN } by;
     struct policy_facts facts;              /* of the host */
     bool is_configured;                     /* as the host */
+    bool is_waived;                         /* a report about TLS goes however it fails */
     bool is_backup;                         /* we keep its mail for another host */
     bool has_fallback;                      /* it was taken into `hosts` */
     struct plan_host hosts[PLAN_HOSTS_MAX]; /* in the order of trying */
@@ -88,6 +89,8 @@ void plan_begin(struct plan *p, const struct plan_scope *scope, struct span doma
                 struct span sender, bool requires_tls);
 /* TLS was seen at the mail exchangers of this domain before, and is not to be done without. */
 void plan_expect_tls(struct plan *p);
+/* It is a report about TLS (RFC 8460 3): no policy of its domain may keep it back. */
+void plan_waive_policies(struct plan *p);
 enum plan_step plan_next(struct plan *p, const struct plan_scope *scope);
 /* The resolver's answers; NULL: none came. */
 void plan_take_mx(struct plan *p, const struct plan_scope *scope, const struct msg_dns_mx_re *re);

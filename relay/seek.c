@@ -205,7 +205,9 @@ void seek_begin(struct job *j)
     j->remote[0] = j->protection[0] = '\0';
     j->generation = proc_generation(j->relay->proc);
     plan_begin(&j->plan, &scope, span_of(j->domain), j->mail.sender, j->mail.requires_tls);
-    if (j->expects_tls)
+    if ((j->mail.flags & CONTENT_TLSRPT) != 0)
+        plan_waive_policies(&j->plan);
+    else if (j->expects_tls)
         plan_expect_tls(&j->plan);
     seek_next(j);
 }

@@ -21,7 +21,8 @@
 
 /* What makes a mail.db of today one of version 6. */
 #define WORLD_UNDO_7                                                                               \
-    "DROP TABLE uidl; DROP TABLE keep; ALTER TABLE box DROP COLUMN first_id;"                      \
+    "DROP TABLE uidl; DROP TABLE keep; DROP TABLE tlsrpt;"                                         \
+    "ALTER TABLE box DROP COLUMN first_id;"                                                        \
     "ALTER TABLE box DROP COLUMN taken_id; ALTER TABLE box DROP COLUMN domain;"                    \
     "DROP TABLE dialogue; ALTER TABLE event DROP COLUMN dialogue;"                                 \
     "ALTER TABLE recipient DROP COLUMN dialogue;"

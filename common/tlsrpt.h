@@ -1,0 +1,31 @@
+/* Reports about TLS with the servers of other domains (RFC 8460): what is counted, and where a
+ * domain wants them. Relay counts, queue keeps and writes, policy looks the record up. Pure. */
+#ifndef BARID_TLSRPT_H
+#define BARID_TLSRPT_H
+
+#include "common/pack.h"
+#include "common/proto.h"
+
+/* By what the server had to prove itself (RFC 8460 4.4, policy-type). */
+enum tlsrpt_policy { TLSRPT_NO_POLICY, TLSRPT_TLSA, TLSRPT_STS, TLSRPT_POLICIES };
+const char *tlsrpt_policy_name(enum tlsrpt_policy p); /* for any value */
+
+/* What came of a session (4.3, result-type). */
+enum tlsrpt_result {
+    TLSRPT_NOTHING, /* nothing to tell: it did not come so far */
+    TLSRPT_SUCCESS,
+    TLSRPT_NO_STARTTLS,
+    TLSRPT_HOST_MISMATCH,
+    TLSRPT_EXPIRED,
+    TLSRPT_NOT_TRUSTED,
+    TLSRPT_VALIDATION, /* anything else */
+    TLSRPT_RESULTS
+};
+const char *tlsrpt_result_name(enum tlsrpt_result r); /* of the failures, for any value */
+
+/* The TXT records of _smtp._tls (records {bytes}): packs the addresses of its mailto: URIs as
+ * records {bytes}, RUA_MAX at most. How many; *n_others: URIs of other kinds. 0 also if there is no
+ * record, or several (3). */
+size_t tlsrpt_read_records(struct span records, struct packer *out, size_t *n_others);
+
+#endif

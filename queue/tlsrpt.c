@@ -1,0 +1,350 @@
+#include "queue/tlsrpt.h"
+
+#include "common/addr.h"
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/content.h"
+#include "common/id.h"
+#include "common/log.h"
+#include "common/notify.h"
+#include "common/tlsrpt.h"
+#include "common/verdict.h"
+#include "queue/deliver.h"
+#include "queue/dispatch.h"
+#include "queue/statements.h"
+#include "queue/tlsrpt_report.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+
+#define LOOK_MS     (5 * 60 * 1000)
+#define ASK_MS      60000
+#define SPREAD_S    (4 * 3600) /* RFC 8460 5.3: not all at midnight */
+#define KEEP_DAYS   3
+#define ROWS_MAX    50000
+#define ROWS_OF_ONE 100 /* of a domain and day */
+
+struct tlsrpts {
+    struct waiter waiter; /* first: the commit gives it back */
+    struct queue *q;
+    struct timer timer;
+    int64_t spread_s;
+    bool is_busy;   /* with `domain` */
+    bool is_forced; /* today's too, and now */
+    int64_t day;    /* the last one that was looked at in this round, or is being */
+    char domain[DOMAIN_MAX + 1];
+    uint64_t id;
+    struct ipc *asked; /* who owes the answer to `tag` */
+    uint64_t tag;
+    char to[RUA_OCTETS]; /* its addresses, and how many octets of them are resolved */
+    size_t to_n, to_at;
+    struct targets targets;
+};
+
+static void look(void *arg);
+
+struct tlsrpts *tlsrpts_new(struct queue *q)
+{
+    struct tlsrpts *t = calloc(1, sizeof *t);
+    if (t == NULL)
+        return NULL;
+    t->q = q;
+    t->day = -1;
+    t->spread_s = (int64_t)randombytes_uniform(SPREAD_S);
+    timer_init(&t->timer, q->loop, look, t);
+    timer_set(&t->timer, LOOK_MS);
+    return t;
+}
+
+void tlsrpts_free(struct queue *q)
+{
+    struct tlsrpts *t = q->tlsrpts;
+    if (t == NULL)
+        return;
+    timer_stop(&t->timer);
+    if (t->tag != 0 && (t->asked == q->policy || t->asked == q->authd))
+        ipc_cancel(t->asked, t->tag);
+    targets_free(&t->targets);
+    free(t);
+    q->tlsrpts = NULL;
+}
+
+/* --- counting --- */
+
+static bool is_sane(const struct msg_tls_result *m)
+{
+    struct netaddr a;
+    return addr_is_domain(m->domain) && m->policy < TLSRPT_POLICIES && m->result > TLSRPT_NOTHING &&
+           m->result < TLSRPT_RESULTS && (m->host.n == 0 || addr_is_domain(m->host)) &&
+           (m->address.n == 0 || netaddr_parse(m->address, &a) == 0);
+}
+
+static void bind_row(sqlite3_stmt *st, const struct msg_tls_result *m, int64_t day)
+{
+    sql_bind_i64(st, 1, day);
+    sql_bind_text(st, 2, m->domain);
+    sql_bind_u64(st, 3, m->policy);
+    sql_bind_u64(st, 4, m->result);
+    sql_bind_text(st, 5, m->host);
+    sql_bind_text(st, 6, m->address);
+}
+
+/* A row more, unless there are very many: then it is not told of. */
+static int add_row(struct store *s, const struct msg_tls_result *m, int64_t day)
+{
+    uint64_t has_room = 0;
+    sql_bind_i64(s->s[S_TLSRPT_ROOM], 1, day);
+    sql_bind_text(s->s[S_TLSRPT_ROOM], 2, m->domain);
+    sql_bind_i64(s->s[S_TLSRPT_ROOM], 3, ROWS_OF_ONE);
+    sql_bind_i64(s->s[S_TLSRPT_ROOM], 4, ROWS_MAX);
+    if (statement_number(s, S_TLSRPT_ROOM, &has_room) == FOUND_FAULT)
+        return -1;
+    if (has_room == 0)
+        return 0;
+    bind_row(s->s[S_TLSRPT_ADD], m, day);
+    return statement_run(s, S_TLSRPT_ADD);
+}
+
+void tlsrpt_count(struct queue *q, const struct msg_tls_result *m)
+{
+    struct store *s = q->store;
+    int64_t day = clock_wall_s() / TLSRPT_DAY_S;
+    if (!is_sane(m)) {
+        LOG(0, "tls-result-refused", LS("domain", m->domain));
+        return;
+    }
+    if (q->config->relay.tls_reports != SWITCH_ON || q->is_draining || batch_begin(&q->batch) < 0)
+        return;
+    int64_t before = store_changes(s);
+    bind_row(s->s[S_TLSRPT_MORE], m, day);
+    int rc = statement_run(s, S_TLSRPT_MORE);
+    if (rc == 0 && store_changes(s) == before)
+        rc = add_row(s, m, day);
+    if (rc == 0)
+        batch_keep(&q->batch, NULL);
+    else
+        batch_undo(&q->batch);
+}
+
+/* --- sending --- */
+
+/* The next domain has its turn in another turn of the loop. */
+static void done_with_it(struct tlsrpts *t)
+{
+    t->is_busy = false;
+    t->tag = 0;
+    targets_free(&t->targets);
+    timer_set(&t->timer, 0);
+}
+
+static void settled(struct waiter *w, enum outcome o)
+{
+    struct tlsrpts *t = (struct tlsrpts *)w;
+    if (o == OUTCOME_SAVED && t->targets.n_boxes + t->targets.n_remotes > 0) {
+        struct message m = {.id = t->id, .sender = SPAN(""), .client = SPAN(""), .login = SPAN("")};
+        LOG(t->id, "tls-report", LZ("domain", t->domain), LN("day", t->day));
+        dispatch_fresh_all(t->q, &m, &t->targets);
+    }
+    done_with_it(t);
+}
+
+static enum intake_reason deliver_report(struct tlsrpts *t, struct span content)
+{
+    struct content_scan scan;
+    int64_t now_s = clock_wall_s();
+    content_begin(&scan);
+    content_add(&scan, content);
+    content_end(&scan);
+    struct message m = {.id = t->id,
+                        .arrived = now_s,
+                        .expires = now_s + TLSRPT_DAY_S, /* RFC 8460 5.4 */
+                        .size = scan.octets,
+                        .header = scan.header,
+                        .flags = scan.flags | CONTENT_TLSRPT};
+    memcpy(m.hash, scan.hash, sizeof m.hash);
+    struct delivery d = {
+        .message = &m, .content = content, .targets = &t->targets, .passes_quota = true};
+    return scan.is_damaged ? INTAKE_FAULT : deliver(t->q->store, &d);
+}
+
+static int write_report(struct tlsrpts *t)
+{
+    struct buf out;
+    struct tlsrpt_about about = {.id = t->id,
+                                 .day = t->day,
+                                 .domain = span_of(t->domain),
+                                 .hostname = t->q->config->hostname,
+                                 .to = {t->to, t->to_n}};
+    buf_init(&out, TLSRPT_REPORT_MAX);
+    int rc = tlsrpt_compose(t->q->store, &about, &out);
+    if (rc == 0 && deliver_report(t, buf_span(&out)) != INTAKE_OK)
+        rc = -1;
+    buf_free(&out);
+    return rc;
+}
+
+static int remove_rows(struct tlsrpts *t)
+{
+    sqlite3_stmt *st = t->q->store->s[S_TLSRPT_REMOVE];
+    sql_bind_i64(st, 1, t->day);
+    sql_bind_text(st, 2, span_of(t->domain));
+    return statement_run(t->q->store, S_TLSRPT_REMOVE);
+}
+
+/* The report, if anybody is to have it, and that it was told. Ends in settled(). */
+static void save(struct tlsrpts *t)
+{
+    struct batch *b = &t->q->batch;
+    targets_tidy(&t->targets);
+    bool is_wanted = t->targets.n_boxes + t->targets.n_remotes > 0;
+    if (t->q->is_draining || batch_begin(b) < 0) {
+        done_with_it(t);
+    } else if ((is_wanted && write_report(t) < 0) || remove_rows(t) < 0) {
+        LOG(0, "tls-report-not-written", LZ("domain", t->domain));
+        batch_undo(b);
+        done_with_it(t);
+    } else {
+        t->waiter.settled = settled;
+        batch_keep(b, &t->waiter);
+    }
+}
+
+static void resolve_next(struct tlsrpts *t);
+
+/* Most addresses are elsewhere; one of ours would lead back to us. */
+static void resolved(void *arg, const union msg *m, int fd)
+{
+    (void)fd;
+    struct tlsrpts *t = arg;
+    struct unpacker u = unpacker_on((struct span){t->to + t->to_at, t->to_n - t->to_at});
+    struct rcpt to = {.address = unpack_text(&u, ADDRESS_MAX), .notify = NOTIFY_NEVER};
+    const struct msg_resolve_re *re = m != NULL ? &m->resolve_re : NULL;
+    t->tag = 0;
+    t->to_at = t->to_n - u.left.n;
+    if (re == NULL || re->verdict == VERDICT_TRY_LATER) {
+        done_with_it(t); /* in the next round */
+        return;
+    }
+    to.sealed = re->sealed;
+    if (re->verdict == VERDICT_OK && re->kind == ADDRESS_FOREIGN)
+        targets_add_remote(&t->targets, &to);
+    else if (re->verdict == VERDICT_OK && re->kind == ADDRESS_LOCAL && t->q->has_key)
+        targets_add_sealed(&t->targets, &to, t->q->key, clock_wall_s());
+    resolve_next(t);
+}
+
+static void resolve_next(struct tlsrpts *t)
+{
+    struct unpacker u = unpacker_on((struct span){t->to + t->to_at, t->to_n - t->to_at});
+    if (t->to_at == t->to_n) {
+        save(t);
+        return;
+    }
+    struct msg_resolve ask = {.address = unpack_text(&u, ADDRESS_MAX)};
+    t->asked = t->q->authd;
+    t->tag = u.failed ? 0 : ipc_ask_resolve(t->q->authd, &ask, -1, ASK_MS, resolved, t);
+    if (t->tag == 0)
+        done_with_it(t);
+}
+
+/* What policy says was text of strangers. */
+static bool take_addresses(struct tlsrpts *t, struct span records)
+{
+    struct unpacker u = unpacker_on(records);
+    struct addr a;
+    size_t used;
+    while (u.left.n > 0 && !u.failed) {
+        struct span address = unpack_text(&u, ADDRESS_MAX);
+        if (u.failed || addr_parse(address, ADDR_MAILBOX, &a, &used) < 0 || used != address.n)
+            return false;
+    }
+    memcpy(t->to, records.n > 0 ? records.p : "", records.n);
+    t->to_n = records.n;
+    t->to_at = 0;
+    return true;
+}
+
+static void looked_up(void *arg, const union msg *m, int fd)
+{
+    (void)fd;
+    struct tlsrpts *t = arg;
+    t->tag = 0;
+    bool is_known = m != NULL && m->rua_re.verdict == VERDICT_OK &&
+                    m->rua_re.addresses.n <= sizeof t->to && take_addresses(t, m->rua_re.addresses);
+    if (is_known)
+        resolve_next(t);
+    else
+        done_with_it(t);
+}
+
+/* The next domain whose day is over. False: there is none in this round. */
+static bool next_domain(struct tlsrpts *t)
+{
+    struct store *s = t->q->store;
+    sqlite3_stmt *st = s->s[S_TLSRPT_NEXT];
+    int64_t until_s = t->is_forced ? clock_wall_s() + TLSRPT_DAY_S : clock_wall_s() - t->spread_s;
+    sql_bind_i64(st, 1, t->day);
+    sql_bind_text(st, 2, span_of(t->domain));
+    sql_bind_i64(st, 3, until_s / TLSRPT_DAY_S);
+    bool is_found = statement_step(s, S_TLSRPT_NEXT) > 0;
+    if (is_found) {
+        t->day = (int64_t)sql_column_u64(st, 0);
+        is_found = span_copy(t->domain, sizeof t->domain, sql_column(st, 1)) == 0;
+    }
+    sql_reset(st);
+    return is_found;
+}
+
+static void sweep(struct queue *q)
+{
+    sqlite3_stmt *st = q->store->s[S_TLSRPT_SWEEP];
+    if (batch_begin(&q->batch) < 0)
+        return;
+    sql_bind_i64(st, 1, clock_wall_s() / TLSRPT_DAY_S - KEEP_DAYS);
+    if (statement_run(q->store, S_TLSRPT_SWEEP) == 0)
+        batch_keep(&q->batch, NULL);
+    else
+        batch_undo(&q->batch);
+}
+
+static void look(void *arg)
+{
+    struct tlsrpts *t = arg;
+    struct queue *q = t->q;
+    timer_set(&t->timer, LOOK_MS);
+    if (t->is_busy || q->is_draining || q->batch.is_broken ||
+        q->config->relay.tls_reports != SWITCH_ON)
+        return;
+    if (t->day < 0)
+        sweep(q);
+    if (!next_domain(t)) { /* the round is over */
+        t->day = -1;
+        t->domain[0] = '\0';
+        t->is_forced = false;
+        return;
+    }
+    struct msg_rua ask = {.domain = span_of(t->domain)};
+    t->is_busy = true;
+    t->id = id_new();
+    t->asked = q->policy;
+    t->tag = ipc_ask_rua(q->policy, &ask, -1, ASK_MS, looked_up, t);
+    if (t->tag == 0)
+        done_with_it(t);
+}
+
+void tlsrpt_send(void *owner, struct admin_call *call)
+{
+    struct queue *q = owner;
+    struct tlsrpts *t = q->tlsrpts;
+    if (q->config->relay.tls_reports != SWITCH_ON) {
+        admin_fail(call, VERDICT_NEVER, "[relay] tls_reports is not switched on");
+        return;
+    }
+    t->is_forced = true;
+    if (!t->is_busy) {
+        t->day = -1;
+        t->domain[0] = '\0';
+        timer_set(&t->timer, 0);
+    }
+    admin_done(call, 0);
+}

@@ -1,0 +1,250 @@
+#include "queue/tlsrpt_report.h"
+
+#include "common/clock.h"
+#include "common/id.h"
+#include "common/json.h"
+#include "common/sts.h"
+#include "common/tlsrpt.h"
+#include "queue/statements.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#define ZLIB_CONST /* it does not write to what it reads */
+#include <zlib.h>
+
+#define GZIP_BITS   (15 + 16) /* zlib: the largest window, in the gzip format */
+#define LINE_OCTETS 57        /* 76 letters of base64 */
+
+/* --- the JSON --- */
+
+struct row {
+    enum tlsrpt_policy policy;
+    enum tlsrpt_result result;
+    struct span host, address;
+    uint64_t n;
+};
+
+/* The next row of S_TLSRPT_ROWS: 1, 0 at the end, -1. Its spans hold until the next call. */
+static int next_row(struct store *s, struct row *r)
+{
+    sqlite3_stmt *st = s->s[S_TLSRPT_ROWS];
+    int rc = statement_step(s, S_TLSRPT_ROWS);
+    if (rc <= 0)
+        return rc;
+    uint64_t policy = sql_column_u64(st, 0), result = sql_column_u64(st, 1);
+    *r = (struct row){
+        .policy = policy < TLSRPT_POLICIES ? (enum tlsrpt_policy)policy : TLSRPT_NO_POLICY,
+        .result = result < TLSRPT_RESULTS ? (enum tlsrpt_result)result : TLSRPT_VALIDATION,
+        .host = sql_column(st, 2),
+        .address = sql_column(st, 3),
+        .n = sql_column_u64(st, 4)};
+    return 1;
+}
+
+static void begin_rows(struct store *s, const struct tlsrpt_about *about)
+{
+    sql_reset(s->s[S_TLSRPT_ROWS]);
+    sql_bind_i64(s->s[S_TLSRPT_ROWS], 1, about->day);
+    sql_bind_text(s->s[S_TLSRPT_ROWS], 2, about->domain);
+}
+
+static int add_mx(struct buf *out, struct span packed, const char *before)
+{
+    struct unpacker u = unpacker_on(packed);
+    int rc = 0;
+    while (rc == 0 && u.left.n > 0) {
+        char text[DOMAIN_MAX + 16];
+        struct span mx = unpack_text(&u, DOMAIN_MAX + 2);
+        if (u.failed)
+            return 0;
+        int n = snprintf(text, sizeof text, "%s%.*s", before, (int)mx.n, mx.p);
+        rc = buf_addf(out, ",") | json_string(out, (struct span){text, n > 0 ? (size_t)n : 0});
+    }
+    return rc;
+}
+
+/* What the domain's MTA-STS policy says, if it is still known. */
+static int add_sts(struct store *s, struct buf *out, struct span domain)
+{
+    sqlite3_stmt *st = s->s[S_STS_GET];
+    sql_bind_text(st, 1, domain);
+    int rc = statement_step(s, S_STS_GET);
+    if (rc > 0) {
+        struct span mx = sql_column(st, 2);
+        rc = buf_addf(out, ",\"policy-string\":[\"version: STSv1\",\"mode: %s\",\"max_age: %llu\"",
+                      sts_mode_name((enum sts_mode)sql_column_u64(st, 0)),
+                      (unsigned long long)sql_column_u64(st, 1));
+        rc |= add_mx(out, mx, "mx: ") | buf_addf(out, "]");
+    }
+    sql_reset(st);
+    return rc < 0 ? -1 : 0;
+}
+
+static int add_failure(struct buf *out, const struct row *r, bool is_first)
+{
+    int rc =
+        buf_addf(out, "%s{\"result-type\":\"%s\",\"receiving-mx-hostname\":", is_first ? "" : ",",
+                 tlsrpt_result_name(r->result));
+    rc |= json_string(out, r->host) | buf_addf(out, ",\"receiving-ip\":");
+    return rc | json_string(out, r->address) |
+           buf_addf(out, ",\"failed-session-count\":%llu}", (unsigned long long)r->n);
+}
+
+/* All sessions under one kind of policy. 1, 0: there were none, -1. */
+static int add_policy(struct store *s, const struct tlsrpt_about *about, enum tlsrpt_policy policy,
+                      struct buf *out, bool is_first)
+{
+    struct row r;
+    struct buf failures;
+    uint64_t n_good = 0, n_bad = 0;
+    int rc, step;
+    buf_init(&failures, TLSRPT_REPORT_MAX);
+    begin_rows(s, about);
+    for (rc = 0; rc == 0 && (step = next_row(s, &r)) > 0;) {
+        if (r.policy != policy)
+            continue;
+        n_good += r.result == TLSRPT_SUCCESS ? r.n : 0;
+        if (r.result != TLSRPT_SUCCESS)
+            rc = add_failure(&failures, &r, n_bad == 0);
+        n_bad += r.result != TLSRPT_SUCCESS ? r.n : 0;
+    }
+    sql_reset(s->s[S_TLSRPT_ROWS]);
+    if (rc == 0 && step == 0 && n_good + n_bad > 0) {
+        rc = buf_addf(out, "%s{\"policy\":{\"policy-type\":\"%s\",\"policy-domain\":",
+                      is_first ? "" : ",", tlsrpt_policy_name(policy));
+        rc |= json_string(out, about->domain);
+        rc |= policy == TLSRPT_STS ? add_sts(s, out, about->domain) : 0;
+        rc |= buf_addf(out,
+                       "},\"summary\":{\"total-successful-session-count\":%llu,"
+                       "\"total-failure-session-count\":%llu}",
+                       (unsigned long long)n_good, (unsigned long long)n_bad);
+        rc |= n_bad > 0 ? buf_addf(out, ",\"failure-details\":[") |
+                              buf_add_span(out, buf_span(&failures)) | buf_addf(out, "]")
+                        : 0;
+        rc |= buf_addf(out, "}");
+    }
+    buf_free(&failures);
+    return rc != 0 || step < 0 ? -1 : n_good + n_bad > 0;
+}
+
+static int compose_json(struct store *s, const struct tlsrpt_about *about, struct buf *out)
+{
+    char from[CLOCK_TEXT_MAX], to[CLOCK_TEXT_MAX], id[ID_TEXT];
+    int n_policies = 0;
+    clock_rfc3339(from, about->day * TLSRPT_DAY_S);
+    clock_rfc3339(to, about->day * TLSRPT_DAY_S + TLSRPT_DAY_S - 1);
+    id_format(id, about->id);
+    int rc = buf_addf(out, "{\"organization-name\":");
+    rc |= json_string(out, span_of(about->hostname));
+    rc |= buf_addf(out,
+                   ",\"date-range\":{\"start-datetime\":\"%s\",\"end-datetime\":\"%s\"},"
+                   "\"contact-info\":\"postmaster@%s\",\"report-id\":\"%s@%s\",\"policies\":[",
+                   from, to, about->hostname, id, about->hostname);
+    for (int p = 0; rc == 0 && p < TLSRPT_POLICIES; p++) {
+        int added = add_policy(s, about, (enum tlsrpt_policy)p, out, n_policies == 0);
+        rc = added < 0 ? -1 : 0;
+        n_policies += added > 0;
+    }
+    rc |= buf_addf(out, "]}\n");
+    return rc == 0 && n_policies > 0 ? 0 : -1;
+}
+
+/* --- the message --- */
+
+/* 0 and the octets (to be freed), or -1. */
+static int compress_it(struct span in, unsigned char **out, size_t *n)
+{
+    z_stream z = {0};
+    *out = NULL;
+    if (in.n > TLSRPT_REPORT_MAX ||
+        deflateInit2(&z, Z_BEST_COMPRESSION, Z_DEFLATED, GZIP_BITS, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+        return -1;
+    uLong cap = deflateBound(&z, (uLong)in.n);
+    *out = malloc(cap);
+    z.next_in = (const Bytef *)in.p;
+    z.avail_in = (uInt)in.n;
+    z.next_out = *out;
+    z.avail_out = (uInt)cap;
+    int rc = *out != NULL && deflate(&z, Z_FINISH) == Z_STREAM_END ? 0 : -1;
+    *n = z.total_out;
+    deflateEnd(&z);
+    return rc;
+}
+
+static int add_base64(struct buf *out, const unsigned char *octets, size_t n)
+{
+    char line[LINE_OCTETS * 2];
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < n; i += LINE_OCTETS) {
+        size_t part = n - i < LINE_OCTETS ? n - i : LINE_OCTETS;
+        sodium_bin2base64(line, sizeof line, octets + i, part, sodium_base64_VARIANT_ORIGINAL);
+        rc = buf_addf(out, "%s\r\n", line);
+    }
+    return rc;
+}
+
+static int add_header(const struct tlsrpt_about *about, const char *id, struct buf *out)
+{
+    char date[CLOCK_TEXT_MAX];
+    struct unpacker u = unpacker_on(about->to);
+    const char *host = about->hostname;
+    int n = (int)about->domain.n, rc;
+    clock_rfc5322(date, clock_wall_s());
+    rc = buf_addf(out, "From: TLS reports <MAILER-DAEMON@%s>\r\n", host);
+    for (bool is_first = true; rc == 0 && u.left.n > 0 && !u.failed; is_first = false) {
+        struct span to = unpack_text(&u, ADDRESS_MAX);
+        if (!u.failed)
+            rc = buf_addf(out, is_first ? "To: <" : ",\r\n <") | buf_add_span(out, to) |
+                 buf_addf(out, ">");
+    }
+    rc |= buf_addf(out,
+                   "\r\nSubject: Report Domain: %.*s\r\n Submitter: %s\r\n"
+                   " Report-ID: <%s@%s>\r\nDate: %s\r\nMessage-ID: <%s@%s>\r\n",
+                   n, about->domain.p, host, id, host, date, id, host);
+    return rc | buf_addf(out,
+                         "Auto-Submitted: auto-generated\r\nTLS-Required: No\r\n"
+                         "TLS-Report-Domain: %.*s\r\nTLS-Report-Submitter: %s\r\n"
+                         "MIME-Version: 1.0\r\n"
+                         "Content-Type: multipart/report; report-type=\"tlsrpt\";\r\n"
+                         " boundary=\"=_%s\"\r\n\r\n",
+                         n, about->domain.p, host, id);
+}
+
+static int add_parts(const struct tlsrpt_about *about, const char *id, struct span json,
+                     struct buf *out)
+{
+    unsigned char *octets;
+    size_t n;
+    int64_t from = about->day * TLSRPT_DAY_S;
+    int length = (int)about->domain.n;
+    int rc = compress_it(json, &octets, &n);
+    rc |= buf_addf(out,
+                   "--=_%s\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n"
+                   "This is a report about TLS with the mail servers of\r\n\r\n    %.*s\r\n\r\n"
+                   "as %s saw them within one day, as your record _smtp._tls asks\r\nfor "
+                   "(RFC 8460). The details are in the attached file.\r\n\r\n",
+                   id, length, about->domain.p, about->hostname);
+    rc |= buf_addf(out,
+                   "--=_%s\r\nContent-Type: application/tlsrpt+gzip\r\n"
+                   "Content-Transfer-Encoding: base64\r\nContent-Disposition: attachment;\r\n"
+                   " filename=\"%s!%.*s!%lld!%lld!%s.json.gz\"\r\n\r\n",
+                   id, about->hostname, length, about->domain.p, (long long)from,
+                   (long long)(from + TLSRPT_DAY_S - 1), id);
+    if (rc == 0)
+        rc = add_base64(out, octets, n);
+    free(octets);
+    return rc | buf_addf(out, "--=_%s--\r\n", id);
+}
+
+int tlsrpt_compose(struct store *s, const struct tlsrpt_about *about, struct buf *out)
+{
+    char id[ID_TEXT];
+    struct buf json;
+    buf_init(&json, TLSRPT_REPORT_MAX);
+    id_format(id, about->id);
+    int rc = compose_json(s, about, &json);
+    if (rc == 0)
+        rc = add_header(about, id, out) | add_parts(about, id, buf_span(&json), out);
+    buf_free(&json);
+    return rc == 0 ? 0 : -1;
+}
