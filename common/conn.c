@@ -501,6 +501,12 @@ size_t conn_unsent(const struct conn *c)
     return buf_span(&c->out).n;
 }
 
+void conn_await_room(struct conn *c)
+{
+    c->is_waiting = c->was_full = true;
+    rewatch(c);
+}
+
 void conn_finish(struct conn *c)
 {
     c->is_finishing = true;

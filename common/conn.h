@@ -50,6 +50,9 @@ void conn_want_input(struct conn *c, bool wanted);
 int conn_write(struct conn *c, const void *p, size_t n);
 int conn_write_span(struct conn *c, struct span s);
 size_t conn_unsent(const struct conn *c);
+/* For who sends past the buffer (sendfile(2) to conn_fd): only in the clear and with nothing
+ * unsent. `drained` is called when the socket takes more. */
+void conn_await_room(struct conn *c);
 /* No more input; `ended(CONN_FLUSHED)` when all output was sent, or any other end before. */
 void conn_finish(struct conn *c);
 /* ended(CONN_TIMEOUT) in so many ms from now, whatever happens until then; 0: no deadline. */

@@ -6,6 +6,7 @@
 #include "common/stats.h"
 
 #include <errno.h>
+#include <sys/sendfile.h>
 
 #define LISTING_LINE (20 + 1 + LISTING_UIDL_MAX + 2) /* the longest */
 #define LISTING_STEP 16384 /* octets of lines made before looking at the connection again */
@@ -105,10 +106,34 @@ void job_begin_file(struct session *s, int fd, uint64_t octets, const struct mul
         finish_message(s);
 }
 
+/* What goes to the client as it is stored, in the clear, the kernel copies, once what was said
+ * before it is sent. The end takes the usual way, which sees whether it is one; so does all that
+ * cannot be sent so, which says why. */
+static bool send_past(struct session *s)
+{
+    struct job *j = &s->job;
+    uint64_t left = j->end - j->next;
+    off_t at = (off_t)j->next;
+    if (left <= TAIL || !multiline_is_plain(&j->lines) || conn_is_tls(s->conn))
+        return false;
+    left -= TAIL;
+    j->is_past = true;
+    if (conn_unsent(s->conn) > 0)
+        return true;
+    ssize_t n = sendfile(conn_fd(s->conn), j->fd, &at, left < BURST ? (size_t)left : BURST);
+    j->is_past = n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR));
+    j->next = (uint64_t)at;
+    if (j->is_past)
+        conn_await_room(s->conn);
+    return j->is_past;
+}
+
 static void step_file(struct session *s)
 {
     static char piece[PIECE];
     struct job *j = &s->job;
+    if (send_past(s))
+        return;
     size_t want = j->end - j->next < PIECE ? (size_t)(j->end - j->next) : PIECE;
     ssize_t n = pread(j->fd, piece, want, (off_t)j->next);
     if (n < 0 && errno == EINTR)

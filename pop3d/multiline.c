@@ -64,6 +64,11 @@ struct span multiline_next(struct multiline *m, struct span *in)
     return sent;
 }
 
+bool multiline_is_plain(const struct multiline *m)
+{
+    return !m->has_dots && !m->is_top;
+}
+
 bool multiline_is_done(const struct multiline *m)
 {
     return m->is_done;

@@ -27,6 +27,9 @@ void multiline_begin_top(struct multiline *m, bool has_dots, uint64_t header, ui
 /* What to send next for the content in *in, which is shortened by what is dealt with. Empty: give
  * it the next piece. */
 struct span multiline_next(struct multiline *m, struct span *in);
+/* The whole message, and nothing in it to change: pieces may be sent as they are, without
+ * multiline_next, but for the last octets, of which multiline_end must know. */
+bool multiline_is_plain(const struct multiline *m);
 /* TOP needs no more content. */
 bool multiline_is_done(const struct multiline *m);
 /* The end of the response; content that did not end with CRLF gets it, so that nothing can follow

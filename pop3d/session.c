@@ -234,7 +234,7 @@ static void answer_stls(struct session *s)
 void session_go_on(struct session *s)
 {
     bool is_idle = false;
-    while (!is_idle && is_free(s) && conn_unsent(s->conn) <= OUT_BUSY)
+    while (!is_idle && is_free(s) && !s->job.is_past && conn_unsent(s->conn) <= OUT_BUSY)
         one_thing(s, &is_idle);
     if (s->wants_tls && !s->is_dead)
         answer_stls(s);
@@ -284,6 +284,7 @@ static void on_input(void *owner)
 static void on_drained(void *owner)
 {
     struct session *s = owner;
+    s->job.is_past = false;
     if (s->job.kind != JOB_NONE)
         rearm(s); /* the client takes what it asked for */
     session_go_on(s);

@@ -21,8 +21,10 @@
 #define IN_MAX      16384 /* a line of SASL */
 #define SKIP_MAX    65536 /* thrown away of one line that is too long */
 #define OUT_MAX     (256U << 10)
-#define OUT_BUSY    (16U << 10) /* more than this unsent: wait for the client */
-#define PIECE       (64U << 10) /* of a large message read at a time */
+#define OUT_BUSY    (16U << 10)  /* more than this unsent: wait for the client */
+#define PIECE       (64U << 10)  /* of a large message read at a time */
+#define BURST       (256U << 10) /* of it sent at a time by the kernel */
+#define TAIL        1024         /* the kernel does not send */
 _Static_assert(OUT_BUSY + 2 * PIECE + 4096 <= OUT_MAX, "a piece of dots only must fit");
 
 #define LINE_MS   60000  /* before login: a command must come within */
@@ -71,6 +73,8 @@ struct job {
     int fd;             /* JOB_FILE, or -1 */
     uint64_t next, end; /* message number, or octet of the file */
     struct multiline lines;
+    bool
+        is_past; /* octets went past the connection's buffer: until it is drained nothing follows */
 };
 
 struct session_totals {

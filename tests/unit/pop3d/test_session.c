@@ -4,7 +4,9 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 #define LOGGED_IN "+OK now PASS\r\n+OK maildrop has 2 messages (116 octets)\r\n"
 #define ONE_HEAD  "Return-Path: <a@b.example>\r\nSubject: one\r\n\r\n"
@@ -409,6 +411,66 @@ Test(session, large_message_to_a_slow_client)
         cr_assert_eq(got[strlen(head) + i], "..x\r\n"[i % 5], "octet %zu", i);
     cr_expect_str_eq(got + strlen(head) + 1250000, tail);
     cr_expect_eq(st->session->job.fd, -1);
+    stage_end(st);
+}
+
+static size_t sent_by_kernel; /* octets */
+
+/* In the place of libc's. */
+ssize_t sendfile(int out, int in, off_t *at, size_t n)
+{
+    ssize_t sent = syscall(SYS_sendfile, out, in, at, n);
+    sent_by_kernel += sent > 0 ? (size_t)sent : 0;
+    return sent;
+}
+
+/* Lines of which none is like another and none starts with a dot. */
+static struct letter numbered(size_t n, size_t n_promised)
+{
+    static char all[1000008 + 1];
+    for (size_t i = 0; i < 1000000; i += 8)
+        snprintf(all + i, 9, "%06zu\r\n", i / 8);
+    int fd = open("/tmp", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    cr_assert(fd >= 0 && write(fd, all, n) == (ssize_t)n);
+    return (struct letter){{all, n_promised}, 8, 0, fd};
+}
+
+/* The kernel sends it; what comes before and after is in its place. */
+Test(session, large_message_without_dots)
+{
+    static const size_t sizes[] = {1000000, 999999, 999993, 1024, 1032, 400000};
+    for (size_t i = 0; i < 2 * sizeof sizes / sizeof *sizes; i++) {
+        size_t n = sizes[i / 2];
+        struct letter l = numbered(n, n);
+        struct stage *st = logged_in();
+        char head[100];
+        const char *tail = n % 8 == 0 ? ".\r\n+OK\r\n" : "\r\n.\r\n+OK\r\n";
+        sent_by_kernel = 0;
+        st->letters = &l;
+        st->is_slow = i % 2 == 1;
+        stage_send(st, SPAN("RETR 1\r\nNOOP\r\n"));
+        stage_run(st);
+        snprintf(head, sizeof head, "+OK %zu octets\r\nReturn-Path: <a@b.example>\r\n", n + 28);
+        const char *got = stage_got(st);
+        cr_assert_eq(strlen(got), strlen(head) + n + strlen(tail), "of %zu: %zu", n, strlen(got));
+        cr_expect_eq(strncmp(got, head, strlen(head)), 0);
+        cr_expect_eq(memcmp(got + strlen(head), l.content.p, n), 0, "of %zu", n);
+        cr_expect_str_eq(got + strlen(head) + n, tail);
+        cr_expect(n <= 1024 || sent_by_kernel > 0, "of %zu", n);
+        stage_end(st);
+    }
+}
+
+Test(session, file_without_dots_that_is_too_short)
+{
+    struct stage *st = logged_in();
+    struct letter l = numbered(300000, 800000);
+    st->letters = &l;
+    stage_send(st, SPAN("RETR 1\r\n"));
+    stage_run(st);
+    cr_expect_null(st->session);
+    const char *got = stage_got(st);
+    cr_expect_null(strstr(got, "\r\n.\r\n"));
     stage_end(st);
 }
 
