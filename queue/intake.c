@@ -13,6 +13,7 @@
 #include "queue/dispatch.h"
 #include "queue/envelope.h"
 #include "queue/import.h"
+#include "queue/intake_log.h"
 #include "queue/local.h"
 #include "queue/schedule.h"
 #include "queue/verdicts.h"
@@ -167,15 +168,9 @@ static void answer_intake(const struct intake *in, enum intake_reason reason,
         ipc_send_queue_open_re(in->ch, &re, -1);
 }
 
-static void log_refused(uint64_t id, struct span sender, enum intake_reason reason)
-{
-    stats_count(STAT_REFUSED);
-    LOG(id, "refused", LS("from", sender), LZ("because", intake_reason_name(reason)));
-}
-
 static void refuse(struct intake *in, enum intake_reason reason)
 {
-    log_refused(in->message.id, in->message.sender, reason);
+    intake_log_refused(in->message.id, in->message.sender, reason);
     answer_intake(in, reason, NULL);
     drop(in);
 }
@@ -187,23 +182,6 @@ static void refuse_each(struct intake *in, enum intake_reason first)
     verdicts_log(&in->verdicts, &in->message);
     answer_intake(in, first, &in->verdicts);
     drop(in);
-}
-
-static void log_accepted(const struct intake *in)
-{
-    const struct message *m = &in->message;
-    char session[ID_TEXT];
-    id_format(session, in->session);
-    LOG(m->id, "accepted", LS("from", m->sender), LS("client", m->client),
-        LN("size", (int64_t)m->size), LN("mailboxes", (int64_t)in->targets.n_boxes),
-        LN("elsewhere", (int64_t)in->targets.n_remotes), LZ("session", session),
-        LS("login", m->login));
-    if (in->is_held)
-        LOG(m->id, "held", LN("recipients", (int64_t)in->targets.n_remotes),
-            LZ("because", "its sender is contained"));
-    if (in->targets.forward_sender != NULL)
-        LOG(m->id, "sender-rewritten", LZ("by", in->targets.forwards),
-            LZ("to", in->targets.forward_sender));
 }
 
 static void count_accepted(const struct intake *in)
@@ -233,7 +211,7 @@ static void settled(struct waiter *w, enum outcome o)
         return;
     }
     count_accepted(in);
-    log_accepted(in);
+    intake_log_accepted(&in->message, &in->targets, in->session, in->is_held);
     verdicts_log(&in->verdicts, &in->message);
     if (in->hold_until > 0)
         schedule_at(in->q, in->hold_until);
@@ -515,7 +493,7 @@ void intake_open(struct queue *q, struct ipc *from, const struct msg_queue_open 
     struct intake *in = q->is_draining ? NULL : new_intake(q, from, m, fd);
     if (in == NULL) {
         struct intake none = {.ch = from, .tag = m->tag};
-        log_refused(m->id <= INT64_MAX ? m->id : 0, m->sender, INTAKE_FAULT);
+        intake_log_refused(m->id <= INT64_MAX ? m->id : 0, m->sender, INTAKE_FAULT);
         answer_intake(&none, INTAKE_FAULT, NULL);
         return;
     }
