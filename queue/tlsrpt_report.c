@@ -188,9 +188,11 @@ static int add_header(const struct tlsrpt_about *about, const char *id, struct b
     char date[CLOCK_TEXT_MAX];
     struct unpacker u = unpacker_on(about->to);
     const char *host = about->hostname;
-    int n = (int)about->domain.n, rc;
+    char domain[DOMAIN_MAX + 1];
     clock_rfc5322(date, clock_wall_s());
-    rc = buf_addf(out, "From: TLS reports <MAILER-DAEMON@%s>\r\n", host);
+    if (span_copy(domain, sizeof domain, about->domain) < 0)
+        return -1;
+    int rc = buf_addf(out, "From: TLS reports <MAILER-DAEMON@%s>\r\n", host);
     for (bool is_first = true; rc == 0 && u.left.n > 0 && !u.failed; is_first = false) {
         struct span to = unpack_text(&u, ADDRESS_MAX);
         if (!u.failed)
@@ -198,16 +200,16 @@ static int add_header(const struct tlsrpt_about *about, const char *id, struct b
                  buf_addf(out, ">");
     }
     rc |= buf_addf(out,
-                   "\r\nSubject: Report Domain: %.*s\r\n Submitter: %s\r\n"
+                   "\r\nSubject: Report Domain: %s\r\n Submitter: %s\r\n"
                    " Report-ID: <%s@%s>\r\nDate: %s\r\nMessage-ID: <%s@%s>\r\n",
-                   n, about->domain.p, host, id, host, date, id, host);
+                   domain, host, id, host, date, id, host);
     return rc | buf_addf(out,
                          "Auto-Submitted: auto-generated\r\nTLS-Required: No\r\n"
-                         "TLS-Report-Domain: %.*s\r\nTLS-Report-Submitter: %s\r\n"
+                         "TLS-Report-Domain: %s\r\nTLS-Report-Submitter: %s\r\n"
                          "MIME-Version: 1.0\r\n"
                          "Content-Type: multipart/report; report-type=\"tlsrpt\";\r\n"
                          " boundary=\"=_%s\"\r\n\r\n",
-                         n, about->domain.p, host, id);
+                         domain, host, id);
 }
 
 static int add_parts(const struct tlsrpt_about *about, const char *id, struct span json,
@@ -216,19 +218,21 @@ static int add_parts(const struct tlsrpt_about *about, const char *id, struct sp
     unsigned char *octets;
     size_t n;
     int64_t from = about->day * TLSRPT_DAY_S;
-    int length = (int)about->domain.n;
+    char domain[DOMAIN_MAX + 1];
+    if (span_copy(domain, sizeof domain, about->domain) < 0)
+        return -1;
     int rc = compress_it(json, &octets, &n);
     rc |= buf_addf(out,
                    "--=_%s\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n"
-                   "This is a report about TLS with the mail servers of\r\n\r\n    %.*s\r\n\r\n"
+                   "This is a report about TLS with the mail servers of\r\n\r\n    %s\r\n\r\n"
                    "as %s saw them within one day, as your record _smtp._tls asks\r\nfor "
                    "(RFC 8460). The details are in the attached file.\r\n\r\n",
-                   id, length, about->domain.p, about->hostname);
+                   id, domain, about->hostname);
     rc |= buf_addf(out,
                    "--=_%s\r\nContent-Type: application/tlsrpt+gzip\r\n"
                    "Content-Transfer-Encoding: base64\r\nContent-Disposition: attachment;\r\n"
-                   " filename=\"%s!%.*s!%lld!%lld!%s.json.gz\"\r\n\r\n",
-                   id, about->hostname, length, about->domain.p, (long long)from,
+                   " filename=\"%s!%s!%lld!%lld!%s.json.gz\"\r\n\r\n",
+                   id, about->hostname, domain, (long long)from,
                    (long long)(from + TLSRPT_DAY_S - 1), id);
     if (rc == 0)
         rc = add_base64(out, octets, n);

@@ -110,7 +110,7 @@ Test(uidl, ids_are_taken_from_before_the_first_mail_only)
     world_begin(&w, "");
     cr_expect(import(7, id_text(id_of_day(9))), "an empty mailbox");
     uint64_t first = (uint64_t)world_count(&w, "SELECT first_id FROM box WHERE id = 7");
-    cr_expect_eq(first, world_count(&w, "SELECT min(id) FROM message"));
+    cr_expect_eq(first, (uint64_t)world_count(&w, "SELECT min(id) FROM message"));
     cr_expect(import(7, id_text(id_of_day(8))));
     cr_expect_not(import(7, id_text(id_of_day(8))), "used");
     cr_expect_not(import(7, id_text(first)), "the id of what came first");
@@ -146,7 +146,7 @@ Test(uidl, mail_whose_id_an_import_brought_gets_another_name)
     expect_all_different(4);
     cr_expect_eq(world_count(&w, "SELECT count(*) FROM entry WHERE uidl IS NULL"), 2);
     cr_expect_eq(world_count(&w, "SELECT count(*) FROM entry WHERE uidl IS NOT NULL"), 2);
-    cr_expect_eq(world_count(&w, "SELECT first_id FROM box WHERE id = 7"), id_of_day(4));
+    cr_expect_eq((uint64_t)world_count(&w, "SELECT first_id FROM box WHERE id = 7"), id_of_day(4));
     cr_expect_not(import(7, id_text(id_of_day(4))));
     cr_expect(import(7, id_text(id_of_day(4) - 1)));
     world_end(&w);
