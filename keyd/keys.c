@@ -123,6 +123,7 @@ static struct method method_of(enum key_scheme scheme)
     return (struct method){NULL, NULL, false};
 }
 
+/* OpenSSL 3.0 calls ECDSA done, of 2^32 - 1 octets, when it has no memory to encode it. */
 static bool sign(EVP_PKEY *key, const struct method *how, struct span input, unsigned char *out,
                  size_t *n)
 {
@@ -134,8 +135,11 @@ static bool sign(EVP_PKEY *key, const struct method *how, struct span input, uns
                    (!how->is_pss ||
                     (EVP_PKEY_CTX_set_rsa_padding(padding, RSA_PKCS1_PSS_PADDING) == 1 &&
                      EVP_PKEY_CTX_set_rsa_pss_saltlen(padding, RSA_PSS_SALTLEN_DIGEST) == 1)) &&
-                   EVP_DigestSign(ctx, out, n, (const unsigned char *)input.p, input.n) == 1;
+                   EVP_DigestSign(ctx, out, n, (const unsigned char *)input.p, input.n) == 1 &&
+                   *n <= SIGNATURE_MAX;
     EVP_MD_CTX_free(ctx);
+    if (!is_done)
+        *n = 0;
     return is_done;
 }
 

@@ -7,6 +7,8 @@
 #include <openssl/pem.h>
 #include <stdio.h>
 
+#define ALLOCS_MAX 10000
+
 #define SERVER "TLS 1.3, server CertificateVerify"
 
 struct made {
@@ -44,6 +46,16 @@ static struct span handshake(void)
     memcpy(room + 64, SERVER, sizeof SERVER);
     memset(room + 64 + sizeof SERVER, 'h', 32);
     return (struct span){room, sizeof room};
+}
+
+static bool is_right(const struct made *m, const char *digest, const unsigned char *out, size_t n)
+{
+    struct span in = handshake();
+    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+    bool is_good = EVP_DigestVerifyInit_ex(ctx, NULL, digest, NULL, NULL, m->key, NULL) == 1 &&
+                   EVP_DigestVerify(ctx, out, n, (const unsigned char *)in.p, in.n) == 1;
+    EVP_MD_CTX_free(ctx);
+    return is_good;
 }
 
 static enum keys_answer ask(struct keys *k, const unsigned char *id, enum key_scheme scheme,
@@ -87,11 +99,7 @@ Test(keys, signs_handshakes_only)
         cr_expect_eq(n > 0, rows[i].answer == KEYS_SIGNED, "row %zu", i);
     }
     cr_expect_eq(ask(k, ec.id, KEY_ECDSA_SHA256, handshake(), out, &n), KEYS_SIGNED);
-    EVP_MD_CTX *ctx = EVP_MD_CTX_new();
-    cr_assert_eq(EVP_DigestVerifyInit_ex(ctx, NULL, "SHA256", NULL, NULL, ec.key, NULL), 1);
-    struct span in = handshake();
-    cr_expect_eq(EVP_DigestVerify(ctx, out, n, (const unsigned char *)in.p, in.n), 1);
-    EVP_MD_CTX_free(ctx);
+    cr_expect(is_right(&ec, "SHA256", out, n));
     keys_free(k);
     EVP_PKEY_free(ec.key);
     EVP_PKEY_free(rsa.key);
@@ -145,4 +153,73 @@ Test(keys, files_that_are_none)
     cr_expect_eq(keys_add(k, (struct span){x.pem, x.n}, &e), -1);
     EVP_PKEY_free(x.key);
     keys_free(k);
+}
+
+/* --- without memory --- */
+
+static unsigned long n_allocs, fails_at; /* 0: none does */
+
+static void *maybe_malloc(size_t n, const char *file, int line)
+{
+    (void)file, (void)line;
+    return ++n_allocs == fails_at ? NULL : malloc(n);
+}
+
+static void *maybe_realloc(void *p, size_t n, const char *file, int line)
+{
+    (void)file, (void)line;
+    return ++n_allocs == fails_at ? NULL : realloc(p, n);
+}
+
+static void plain_free(void *p, const char *file, int line)
+{
+    (void)file, (void)line;
+    free(p);
+}
+
+static bool is_ours;
+
+/* Before anybody uses OpenSSL: Criterion does. */
+__attribute__((constructor)) static void take_allocator(void)
+{
+    is_ours = CRYPTO_set_mem_functions(maybe_malloc, maybe_realloc, plain_free) == 1;
+}
+
+/* Each allocation of OpenSSL fails once: there is a right signature, or none for now. */
+Test(keys, without_memory)
+{
+    static const struct {
+        const char *kind;
+        enum key_scheme scheme;
+        const char *digest;
+    } rows[] = {{"EC", KEY_ECDSA_SHA256, "SHA256"}, {"ED25519", KEY_ED25519, NULL}};
+    cr_assert(is_ours);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct made m = make(rows[i].kind);
+        struct keys *k = keys_new();
+        unsigned char out[SIGNATURE_MAX];
+        unsigned long n_failed = 0;
+        size_t n;
+        keys_begin(k);
+        add(k, &m);
+        for (unsigned long at = 1; at < ALLOCS_MAX; at++) {
+            n_allocs = 0;
+            fails_at = at;
+            enum keys_answer answer = ask(k, m.id, rows[i].scheme, handshake(), out, &n);
+            bool is_over = n_allocs < at;
+            fails_at = 0;
+            if (answer == KEYS_SIGNED)
+                cr_assert(n <= sizeof out && is_right(&m, rows[i].digest, out, n), "%s %lu",
+                          rows[i].kind, at);
+            else
+                cr_assert(answer == KEYS_FAILED && n == 0, "%s %lu", rows[i].kind, at);
+            n_failed += answer == KEYS_FAILED;
+            if (is_over)
+                break;
+        }
+        cr_expect(n_failed > 0);
+        cr_expect_eq(ask(k, m.id, rows[i].scheme, handshake(), out, &n), KEYS_SIGNED);
+        keys_free(k);
+        EVP_PKEY_free(m.key);
+    }
 }
