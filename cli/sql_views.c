@@ -10,64 +10,51 @@
     " ELSE 'deferred' END WHEN 1 THEN 'held' WHEN 3 THEN 'done' WHEN 5 THEN 'done'"                \
     " ELSE 'bounced' END"
 
+/* clang-format off */
 const struct sql_view sql_views[] = {
     {"queue", "messages with recipients that are not done",
-     "CREATE TEMP VIEW queue AS SELECT id_text(m.id) AS id, m.sender AS sender, m.size AS "
-     "size, " TIME("m.arrived") " AS arrived, " TIME(
-         "m.expires") " AS expires,"
-                      " m.login AS login, m.client AS client, m.helo AS helo, count(*) AS "
-                      "recipients,"
-                      " sum(r.state IN (0, 1)) AS waiting, max(r.attempts) AS attempts, " TIME(
-                          "min(CASE WHEN r.state = 0 THEN r.next_attempt END)") " AS next_attempt"
-                                                                                " FROM "
-                                                                                "main.message m "
-                                                                                "JOIN "
-                                                                                "main.recipient r "
-                                                                                "ON r.message = "
-                                                                                "m.id GROUP BY "
-                                                                                "m.id",
+     "CREATE TEMP VIEW queue AS SELECT id_text(m.id) AS id, m.sender AS sender, m.size AS size,"
+     " " TIME("m.arrived") " AS arrived, " TIME("m.expires") " AS expires,"
+     " m.login AS login, m.client AS client, m.helo AS helo, count(*) AS recipients,"
+     " sum(r.state IN (0, 1)) AS waiting, max(r.attempts) AS attempts,"
+     " " TIME("min(CASE WHEN r.state = 0 THEN r.next_attempt END)") " AS next_attempt"
+     " FROM main.message m JOIN main.recipient r ON r.message = m.id GROUP BY m.id",
      "SELECT * FROM queue LIMIT 0"},
     {"recipients", "recipients of these messages",
      "CREATE TEMP VIEW recipients AS SELECT id_text(r.message) AS message, r.number AS number,"
-     " r.address AS address, r.domain AS domain, " STATE(
-         "r") " AS state,"
-              " r.attempts AS attempts, " TIME(
-                  "CASE WHEN r.state IN (0, 1) THEN r.next_attempt "
-                  "END") " AS next_attempt, " TIME("r.last_attempt") " AS last_attempt, r.status "
-                                                                     "AS status,"
-                                                                     " r.remote AS remote, "
-                                                                     "r.last_reply AS last_reply, "
-                                                                     "nullif(r.dialogue, 0) AS "
-                                                                     "attempt"
-                                                                     " FROM main.recipient r",
+     " r.address AS address, r.domain AS domain, " STATE("r") " AS state, r.attempts AS attempts,"
+     " " TIME("CASE WHEN r.state IN (0, 1) THEN r.next_attempt END") " AS next_attempt,"
+     " " TIME("r.last_attempt") " AS last_attempt, r.status AS status, r.remote AS remote,"
+     " r.last_reply AS last_reply, nullif(r.dialogue, 0) AS attempt"
+     " FROM main.recipient r",
      "SELECT * FROM recipients LIMIT 0"},
     {"attempts", "what became of a recipient at an attempt, or without one: [queue] trace",
-     "CREATE TEMP VIEW attempts AS SELECT id_text(e.message) AS message, " TIME(
-         "e.at") " AS time, e.what AS event, e.address AS address,"
-                 " e.remote AS remote, e.tls AS tls, e.reply AS reply, nullif(e.dialogue, 0) AS "
-                 "attempt"
-                 " FROM main.event e",
+     "CREATE TEMP VIEW attempts AS SELECT id_text(e.message) AS message,"
+     " " TIME("e.at") " AS time, e.what AS event, e.address AS address, e.remote AS remote,"
+     " e.tls AS tls, e.reply AS reply, nullif(e.dialogue, 0) AS attempt"
+     " FROM main.event e",
      "SELECT * FROM attempts LIMIT 0"},
     {"dialogues", "what was said at an attempt: [queue] dialogues",
-     "CREATE TEMP VIEW dialogues AS SELECT id_text(d.message) AS message, d.id AS attempt, " TIME(
-         "d.began / 1000") " AS began, " TIME("d.at") " AS over, d.remote AS remote, d.tls AS tls,"
-                                                      " d.text AS text FROM main.dialogue d",
+     "CREATE TEMP VIEW dialogues AS SELECT id_text(d.message) AS message, d.id AS attempt,"
+     " " TIME("d.began / 1000") " AS began, " TIME("d.at") " AS over, d.remote AS remote,"
+     " d.tls AS tls, d.text AS text"
+     " FROM main.dialogue d",
      "SELECT * FROM dialogues LIMIT 0"},
     {"finished", "messages that nobody needs any more: [queue] trace",
-     "CREATE TEMP VIEW finished AS SELECT id_text(p.id) AS id, p.sender AS sender,"
-     " p.size AS size, " TIME("p.arrived") " AS arrived, " TIME(
-         "p.gone") " AS gone,"
-                   " p.login AS login, p.client AS client, p.message_id AS message_id FROM "
-                   "main.past p",
+     "CREATE TEMP VIEW finished AS SELECT id_text(p.id) AS id, p.sender AS sender, p.size AS size,"
+     " " TIME("p.arrived") " AS arrived, " TIME("p.gone") " AS gone, p.login AS login,"
+     " p.client AS client, p.message_id AS message_id"
+     " FROM main.past p",
      "SELECT * FROM finished LIMIT 0"},
     {"mailboxes", "mailboxes that ever got mail; address: while authd knows one for it",
      "CREATE TEMP VIEW mailboxes AS SELECT a.address AS address, b.id AS box,"
      " b.messages AS messages, b.octets AS octets, b.deleted AS deleted,"
-     " b.deleted_octets AS deleted_octets FROM main.box b"
-     " LEFT JOIN temp.account a ON a.box = b.id WHERE b.forgotten = 0",
+     " b.deleted_octets AS deleted_octets"
+     " FROM main.box b LEFT JOIN temp.account a ON a.box = b.id WHERE b.forgotten = 0",
      "SELECT * FROM mailboxes LIMIT 0"},
     {0},
 };
+/* clang-format on */
 
 static void id_text(sqlite3_context *context, int n, sqlite3_value **values)
 {
