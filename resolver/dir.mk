@@ -2,6 +2,7 @@
 noinst_LIBRARIES += resolver/libresolver.a
 resolver_libresolver_a_SOURCES = resolver/answer.c resolver/answer.h
 resolver_libresolver_a_SOURCES += resolver/ask.c resolver/ask.h
+resolver_libresolver_a_SOURCES += resolver/events.c resolver/events.h
 resolver_libresolver_a_SOURCES += resolver/upstream.c resolver/upstream.h
 resolver_libresolver_a_CPPFLAGS = $(AM_CPPFLAGS) $(UNBOUND_CFLAGS)
 pkglibexec_PROGRAMS += libexec/barid/resolver

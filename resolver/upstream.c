@@ -1,11 +1,14 @@
 #include "resolver/upstream.h"
 
+#include "resolver/events.h"
+
 #include <unbound.h>
 
 #define ANCHOR_LINE_MAX 4096
 
 struct upstream {
     struct ub_ctx *ctx;
+    struct events events;
     size_t n_open;
 };
 
@@ -98,10 +101,12 @@ static int finish(struct ub_ctx *ctx, struct error *e)
 struct upstream *upstream_new(struct loop *l, const struct upstream_params *params, struct error *e)
 {
     struct upstream *u = calloc(1, sizeof *u);
-    struct ub_ctx *ctx = u != NULL ? ub_ctx_create_event(loop_base(l)) : NULL;
+    if (u != NULL)
+        events_init(&u->events, l);
+    struct ub_ctx *ctx = u != NULL ? ub_ctx_create_ub_event(&u->events.head) : NULL;
     if (ctx == NULL) {
         free(u);
-        error_set(e, "libunbound gives no event context: out of memory, or built without libevent");
+        error_set(e, "libunbound gives no context: out of memory");
         return NULL;
     }
     u->ctx = ctx;

@@ -1,9 +1,6 @@
 /* libunbound on our event loop: no threads, no files, everything decided by the configuration. One
  * upstream per configuration; a reload makes a new one, and the old one goes when its last question
- * is answered.
- *
- * libunbound is linked to all of libevent and we to its core; both are built from one source and
- * the event base is only handed on, so they fit (unbound-event.h, ub_ctx_create_event). */
+ * is answered. */
 #ifndef BARID_RESOLVER_UPSTREAM_H
 #define BARID_RESOLVER_UPSTREAM_H
 
