@@ -153,6 +153,17 @@ static bool fails(const char *call)
     return true;
 }
 
+/* Whose code was it? Then it dies of it. */
+static void crashed(int sig, siginfo_t *info, void *context)
+{
+    (void)sig, (void)info, (void)context;
+    void *frames[3] = {NULL}; /* this function, the return from a signal, and where it happened */
+    Dl_info of;
+    if (backtrace(frames, 3) == 3 && dladdr(frames[2], &of) != 0 && of.dli_fname != NULL &&
+        strstr(of.dli_fname, "libunbound") != NULL)
+        note(&(struct trace_record){.kind = TRACE_FOREIGN}, NULL);
+}
+
 __attribute__((constructor)) static void begin(void)
 {
     const char *fd = getenv(TRACE_FD_ENV);
@@ -160,6 +171,8 @@ __attribute__((constructor)) static void begin(void)
         trace_fd = (int)strtol(fd, NULL, 10);
     void *unused[2];
     backtrace(unused, 2); /* the first time it loads a library */
+    struct sigaction action = {.sa_sigaction = crashed, .sa_flags = SA_SIGINFO | (int)SA_RESETHAND};
+    sigaction(SIGSEGV, &action, NULL);
     first_pid = getpid();
     read_plan(getenv(TRACE_FAIL_ENV));
     *(void **)&real.autocheckpoint = dlsym(RTLD_NEXT, "sqlite3_wal_autocheckpoint");

@@ -23,6 +23,7 @@ enum trace_kind {
     TRACE_COUNT,    /* offset: the calls of that kind that there were, at a clean end */
     TRACE_SITE,     /* with CALL:UINT64_MAX:WHAT: the first of them from one place in the program;
                        offset: the how manieth */
+    TRACE_FOREIGN,  /* it follows a bad pointer, and that in the code of libunbound */
 };
 
 struct trace_record {
