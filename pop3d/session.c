@@ -356,6 +356,11 @@ struct session *session_new(const struct session_host *host, const struct sessio
     } else {
         session_say(s, REPLY_GREETING);
     }
+    if (s->is_dead) { /* who hears no greeting says nothing, and would wait */
+        conn_free(s->conn);
+        free(s);
+        return NULL;
+    }
     return s;
 }
 
