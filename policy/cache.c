@@ -160,14 +160,18 @@ static void looked(struct entry *e)
 
 /* --- a look --- */
 
-/* 0, or -1 without memory. Patterns were checked. */
+/* 0, or -1 without memory: the one before stays. Patterns were checked. */
 static int set_policy(struct entry *e, enum sts_mode mode, struct span mx)
 {
+    struct buf fresh;
+    buf_init(&fresh, STS_MX_OCTETS);
+    if (buf_add_span(&fresh, mx) < 0)
+        return -1;
     buf_free(&e->mx);
-    buf_init(&e->mx, STS_MX_OCTETS);
-    e->is_known = buf_add_span(&e->mx, mx) == 0;
+    e->mx = fresh;
+    e->is_known = true;
     e->mode = mode;
-    return e->is_known ? 0 : -1;
+    return 0;
 }
 
 static void keep(const struct entry *e)
@@ -189,8 +193,12 @@ static void fetched(void *arg, const struct sts_policy *policy, const char *why)
     bool was_known = e->is_known, was_valid = is_valid(e);
     bool is_same = was_known && strcmp(e->id, e->seen_id) == 0;
     e->fetch = NULL;
-    if (policy != NULL && set_policy(e, policy->mode, (struct span){policy->mx, policy->mx_n}) < 0)
-        why = "out of memory", policy = NULL;
+    if (policy != NULL &&
+        set_policy(e, policy->mode, (struct span){policy->mx, policy->mx_n}) < 0) {
+        why = "out of memory";
+        policy = NULL;
+        e->is_undecided = true;
+    }
     if (policy == NULL) {
         LOG(0, "policy-not-fetched", LZ("domain", e->domain), LZ("because", why),
             LZ("instead", was_valid ? "the one before" : "none"));
