@@ -24,7 +24,8 @@ static const struct command list[] = {
     {.words = "trace",
      .usage = "ID|MESSAGE-ID",
      .summary =
-         "the life of one message: arrival, recipients, attempts and what was said, mailboxes, end",
+         "the life of one message: arrival, recipients, attempts and what was said, mailboxes and "
+         "who retrieved or deleted it there, end",
      .args_min = 1,
      .args_max = 1,
      .process = ROLE_QUEUE,

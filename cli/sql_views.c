@@ -28,7 +28,9 @@ const struct sql_view sql_views[] = {
      " r.last_reply AS last_reply, nullif(r.dialogue, 0) AS attempt"
      " FROM main.recipient r",
      "SELECT * FROM recipients LIMIT 0"},
-    {"attempts", "what became of a recipient at an attempt, or without one: [queue] trace",
+    {"attempts",
+     "what became of a recipient at an attempt, or without one, and of a message in a mailbox: "
+     "[queue] trace",
      "CREATE TEMP VIEW attempts AS SELECT id_text(e.message) AS message,"
      " " TIME("e.at") " AS time, e.what AS event, e.address AS address, e.remote AS remote,"
      " e.tls AS tls, e.reply AS reply, nullif(e.dialogue, 0) AS attempt"

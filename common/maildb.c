@@ -67,8 +67,9 @@
  * event.dialogue name the one of their attempt, 0: none; it may be gone, and its number be that of
  * another message's.
  *
- * event: What became of a recipient at one attempt, or without one; in the order of time. past: A
- * message that nobody needs any more, for `barid trace`. Both are kept for [queue] trace.
+ * event: What became of a recipient at one attempt, or without one, or of the message in a mailbox
+ * (queue/chronicle.h); in the order of time. past: A message that nobody needs any more, for `barid
+ * trace`. Both are kept for [queue] trace.
  */
 static const char version_5[] = "CREATE TABLE message ("
                                 " id INTEGER PRIMARY KEY CHECK (id > 0),"

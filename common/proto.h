@@ -172,9 +172,13 @@ int role_parse(struct span name, enum role *out);
     M(BOX_UPDATE, box_update, P_POP3D, P_MAILBOX, BOX_UPDATE_RE, 0,                                \
       "remove these messages, all or none; answered once, after the last part")                    \
     M(BOX_UPDATE_RE, box_update_re, P_MAILBOX, P_POP3D, NONE, 0, "")                               \
+    M(BOX_RETRIEVED, box_retrieved, P_POP3D, P_MAILBOX, NONE, 0,                                   \
+      "the client was given these messages; once, at its end")                                     \
     M(BOX_DELETE, box_delete, P_MAILBOX, P_QUEUE, BOX_DELETE_RE, 0,                                \
       "remove these messages of a granted mailbox in one transaction, after the last part")        \
     M(BOX_DELETE_RE, box_delete_re, P_QUEUE, P_MAILBOX, NONE, 0, "")                               \
+    M(BOX_COLLECTED, box_collected, P_MAILBOX, P_QUEUE, NONE, 0,                                   \
+      "these messages of a granted mailbox were given to a client: for `barid trace`")             \
     M(IMPORT_OPEN, import_open, P_CLI, P_QUEUE, IMPORT_OPEN_RE, 0,                                 \
       "take this message into one mailbox, unless it was taken before; content if all of it fits") \
     M(IMPORT_MORE, import_more, P_CLI, P_QUEUE, NONE, 0,                                           \
@@ -412,11 +416,21 @@ static inline int64_t relay_job_ms(uint64_t size)
 #define PROTO_FIELDS_box_update(F, X)                                                              \
     F(X, U64, tag, 0) F(X, BYTES, sequences, LIST_MAX) F(X, U8, is_last, 0)
 #define PROTO_FIELDS_box_update_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
-/* device: it drops these messages, others may still want them; 0: for all. */
+/* more: how many others, that are not named. */
+#define RETRIEVED_MAX 256
+#define PROTO_FIELDS_box_retrieved(F, X)                                                           \
+    F(X, BYTES, sequences, 8 * RETRIEVED_MAX) F(X, U64, more, 0)
+/* device: it drops these messages, others may still want them; 0: for all. address, client: as they
+ * were granted. */
 #define PROTO_FIELDS_box_delete(F, X)                                                              \
     F(X, U64, tag, 0) F(X, U64, box, 0) F(X, U64, session, 0) F(X, U64, device, 0)                 \
+    F(X, TEXT, address, ADDRESS_MAX) F(X, TEXT, client, IP_MAX)                                    \
     F(X, BYTES, sequences, LIST_MAX) F(X, U8, is_last, 0)
 #define PROTO_FIELDS_box_delete_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
+#define PROTO_FIELDS_box_collected(F, X)                                                           \
+    F(X, U64, box, 0) F(X, U64, session, 0) F(X, U64, device, 0)                                   \
+    F(X, TEXT, address, ADDRESS_MAX) F(X, TEXT, client, IP_MAX)                                    \
+    F(X, BYTES, sequences, 8 * RETRIEVED_MAX) F(X, U64, more, 0)
 /* arrived: seconds since 1970. flags: CONTENT_BARE or 0. uidl: empty: a new one. quota: octets, 0:
  * none. source: what was taken under this key before is not taken again. */
 #define PROTO_FIELDS_import_open(F, X)                                                             \

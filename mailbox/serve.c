@@ -12,7 +12,8 @@
 #include "mailbox/spool.h"
 #include "mailbox/verify.h"
 
-#define DAY_S (24 * 60 * 60)
+#define DAY_S       (24 * 60 * 60)
+#define BACKLOG_MAX (1U << 20) /* for queue, with which it is told nothing that can be left */
 
 /* Messages to be removed, collected until the last part came. */
 struct update {
@@ -39,8 +40,9 @@ struct access {
     struct serve *serve;
     struct ipc *ch; /* NULL: closed, but its removal is under way */
     uint64_t box, session;
-    uint64_t device;       /* whose view of it; 0: the user's, which is all of it */
-    uint64_t domain;       /* of the user */
+    uint64_t device; /* whose view of it; 0: the user's, which is all of it */
+    uint64_t domain; /* of the user */
+    char address[ADDRESS_MAX + 1], client[IP_MAX + 1];
     struct store_box look; /* what was in it when it was opened */
     struct store_hidden hidden;
     struct shelf_work work; /* while is_listing */
@@ -50,6 +52,7 @@ struct access {
     uint64_t listed_to; /* the last sequence number given out */
     uint64_t n_listed;
     bool holds_lock;
+    bool has_told; /* what was retrieved */
     struct timer wait;
     struct update update;
     struct reading reading;
@@ -366,7 +369,11 @@ static int send_delete(struct access *a)
 {
     char octets[LIST_MAX];
     struct ipc *queue = a->serve->queue(a->serve->owner);
-    struct msg_box_delete m = {.box = a->box, .session = a->session, .device = a->device};
+    struct msg_box_delete m = {.box = a->box,
+                               .session = a->session,
+                               .device = a->device,
+                               .address = span_of(a->address),
+                               .client = span_of(a->client)};
     for (size_t i = 0; i < a->update.n;) {
         struct packer w = packer_on(octets, sizeof octets);
         while (i < a->update.n && w.n + 8 <= w.cap)
@@ -429,6 +436,42 @@ static void on_update(void *owner, struct ipc *from, const union msg *m, int fd)
         finish_update(a);
 }
 
+/* --- what was retrieved --- */
+
+static bool were_listed(const struct access *a, struct span sequences)
+{
+    struct unpacker r = unpacker_on(sequences);
+    while (r.left.n > 0) {
+        uint64_t sequence = unpack_uint(&r, 8);
+        if (r.failed || sequence == 0 || sequence > a->listed_to)
+            return false;
+    }
+    return true;
+}
+
+/* Nobody waits for it: if queue is down or far behind, it is not remembered. */
+static void on_retrieved(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    struct access *a = owner;
+    struct ipc *queue = a->serve->queue(a->serve->owner);
+    const struct msg_box_retrieved *r = &m->box_retrieved;
+    (void)from, (void)fd;
+    if (!a->holds_lock || a->has_told || !were_listed(a, r->sequences)) {
+        misbehaved(a, "retrieved what was not listed");
+        return;
+    }
+    a->has_told = true;
+    struct msg_box_collected told = {.box = a->box,
+                                     .session = a->session,
+                                     .device = a->device,
+                                     .address = span_of(a->address),
+                                     .client = span_of(a->client),
+                                     .sequences = r->sequences,
+                                     .more = r->more};
+    if (queue != NULL && ipc_backlog(queue) < BACKLOG_MAX)
+        ipc_send_box_collected(queue, &told, -1);
+}
+
 /* --- the channel --- */
 
 static void on_close(void *owner, struct ipc *ch)
@@ -444,7 +487,11 @@ static void on_drain(void *owner, struct ipc *ch)
 }
 
 static const struct ipc_handler handlers[] = {
-    {MSG_BOX_LIST, on_list}, {MSG_BOX_READ, on_read}, {MSG_BOX_UPDATE, on_update}};
+    {MSG_BOX_LIST, on_list},
+    {MSG_BOX_READ, on_read},
+    {MSG_BOX_UPDATE, on_update},
+    {MSG_BOX_RETRIEVED, on_retrieved},
+};
 static const struct ipc_ops ops = {
     .handlers = handlers,
     .n_handlers = sizeof handlers / sizeof handlers[0],
@@ -465,6 +512,8 @@ void serve_grant(struct serve *v, const struct msg_box_grant *m, int fd)
                          .device = m->device,
                          .domain = m->domain <= INT64_MAX ? m->domain : 0,
                          .reading = {.fd = -1}};
+    span_copy(a->address, sizeof a->address, m->address);
+    span_copy(a->client, sizeof a->client, m->client);
     timer_init(&a->wait, v->loop, waited_long_enough, a);
     timer_init(&a->step, v->loop, step_listing, a);
     a->ch = ipc_open(v->loop, fd, ROLE_MAILBOX, ROLE_POP3D, &ops, a);

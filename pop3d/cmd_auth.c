@@ -285,6 +285,7 @@ void cmd_quit(struct session *s, struct span arg)
     (void)arg;
     if (s->state == STATE_TRANSACTION)
         s->state = STATE_UPDATE;
+    collected_tell(&s->collected, s->box); /* before they are gone */
     if (s->drop.n_deleted == 0)
         session_finish(s, REPLY_BYE, "quit");
     else if (send_update(s) < 0)

@@ -2,6 +2,7 @@
 noinst_LIBRARIES += pop3d/libpop3d.a
 pop3d_libpop3d_a_SOURCES = pop3d/cmd.h pop3d/reply.h
 pop3d_libpop3d_a_SOURCES += pop3d/cmd_auth.c pop3d/cmd_sasl.c pop3d/cmd_capa.c pop3d/cmd_mail.c pop3d/cmd_retr.c
+pop3d_libpop3d_a_SOURCES += pop3d/collected.c pop3d/collected.h
 pop3d_libpop3d_a_SOURCES += pop3d/drop.c pop3d/drop.h
 pop3d_libpop3d_a_SOURCES += pop3d/job.c
 pop3d_libpop3d_a_SOURCES += pop3d/multiline.c pop3d/multiline.h

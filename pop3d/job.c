@@ -90,6 +90,7 @@ static void finish_message(struct session *s)
         s->totals.topped++;
         return;
     }
+    collected_add(&s->collected, e->sequence);
     s->totals.retrieved++;
     s->totals.retrieved_octets += e->octets;
     stats_count(STAT_POP3_RETRIEVED);

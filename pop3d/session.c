@@ -367,6 +367,7 @@ struct session *session_new(const struct session_host *host, const struct sessio
 void session_close_box(struct session *s)
 {
     timer_stop(&s->opening);
+    collected_tell(&s->collected, s->box);
     ipc_close(s->box);
     s->box = NULL;
 }

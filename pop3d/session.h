@@ -2,7 +2,8 @@
  * connection, asks authd to log in, and holds the channel to the one mailbox it was granted; it can
  * name nothing else.
  *
- * Bounds: a line of LINE_OCTETS, output of OUT_MAX, from the first DELE on a bit per message.
+ * Bounds: a line of LINE_OCTETS, output of OUT_MAX, from the first DELE on a bit per message, the
+ * numbers of RETRIEVED_MAX messages that were retrieved.
  * While an answer is awaited or output waits for the client, no command is taken and nothing is
  * read, so pipelining of any depth costs no memory.
  *
@@ -13,6 +14,7 @@
 #include "common/conn.h"
 #include "common/ipc.h"
 #include "common/sasl.h"
+#include "pop3d/collected.h"
 #include "pop3d/drop.h"
 #include "pop3d/multiline.h"
 #include "pop3d/reply.h"
@@ -106,7 +108,8 @@ struct session {
     uint64_t top_lines;
     uint64_t expire_days; /* of this mailbox, once it is open; 0: never */
     struct session_totals totals;
-    const char *ended; /* why, for the log */
+    struct collected collected; /* what mailbox was not told yet */
+    const char *ended;          /* why, for the log */
     bool is_top;
     bool wants_tls;  /* STLS was said, or the listener begins with TLS */
     bool is_waiting; /* for an answer: no command is taken */

@@ -215,7 +215,11 @@ void boxes_delete(struct queue *q, struct ipc *from, const struct msg_box_delete
     }
     if (m->is_last == 0)
         return;
-    struct deletion d = {.box = r->box, .device = r->device, .at = clock_wall_s()};
+    struct deletion d = {.box = r->box,
+                         .device = r->device,
+                         .at = clock_wall_s(),
+                         .address = m->address,
+                         .client = m->client};
     if (batch_begin(&q->batch) < 0) {
         finish(r, VERDICT_TRY_LATER);
     } else if (trash_delete(q, &d, r->sequences, r->n) < 0) {

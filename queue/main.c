@@ -4,6 +4,7 @@
 #include "queue/backup.h"
 #include "queue/boxes.h"
 #include "queue/callout.h"
+#include "queue/chronicle.h"
 #include "queue/control.h"
 #include "queue/devices.h"
 #include "queue/dispatch.h"
@@ -53,6 +54,12 @@ static void on_box_delete(void *owner, struct ipc *from, const union msg *m, int
 {
     (void)fd;
     boxes_delete(queue_of(owner), from, &m->box_delete);
+}
+
+static void on_box_collected(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)from, (void)fd;
+    chronicle_collected(queue_of(owner), &m->box_collected);
 }
 
 static void on_box_forget(void *owner, struct ipc *from, const union msg *m, int fd)
@@ -117,7 +124,7 @@ static const struct ipc_handler handlers[] = {
     {MSG_BOX_DEVICES, on_box_devices}, {MSG_IMPORT_OPEN, on_import_open},
     {MSG_STS_KEEP, on_sts_keep},       {MSG_STS_NEXT, on_sts_next},
     {MSG_TLS_RESULT, on_tls_result},   {MSG_IMPORT_MORE, on_import_more},
-    {MSG_BACKUP_NEXT, on_backup_next},
+    {MSG_BACKUP_NEXT, on_backup_next}, {MSG_BOX_COLLECTED, on_box_collected},
 };
 
 /* A list that cannot be read is not an empty one: its recipients are put off. */

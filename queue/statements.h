@@ -198,6 +198,16 @@
                        " (SELECT upto FROM dialogue ORDER BY id DESC LIMIT 1) - ?2)")              \
     S(EVENT_ADD, "INSERT INTO event (message, at, what, address, remote, reply, tls, dialogue)"    \
                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)")                                       \
+    S(EVENT_AT, "INSERT INTO event (message, at, what, address, remote, reply, tls)"               \
+                " SELECT entry.message, ?1, ?2, ?3, ?4, ?5, '' FROM entry"                         \
+                " WHERE entry.box = ?6 AND entry.seq = ?7 AND (?8 = 0 OR NOT EXISTS ("             \
+                "SELECT 1 FROM (SELECT what, address, reply FROM event INDEXED BY event_message"   \
+                " WHERE message = entry.message ORDER BY id DESC LIMIT 100)"                       \
+                " WHERE what = ?2 AND address = ?3 AND reply = ?5))")                              \
+    S(EVENT_AFTER, "INSERT INTO event (message, at, what, address, remote, reply, tls)"            \
+                   " SELECT ?1, ?2, ?3, ?4, ?5, ?6, '' WHERE EXISTS ("                             \
+                   "SELECT 1 FROM (SELECT what FROM event INDEXED BY event_message"                \
+                   " WHERE message = ?1 ORDER BY id DESC LIMIT 100) WHERE what = 'deleted')")      \
     S(EVENTS_OF, "SELECT at, what, address, remote, reply, tls, dialogue"                          \
                  " FROM event INDEXED BY event_message"                                            \
                  " WHERE message = ?1 ORDER BY id LIMIT 500")                                      \

@@ -179,7 +179,8 @@ enum found store_trash_oldest(struct store *s, int64_t until, uint64_t *box, uin
 enum found store_trash_next(struct store *s, uint64_t box, uint64_t after, int64_t since,
                             uint64_t *seq);
 /* Puts it back into the mailbox. The counts are not corrected: store_box_untrash. */
-enum found store_trash_back(struct store *s, uint64_t box, uint64_t seq, uint64_t *octets);
+enum found store_trash_back(struct store *s, uint64_t box, uint64_t seq, uint64_t *message,
+                            uint64_t *octets);
 int store_box_untrash(struct store *s, uint64_t box, uint64_t messages, uint64_t octets);
 /* Octets in the trash of a mailbox. */
 enum found store_box_trash(struct store *s, uint64_t box, uint64_t *octets);
@@ -330,7 +331,15 @@ struct incident {
 };
 /* Nothing is kept (and these write nothing) until this says so. */
 void store_trace(struct store *s, bool is_on);
+bool store_is_tracing(const struct store *s);
 int store_event_add(struct store *s, const struct incident *e);
+/* The same for the message at this place of a mailbox, if there is one. is_first: not if the last
+ * hundred events of the message have the same. e->message and what is of an attempt do not count.
+ */
+int store_event_at(struct store *s, uint64_t box, uint64_t seq, const struct incident *e,
+                   bool is_first);
+/* The same for a message that is known (in its last hundred events) to have been deleted. */
+int store_event_after_deletion(struct store *s, const struct incident *e);
 /* The first 500 of a message, in order of time; used like store_rcpts_begin. */
 void store_events_begin(struct store *s, uint64_t message);
 enum found store_events_next(struct store *s, struct incident *e);

@@ -8,6 +8,11 @@ void store_trace(struct store *s, bool is_on)
     s->is_tracing = is_on;
 }
 
+bool store_is_tracing(const struct store *s)
+{
+    return s->is_tracing;
+}
+
 static struct span at_most(struct span s, size_t max)
 {
     return (struct span){s.p, s.n < max ? s.n : max};
@@ -27,6 +32,39 @@ int store_event_add(struct store *s, const struct incident *e)
     sql_bind_text(st, 7, at_most(e->tls, PROTECTION_MAX));
     sql_bind_u64(st, 8, e->dialogue);
     return statement_run(s, S_EVENT_ADD);
+}
+
+/* What both of the next have, from this column on. */
+static void bind_incident(struct store *s, enum statement which, int column,
+                          const struct incident *e)
+{
+    sqlite3_stmt *st = s->s[which];
+    sql_bind_i64(st, column, e->at);
+    sql_bind_text(st, column + 1, span_of(e->what));
+    sql_bind_text(st, column + 2, at_most(e->address, ADDRESS_MAX));
+    sql_bind_text(st, column + 3, at_most(e->remote, REMOTE_MAX));
+    sql_bind_text(st, column + 4, at_most(e->reply, REPLY_MAX));
+}
+
+int store_event_at(struct store *s, uint64_t box, uint64_t seq, const struct incident *e,
+                   bool is_first)
+{
+    if (!s->is_tracing)
+        return 0;
+    bind_incident(s, S_EVENT_AT, 1, e);
+    sql_bind_u64(s->s[S_EVENT_AT], 6, box);
+    sql_bind_u64(s->s[S_EVENT_AT], 7, seq);
+    sql_bind_u64(s->s[S_EVENT_AT], 8, is_first);
+    return statement_run(s, S_EVENT_AT);
+}
+
+int store_event_after_deletion(struct store *s, const struct incident *e)
+{
+    if (!s->is_tracing)
+        return 0;
+    sql_bind_u64(s->s[S_EVENT_AFTER], 1, e->message);
+    bind_incident(s, S_EVENT_AFTER, 2, e);
+    return statement_run(s, S_EVENT_AFTER);
 }
 
 void store_events_begin(struct store *s, uint64_t message)

@@ -59,13 +59,13 @@ enum found store_trash_next(struct store *s, uint64_t box, uint64_t after, int64
     return statement_number(s, S_TRASH_NEXT, seq);
 }
 
-enum found store_trash_back(struct store *s, uint64_t box, uint64_t seq, uint64_t *octets)
+enum found store_trash_back(struct store *s, uint64_t box, uint64_t seq, uint64_t *message,
+                            uint64_t *octets)
 {
-    uint64_t message;
     bind_place(s, S_TRASH_BACK, box, seq);
     if (statement_run(s, S_TRASH_BACK) < 0)
         return FOUND_FAULT;
-    return take_out(s, box, seq, &message, octets);
+    return take_out(s, box, seq, message, octets);
 }
 
 int store_box_untrash(struct store *s, uint64_t box, uint64_t messages, uint64_t octets)

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/maildb.h"
 #include "common/pack.h"
+#include "queue/chronicle.h"
 #include "queue/retention.h"
 
 #define AT_ONCE   256 /* a deletion of more is carried out later */
@@ -23,6 +24,7 @@ struct trash {
     bool is_put_off;
     int64_t full_until_ms; /* mono */
     uint64_t aging;        /* the mailbox whose mail was looked at last */
+    unsigned notes_left;   /* of what goes by age, until the next look */
 };
 
 static struct trash *trash_of_step(struct waiter *w)
@@ -44,6 +46,7 @@ static void look(void *arg)
 {
     struct trash *t = arg;
     t->may_purge = t->may_age = true;
+    t->notes_left = AT_ONCE;
     timer_set(&t->look, LOOK_MS);
 }
 
@@ -153,6 +156,8 @@ static int delete_all(struct queue *q, const struct deletion *d, struct span seq
         uint64_t seq = unpack_uint(&in, SEQ_BYTES);
         if (in.failed)
             break;
+        if (d->note != NULL && chronicle_note(q, d->note, seq) < 0)
+            return -1;
         enum found f = d->device != 0 ? drop(q, d, seq) : FOUND_NONE;
         if (f == FOUND_FAULT || (f == FOUND_NONE && delete_one(q, d, seq, sum) < 0))
             return -1;
@@ -187,6 +192,18 @@ static int note_change(struct queue *q, const struct deletion *d)
                           : store_box_changed(q->store, d->box);
 }
 
+/* So few that each is noted. */
+static int delete_some(struct queue *q, const struct deletion *d, struct span sequences)
+{
+    struct deletion noted = *d;
+    struct chronicle note;
+    struct actor by = {d->box, d->device, d->address, d->client};
+    if (chronicle_begin(&note, q, &by, "deleted") < 0)
+        return -1;
+    noted.note = &note;
+    return delete_now(q, &noted, sequences);
+}
+
 int trash_delete(struct queue *q, const struct deletion *d, const uint64_t *sequences, size_t n)
 {
     char room[AT_ONCE * SEQ_BYTES];
@@ -195,7 +212,7 @@ int trash_delete(struct queue *q, const struct deletion *d, const uint64_t *sequ
     if (d->device != 0 && store_device_look(q->store, d->box, d->device) != FOUND_YES)
         return -1;
     if (n <= AT_ONCE) {
-        int rc = delete_now(q, d, pack_some(room, sequences, n));
+        int rc = delete_some(q, d, pack_some(room, sequences, n));
         return rc < 0 || d->device == 0 ? rc : note_change(q, d);
     }
     enum found f = store_box_get(q->store, d->box, &there);
@@ -255,12 +272,19 @@ enum found trash_review(struct queue *q, uint64_t box, uint64_t *cursor)
 
 /* --- the end of the grace period --- */
 
+static bool is_disk_full(const struct queue *q)
+{
+    return clock_mono_ms() < q->trash->full_until_ms;
+}
+
 static enum found remove_trashed(struct queue *q, uint64_t box, uint64_t seq)
 {
     uint64_t message;
     enum found f = store_trash_remove(q->store, box, seq, &message);
     if (f != FOUND_YES)
         return f;
+    if (!is_disk_full(q) && chronicle_after_deletion(q, box, message, "purged") < 0)
+        return FOUND_FAULT;
     return settle(q, message) < 0 ? FOUND_FAULT : FOUND_YES;
 }
 
@@ -274,7 +298,7 @@ enum found trash_remove_first(struct queue *q, uint64_t box)
 /* Deleted before this, it is gone for good. */
 static int64_t purge_until(const struct queue *q)
 {
-    if (!keeps_deleted(q) || clock_mono_ms() < q->trash->full_until_ms)
+    if (!keeps_deleted(q) || is_disk_full(q))
         return INT64_MAX;
     return clock_wall_s() - q->config->mailbox.undelete_for_ms / 1000;
 }
@@ -287,6 +311,19 @@ static enum found purge_one(struct queue *q)
 }
 
 /* --- retention --- */
+
+/* A message may wait for retention in great numbers: those of a minute beyond some are in the log
+ * alone. */
+static int note_age(struct queue *q, uint64_t box, uint64_t seq)
+{
+    struct chronicle note;
+    if (q->trash->notes_left == 0)
+        return 0;
+    q->trash->notes_left--;
+    return chronicle_begin(&note, q, &(struct actor){.box = box}, "retention") < 0
+               ? -1
+               : chronicle_note(q, &note, seq);
+}
 
 /* Removes the oldest message of a mailbox if it is too old. FOUND_NONE: it is not. */
 static enum found expire_one(struct queue *q, const struct box *box, uint64_t keep_s)
@@ -301,7 +338,7 @@ static enum found expire_one(struct queue *q, const struct box *box, uint64_t ke
         return f;
     if (clock_wall_s() - arrived <= (int64_t)keep_s)
         return FOUND_NONE;
-    if (trash_remove_entry(q, box->id, seq, &sum.octets) < 0 ||
+    if (note_age(q, box->id, seq) < 0 || trash_remove_entry(q, box->id, seq, &sum.octets) < 0 ||
         store_box_subtract(q->store, box->id, &sum) < 0)
         return FOUND_FAULT;
     LOG(0, "expired", LN("mailbox", (int64_t)box->id), LN("octets", (int64_t)sum.octets));
@@ -387,11 +424,12 @@ bool trash_run(struct queue *q)
 /* 0 and how many, or -1. */
 static int bring_back(struct queue *q, uint64_t box, int64_t since, uint64_t *cursor, uint64_t *n)
 {
-    uint64_t sum = 0, octets;
+    uint64_t sum = 0, octets, message;
     enum found f = FOUND_NONE;
     while (*n < PAGE &&
            (f = store_trash_next(q->store, box, *cursor, since, cursor)) == FOUND_YES) {
-        if (store_trash_back(q->store, box, *cursor, &octets) != FOUND_YES)
+        if (store_trash_back(q->store, box, *cursor, &message, &octets) != FOUND_YES ||
+            chronicle_after_deletion(q, box, message, "undeleted") < 0)
             return -1;
         sum += octets;
         ++*n;

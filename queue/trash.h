@@ -10,6 +10,7 @@
 
 #include "queue/queue.h"
 
+struct chronicle;
 struct trash;
 
 struct trash *trash_new(struct queue *q);
@@ -20,6 +21,8 @@ struct deletion {
     uint64_t box;
     uint64_t device; /* it drops them for itself; they go when no other has them; 0: for all */
     int64_t at;      /* seconds since 1970 */
+    struct span address, client;
+    const struct chronicle *note; /* ours: of each message, if there are not too many */
 };
 /* Deletes these messages, within the caller's transaction: all of them when it is committed. One
  * that is not there counts as deleted. 0, or -1. */

@@ -23,7 +23,7 @@ struct world {
     int client;
     unsigned mood;
     unsigned grants, updates;
-    bool was_update_last;
+    bool was_update_last, was_told;
 };
 
 static struct world w;
@@ -72,6 +72,21 @@ static void on_update(void *owner, struct ipc *from, const union msg *m, int fd)
         ipc_send_box_update_re(from, &re, -1);
 }
 
+static void on_retrieved(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)owner, (void)from, (void)fd;
+    uint64_t seen = 0;
+    struct unpacker r = unpacker_on(m->box_retrieved.sequences);
+    fuzz_check(!w.was_told && !w.was_update_last, "pop3: says twice, or late, what was retrieved");
+    w.was_told = true;
+    while (r.left.n > 0) {
+        uint64_t sequence = unpack_uint(&r, 8);
+        fuzz_check(sequence >= 1 && sequence <= LETTERS && (seen & 1ULL << sequence) == 0,
+                   "pop3: retrieved what was not listed, or one twice");
+        seen |= 1ULL << sequence;
+    }
+}
+
 static void channel_closed(void *owner, struct ipc *ch)
 {
     (void)owner;
@@ -82,8 +97,12 @@ static void channel_closed(void *owner, struct ipc *ch)
 }
 
 static const struct ipc_handler box_handlers[] = {
-    {MSG_BOX_LIST, on_list}, {MSG_BOX_READ, on_read}, {MSG_BOX_UPDATE, on_update}};
-static const struct ipc_ops box_ops = {box_handlers, 3, .on_close = channel_closed};
+    {MSG_BOX_LIST, on_list},
+    {MSG_BOX_READ, on_read},
+    {MSG_BOX_UPDATE, on_update},
+    {MSG_BOX_RETRIEVED, on_retrieved},
+};
+static const struct ipc_ops box_ops = {box_handlers, 4, .on_close = channel_closed};
 
 static int grant(void)
 {

@@ -62,6 +62,40 @@ class Queue(RelayTest):
         text = suite.cli("trace", entry["id"])
         self.assertIn("451 4.7.1 not now", text[text.index("dialogue:"):])
 
+    def test_trace_from_connection_to_collection(self):
+        """What users do with a message in their mailbox, in order, for people and programs."""
+        suite = self.suite()
+        alice = suite.full("alice")
+        phone = suite.cli("user", "app-password", "add", alice, "phone", "--device", json=True)["password"]
+        suite.send(FROM, [alice], message(headers="Message-ID: <life@example.org>\r\n"))
+        suite.wait_for_mail("alice")  # retrieved with QUIT
+        self.expect_life(suite, "retrieved")
+        suite.mail("alice")  # again: not the first time
+        dropped = suite.pop3("alice", phone)
+        dropped.retr(1)
+        dropped.wire.close()  # no QUIT
+        self.expect_life(suite, "retrieved", "retrieved")
+        with suite.pop3("alice") as session:
+            session.ask("DELE 1")
+        suite.cli("mailbox", "undelete", alice)
+        self.expect_life(suite, "retrieved", "retrieved", "deleted", "undeleted")
+        told = suite.cli("trace", "<life@example.org>", json=True)
+        self.assertEqual((told["state"], [e["address"] for e in told["events"]]), ("here", [alice] * 3 + [""]))
+        self.assertEqual([e["reply"].endswith(", device phone") for e in told["events"]], [False, True, False, False])
+        for event in told["events"]:
+            self.assertRegex(event["time"], TIME)
+            self.assertRegex(event["reply"], r"^mailbox \d+")
+        self.assertTrue(all("127." in e["remote"] for e in told["events"][:3]), told)
+        text = suite.cli("trace", told["id"])
+        at = [text.index(word) for word in ("retrieved", "device phone", " deleted", "undeleted")]
+        self.assertEqual(at, sorted(at), text)
+
+    @staticmethod
+    def expect_life(suite, *events):
+        def told():
+            return tuple(e["event"] for e in suite.cli("trace", "<life@example.org>", json=True)["events"])
+        wait_until(lambda: told() == events, 30, lambda: f"{events}; there is {told()}")
+
     def test_a_dry_run_and_the_size(self):
         suite, _ = self.deferred("carol@remote.example")
         said = suite.cli("queue", "remove", "--larger", "10", "--dry-run", json=True)

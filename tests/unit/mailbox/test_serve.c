@@ -23,6 +23,8 @@ struct stage {
     unsigned parts;
     uint64_t removed[8000], n_removed, removed_box, removed_device, last_tag;
     bool got_last;
+    char collected[200]; /* what queue was told last */
+    unsigned n_collected;
 };
 
 /* One pop3d session. */
@@ -68,9 +70,27 @@ static void queue_closed(void *owner, struct ipc *ch)
         st->to_queue = NULL;
 }
 
-static const struct ipc_handler queue_handlers[] = {{MSG_BOX_DELETE, on_delete}};
+static void on_collected(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)from, (void)fd;
+    struct stage *st = owner;
+    const struct msg_box_collected *c = &m->box_collected;
+    struct unpacker r = unpacker_on(c->sequences);
+    snprintf(st->collected, sizeof st->collected,
+             "%llu %llu %.*s %.*s:", (unsigned long long)c->box, (unsigned long long)c->device,
+             (int)c->address.n, c->address.p, (int)c->client.n, c->client.p);
+    while (r.left.n > 0 && !r.failed) {
+        size_t n = strlen(st->collected);
+        snprintf(st->collected + n, sizeof st->collected - n, " %llu",
+                 (unsigned long long)unpack_uint(&r, 8));
+    }
+    st->n_collected++;
+}
+
+static const struct ipc_handler queue_handlers[] = {{MSG_BOX_DELETE, on_delete},
+                                                    {MSG_BOX_COLLECTED, on_collected}};
 static const struct ipc_ops queue_ops = {
-    .handlers = queue_handlers, .n_handlers = 1, .on_close = queue_closed};
+    .handlers = queue_handlers, .n_handlers = 2, .on_close = queue_closed};
 
 static struct ipc *give_queue(void *owner)
 {
@@ -567,6 +587,85 @@ Test(serve, forbidden_removals)
         turns(st, 6);
         cr_expect(c.is_closed, "row %zu", i);
         cr_expect_eq(st->parts, 0, "row %zu", i);
+        end(st);
+    }
+}
+
+static void tell_retrieved(struct client *c, const uint64_t *sequences, size_t n)
+{
+    char octets[8 * RETRIEVED_MAX];
+    struct packer w = packer_on(octets, sizeof octets);
+    for (size_t i = 0; i < n; i++)
+        pack_uint(&w, sequences[i], 8);
+    struct msg_box_retrieved m = {.sequences = packer_span(&w)};
+    ipc_send_box_retrieved(c->ch, &m, -1);
+    turns(c->st, 6);
+}
+
+/* queue hears it with what was granted, also when the session is gone at once. */
+Test(serve, tells_queue_what_was_retrieved)
+{
+    for (int is_gone = 0; is_gone < 2; is_gone++) {
+        struct stage *st = begin(true);
+        struct client c;
+        fixture_add(st->db, 17, 1, 101, SPAN("A: b\r\n"));
+        fixture_add(st->db, 17, 3, 103, SPAN("A: b\r\n"));
+        grant_device(&c, st, 17, is_gone ? 0 : 4);
+        list(&c);
+        if (is_gone) {
+            struct msg_box_retrieved m = {.more = 7};
+            ipc_send_box_retrieved(c.ch, &m, -1);
+        } else {
+            tell_retrieved(&c, (uint64_t[]){3, 1}, 2);
+        }
+        ipc_close(c.ch);
+        turns(st, 6);
+        cr_expect_str_eq(st->collected, is_gone ? "17 0 a@b c:" : "17 4 a@b c: 3 1");
+        cr_expect_eq(st->n_collected, 1);
+        end(st);
+    }
+}
+
+Test(serve, queue_is_down_when_something_was_retrieved)
+{
+    struct stage *st = begin(true);
+    struct client c;
+    fixture_add(st->db, 17, 1, 101, SPAN("A: b\r\n"));
+    grant(&c, st, 17);
+    list(&c);
+    ipc_close(st->to_queue);
+    st->to_queue = NULL;
+    tell_retrieved(&c, (uint64_t[]){1}, 1);
+    cr_expect(!c.is_closed);
+    ipc_close(c.ch);
+    end(st);
+}
+
+/* A pop3d that was taken over. */
+static const struct {
+    uint64_t sequences[2];
+    size_t n;
+    bool is_listed, is_twice;
+} invented[] = {
+    {{0}, 1, true, false},  {{4}, 1, true, false},
+    {{1}, 1, false, false}, {{1, UINT64_MAX}, 2, true, false},
+    {{1}, 1, true, true},
+};
+
+Test(serve, forbidden_reports)
+{
+    for (size_t i = 0; i < sizeof invented / sizeof *invented; i++) {
+        struct stage *st = begin(true);
+        struct client c;
+        fixture_add(st->db, 17, 3, 103, SPAN("A: b\r\n"));
+        grant(&c, st, 17);
+        if (invented[i].is_listed)
+            list(&c);
+        tell_retrieved(&c, invented[i].sequences, invented[i].n);
+        if (invented[i].is_twice)
+            tell_retrieved(&c, invented[i].sequences, invented[i].n);
+        cr_expect(c.is_closed, "row %zu", i);
+        cr_expect_eq(st->n_collected, invented[i].is_twice, "row %zu", i);
         end(st);
     }
 }

@@ -40,7 +40,8 @@ static void on_read(void *owner, struct ipc *from, const union msg *m, int fd)
 {
     (void)fd;
     struct stage *st = owner;
-    const struct letter *l = &st->letters[m->box_read.sequence - 1];
+    uint64_t i = m->box_read.sequence - 1;
+    const struct letter *l = &st->letters[st->n_letters > 2 ? i % 2 : i];
     struct msg_box_read_re re = {.tag = m->box_read.tag,
                                  .octets = l->content.n,
                                  .header = l->header,
@@ -71,6 +72,19 @@ static void on_update(void *owner, struct ipc *from, const union msg *m, int fd)
     ipc_send_box_update_re(from, &re, -1);
 }
 
+static void on_retrieved(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)from, (void)fd;
+    struct stage *st = owner;
+    struct unpacker r = unpacker_on(m->box_retrieved.sequences);
+    st->n_retrieved = 0;
+    while (r.left.n > 0 && st->n_retrieved < RETRIEVED_MAX)
+        st->retrieved[st->n_retrieved++] = unpack_uint(&r, 8);
+    st->more_retrieved = m->box_retrieved.more;
+    st->updates_before_retrieved = st->n_updates;
+    st->n_told++;
+}
+
 static void box_closed(void *owner, struct ipc *ch)
 {
     struct stage *st = owner;
@@ -80,9 +94,13 @@ static void box_closed(void *owner, struct ipc *ch)
 }
 
 static const struct ipc_handler box_handlers[] = {
-    {MSG_BOX_LIST, on_list}, {MSG_BOX_READ, on_read}, {MSG_BOX_UPDATE, on_update}};
+    {MSG_BOX_LIST, on_list},
+    {MSG_BOX_READ, on_read},
+    {MSG_BOX_UPDATE, on_update},
+    {MSG_BOX_RETRIEVED, on_retrieved},
+};
 static const struct ipc_ops box_ops = {
-    .handlers = box_handlers, .n_handlers = 3, .on_close = box_closed};
+    .handlers = box_handlers, .n_handlers = 4, .on_close = box_closed};
 
 static int grant(struct stage *st)
 {

@@ -41,6 +41,9 @@ struct stage {
     uint64_t removed[100];
     size_t n_removed;
     unsigned n_updates; /* last parts */
+    uint64_t retrieved[RETRIEVED_MAX], more_retrieved;
+    size_t n_retrieved;
+    unsigned n_told, updates_before_retrieved;
 };
 
 extern const struct letter stage_letters[2];

@@ -380,6 +380,61 @@ Test(session, mailbox_that_opens_twice)
     }
 }
 
+/* --- what mailbox is told was retrieved --- */
+
+Test(session, retrieved_is_told_once)
+{
+    static const struct {
+        const char *commands;
+        size_t n;
+        unsigned updates;
+    } rows[] = {
+        {"RETR 2\r\nRETR 1\r\nRETR 2\r\nTOP 1 0\r\nDELE 1\r\nQUIT\r\n", 2, 1},
+        {"RETR 2\r\nRETR 1\r\nQUIT\r\n", 2, 0},
+        {"RETR 2\r\nRETR 9\r\nDELE 1\r\n", 1, 0}, /* and the line drops */
+        {"TOP 1 100\r\nLIST\r\nDELE 1\r\nQUIT\r\n", 0, 1},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct stage *st = logged_in();
+        stage_send(st, span_of(rows[i].commands));
+        stage_run(st);
+        close(st->client);
+        st->client = -1;
+        stage_run(st);
+        cr_expect_null(st->session);
+        cr_expect_eq(st->n_told, rows[i].n > 0, "row %zu", i);
+        cr_assert_eq(st->n_retrieved, rows[i].n, "row %zu", i);
+        cr_expect(rows[i].n < 1 || st->retrieved[0] == 2, "row %zu", i);
+        cr_expect(rows[i].n < 2 || st->retrieved[1] == 1, "row %zu", i);
+        cr_expect_eq(st->more_retrieved, 0);
+        cr_expect_eq(st->n_updates, rows[i].updates);
+        cr_expect_eq(st->updates_before_retrieved, 0, "told before they may be gone");
+        stage_end(st);
+    }
+}
+
+Test(session, retrieved_without_end)
+{
+    char line[40];
+    struct stage *st = stage_begin();
+    st->n_letters = 400;
+    stage_connect(st);
+    stage_send(st, SPAN(LOGIN));
+    stage_run(st);
+    for (int i = 1; i <= 300; i++) {
+        snprintf(line, sizeof line, "RETR %d\r\n", i);
+        stage_send(st, span_of(line));
+        stage_run(st);
+    }
+    stage_send(st, SPAN("QUIT\r\n"));
+    stage_run(st);
+    cr_expect_eq(st->n_told, 1);
+    cr_assert_eq(st->n_retrieved, RETRIEVED_MAX);
+    cr_expect_eq(st->retrieved[RETRIEVED_MAX - 1], RETRIEVED_MAX);
+    cr_expect_eq(st->more_retrieved, 300 - RETRIEVED_MAX);
+    stage_end(st);
+}
+
 /* --- much --- */
 
 /* `n` octets of lines, each of which starts with a dot, in a file. At most a million. */

@@ -3,6 +3,7 @@
 #include "common/admin.h"
 #include "common/unixsock.h"
 #include "queue/boxes.h"
+#include "queue/chronicle.h"
 #include "queue/control.h"
 
 #include <criterion/criterion.h>
@@ -19,6 +20,7 @@ unsigned char world_key[SEAL_KEY_OCTETS] = "0123456789abcdef0123456789abcdef";
     static void name(void *owner, struct ipc *from, const union msg *m, int fd)                    \
     {                                                                                              \
         struct world *w = owner;                                                                   \
+        (void)from;                                                                                \
         call;                                                                                      \
         if (fd >= 0)                                                                               \
             close(fd);                                                                             \
@@ -28,15 +30,17 @@ FORWARD(q_more, intake_more(w->q, from, &m->queue_more))
 FORWARD(q_abort, intake_abort(w->q, from, &m->queue_abort))
 FORWARD(q_room, intake_room(w->q, from, &m->queue_room))
 FORWARD(q_delete, boxes_delete(w->q, from, &m->box_delete))
+FORWARD(q_collected, chronicle_collected(w->q, &m->box_collected))
 FORWARD(q_forget, boxes_forget(w->q, from, &m->box_forget))
 FORWARD(q_devices, devices_set(w->q, from, &m->box_devices))
 FORWARD(q_import, intake_import(w->q, from, &m->import_open))
 FORWARD(q_admin, control_run(w->q, from, &m->admin))
 
 static const struct ipc_handler q_handlers[] = {
-    {MSG_QUEUE_OPEN, q_open},   {MSG_QUEUE_MORE, q_more},     {MSG_QUEUE_ABORT, q_abort},
-    {MSG_BOX_DELETE, q_delete}, {MSG_BOX_FORGET, q_forget},   {MSG_ADMIN, q_admin},
-    {MSG_QUEUE_ROOM, q_room},   {MSG_BOX_DEVICES, q_devices}, {MSG_IMPORT_OPEN, q_import},
+    {MSG_QUEUE_OPEN, q_open},         {MSG_QUEUE_MORE, q_more},     {MSG_QUEUE_ABORT, q_abort},
+    {MSG_BOX_DELETE, q_delete},       {MSG_BOX_FORGET, q_forget},   {MSG_ADMIN, q_admin},
+    {MSG_QUEUE_ROOM, q_room},         {MSG_BOX_DEVICES, q_devices}, {MSG_IMPORT_OPEN, q_import},
+    {MSG_BOX_COLLECTED, q_collected},
 };
 
 static void q_closed(void *owner, struct ipc *ch)
@@ -523,6 +527,8 @@ uint64_t world_drop(struct world *w, uint64_t box, uint64_t device, const uint64
     char room[800];
     struct msg_box_delete m = {.box = box,
                                .device = device,
+                               .address = SPAN("alice@example.org"),
+                               .client = SPAN("192.0.2.9"),
                                .sequences = pack_sequences(sequences, room),
                                .is_last = is_last};
     uint64_t tag = ipc_ask_box_delete(w->mailbox, &m, -1, 60000, delete_answered, w);
@@ -549,6 +555,18 @@ void world_drop_more(struct world *w, const struct msg_box_delete *part, const u
 {
     struct msg_box_delete m = *part;
     send_more(w, &m, sequences);
+}
+
+void world_collected(struct world *w, uint64_t box, uint64_t device, const uint64_t *sequences)
+{
+    char room[800];
+    struct msg_box_collected m = {.box = box,
+                                  .device = device,
+                                  .address = SPAN("alice@example.org"),
+                                  .client = SPAN("192.0.2.9"),
+                                  .sequences = pack_sequences(sequences, room)};
+    cr_assert_eq(ipc_send_box_collected(w->mailbox, &m, -1), 0);
+    world_pump(w);
 }
 
 static void devices_answered(void *arg, const union msg *m, int fd)

@@ -119,6 +119,8 @@ void world_drop_more(struct world *w, const struct msg_box_delete *part, const u
 void world_devices(struct world *w, uint64_t box, const uint64_t *devices);
 void world_delete_more(struct world *w, uint64_t tag, uint64_t box, const uint64_t *sequences,
                        bool is_last);
+/* Sequences (ended by 0) that were retrieved. */
+void world_collected(struct world *w, uint64_t box, uint64_t device, const uint64_t *sequences);
 void world_forget(struct world *w, uint64_t box);
 /* Runs an admin command with arguments ended by NULL; all pages. */
 void world_admin(struct world *w, const char *command, const char *const *args);
