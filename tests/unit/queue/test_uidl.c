@@ -129,6 +129,7 @@ Test(uidl, what_was_here_and_is_gone_is_not_given_again)
     world_pump(&w);
     world_delete(&w, 7, (uint64_t[]){1, 0}, true);
     cr_assert_eq(world_count(&w, "SELECT count(*) FROM message"), 0);
+    world_pass(&w, 1); /* ids of one millisecond do not always count up */
     cr_expect_not(import(7, id_text(id)));
     cr_expect(import(8, id_text(id)), "a mailbox that never had it");
     world_end(&w);
