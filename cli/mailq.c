@@ -119,14 +119,15 @@ int mailq_list(const struct sendmail *s)
 int mailq_retry(const struct sendmail *s)
 {
     char domain[300];
-    struct span arg = SPAN("state=deferred");
-    struct question q = {.process = ROLE_QUEUE, .admin = "queue retry", .args = &arg, .n_args = 1};
+    struct span args[] = {SPAN("state=deferred"), SPAN("if-any=yes")};
+    struct question q = {.process = ROLE_QUEUE, .admin = "queue retry", .args = args, .n_args = 2};
     struct rows rows = {.n = 0};
     if (s->retry_domain != NULL) {
         snprintf(domain, sizeof domain, "domain=%.255s", s->retry_domain);
-        arg = span_of(domain);
+        args[0] = span_of(domain);
     } else if (s->retry_id != NULL) {
-        arg = span_of(s->retry_id);
+        args[0] = span_of(s->retry_id);
+        q.n_args = 1; /* a message that is not there was not tried */
     }
     int status = ask(s, &q, &rows);
     rows_free(&rows);

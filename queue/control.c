@@ -336,7 +336,7 @@ static void finish_change(struct walk *w, uint64_t cursor)
         return;
     }
     log_changed(w);
-    if (cursor == 0 && !has_matched)
+    if (cursor == 0 && !has_matched && !w->filter.is_none_fine)
         admin_fail(w->call, VERDICT_NEVER, "nothing in the queue matches");
     else
         admin_done(w->call, cursor == 0 ? 0 : cursor | (has_matched ? MATCHED : 0));

@@ -124,6 +124,7 @@ int filter_read(struct filter *f, const struct admin_call *call, struct error *e
     f->domain = admin_option(call, "domain");
     f->login = admin_option(call, "login");
     f->is_dry_run = admin_option(call, "dry-run").p != NULL;
+    f->is_none_fine = admin_option(call, "if-any").p != NULL;
     struct span larger = admin_option(call, "larger");
     struct span state = admin_option(call, "state"), older = admin_option(call, "older");
     if (read_ids(f, call, e) < 0 || (state.p != NULL && read_state(f, state, e) < 0) ||

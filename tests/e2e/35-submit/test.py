@@ -269,6 +269,9 @@ class Sendmail(unittest.TestCase):
 
     def test_mailq_and_retry(self):
         self.assertEqual(self.sendmail("-bp")[1], "Mail queue is empty\n")
+        for run in ("-q", "-q30m", "-qRnowhere.test"):  # scripts call it whether there is mail or not
+            self.assertEqual(self.sendmail(run), (0, "", ""))
+        self.assertEqual(self.sendmail("-qI38g3q3fzp40re")[0], os.EX_UNAVAILABLE)
         self.send("-f", "alice@example.org", "far@nowhere.test", stdin=b"Subject: x\n\nx\n")
         wait_until(lambda: self.suite.recipients().get("far@nowhere.test", {}).get("last_reply"))
         for args, name in (([], "mailq"), (["-bp"], "sendmail")):
