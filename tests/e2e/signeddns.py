@@ -29,6 +29,7 @@ CONFIG = """server:
   zonelistfile: "{directory}/zones"
   server-count: 1
   hide-version: yes
+  rrl-ratelimit: 0
 remote-control:
   control-enable: no
 """
@@ -42,10 +43,10 @@ def why_not():
 
 
 class SignedDns:
-    def __init__(self, names, zones, damaged=(), host=None):
+    def __init__(self, names, zones, damaged=(), host=None, port=None):
         self.names, self.zones, self.damaged = names, zones, damaged
         self.host = host or own_address()
-        self.port = free_port(self.host)
+        self.port = port or free_port(self.host)
         self.directory = tempfile.mkdtemp(prefix="barid-zones-")
         os.chmod(self.directory, 0o755)
         self.anchor = os.path.join(self.directory, "anchor")

@@ -39,6 +39,7 @@ os.environ["BARID_E2E_NAME"] = "bench"
 
 import attack  # noqa: E402
 import boxes  # noqa: E402
+import far  # noqa: E402
 import servers  # noqa: E402
 from harness import free_port, own_address, wait_until  # noqa: E402
 
@@ -132,13 +133,13 @@ class Sink:
     """smtp-sink with its counter (-c). Not -M: with that it ends without answering the last message, which the
     sender then keeps, and the next round meets a destination that is taken to be down."""
 
-    def __init__(self, directory):
-        address = own_address()
-        self.address = (address, free_port(address))
+    def __init__(self, directory, address=None):
+        host = own_address()
+        self.address = address or (host, free_port(host))
         self.counted = os.path.join(directory, "sink")
         with open(self.counted, "wb") as out:
-            self.process = subprocess.Popen(["/usr/sbin/smtp-sink", "-c", "-u", "nobody", "%s:%d" % self.address, "1000"],
-                                            stdout=out, stderr=out)
+            self.process = subprocess.Popen(["/usr/sbin/smtp-sink", "-c", "-m", "2000", "-u", "nobody",
+                                             "%s:%d" % self.address, "1000"], stdout=out, stderr=out)
         wait_until(self.answers, 5, "smtp-sink")
 
     def answers(self):
@@ -156,33 +157,78 @@ class Sink:
         self.process.wait()
 
 
+def relayed(sink, n, rcpt, options=()):
+    """Messages a second, from the first octet until the last one is at the sink."""
+    def measure(server):
+        before = sink.count()
+        began = time.monotonic()
+        servers.mailload(server.smtp, n[server.name], 4096, 20, options, rcpts=[rcpt])
+        wait_until(lambda: sink.count() >= before + n[server.name], 180,
+                   lambda: f"{n[server.name]} messages; {sink.count() - before} came")
+        return {"rate": n[server.name] / (time.monotonic() - began)}
+    return measure
+
+
+def relay_result(title, goal, r):
+    return [Result(title, "messages/s", goal, median(r["barid"], "rate"), median(r.get("Postfix"), "rate"), "Postfix",
+                   "until the last one arrived")]
+
+
+def without_sink(name):
+    if os.path.exists("/usr/sbin/smtp-sink"):
+        return False
+    print(f"   without smtp-sink (postfix) there is no row {name}")
+    return True
+
+
 @row("relay")
 def relay(directory):
-    if not os.path.exists("/usr/sbin/smtp-sink"):
-        print("   without smtp-sink (postfix) there is no row relay")
+    if without_sink("relay"):
         return []
     sink = Sink(directory)
     hop = "%s:%d" % sink.address
-    count = {"barid": 5000, "Postfix": 2000}
-
-    def measure(server):
-        n = count[server.name]
-        before = sink.count()
-        began = time.monotonic()
-        servers.mailload(server.smtp, n, 4096, 20, rcpts=["user@far.example"])
-        wait_until(lambda: sink.count() >= before + n, 120, lambda: f"{n} messages; {sink.count() - before} came")
-        return {"rate": n / (time.monotonic() - began)}
-
     try:
         r = in_turn([
             (servers.Barid, lambda d: servers.Barid(d, config={"relay": {
                 "allow_from": "127.0.0.0/8", "smarthost": f"smtp://{hop}"}})),
             (servers.RealPostfix, lambda d: servers.RealPostfix(d, ["relayhost = [%s]:%d" % sink.address])),
-        ], directory, measure)
+        ], directory, relayed(sink, {"barid": 5000, "Postfix": 2000}, "user@far.example"))
     finally:
         sink.stop()
-    return [Result("4 KiB, 20 kept, relayed to smtp-sink", "messages/s", ">= 5", median(r["barid"], "rate"),
-                   median(r.get("Postfix"), "rate"), "Postfix", "until the last one arrived")]
+    return relay_result("4 KiB, 20 kept, relayed to smtp-sink", ">= 5", r)
+
+
+def relay_to(directory, destinations, count):
+    """In a network of its own: one smtp-sink is the server of all domains, on port 25 of all addresses."""
+    dns = far.Dns(destinations).start()
+    sink = Sink(directory, ("0.0.0.0", 25))
+    try:
+        return in_turn([
+            (servers.Barid, lambda d: servers.Barid(d, config={
+                "relay": {"allow_from": "127.0.0.0/8"}, "dns": {"server": None}})),
+            (servers.RealPostfix, servers.RealPostfix),
+        ], directory, relayed(sink, count, f"user@{far.DOMAIN}", ("-d", destinations)))
+    finally:
+        sink.stop()
+        dns.stop()
+
+
+def relay_row(name, destinations, ours, theirs):
+    @row(name)
+    def run(directory):
+        why_not = far.why_not()
+        if without_sink(name):
+            return []
+        if why_not:
+            print(f"   there is no row {name}: {why_not}")
+            return []
+        r = far.apart(lambda: relay_to(directory, destinations, {"barid": ours, "Postfix": theirs}), directory)
+        return relay_result(f"4 KiB, 20 kept, by MX to {destinations:,} domain{'s' * (destinations > 1)}", "-", r)
+
+
+relay_row("relay1", 1, 5000, 2000)
+relay_row("relay100", 100, 5000, 2000)
+relay_row("relay5000", 5000, 10000, 5000)
 
 
 # --- POP3 ---

@@ -2,10 +2,11 @@
  * server.
  *
  *   mailload [-c CONNECTIONS] [-n MESSAGES] [-s OCTETS] [-1] [-r RATE] [-f FROM] [-t TO[,TO…]]
- *            ADDRESS PORT
+ *            [-d DOMAINS] ADDRESS PORT
  *
  * Connections are kept for all their messages; with -1 each message gets one of its own. With -r no
- * more than RATE messages a second are begun. Envelope
+ * more than RATE messages a second are begun. With -d what follows the @ of TO gets d0., d1. … in
+ * front, one after the other: as many domains. Envelope
  * and DATA go in one flight if the server offers PIPELINING. The line on stdout: messages=20000
  * errors=0 seconds=1.234 rate=16207 p50_ms=0.912 p99_ms=2.210 where the times are those from the
  * last octet of a message to its final 250. Exit status 1 if there was an error. One thread, epoll;
@@ -34,6 +35,7 @@ static const char expected[] = {
 
 struct options {
     size_t connections, messages, size, rate; /* rate 0: as fast as it goes */
+    size_t domains;                           /* 0: those of rcpts */
     bool one_each;
     const char *from;
     const char *rcpts[RCPTS_MAX];
@@ -156,10 +158,24 @@ static void conn_say(struct load *l, struct conn *c, const char *octets, size_t 
 
 /* --- the conversation --- */
 
-static size_t format_envelope(const struct load *l, struct conn *c, enum phase first)
+/* Whom the message that is begun goes to. */
+static void format_rcpt(const struct load *l, char *out, size_t cap)
 {
     const struct options *o = &l->o;
     const char *rcpt = o->rcpts[l->begun % o->n_rcpts];
+    const char *at = strchr(rcpt, '@');
+    int n = o->domains == 0 || at == NULL ? snprintf(out, cap, "%s", rcpt)
+                                          : snprintf(out, cap, "%.*s@d%zu.%s", (int)(at - rcpt),
+                                                     rcpt, l->begun % o->domains, at + 1);
+    if (n < 0 || (size_t)n >= cap)
+        die("an address is too long");
+}
+
+static size_t format_envelope(const struct load *l, struct conn *c, enum phase first)
+{
+    const struct options *o = &l->o;
+    char rcpt[512];
+    format_rcpt(l, rcpt, sizeof rcpt);
     int n = 0;
     char *out = c->command;
     size_t cap = sizeof c->command;
@@ -409,7 +425,7 @@ static void set_options(struct options *o, int argc, char **argv)
                           .from = "load@load.example",
                           .rcpts = {"alice@example.org"},
                           .n_rcpts = 1};
-    for (int c; (c = getopt(argc, argv, "c:n:s:1r:f:t:")) != -1;) {
+    for (int c; (c = getopt(argc, argv, "c:n:s:1r:f:t:d:")) != -1;) {
         if (c == 'c')
             o->connections = number(optarg, CONNECTIONS_MAX);
         else if (c == 'n')
@@ -424,12 +440,14 @@ static void set_options(struct options *o, int argc, char **argv)
             o->from = optarg;
         else if (c == 't')
             split_rcpts(o, optarg);
+        else if (c == 'd')
+            o->domains = number(optarg, 1000000);
         else
             optind = argc;
     }
     if (argc - optind != 2)
         die("usage: mailload [-c CONNECTIONS] [-n MESSAGES] [-s OCTETS] [-1] [-r RATE] "
-            "[-f FROM] [-t TO,TO...] ADDRESS PORT");
+            "[-f FROM] [-t TO,TO...] [-d DOMAINS] ADDRESS PORT");
     set_server(o, argv[optind], argv[optind + 1]);
 }
 
