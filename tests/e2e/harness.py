@@ -414,5 +414,11 @@ def without_trace(octets):
     return octets
 
 
+def preload(library):
+    """LD_PRELOAD for a program of ours: behind the sanitizers' library, if it has that, which must be the first."""
+    needed = subprocess.run(["ldd", os.path.join(BUILD, "bin/barid")], capture_output=True, text=True).stdout
+    return " ".join([*re.findall(r"libasan\S* => (\S+)", needed), library])
+
+
 def is_root():
     return os.geteuid() == 0
