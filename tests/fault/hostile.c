@@ -1,15 +1,18 @@
 /* A sibling that was taken over says everything to each process it has a channel to, in both
  * directions of each channel of the tree: every row of the table, allowed or not, cut, lengthened,
  * changed, with a descriptor where none belongs; more than anybody can answer; and false answers to
- * what it is asked. The process closes that channel and says so once, says nothing that the table
- * does not let it say, keeps what it has (descriptors and memory, too), and goes on to serve the
- * others. New rows and new channels are covered by themselves. */
+ * what it is asked. So does who connects to an administrator's socket. The process closes that
+ * channel and says so once, says nothing that the table does not let it say, keeps what it has
+ * (descriptors and memory, too), and goes on to serve the others. New rows and new channels are
+ * covered by themselves. */
 #include "tests/fault/liar.h"
 #include "tests/fault/subject.h"
 #include "tests/fault/tap.h"
 #include "tests/fault/work.h"
 
 #include "barid/tree.h"
+#include "common/config.h"
+#include "common/unixsock.h"
 #include "common/verdict.h"
 #include "tests/fault/disk.h"
 
@@ -29,6 +32,7 @@
 
 static char base[PATH_MAX / 4], state[PATH_MAX / 2];
 static struct ledger ledger;
+static const struct subject *subject_of_cli; /* whom an administrator's socket is given */
 
 struct pair {
     enum role owner, sibling;
@@ -68,11 +72,61 @@ static bool is_granted(const struct pair *p)
     return p->owner == ROLE_POP3D && p->sibling == ROLE_MAILBOX;
 }
 
+/* Listens where `barid` connects. */
+static int control_socket = -1;
+
+static int listen_for_cli(void)
+{
+    struct error e;
+    int low = unixsock_listen(base, "control.sock", &e), fd;
+    if (low < 0)
+        play_give_up(e.text);
+    fd = fcntl(low, F_DUPFD_CLOEXEC, 20);
+    close(low);
+    return fd;
+}
+
+static void give_control(struct play *owner)
+{
+    if (subject_of_cli != NULL && subject_of_cli->before_start != NULL)
+        subject_of_cli->before_start(owner);
+    play_send(owner->control, MSG_CHILD_LISTEN, &(struct msg_child_listen){.kind = LISTEN_CONTROL},
+              control_socket);
+}
+
+/* It serves a few at a time: one who comes before the last one's end was seen is sent away. */
+static int connect_cli(void)
+{
+    struct error e;
+    bool is_absent;
+    char first;
+    for (int i = 0; i < 500; i++) {
+        int fd = unixsock_connect(base, "control.sock", &is_absent, &e);
+        if (fd < 0)
+            play_give_up(e.text);
+        play_make_roomy(fd);
+        if (poll(&(struct pollfd){.fd = fd, .events = POLLIN}, 1, PLAY_WAIT_MS) > 0 &&
+            recv(fd, &first, 1, MSG_PEEK) > 0) { /* its HELLO */
+            play_send(fd, MSG_HELLO, &(struct msg_hello){proto_hash(), ROLE_CLI}, -1);
+            return fd;
+        }
+        close(fd);
+        poll(NULL, 0, 10);
+    }
+    play_give_up("nobody serves the control socket");
+}
+
 static void reconnect(struct attack *a)
 {
     const struct pair *p = a->pair;
     if (is_granted(p))
         return;
+    if (p->sibling == ROLE_CLI) {
+        if (a->channel >= 0)
+            close(a->channel);
+        a->channel = connect_cli();
+        return;
+    }
     if (p->subject != NULL) {
         play_connect(a->owner, p->sibling);
         a->channel = a->owner->channels[p->sibling];
@@ -355,7 +409,7 @@ static unsigned attack(struct play *owner, const struct pair *p, const char *log
         flood(&a, (enum msg_type)t);
     if (p->asks)
         lie(&a);
-    if (p->subject == NULL)
+    if (p->subject == NULL || p->sibling == ROLE_CLI)
         close(a.channel);
     return a.wrong;
 }
@@ -368,7 +422,7 @@ static unsigned peers_of(const struct pair *p)
                                           [ROLE_MAILBOX] = P_AUTHD | P_QUEUE};
     if (p->subject == NULL)
         return peers[p->owner];
-    return p->subject->peers | (is_granted(p) ? 0 : 1U << p->sibling);
+    return p->subject->peers | (is_granted(p) || p->sibling == ROLE_CLI ? 0 : 1U << p->sibling);
 }
 
 static bool begin(struct play *owner, const struct pair *p)
@@ -383,6 +437,10 @@ static bool begin(struct play *owner, const struct pair *p)
         owner->state_dir = own;
         owner->extra = p->subject->config;
         owner->before_start = p->subject->before_start;
+    }
+    if (p->sibling == ROLE_CLI) {
+        subject_of_cli = p->subject;
+        owner->before_start = give_control;
     }
     return play_start(owner) == 0 &&
            (p->owner != ROLE_QUEUE || p->subject != NULL || work_begin(owner, &ledger) == 0);
@@ -445,6 +503,10 @@ static const struct pair pairs[] = {
     {ROLE_MAILBOX, ROLE_AUTHD, &subject_mailbox, true},
     {ROLE_MAILBOX, ROLE_QUEUE, &subject_mailbox, true},
     {ROLE_MAILBOX, ROLE_POP3D, NULL, false},
+    {ROLE_QUEUE, ROLE_CLI, NULL, false},
+    {ROLE_AUTHD, ROLE_CLI, NULL, false},
+    {ROLE_MAILBOX, ROLE_CLI, NULL, false},
+    {ROLE_RELAY, ROLE_CLI, &subject_relay, false},
 };
 #define PAIRS (sizeof pairs / sizeof pairs[0])
 
@@ -464,7 +526,10 @@ static void expect_all_channels(void)
         const struct tree_channel *c = &tree_channels[i];
         is_all = is_faced(c->a, c->b) && is_faced(c->b, c->a) && is_all;
     }
-    tap_ok(is_all, "both ends of every channel are attacked");
+    for (size_t i = 0; i < tree_n_processes; i++)
+        if (tree_processes[i].control != NULL)
+            is_all = is_faced(tree_processes[i].role, ROLE_CLI) && is_all;
+    tap_ok(is_all, "both ends of every channel are attacked, and every socket for commands");
 }
 
 int main(int argc, char **argv)
@@ -478,6 +543,7 @@ int main(int argc, char **argv)
     snprintf(state, sizeof state, "%s/state", base);
     snprintf(dir, sizeof dir, "%s/queue", state);
     play_layout(state);
+    control_socket = listen_for_cli();
     expect_all_channels();
     for (size_t i = 0; i < PAIRS; i++)
         if (only == NULL || strcmp(only, role_name(pairs[i].owner)) == 0)

@@ -72,15 +72,20 @@ static void send_hello(int channel, enum role self)
     play_send(channel, MSG_HELLO, &(struct msg_hello){proto_hash(), (uint8_t)self}, -1);
 }
 
-void play_pair(int pair[2])
+void play_make_roomy(int fd)
 {
     int room = 4 << 20;
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &(struct timeval){.tv_sec = 10},
+               sizeof(struct timeval));
+}
+
+void play_pair(int pair[2])
+{
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
         play_give_up("socketpair");
-    for (int i = 0; i < 2; i++)
-        setsockopt(pair[i], SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
-    setsockopt(pair[0], SOL_SOCKET, SO_SNDTIMEO, &(struct timeval){.tv_sec = 10},
-               sizeof(struct timeval));
+    play_make_roomy(pair[0]);
+    setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &(int){4 << 20}, sizeof(int));
 }
 
 int play_send_raw(int channel, const char *octets, size_t n, int fd)

@@ -40,6 +40,7 @@ void play_connect(struct play *p, enum role peer);
 int play_connect_as(struct play *p, enum role peer, unsigned instance);
 /* Blocking, with large buffers; ours is pair[0]. */
 void play_pair(int pair[2]);
+void play_make_roomy(int fd); /* the same for a socket of ours: sends wait, but not for ever */
 /* SIGKILL, or after CHILD_STOP; closes all channels. The wait status, or -1 if it did not end. */
 int play_kill(struct play *p);
 int play_stop(struct play *p);

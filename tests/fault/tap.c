@@ -7,7 +7,11 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+
+#define AT_ONCE 2
 
 static struct {
     char dir[PATH_MAX / 4];
@@ -105,6 +109,77 @@ void tap_ok(bool is_ok, const char *fmt, ...)
     fflush(stdout);
     va_end(ap);
     tap.failed += !is_ok;
+}
+
+/* --- parts --- */
+
+static void part_path(char *path, size_t cap, size_t i)
+{
+    snprintf(path, cap, "%s/part-%zu", tap.dir, i);
+}
+
+static pid_t start_part(size_t i, void (*part)(size_t i))
+{
+    char path[PATH_MAX];
+    part_path(path, sizeof path, i);
+    fflush(stdout);
+    pid_t parent = getpid(), pid = fork();
+    if (pid != 0)
+        return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent || freopen(path, "w", stdout) == NULL)
+        _exit(1);
+    part(i);
+    fflush(stdout);
+    _exit(0);
+}
+
+/* Its lines, with the numbers that they have here. */
+static void take_lines(size_t i)
+{
+    char path[PATH_MAX], line[4096];
+    part_path(path, sizeof path, i);
+    FILE *f = fopen(path, "r");
+    while (f != NULL && fgets(line, sizeof line, f) != NULL) {
+        bool is_ok = strncmp(line, "ok ", 3) == 0, is_not_ok = strncmp(line, "not ok ", 7) == 0;
+        const char *text = is_ok || is_not_ok ? strstr(line, " - ") : NULL;
+        line[strcspn(line, "\n")] = '\0';
+        if (text != NULL)
+            tap_ok(is_ok, "%s", text + 3);
+        else
+            printf("%s\n", line);
+    }
+    if (f != NULL)
+        fclose(f);
+}
+
+static void bury_part(const pid_t *pids, size_t n)
+{
+    int status;
+    pid_t pid = wait(&status);
+    size_t i = 0;
+    while (i < n && pids[i] != pid)
+        i++;
+    if (i == n)
+        return;
+    take_lines(i);
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        tap_ok(false, "part %zu ended with status %d", i, status);
+}
+
+void tap_split(size_t n, void (*part)(size_t i))
+{
+    pid_t *pids = calloc(n, sizeof *pids);
+    for (size_t started = 0, ended = 0; pids != NULL && ended < n;) {
+        if (started < n && started - ended < AT_ONCE) {
+            pids[started] = start_part(started, part);
+            started++;
+        } else {
+            bury_part(pids, started);
+            ended++;
+        }
+    }
+    free(pids);
 }
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)

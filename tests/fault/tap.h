@@ -18,6 +18,9 @@ bool tap_is_all(void);
 uint64_t tap_seed(void);
 int tap_log(void); /* a descriptor for what the processes say */
 __attribute__((format(printf, 2, 3))) void tap_ok(bool is_ok, const char *fmt, ...);
+/* Parts 0 to n - 1, each in a process of its own, two at a time; each one's lines come together. A
+ * part shares nothing with the others but the directory, and may end as a program may. */
+void tap_split(size_t n, void (*part)(size_t i));
 void tap_remove(const char *dir); /* with all that is in it */
 int tap_end(void);                /* the exit status */
 
