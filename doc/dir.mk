@@ -1,3 +1,6 @@
+dist_doc_DATA = README.md CHANGELOG.md doc/ARCHITECTURE.md doc/IPC.md doc/PERFORMANCE.md doc/QUEUE.md \
+  doc/RFC.md doc/SQL.md
+
 # Documentation made from the code.
 noinst_PROGRAMS += doc/ipcdoc
 doc_ipcdoc_SOURCES = doc/ipcdoc.c
