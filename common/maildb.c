@@ -56,6 +56,8 @@
  * told: 0 nobody, 1 the log, 2 the postmaster too. swept: messages up to this one were looked
  * through for what of theirs waits.
  *
+ * counted: What a user sent lately, until that time (queue/counts.h has the values of what).
+ *
  * tlsrpt: What came of TLS with the exchangers of other domains, for a report to each (RFC 8460).
  *
  * sts: The MTA-STS policies of other domains (RFC 8461), as the policy process fetched them; they
@@ -297,5 +299,14 @@ static const char version_7[] = "ALTER TABLE box ADD COLUMN first_id INTEGER NOT
                                 " PRIMARY KEY (day, domain, policy, result, host, address)"
                                 ") STRICT, WITHOUT ROWID;";
 
-const char *const maildb_migrations[MAILDB_VERSION] = {NULL,      NULL,      NULL,     NULL,
-                                                       version_5, version_6, version_7};
+static const char version_8[] = "CREATE TABLE counted ("
+                                " who TEXT NOT NULL CHECK (length(who) BETWEEN 1 AND 512),"
+                                " what INTEGER NOT NULL CHECK (what BETWEEN 0 AND 15),"
+                                " n INTEGER NOT NULL CHECK (n >= 0),"
+                                " until INTEGER NOT NULL CHECK (until >= 0),"
+                                " PRIMARY KEY (who, what)"
+                                ") STRICT, WITHOUT ROWID;"
+                                "CREATE INDEX counted_until ON counted (until);";
+
+const char *const maildb_migrations[MAILDB_VERSION] = {NULL,      NULL,      NULL,      NULL,
+                                                       version_5, version_6, version_7, version_8};

@@ -168,6 +168,8 @@ static enum outcome commit(struct batch *b)
 {
     if (!store_is_open(b->store))
         return OUTCOME_FAULT;
+    if (b->part != NULL && b->part->write(b->part) < 0)
+        return outcome_of(b);
     if (spool_sync(b->spool) < 0) {
         bool is_full = errno == ENOSPC || errno == EDQUOT;
         spool_failed(b->spool, "sync");
@@ -197,5 +199,7 @@ void batch_commit(struct batch *b)
     b->n_commits++;
     stats_count(STAT_COMMITS);
     stats_time_us(STAT_TIME_COMMIT, clock_mono_us() - began_us);
+    if (b->part != NULL)
+        b->part->written(b->part);
     tell(b, OUTCOME_SAVED);
 }

@@ -28,10 +28,17 @@ struct waiter {
     void (*settled)(struct waiter *w, enum outcome o);
 };
 
+/* What was only counted so far belongs into each transaction: it is written last. */
+struct batch_part {
+    int (*write)(struct batch_part *p);    /* -1: nothing is committed */
+    void (*written)(struct batch_part *p); /* it is on disk; called before anybody else is told */
+};
+
 struct batch {
     struct store *store;
     struct spool *spool;
     struct waiter *first, **last;
+    struct batch_part *part;                   /* NULL: none */
     uint64_t *files;                           /* messages whose spool file goes after the commit */
     size_t n_files, cap_files, n_files_before; /* before: when the request under way began */
     uint64_t n_commits;                        /* since the start */

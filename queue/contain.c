@@ -2,37 +2,25 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "queue/counts.h"
 #include "queue/deliver.h"
 
 #include <inttypes.h>
 
-#define BUCKETS     1024
-#define COUNTED_MAX 20000 /* users counted at a time; one more takes the place of another */
-#define RATIO_LEAST 20    /* refused recipients, before their share says anything */
+#define RATIO_LEAST 20 /* refused recipients, before their share says anything */
 #define RATIO_MS    (3600 * 1000LL)
 #define SWEEP_STEP  200 /* messages looked at in one turn */
 #define AT_ONCE     500 /* recipients held in one step */
 #define WHY_MAX     100
 
-/* In a time that began with the first of them. */
-struct count {
-    int64_t until_ms;
-    uint64_t n;
-};
-
-/* What one user sent lately. */
-struct counted {
-    struct counted *next; /* in its bucket */
-    struct count messages, recipients, taken, refused;
-    bool is_mostly_refused; /* to be contained in the queue's turn */
-    struct span who;
-    char octets[];
+/* One that a user may pass. */
+struct limit {
+    const struct rate *rate;
+    enum count_of what;
+    const char *name;
 };
 
 struct contains {
-    struct counted *buckets[BUCKETS];
-    size_t n;
-    bool has_refused; /* one of them is_mostly_refused */
     bool is_sweeping; /* there may be a user whose mail in the queue is not held yet */
 };
 
@@ -47,12 +35,6 @@ struct contains *contains_new(struct queue *q)
 
 void contains_free(struct queue *q)
 {
-    for (size_t i = 0; q->contains != NULL && i < BUCKETS; i++)
-        while (q->contains->buckets[i] != NULL) {
-            struct counted *u = q->contains->buckets[i];
-            q->contains->buckets[i] = u->next;
-            free(u);
-        }
     free(q->contains);
     q->contains = NULL;
 }
@@ -65,148 +47,95 @@ struct span contain_who(struct span login, struct span client)
     return is_local ? client : SPAN("");
 }
 
-/* --- counting --- */
-
-static bool is_over(const struct counted *u, int64_t now_ms)
-{
-    return u->messages.until_ms <= now_ms && u->recipients.until_ms <= now_ms &&
-           u->taken.until_ms <= now_ms && u->refused.until_ms <= now_ms && !u->is_mostly_refused;
-}
-
-static void drop(struct contains *c, struct counted **at)
-{
-    struct counted *u = *at;
-    *at = u->next;
-    c->n--;
-    free(u);
-}
-
-static struct counted **bucket_of(struct contains *c, struct span who)
-{
-    uint64_t h = 0xcbf29ce484222325U;
-    for (size_t i = 0; i < who.n; i++)
-        h = (h ^ (unsigned char)who.p[i]) * 0x100000001b3U;
-    return &c->buckets[(h ^ h >> 32) % BUCKETS];
-}
-
-/* NULL: he is not counted, for lack of memory. */
-static struct counted *find(struct contains *c, struct span who, int64_t now_ms)
-{
-    struct counted **bucket = bucket_of(c, who);
-    for (struct counted **at = bucket; *at != NULL;) {
-        if (span_eq((*at)->who, who))
-            return *at;
-        if (is_over(*at, now_ms))
-            drop(c, at);
-        else
-            at = &(*at)->next;
-    }
-    if (c->n >= COUNTED_MAX && *bucket != NULL)
-        drop(c, bucket);
-    struct counted *u =
-        c->n < COUNTED_MAX && who.n <= ADDRESS_MAX ? calloc(1, sizeof *u + who.n) : NULL;
-    if (u == NULL)
-        return NULL;
-    memcpy(u->octets, who.p, who.n);
-    u->who = (struct span){u->octets, who.n};
-    u->next = *bucket;
-    *bucket = u;
-    c->n++;
-    return u;
-}
-
-static uint64_t add(struct count *c, uint64_t n, int64_t now_ms, int64_t period_ms)
-{
-    if (c->until_ms <= now_ms)
-        *c = (struct count){.until_ms = now_ms + period_ms};
-    c->n += n;
-    return c->n;
-}
-
-/* Counts n; over the limit, says so in `why`. */
-static bool exceeds(struct count *c, uint64_t n, const struct rate *limit, const char *what,
-                    char why[WHY_MAX])
-{
-    if (limit->is_off || add(c, n, clock_mono_ms(), limit->period_ms) <= limit->count)
-        return false;
-    snprintf(why, WHY_MAX, "more than %" PRIu32 " %s in %" PRId64 " s", limit->count, what,
-             limit->period_ms / 1000);
-    return true;
-}
-
 /* --- the mark --- */
 
-/* Writes it as a request of its own. A fault of the store is that of all who write just now; the
- * next message tries again. */
+/* As a part of the request under way. 0, or -1: the store failed. */
+static int contain(struct queue *q, struct span who, const char *why)
+{
+    struct containment new = {.who = who, .since = clock_wall_s(), .why = span_of(why)};
+    if (store_contained_add(q->store, &new) < 0)
+        return -1;
+    q->contains->is_sweeping = true;
+    notices_kick(q);
+    return 0;
+}
+
+/* As a request of its own. A fault of the store is that of all who write just now; the next message
+ * tries again. */
 static void begin(struct queue *q, struct span who, const char *why)
 {
     struct batch *b = &q->batch;
-    struct containment new = {.who = who, .since = clock_wall_s(), .why = span_of(why)};
     if (batch_begin(b) < 0)
         return;
-    if (store_contained_add(q->store, &new) < 0) {
+    if (contain(q, who, why) < 0)
         batch_undo(b);
-        return;
-    }
-    batch_keep(b, NULL);
-    q->contains->is_sweeping = true;
-    notices_kick(q);
+    else
+        batch_keep(b, NULL);
 }
 
-bool contain_accept(struct queue *q, const struct message *m, size_t n_remotes)
+/* --- counting --- */
+
+/* Counts n; over the limit, says so in `why`. */
+static bool exceeds(struct queue *q, struct span who, const struct limit *limit, uint64_t n,
+                    char why[WHY_MAX])
 {
+    const struct rate *rate = limit->rate;
+    if (n == 0 || rate->is_off ||
+        counts_add(q, who, limit->what, n, rate->period_ms) <= rate->count)
+        return false;
+    snprintf(why, WHY_MAX, "more than %" PRIu32 " %s in %" PRId64 " s", rate->count, limit->name,
+             rate->period_ms / 1000);
+    return true;
+}
+
+bool contain_accept(struct queue *q, const struct message *m, struct charge *c)
+{
+    const struct containment_config *limits = &q->config->containment;
     struct span who = contain_who(m->login, m->client);
     struct containment known;
-    if (who.n == 0 || n_remotes == 0)
+    if (who.n == 0 || c->recipients == 0)
         return false;
     enum found f = store_contained_get(q->store, who, &known);
     store_contained_end(q->store);
     if (f != FOUND_NONE)
         return f == FOUND_YES; /* a fault of the store will show when the message is written */
-    struct counted *u = find(q->contains, who, clock_mono_ms());
-    const struct containment_config *limits = &q->config->containment;
     char why[WHY_MAX] = "";
-    if (u == NULL)
-        return false;
-    bool is_too_much = exceeds(&u->messages, 1, &limits->messages_per_user, "messages", why);
-    is_too_much |=
-        exceeds(&u->recipients, n_remotes, &limits->recipients_per_user, "recipients", why);
+    c->messages = 1;
+    bool is_too_much = exceeds(
+        q, who, &(struct limit){&limits->messages_per_user, COUNT_MESSAGES, "messages"}, 1, why);
+    is_too_much |= exceeds(
+        q, who, &(struct limit){&limits->recipients_per_user, COUNT_RECIPIENTS, "recipients"},
+        c->recipients, why);
     if (is_too_much)
         begin(q, who, why);
     return is_too_much;
 }
 
-void contain_results(struct queue *q, struct span who, size_t n_taken, size_t n_refused)
+void contain_refund(struct queue *q, const struct message *m, const struct charge *c)
+{
+    struct span who = contain_who(m->login, m->client);
+    if (who.n == 0 || c->messages == 0)
+        return;
+    counts_take_back(q, who, COUNT_MESSAGES, c->messages);
+    counts_take_back(q, who, COUNT_RECIPIENTS, c->recipients);
+}
+
+int contain_results(struct queue *q, struct span who, uint64_t n_taken, uint64_t n_refused)
 {
     uint64_t percent = q->config->containment.bounce_ratio;
-    int64_t now_ms = clock_mono_ms();
-    struct counted *u = who.n > 0 && percent != UINT64_MAX ? find(q->contains, who, now_ms) : NULL;
-    if (u == NULL)
-        return;
-    uint64_t taken = add(&u->taken, n_taken, now_ms, RATIO_MS);
-    uint64_t refused = add(&u->refused, n_refused, now_ms, RATIO_MS);
+    char why[WHY_MAX];
+    if (who.n == 0 || percent == UINT64_MAX)
+        return 0;
+    uint64_t taken = counts_add(q, who, COUNT_TAKEN, n_taken, RATIO_MS);
+    uint64_t refused = counts_add(q, who, COUNT_REFUSED, n_refused, RATIO_MS);
     if (n_refused == 0 || refused < RATIO_LEAST || refused * 100 <= percent * (taken + refused))
-        return;
-    u->is_mostly_refused = q->contains->has_refused = true;
+        return 0;
+    snprintf(why, sizeof why, "%" PRIu64 " of %" PRIu64 " recipients refused", refused,
+             refused + taken);
+    return contain(q, who, why);
 }
 
 /* --- in the queue's turn --- */
-
-static void contain_refused(struct queue *q)
-{
-    struct contains *c = q->contains;
-    char why[WHY_MAX];
-    c->has_refused = false;
-    for (size_t i = 0; i < BUCKETS; i++)
-        for (struct counted *u = c->buckets[i]; u != NULL; u = u->next) {
-            if (!u->is_mostly_refused)
-                continue;
-            u->is_mostly_refused = false;
-            snprintf(why, sizeof why, "%" PRIu64 " of %" PRIu64 " recipients refused", u->refused.n,
-                     u->refused.n + u->taken.n);
-            begin(q, u->who, why);
-        }
-}
 
 struct waiting {
     uint32_t numbers[AT_ONCE];
@@ -303,8 +232,6 @@ bool contain_run(struct queue *q)
         return false;
     if (q->contains->is_sweeping)
         q->contains->is_sweeping = sweep(q);
-    if (q->contains->has_refused)
-        contain_refused(q);
     notices_run(q);
     return q->contains->is_sweeping;
 }
@@ -345,15 +272,6 @@ void contain_show(void *queue, struct admin_call *call)
     admin_done(call, 0);
 }
 
-static void forget_counts(struct contains *c, struct span who)
-{
-    for (struct counted **at = bucket_of(c, who); *at != NULL; at = &(*at)->next)
-        if (span_eq((*at)->who, who)) {
-            drop(c, at);
-            return;
-        }
-}
-
 /* His counts begin anew, or else the next message would contain him again. */
 void contain_end(void *queue, struct admin_call *call)
 {
@@ -365,6 +283,8 @@ void contain_end(void *queue, struct admin_call *call)
     enum found f = FOUND_FAULT;
     if (batch_begin(&q->batch) == 0) {
         f = store_contained_remove(q->store, who);
+        if (f != FOUND_FAULT && counts_forget(q, who) < 0)
+            f = FOUND_FAULT;
         if (f == FOUND_FAULT)
             batch_undo(&q->batch);
         else
@@ -375,7 +295,6 @@ void contain_end(void *queue, struct admin_call *call)
         admin_fail(call, VERDICT_TRY_LATER, "the store cannot be written: see the log");
         return;
     }
-    forget_counts(q->contains, who);
     if (f == FOUND_YES)
         LOG(0, "user-released", LS("user", who), LZ("by", "administrator"));
     row_begin(&row);

@@ -3,9 +3,9 @@
  * accepted and held, neither refused nor lost, until an administrator releases or removes it; mail
  * to mailboxes here goes on. What of his already waits in the queue is held too.
  *
- * That a user is contained is a row of mail.db, written with the message that was one too many. The
- * counts are in memory: a restart begins them anew. Who a user is authd said (a ticket) or the
- * kernel (the submit socket), never smtpd. */
+ * That a user is contained is a row of mail.db, written with the message that was one too many;
+ * what he sent is counted there too (counts.h). Who a user is authd said (a ticket) or the kernel
+ * (the submit socket), never smtpd. */
 #ifndef BARID_QUEUE_CONTAIN_H
 #define BARID_QUEUE_CONTAIN_H
 
@@ -19,12 +19,19 @@ void contains_free(struct queue *q);
 /* Whose mail it is: the login, or "uid:1000". Empty: of nobody who could be contained (a stranger,
  * root). */
 struct span contain_who(struct span login, struct span client);
-/* A message with recipients elsewhere is about to be stored: counts it. Are they to be held? It may
- * write, so it comes before the message's own part of the batch. */
-bool contain_accept(struct queue *q, const struct message *m, size_t n_remotes);
-/* Another server took, or refused for good, so many recipients of a message of `who` (may be
- * empty). Writes nothing. */
-void contain_results(struct queue *q, struct span who, size_t n_taken, size_t n_refused);
+/* What a message counts for its sender. */
+struct charge {
+    uint64_t messages;
+    uint64_t recipients; /* elsewhere */
+};
+/* A message with so many recipients elsewhere is about to be stored: counts it. Are they to be
+ * held? It may write, so it comes before the message's own part of the batch. */
+bool contain_accept(struct queue *q, const struct message *m, struct charge *c);
+/* It was not stored after all. */
+void contain_refund(struct queue *q, const struct message *m, const struct charge *c);
+/* Other servers took, or refused for good, so many recipients of a message of `who` (may be empty).
+ * A part of the request that writes what became of them; 0, or -1: the store failed. */
+int contain_results(struct queue *q, struct span who, uint64_t n_taken, uint64_t n_refused);
 /* In the queue's turn. True if there is more to do at once. */
 bool contain_run(struct queue *q);
 /* Commands: what is known of a user, and the end of his containment. */

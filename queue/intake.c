@@ -55,6 +55,7 @@ struct intake {
     bool has_file;         /* a spool file was made */
     struct import *import; /* NULL: it is not one */
     bool is_held;          /* its sender is contained */
+    struct charge charge;  /* what was counted for him */
     bool is_each;          /* who cannot have it is refused alone */
     struct verdicts verdicts;
 };
@@ -171,6 +172,7 @@ static void answer_intake(const struct intake *in, enum intake_reason reason,
 static void refuse(struct intake *in, enum intake_reason reason)
 {
     intake_log_refused(in->message.id, in->message.sender, reason);
+    contain_refund(in->q, &in->message, &in->charge);
     answer_intake(in, reason, NULL);
     drop(in);
 }
@@ -326,7 +328,8 @@ static void store_it(struct intake *in, struct span whole)
     }
     targets_tidy(&in->targets);
     targets_tidy(&in->room);
-    in->is_held = contain_accept(q, m, targets_elsewhere(&in->targets) + in->room.n_remotes);
+    in->charge.recipients = targets_elsewhere(&in->targets) + in->room.n_remotes;
+    in->is_held = contain_accept(q, m, &in->charge);
     d.is_held = in->is_held;
     d.hold_until = in->hold_until;
     if (batch_join(&q->batch) < 0) {

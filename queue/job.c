@@ -92,18 +92,6 @@ static void log_results(const struct job *j)
     }
 }
 
-/* What the servers said about the mail of one user. */
-static void count_results(const struct job *j)
-{
-    size_t n_taken = 0, n_refused = 0;
-    for (size_t i = 0; j->is_answered && i < j->what.n; i++) {
-        n_taken += j->results[i].verdict == VERDICT_OK;
-        n_refused += j->results[i].verdict == VERDICT_NEVER;
-    }
-    if (j->who != NULL && n_taken + n_refused > 0)
-        contain_results(j->q, span_of(j->who), n_taken, n_refused);
-}
-
 static void save_later(struct job *j)
 {
     struct dispatch *d = j->q->dispatch;
@@ -121,7 +109,6 @@ static void settled(struct waiter *w, enum outcome o)
         return;
     }
     log_results(j);
-    count_results(j);
     job_over(j);
 }
 
@@ -222,6 +209,22 @@ static int save_dialogue(struct job *j)
     return store_dialogue_add(j->q->store, &d, &j->dialogue_id);
 }
 
+/* What the servers said about the mail of one user, counted once however often it is saved. */
+static int count_results(struct job *j)
+{
+    uint64_t n_taken = 0, n_refused = 0;
+    for (size_t i = 0; j->is_answered && i < j->what.n; i++) {
+        n_taken += j->results[i].verdict == VERDICT_OK;
+        n_refused += j->results[i].verdict == VERDICT_NEVER;
+    }
+    if (j->who == NULL || n_taken + n_refused == 0)
+        return 0;
+    bool is_counted = j->is_counted;
+    j->is_counted = true;
+    return contain_results(j->q, span_of(j->who), is_counted ? 0 : n_taken,
+                           is_counted ? 0 : n_refused);
+}
+
 static int save_all(struct job *j)
 {
     struct store *store = j->q->store;
@@ -238,6 +241,8 @@ static int save_all(struct job *j)
         rc = store_dialogues_trim(store, j->what.message, DIALOGUES_MAX);
     if (rc == 0 && j->is_answered)
         rc = secured_learn(j->q, j->what.message, span_of(j->domain), j->secured);
+    if (rc == 0)
+        rc = count_results(j);
     if (rc == 0)
         rc = store_message_settle(store, j->what.message, &freed_file);
     if (freed_file)

@@ -42,6 +42,7 @@ struct job {
     bool is_repeated; /* its message may have many dialogues */
     char *text;       /* of the answer */
     char *who;        /* its sender, if he could be contained; or NULL */
+    bool is_counted;  /* what came of it, for him */
     char octets[];    /* of `rcpts` */
 };
 

@@ -7,6 +7,7 @@
 #include "queue/boxes.h"
 #include "queue/callout.h"
 #include "queue/contain.h"
+#include "queue/counts.h"
 #include "queue/devices.h"
 #include "queue/dispatch.h"
 #include "queue/intake.h"
@@ -39,14 +40,15 @@ static int make_parts(struct queue *q, struct error *e)
     q->dispatch = dispatch_new(q);
     q->bounces = bounces_new(q);
     q->contains = contains_new(q);
+    q->counts = counts_new(q);
     q->notices = notices_new(q);
     q->releases = releases_new(q);
     q->callouts = callouts_new(q);
     q->tlsrpts = tlsrpts_new(q);
     if (q->intakes == NULL || q->locals == NULL || q->boxes == NULL || q->trash == NULL ||
         q->retention == NULL || q->devices == NULL || q->tidy == NULL || q->schedule == NULL ||
-        q->dispatch == NULL || q->bounces == NULL || q->contains == NULL || q->notices == NULL ||
-        q->releases == NULL || q->callouts == NULL || q->tlsrpts == NULL)
+        q->dispatch == NULL || q->bounces == NULL || q->contains == NULL || q->counts == NULL ||
+        q->notices == NULL || q->releases == NULL || q->callouts == NULL || q->tlsrpts == NULL)
         return error_set(e, "out of memory");
     return 0;
 }
@@ -93,6 +95,7 @@ void queue_close(struct queue *q)
     dispatch_free(q);
     bounces_free(q);
     contains_free(q);
+    counts_free(q);
     notices_free(q);
     releases_free(q);
     callouts_free(q);

@@ -31,6 +31,7 @@ struct queue {
     struct schedule *schedule;
     struct dispatch *dispatch;
     struct contains *contains;
+    struct counts *counts;
     struct notices *notices;
     struct releases *releases;
     struct callouts *callouts;

@@ -178,6 +178,14 @@
     S(CONTAINED_UNSWEPT, "SELECT who, swept FROM contained"                                        \
                          " WHERE swept < 9223372036854775807 LIMIT 1")                             \
     S(CONTAINED_SWEPT, "UPDATE contained SET swept = ?2 WHERE who = ?1")                           \
+    S(COUNTED_GET, "SELECT n, until FROM counted WHERE who = ?1 AND what = ?2")                    \
+    S(COUNTED_MORE, "UPDATE counted SET n = ?3 WHERE who = ?1 AND what = ?2 AND until = ?4"        \
+                    " RETURNING what")                                                             \
+    S(COUNTED_SET, "INSERT OR REPLACE INTO counted (who, what, n, until)"                          \
+                   " VALUES (?1, ?2, ?3, ?4)")                                                     \
+    S(COUNTED_FORGET, "DELETE FROM counted WHERE who = ?1")                                        \
+    S(COUNTED_SWEEP, "DELETE FROM counted WHERE (who, what) IN (SELECT who, what FROM counted"     \
+                     " INDEXED BY counted_until WHERE until < ?1 ORDER BY until LIMIT 500)")       \
     S(HELD_OF, "SELECT count(DISTINCT m.id) FROM (SELECT message FROM recipient"                   \
                " INDEXED BY recipient_due WHERE state = 1 LIMIT 200000) AS r"                      \
                " JOIN message AS m ON m.id = r.message"                                            \

@@ -443,6 +443,21 @@ enum found store_contained_remove(struct store *s, struct span who);
 enum found store_contained_unswept(struct store *s, char who[ADDRESS_MAX + 1], uint64_t *at);
 /* INT64_MAX: all of them were. */
 int store_contained_swept(struct store *s, struct span who, uint64_t at);
+
+/* One count of one user (counts.h). */
+struct counted_row {
+    struct span who;
+    unsigned what;
+    uint64_t n;
+    int64_t until; /* seconds since 1970 */
+};
+/* Of who and what: fills in the rest. */
+enum found store_counted_get(struct store *s, struct counted_row *r);
+int store_counted_set(struct store *s, const struct counted_row *r);
+int store_counted_forget(struct store *s, struct span who);
+/* Some of those that were over before. */
+int store_counted_sweep(struct store *s, int64_t before_s);
+
 /* Messages of this user with held recipients; of very many not all are counted. */
 enum found store_held_of(struct store *s, struct span who, uint64_t *n);
 

@@ -78,3 +78,51 @@ enum found store_held_of(struct store *s, struct span who, uint64_t *n)
     sql_bind_text(s->s[S_HELD_OF], 1, who);
     return statement_number(s, S_HELD_OF, n);
 }
+
+/* --- counts --- */
+
+enum found store_counted_get(struct store *s, struct counted_row *r)
+{
+    sqlite3_stmt *st = s->s[S_COUNTED_GET];
+    sql_bind_text(st, 1, r->who);
+    sql_bind_u64(st, 2, r->what);
+    int rc = statement_step(s, S_COUNTED_GET);
+    if (rc > 0) {
+        r->n = sql_column_u64(st, 0);
+        r->until = (int64_t)sql_column_u64(st, 1);
+        sql_reset(st);
+    }
+    return rc < 0 ? FOUND_FAULT : rc > 0 ? FOUND_YES : FOUND_NONE;
+}
+
+static void bind_counted(sqlite3_stmt *st, const struct counted_row *r)
+{
+    sql_bind_text(st, 1, r->who);
+    sql_bind_u64(st, 2, r->what);
+    sql_bind_u64(st, 3, r->n);
+    sql_bind_i64(st, 4, r->until);
+}
+
+/* While its time lasts only the number changes, and not the index of times. */
+int store_counted_set(struct store *s, const struct counted_row *r)
+{
+    uint64_t what;
+    bind_counted(s->s[S_COUNTED_MORE], r);
+    enum found f = statement_number(s, S_COUNTED_MORE, &what);
+    if (f != FOUND_NONE)
+        return f == FOUND_YES ? 0 : -1;
+    bind_counted(s->s[S_COUNTED_SET], r);
+    return statement_run(s, S_COUNTED_SET);
+}
+
+int store_counted_forget(struct store *s, struct span who)
+{
+    sql_bind_text(s->s[S_COUNTED_FORGET], 1, who);
+    return statement_run(s, S_COUNTED_FORGET);
+}
+
+int store_counted_sweep(struct store *s, int64_t before_s)
+{
+    sql_bind_i64(s->s[S_COUNTED_SWEEP], 1, before_s);
+    return statement_run(s, S_COUNTED_SWEEP);
+}

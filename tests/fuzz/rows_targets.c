@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "common/maildb.h"
 #include "common/unixsock.h"
+#include "queue/contain.h"
 #include "queue/control.h"
 #include "queue/queue.h"
 #include "queue/schedule.h"
@@ -37,7 +38,9 @@ static const char base[] =
     " (2, 1, 15, 2, 1);"
     "INSERT INTO entry (box, seq, message, octets) VALUES (1, 1, 1, 15), (2, 1, 3, 15);"
     "INSERT INTO contained (who, since, why, told, swept) VALUES"
-    " ('u@example.org', 1799999000, 'w', 0, 0), ('uid:7', 1799999000, 'w', 1, 1);";
+    " ('u@example.org', 1799999000, 'w', 0, 0), ('uid:7', 1799999000, 'w', 1, 1);"
+    "INSERT INTO counted (who, what, n, until) VALUES ('v@example.org', 0, 5, 1800001000),"
+    " ('v@example.org', 1, 5, 1800001000), ('v@example.org', 3, 30, 1800001000);";
 
 static const char *const columns[][3] = {
     /* table, column, which row */
@@ -87,6 +90,10 @@ static const char *const columns[][3] = {
     {"contained", "swept", "told = 0"},
     {"contained", "who", "told = 1"},
     {"message", "login", "id = 3"},
+    {"counted", "n", "what = 1"},
+    {"counted", "until", "what = 1"},
+    {"counted", "what", "what = 3"},
+    {"counted", "who", "what = 0"},
 };
 
 struct desk {
@@ -156,7 +163,8 @@ static void write_rows(struct span in)
     fuzz_check(sqlite3_open_v2("mail.db", &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK,
                "rows: no database");
     run_sql(db, "PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF; BEGIN;"
-                "DELETE FROM contained; DELETE FROM entry; DELETE FROM recipient; DELETE FROM box; "
+                "DELETE FROM counted; DELETE FROM contained; DELETE FROM entry; DELETE FROM "
+                "recipient; DELETE FROM box; "
                 "DELETE FROM message;");
     run_sql(db, base);
     set_hashes(db);
@@ -222,6 +230,22 @@ static void turns(struct desk *d, struct loop *loop)
     }
 }
 
+/* One more message of the user who is counted. What other rows of his say may hold it, no more. */
+static void count(struct queue *q)
+{
+    struct message m = {.login = SPAN("v@example.org"), .client = SPAN("127.0.0.1")};
+    struct charge c = {.recipients = 3};
+    uint64_t n_commits = q->batch.n_commits;
+    if (q->batch.is_broken)
+        return;
+    contain_accept(q, &m, &c);
+    if (batch_begin(&q->batch) == 0 && contain_results(q, m.login, 1, 1) == 0)
+        batch_keep(&q->batch, NULL);
+    batch_commit(&q->batch);
+    fuzz_check(q->batch.n_commits > n_commits || q->batch.is_broken, "rows: a count stops mail");
+    contain_refund(q, &m, &c);
+}
+
 static void work(struct loop *loop, struct queue *q)
 {
     struct desk relay = {.q = q}, cli = {.q = q};
@@ -229,6 +253,7 @@ static void work(struct loop *loop, struct queue *q)
     join(&cli, loop, ROLE_CLI);
     queue_peer_up(q, ROLE_RELAY, relay.here);
     ipc_send_admin(cli.there, &(struct msg_admin){.tag = 1, .command = SPAN("queue list")}, -1);
+    count(q);
     turns(&relay, loop);
     clock_fake(1000000, (NOW_S + 86400) * INT64_C(1000));
     if (!q->batch.is_broken)

@@ -89,6 +89,28 @@ class Containment(unittest.TestCase):
         self.assertEqual(status, 1)
         self.assertIn("is not contained", said)
 
+    def test_the_counts_outlive_kill_and_restart(self):
+        self.send(1)
+        self.suite.kill("queue")
+        self.send(1)
+        self.suite.restart()
+        self.send(1)
+        wait_until(lambda: self.relayed() == 3)
+        self.assertIsNone(self.shown()["contained_since"])
+        self.suite.kill("queue")
+        self.send(1)
+        self.assertEqual(self.shown()["contained_because"], "more than 3 messages in 3600 s")
+        self.assertEqual(len(self.held()), 1)
+        self.suite.restart()
+        self.send(1)
+        self.assertEqual(len(self.held()), 2)
+        # released, he begins anew, and that holds over a crash too
+        self.suite.cli("user", "release", "alice@example.org")
+        self.suite.kill("queue")
+        self.send(3)
+        wait_until(lambda: self.relayed() == 8)
+        self.assertIsNone(self.shown()["contained_since"])
+
     def test_purge_and_filters(self):
         self.send(1, to=[f"r{i}@far.example" for i in range(9)], subject="nine")
         self.assertEqual(self.shown()["contained_because"], "more than 8 recipients in 3600 s")

@@ -1,7 +1,9 @@
 #include "queue/contain.h"
+#include "queue/counts.h"
 #include "tests/unit/queue/world.h"
 
 #include <criterion/criterion.h>
+#include <sqlite3.h>
 
 #define LIMITS                                                                                     \
     "[containment]\nmessages_per_user = 3/1h\nrecipients_per_user = 6/1h\nbounce_ratio = 50\n"     \
@@ -16,8 +18,16 @@ static void noted(void *arg, const union msg *m, int fd)
     *(struct msg_queue_open_re *)arg = m->queue_open_re;
 }
 
+static void run_sql(const char *sql)
+{
+    sqlite3 *db;
+    cr_assert_eq(sqlite3_open("mail.db", &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
+    sqlite3_close(db);
+}
+
 /* From alice@example.org, who logged in, to so many recipients elsewhere and to a mailbox here. */
-static uint64_t submit(size_t elsewhere)
+static uint64_t submit_to(uint64_t box, size_t elsewhere, enum verdict expected)
 {
     char room[8000], to[64];
     struct packer p = packer_on(room, sizeof room);
@@ -25,7 +35,7 @@ static uint64_t submit(size_t elsewhere)
         snprintf(to, sizeof to, "r%zu@far.example", i);
         world_rcpt(&p, to, NULL, 0);
     }
-    world_rcpt(&p, "bob@example.org", (uint64_t[]){7, 0}, 0);
+    world_rcpt(&p, "bob@example.org", (uint64_t[]){box, 0}, 0);
     struct msg_queue_open_re re = {.verdict = 99};
     struct msg_queue_open m = {.id = id_new(),
                                .session = 4711,
@@ -41,8 +51,13 @@ static uint64_t submit(size_t elsewhere)
     world_pump(&w);
     world_ticket(&w, VERDICT_OK, TICKET_GOOD);
     world_pump(&w);
-    cr_assert_eq(re.verdict, VERDICT_OK, "it was refused: %u", re.reason);
+    cr_assert_eq(re.verdict, expected, "%u, reason %u", re.verdict, re.reason);
     return m.id;
+}
+
+static uint64_t submit(size_t elsewhere)
+{
+    return submit_to(7, elsewhere, VERDICT_OK);
 }
 
 static int64_t held(void)
@@ -94,6 +109,136 @@ Test(contain, the_count_begins_anew_when_its_time_is_over)
             clock_fake(1000000 + (i + 1) * 3600 * 1000LL, w.now_s * 1000);
     }
     cr_expect_eq(contained(), 0);
+    world_end(&w);
+}
+
+Test(contain, the_counts_outlive_a_restart)
+{
+    world_begin(&w, LIMITS);
+    submit(2);
+    world_restart(&w);
+    submit(2);
+    cr_expect_eq(world_count(&w, "SELECT n FROM counted WHERE what = 0"), 2);
+    cr_expect_eq(world_count(&w, "SELECT n FROM counted WHERE what = 1"), 4);
+    cr_expect_eq(world_count(&w, "SELECT max(until) FROM counted"), w.now_s + 3600);
+    world_restart(&w);
+    submit(1);
+    cr_expect_eq(contained(), 0);
+    world_restart(&w);
+    submit(1);
+    cr_expect_eq(contained(), 1, "3 before the restarts, and one");
+    world_end(&w);
+}
+
+/* So many messages, which their servers take at once. */
+static void send_off(int n)
+{
+    for (int i = 0; i < n; i++) {
+        size_t job = w.n_jobs;
+        submit(1);
+        for (; job < w.n_jobs; job++)
+            world_relay(&w, job, VERDICT_OK, "250 2.0.0 ok");
+        world_pump(&w);
+    }
+}
+
+static void restart_at(int64_t mono_ms, int64_t wall_s)
+{
+    clock_fake(mono_ms, wall_s * 1000);
+    world_restart(&w);
+}
+
+/* Their time goes on while the queue is down. */
+Test(contain, a_second_is_left_of_the_time)
+{
+    world_begin(&w, LIMITS);
+    send_off(3);
+    restart_at(2000000, w.now_s + 3599);
+    send_off(1);
+    cr_expect_eq(contained(), 1);
+    world_end(&w);
+}
+
+Test(contain, the_time_was_over_meanwhile)
+{
+    world_begin(&w, LIMITS);
+    send_off(3);
+    restart_at(2000000, w.now_s + 3600);
+    send_off(3);
+    cr_expect_eq(contained(), 0);
+    world_end(&w);
+}
+
+/* A clock that goes back makes it a whole period, not a day. */
+Test(contain, the_time_is_never_longer_than_it_was)
+{
+    world_begin(&w, LIMITS);
+    send_off(2);
+    restart_at(2000000, w.now_s - 86400);
+    send_off(1);
+    clock_fake(2000000 + 3600 * 1000, (w.now_s - 86400 + 3600) * 1000);
+    send_off(1);
+    cr_expect_eq(contained(), 0);
+    world_end(&w);
+}
+
+/* Rows that nobody of us wrote. */
+Test(contain, strange_counts)
+{
+    world_begin(&w, LIMITS);
+    submit(1);
+    run_sql("UPDATE counted SET n = 9223372036854775807, until = 9223372036854775807");
+    world_restart(&w);
+    submit(1);
+    cr_expect_eq(contained(), 1);
+    cr_expect_lt(world_count(&w, "SELECT n FROM counted WHERE what = 0"), INT64_MAX);
+    world_end(&w);
+}
+
+/* What the store did not take was not sent. */
+Test(contain, what_is_refused_does_not_count)
+{
+    world_begin(&w, LIMITS);
+    submit(1);
+    world_admin(&w, "contained show", (const char *const[]){"alice@example.org", NULL});
+    run_sql("INSERT INTO box (id, messages, octets, next_seq, forgotten)"
+            " VALUES (8, 0, 0, 1, 1)");
+    for (int i = 0; i < 5; i++)
+        submit_to(8, 1, VERDICT_TRY_LATER);
+    submit(1);
+    cr_expect_eq(world_count(&w, "SELECT n FROM counted WHERE what = 0"), 2);
+    cr_expect_eq(contained(), 0);
+    world_end(&w);
+}
+
+Test(contain, counts_go_when_they_are_over)
+{
+    world_begin(&w, LIMITS);
+    send_off(1);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM counted"), 3);
+    world_pass(&w, 3 * 3600);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM counted"), 0);
+    clock_fake(3 * 3600 * 1000, w.now_s * 1000);
+    submit(1);
+    cr_expect_eq(world_count(&w, "SELECT n FROM counted WHERE what = 0"), 1);
+    world_end(&w);
+}
+
+/* Many messages of one user in one commit are one write of his counts; that they are all counted
+ * is what matters here. */
+Test(contain, several_in_one_commit)
+{
+    world_begin(&w, LIMITS);
+    for (int i = 0; i < 5; i++)
+        counts_add(w.q, SPAN("a@b.example"), COUNT_MESSAGES, 1, 60000);
+    counts_add(w.q, SPAN("uid:7"), COUNT_REFUSED, 2, 60000);
+    counts_take_back(w.q, SPAN("a@b.example"), COUNT_MESSAGES, 2);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM counted"), 0, "with the next commit");
+    submit(0);
+    cr_expect_eq(world_count(&w, "SELECT n FROM counted WHERE who = 'a@b.example'"), 3);
+    cr_expect_eq(world_count(&w, "SELECT n FROM counted WHERE who = 'uid:7' AND what = 3"), 2);
+    counts_take_back(w.q, SPAN("a@b.example"), COUNT_MESSAGES, 50);
+    cr_expect_eq(counts_add(w.q, SPAN("a@b.example"), COUNT_MESSAGES, 0, 60000), 0);
     world_end(&w);
 }
 

@@ -19,8 +19,10 @@
 
 #define WORLD_START_S 1795000000
 
-/* What makes a mail.db of today one of version 6. */
+/* What makes a mail.db of today one of version 7, and of version 6. */
+#define WORLD_UNDO_8 "DROP TABLE counted;"
 #define WORLD_UNDO_7                                                                               \
+    WORLD_UNDO_8                                                                                   \
     "DROP TABLE uidl; DROP TABLE keep; DROP TABLE tlsrpt;"                                         \
     "ALTER TABLE box DROP COLUMN first_id;"                                                        \
     "ALTER TABLE box DROP COLUMN taken_id; ALTER TABLE box DROP COLUMN domain;"                    \
