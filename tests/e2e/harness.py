@@ -414,10 +414,15 @@ def without_trace(octets):
     return octets
 
 
-def preload(library):
-    """LD_PRELOAD for a program of ours: behind the sanitizers' library, if it has that, which must be the first."""
+def sanitizers():
+    """The library of the sanitizers that our programs are linked to, in a list; else an empty one."""
     needed = subprocess.run(["ldd", os.path.join(BUILD, "bin/barid")], capture_output=True, text=True).stdout
-    return " ".join([*re.findall(r"libasan\S* => (\S+)", needed), library])
+    return re.findall(r"libasan\S* => (\S+)", needed)
+
+
+def preload(library):
+    """LD_PRELOAD for a program of ours: the sanitizers want to be the first."""
+    return " ".join([*sanitizers(), library])
 
 
 def is_root():
