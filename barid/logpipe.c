@@ -10,6 +10,7 @@
 #define LINE_OCTETS_MAX 4096
 #define PIPE_OCTETS     (1 << 20)
 #define PIECE_OCTETS    4096 /* a pipe that is ready takes this much without blocking */
+#define READ_OCTETS     16384
 #define PATIENCE_MS     200
 #define PAUSE_MS        5 /* between two looks at a pipe, which a busy child writes at every turn */
 
@@ -138,7 +139,7 @@ static void take_lines(struct logpipe *lp)
 
 static bool read_some(struct logpipe *lp)
 {
-    static char piece[16384];
+    static char piece[READ_OCTETS];
     ssize_t n = read(lp->fd, piece, sizeof piece);
     if (n < 0)
         return false;
@@ -187,7 +188,8 @@ void logpipe_close(struct logpipe *lp)
 {
     if (lp->fd < 0)
         return;
-    while (read_some(lp))
+    /* What it left behind; not what somebody may go on writing to whom it gave its end. */
+    for (size_t i = 0; i <= PIPE_OCTETS / READ_OCTETS && read_some(lp); i++)
         ;
     if (buf_span(&lp->line).n > 0)
         add_line(lp->role, buf_span(&lp->line));

@@ -47,6 +47,7 @@ struct child {
     unsigned restarts;
     int64_t backoff_ms;
     int64_t linked_ms; /* when a channel of it was last made */
+    struct trouble losses;
     struct timer again;
 };
 

@@ -94,6 +94,14 @@ static void link_children(struct child *a, struct child *b)
     close(pair[1]);
 }
 
+/* Who loses channel after channel is told of once. */
+static bool is_new_loss(struct child *c, int64_t now)
+{
+    if (now - c->losses.met_ms >= TROUBLE_QUIET_MS)
+        c->losses = (struct trouble){0};
+    return trouble_is_news(&c->losses);
+}
+
 /* Both ends ask, and a process in back-off is dead: what cannot be done now is asked for again. */
 static void child_lost(void *owner, struct ipc *from, const union msg *m, int fd)
 {
@@ -109,8 +117,9 @@ static void child_lost(void *owner, struct ipc *from, const union msg *m, int fd
             continue;
         if (p->is_stopping || now - c->linked_ms < RELINK_MS || now - other->linked_ms < RELINK_MS)
             continue;
-        LOG(0, "channel-remade", LZ("between", role_name(c->kind->role)),
-            LZ("and", role_name(other->kind->role)));
+        if (is_new_loss(c, now))
+            LOG(0, "channel-remade", LZ("between", role_name(c->kind->role)),
+                LZ("and", role_name(other->kind->role)));
         link_children(c, other);
     }
 }

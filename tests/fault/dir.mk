@@ -38,6 +38,12 @@ tests_fault_hostile_SOURCES = tests/fault/hostile.c tests/fault/liar.c tests/fau
   $(FAULT_SUBJECTS)
 tests_fault_hostile_LDADD = barid/libparent.a $(FAULT_LIBS) $(OPENSSL_LIBS)
 
+# The parent's own code, with children that are none.
+check_PROGRAMS += tests/fault/parent
+tests_fault_parent_SOURCES = tests/fault/parent.c tests/fault/liar.c tests/fault/liar.h
+tests_fault_parent_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=spawn_role
+tests_fault_parent_LDADD = barid/libparent.a $(FAULT_LIBS)
+
 check_PROGRAMS += tests/fault/tickets
 tests_fault_tickets_SOURCES = tests/fault/tickets.c tests/fault/subject.c tests/fault/subject.h
 tests_fault_tickets_LDADD = $(FAULT_LIBS)
