@@ -204,10 +204,11 @@ uint64_t counts_add(struct queue *q, struct span who, enum count_of what, uint64
     return c->n;
 }
 
+/* What is not saved yet is in memory. */
 void counts_take_back(struct queue *q, struct span who, enum count_of what, uint64_t n)
 {
-    struct counted *u = n > 0 ? find(q, who) : NULL;
-    if (u == NULL)
+    struct counted *u = look(q->counts, who, bucket_of(q->counts, who));
+    if (u == NULL || n == 0)
         return;
     struct count *c = &u->counts[what];
     c->n -= n < c->n ? n : c->n;

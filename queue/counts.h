@@ -26,7 +26,7 @@ void counts_free(struct queue *q);
  * for lack of memory, or because the store cannot be read. Writes nothing yet. */
 uint64_t counts_add(struct queue *q, struct span who, enum count_of what, uint64_t n,
                     int64_t period_ms);
-/* What was counted did not happen. */
+/* What was counted, and is not committed, did not happen. */
 void counts_take_back(struct queue *q, struct span who, enum count_of what, uint64_t n);
 /* His counts begin anew; a part of the request under way. 0, or -1: the store failed. */
 int counts_forget(struct queue *q, struct span who);
