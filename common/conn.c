@@ -577,6 +577,11 @@ int conn_tls_binding(const struct conn *c, enum tls_binding kind,
     return conn_is_tls(c) ? tls_binding(c->secure->tls, kind, out, n) : -1;
 }
 
+bool conn_tls_is_closed(const struct conn *c)
+{
+    return c->secure != NULL && tls_is_closed(c->secure->tls);
+}
+
 const char *conn_tls_why(const struct conn *c)
 {
     return c->secure != NULL ? c->secure->why : "no TLS";

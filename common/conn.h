@@ -73,6 +73,8 @@ int conn_start_tls_client(struct conn *c, struct tls_client *t, const struct tls
 bool conn_is_tls(const struct conn *c); /* the handshake is done */
 /* NULL without TLS. */
 const struct tls_info *conn_tls(const struct conn *c);
+/* The peer said that nothing more comes (close_notify), rather than that the connection ended. */
+bool conn_tls_is_closed(const struct conn *c);
 /* As tls_binding; -1 without TLS. */
 int conn_tls_binding(const struct conn *c, enum tls_binding kind,
                      unsigned char out[TLS_BINDING_MAX], size_t *n);

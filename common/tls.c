@@ -293,6 +293,11 @@ void tls_close(struct tls *t)
     ERR_clear_error();
 }
 
+bool tls_is_closed(const struct tls *t)
+{
+    return !t->is_broken && (SSL_get_shutdown(t->ssl) & SSL_RECEIVED_SHUTDOWN) != 0;
+}
+
 const char *tls_why(const struct tls *t)
 {
     return t->why;

@@ -95,6 +95,8 @@ enum tls_result tls_write(struct tls *t, struct span s, size_t *n);
 bool tls_has_pending(const struct tls *t);
 /* Says that nothing more comes (close_notify), if the socket takes it. */
 void tls_close(struct tls *t);
+/* The peer said the same: what came is all of it. */
+bool tls_is_closed(const struct tls *t);
 const char *tls_why(const struct tls *t); /* a constant */
 /* After the handshake; lives as long as the session. */
 const struct tls_info *tls_info(const struct tls *t);

@@ -13,7 +13,6 @@
 #define DNS_MS      10000
 #define QUEUE_MS    30000
 #define DAY_S       86400
-#define SWEEP_MS    60000
 #define SWEEP_STEP  20 /* renewals begun in one sweep */
 
 struct waiter {
@@ -32,6 +31,7 @@ struct entry {
     int64_t fetched_s, max_age_s;
     struct buf mx;
     int64_t looked_ms;            /* 0: not yet */
+    bool had_one;                 /* a policy that counted, after that look */
     bool is_undecided;            /* the last look found nothing out, by a fault of ours */
     char seen_id[STS_ID_MAX + 1]; /* of the record, while it is fetched */
     bool is_busy;
@@ -45,7 +45,6 @@ struct cache {
     struct tls_client *tls;
     struct entry *buckets[BUCKETS];
     size_t n, n_waiters;
-    struct timer sweep;
     uint64_t load_tag;
     bool is_loaded;
 };
@@ -149,6 +148,7 @@ static void looked(struct entry *e)
     e->waiters = NULL;
     e->is_busy = false;
     e->looked_ms = e->is_undecided ? 0 : clock_mono_ms();
+    e->had_one = is_valid(e);
     while (w != NULL) {
         struct waiter *next = w->next;
         answer(w->from, w->tag, e);
@@ -259,9 +259,11 @@ static void look(struct entry *e)
         looked(e);
 }
 
+/* That a policy ran out is no reason to do without one: there may be another. */
 static bool is_fresh(const struct entry *e)
 {
-    return e->looked_ms != 0 && clock_mono_ms() - e->looked_ms < LOOK_MS;
+    return e->looked_ms != 0 && (!e->had_one || is_valid(e)) &&
+           clock_mono_ms() - e->looked_ms < LOOK_MS;
 }
 
 /* Until queue has said what it kept, an empty cache does not mean that there is no policy: the
@@ -309,10 +311,8 @@ void cache_forget(struct cache *c, const struct ipc *from)
 
 /* --- in the background --- */
 
-/* What nobody needs goes; what would run out is renewed. */
-static void sweep(void *cache)
+void cache_sweep(struct cache *c)
 {
-    struct cache *c = cache;
     unsigned begun = 0;
     for (size_t i = 0; i < BUCKETS; i++)
         for (struct entry **at = &c->buckets[i], *e; (e = *at) != NULL;) {
@@ -325,7 +325,6 @@ static void sweep(void *cache)
             if (is_idle && is_due(e) && e->mode != STS_NONE && begun++ < SWEEP_STEP)
                 look(e);
         }
-    timer_set(&c->sweep, SWEEP_MS);
 }
 
 /* --- what queue kept --- */
@@ -380,8 +379,6 @@ struct cache *cache_new(struct proc *p)
     if (c == NULL)
         return NULL;
     c->proc = p;
-    timer_init(&c->sweep, proc_loop(p), sweep, c);
-    timer_set(&c->sweep, SWEEP_MS);
     return c;
 }
 

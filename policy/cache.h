@@ -18,6 +18,8 @@ void cache_set_tls(struct cache *c,
 void cache_ask(struct cache *c, struct ipc *from, const struct msg_sts *m);
 /* Nobody waits there any more. */
 void cache_forget(struct cache *c, const struct ipc *from);
+/* To be called every minute: what nobody needs goes, what would run out is renewed. */
+void cache_sweep(struct cache *c);
 /* Queue is there: reads what it kept. */
 void cache_load(struct cache *c);
 

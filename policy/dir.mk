@@ -8,6 +8,9 @@ libexec_barid_policy_LDADD = policy/libpolicy.a $(LIBS_TLS)
 
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/policy/test
-tests_unit_policy_test_SOURCES = tests/unit/policy/test_http.c
+tests_unit_policy_test_SOURCES = tests/unit/policy/stage.c tests/unit/policy/stage.h
+tests_unit_policy_test_SOURCES += tests/unit/policy/test_cache.c tests/unit/policy/test_fetch.c
+tests_unit_policy_test_SOURCES += tests/unit/policy/test_http.c tests/unit/policy/web.c
+tests_unit_policy_test_LDFLAGS = $(AM_LDFLAGS) -Wl,--wrap=array_reserve
 tests_unit_policy_test_LDADD = policy/libpolicy.a $(LIBS_TLS) $(CRITERION_LIBS)
 endif

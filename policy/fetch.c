@@ -113,7 +113,7 @@ static void on_ended(void *owner, enum conn_end why)
 {
     struct fetch *f = owner;
     if (why == CONN_EOF && conn_is_tls(f->conn))
-        take_answer(f, http_eof(&f->http));
+        take_answer(f, http_eof(&f->http, conn_tls_is_closed(f->conn)));
     else if (why == CONN_TLS)
         try_next(f, conn_tls_why(f->conn));
     else

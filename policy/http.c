@@ -30,10 +30,17 @@ static enum http_result take_status(struct http *h, struct span line)
                    (line.n == 12 || line.p[12] == ' ');
     if (!is_http)
         return fail(h, "not an answer of HTTP/1.1");
-    if (memcmp(line.p + 9, "200", 3) != 0)
+    h->is_interim = line.p[9] == '1';
+    if (!h->is_interim && memcmp(line.p + 9, "200", 3) != 0)
         return fail(h, line.p[9] == '3' ? "it is somewhere else (redirect)" : "status not 200");
     h->state = HTTP_FIELDS;
     return HTTP_MORE;
+}
+
+static bool is_known(struct span name)
+{
+    return span_ieq(name, SPAN("Content-Length")) || span_ieq(name, SPAN("Content-Type")) ||
+           span_ieq(name, SPAN("Transfer-Encoding")) || span_ieq(name, SPAN("Content-Encoding"));
 }
 
 static enum http_result take_length(struct http *h, struct span value)
@@ -52,8 +59,12 @@ static enum http_result take_field(struct http *h, struct span line)
 {
     struct span value = line;
     struct span name = span_cut(&value, ':');
+    if (h->is_interim)
+        return HTTP_MORE;
     if (value.p == NULL)
         return fail(h, "a header field without a colon");
+    if (h->is_cut && is_known(name))
+        return fail(h, "a header field is too long");
     value = span_trim(value);
     if (span_ieq(name, SPAN("Content-Length")))
         return take_length(h, value);
@@ -72,13 +83,15 @@ static enum http_result take_field(struct http *h, struct span line)
 
 static enum http_result end_of_fields(struct http *h)
 {
+    if (h->is_interim) { /* RFC 9110 15.2: the answer follows */
+        h->state = HTTP_STATUS;
+        return HTTP_MORE;
+    }
     if (!h->is_text)
         return fail(h, "it is not text/plain");
     if (h->is_chunked && h->has_length) /* RFC 9112 6.3: smells of smuggling */
         return fail(h, "both a length and chunks");
-    if (!h->is_chunked && !h->has_length)
-        return fail(h, "it does not tell its length");
-    h->state = h->is_chunked ? HTTP_CHUNK_SIZE : HTTP_BODY;
+    h->state = h->is_chunked ? HTTP_CHUNK_SIZE : h->has_length ? HTTP_BODY : HTTP_BODY_TO_END;
     return h->has_length && h->left == 0 ? over(h) : HTTP_MORE;
 }
 
@@ -92,6 +105,8 @@ static enum http_result take_chunk_size(struct http *h, struct span line)
 {
     struct span rest = line;
     struct span size = span_trim(span_cut(&rest, ';'));
+    if (size.n == 0 || (h->is_cut && rest.p == NULL))
+        return fail(h, "a chunk without a size");
     h->left = 0;
     for (size_t i = 0; i < size.n; i++) {
         if (hex(size.p[i]) < 0)
@@ -100,8 +115,6 @@ static enum http_result take_chunk_size(struct http *h, struct span line)
         if (h->left > HTTP_BODY_MAX)
             return fail(h, "it is too long");
     }
-    if (size.n == 0)
-        return fail(h, "a chunk without a size");
     h->state = h->left == 0 ? HTTP_TRAILER : HTTP_CHUNK;
     return HTTP_MORE;
 }
@@ -123,31 +136,35 @@ static enum http_result take_line(struct http *h, struct span line)
     }
 }
 
-/* An octet of a line. What is over HTTP_LINE is dropped: no field that counts is so long. */
+/* An octet of a line. What is over HTTP_LINE is dropped. */
 static enum http_result take_octet(struct http *h, char c)
 {
     if (++h->header_n > HTTP_HEADER_MAX)
         return fail(h, "its header is too long");
     if (c != '\n') {
-        if (h->line_n < sizeof h->line)
+        h->is_cut = h->line_n == sizeof h->line;
+        if (!h->is_cut)
             h->line[h->line_n++] = c;
         return HTTP_MORE;
     }
     struct span line = {h->line, h->line_n};
     if (line.n > 0 && line.p[line.n - 1] == '\r')
         line.n--;
+    enum http_result r = take_line(h, line);
     h->line_n = 0;
-    return take_line(h, line);
+    h->is_cut = false;
+    return r;
 }
 
 static enum http_result take_body(struct http *h, struct span *in)
 {
-    size_t n = in->n < h->left ? in->n : (size_t)h->left;
+    bool is_counted = h->state != HTTP_BODY_TO_END;
+    size_t n = in->n < h->left || !is_counted ? in->n : (size_t)h->left;
     if (buf_add_span(&h->body, (struct span){in->p, n}) < 0)
         return fail(h, "it is too long");
     *in = span_from(*in, n);
-    h->left -= n;
-    if (h->left > 0)
+    h->left -= is_counted ? n : 0;
+    if (h->left > 0 || !is_counted)
         return HTTP_MORE;
     if (h->state == HTTP_BODY)
         return over(h);
@@ -159,7 +176,7 @@ enum http_result http_feed(struct http *h, struct span in)
 {
     enum http_result r = h->state == HTTP_OVER ? HTTP_FAILED : HTTP_MORE;
     while (in.n > 0 && r == HTTP_MORE) {
-        if (h->state == HTTP_BODY || h->state == HTTP_CHUNK) {
+        if (h->state == HTTP_BODY || h->state == HTTP_BODY_TO_END || h->state == HTTP_CHUNK) {
             r = take_body(h, &in);
             continue;
         }
@@ -169,7 +186,9 @@ enum http_result http_feed(struct http *h, struct span in)
     return r;
 }
 
-enum http_result http_eof(struct http *h)
+enum http_result http_eof(struct http *h, bool is_said)
 {
+    if (h->state == HTTP_BODY_TO_END && is_said)
+        return over(h);
     return fail(h, "the connection ended before the answer did");
 }

@@ -1,6 +1,7 @@
 /* Reads one HTTP/1.1 response to a GET (RFC 9112): a byte machine without I/O, for a few lines of
- * text from a stranger. Only 200 with text/plain counts; redirects, codings and anything it does
- * not know make it fail. Memory is bounded by HTTP_BODY_MAX. */
+ * text from a stranger. Its body has a length, comes in chunks, or ends with the connection. Only
+ * 200 with text/plain counts; redirects, codings and anything it does not know make it fail. Memory
+ * is bounded by HTTP_BODY_MAX. */
 #ifndef BARID_POLICY_HTTP_H
 #define BARID_POLICY_HTTP_H
 
@@ -17,6 +18,7 @@ struct http {
         HTTP_STATUS,
         HTTP_FIELDS,
         HTTP_BODY,
+        HTTP_BODY_TO_END, /* of the connection */
         HTTP_CHUNK_SIZE,
         HTTP_CHUNK,
         HTTP_CHUNK_END,
@@ -27,7 +29,8 @@ struct http {
     struct buf body;
     size_t header_n, line_n;
     char line[HTTP_LINE];
-    bool is_text, is_chunked, has_length;
+    bool is_cut; /* the line goes on, but is not kept */
+    bool is_text, is_chunked, has_length, is_interim;
     uint64_t left; /* of the body, or of the chunk */
 };
 
@@ -35,7 +38,8 @@ void http_begin(struct http *h);
 void http_free(struct http *h);
 /* What comes behind the end of the response is not looked at. */
 enum http_result http_feed(struct http *h, struct span in);
-/* The peer has closed: only a response that says its length is whole. */
-enum http_result http_eof(struct http *h);
+/* The peer has closed. is_said: by a close_notify of TLS; without it nobody knows that nothing was
+ * cut off, and only a response that tells its length is whole (RFC 9112 9.8). */
+enum http_result http_eof(struct http *h, bool is_said);
 
 #endif

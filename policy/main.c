@@ -8,11 +8,12 @@
 #include "policy/rua.h"
 
 #define AGAIN_MS 1000
+#define SWEEP_MS 60000
 
 struct policy {
     struct proc *proc;
     struct cache *cache;
-    struct timer again;
+    struct timer again, sweep;
     struct rua rua;
 };
 
@@ -38,6 +39,13 @@ static void load(void *policy)
     timer_set(&s->again, AGAIN_MS);
 }
 
+static void sweep(void *policy)
+{
+    struct policy *s = policy;
+    cache_sweep(s->cache);
+    timer_set(&s->sweep, SWEEP_MS);
+}
+
 static int policy_open(struct proc *p, struct error *e)
 {
     struct policy *s = calloc(1, sizeof *s);
@@ -52,6 +60,8 @@ static int policy_open(struct proc *p, struct error *e)
     read_trust(s);
     timer_init(&s->again, proc_loop(p), load, s);
     timer_set(&s->again, AGAIN_MS);
+    timer_init(&s->sweep, proc_loop(p), sweep, s);
+    timer_set(&s->sweep, SWEEP_MS);
     return 0;
 }
 

@@ -12,9 +12,14 @@ void fuzz_http(struct span in)
     enum http_result a = http_feed(&whole, in), b = HTTP_MORE;
     for (size_t i = 0; i < in.n && b == HTTP_MORE; i++)
         b = http_feed(&split, (struct span){in.p + i, 1});
+    if (a == HTTP_MORE)
+        a = http_eof(&whole, true);
+    if (b == HTTP_MORE)
+        b = http_eof(&split, true);
     struct span x = buf_span(&whole.body), y = buf_span(&split.body);
     fuzz_check(a == b && (a != HTTP_DONE || span_eq(x, y)), "http: splitting changes it");
     fuzz_check(x.n <= HTTP_BODY_MAX, "http: too long");
+    fuzz_check(a != HTTP_FAILED || whole.why != NULL, "http: no reason");
     http_free(&whole);
     http_free(&split);
 }

@@ -21,7 +21,7 @@ class PolicyServer:
 
     def __init__(self, pair, address):
         outer = self
-        self.text, self.status, self.kind, self.gets = "", 200, "text/plain", []
+        self.text, self.status, self.kind, self.gets, self.is_chunked = "", 200, "text/plain", [], False
 
         class Handler(http.server.BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -32,7 +32,12 @@ class PolicyServer:
                 self.send_response(outer.status)
                 self.send_header("Content-Type", outer.kind)
                 self.send_header("Location", f"https://{HOST}/elsewhere")
-                self.send_header("Content-Length", str(len(body)))
+                if outer.is_chunked:
+                    self.send_header("Transfer-Encoding", "chunked")
+                    lines = [b"%x\r\n%s\r\n" % (len(line), line) for line in body.splitlines(True)]
+                    body = b"".join(lines) + b"0\r\n\r\n"
+                else:
+                    self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
 
@@ -100,6 +105,13 @@ class MtaSts(RelayTest):
         suite.send(FROM, [TO], message())
         remote.wait(2)
         self.assertEqual(len(self.web.gets), 1)
+
+    def test_in_chunks(self):
+        suite, remote = self.world(policy())
+        self.web.is_chunked = True
+        suite.send(FROM, [TO], message())
+        self.assertEqual(remote.wait(1)[0]["tls"], "TLSv1.3")
+        wait_until(lambda: "policy=sts verified=yes" in suite.log(), 30, "the log to tell it")
 
     def test_enforce_refuses_what_is_not_protected(self):
         for number, (pattern, kwargs) in enumerate((

@@ -4,6 +4,10 @@
 
 #define OK   "HTTP/1.1 200 OK\r\n"
 #define TEXT "Content-Type: text/plain; charset=utf-8\r\n"
+#define A64  "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define A512 A64 A64 A64 A64 A64 A64 A64 A64
+#define O64  "0000000000000000000000000000000000000000000000000000000000000000"
+#define O512 O64 O64 O64 O64 O64 O64 O64 O64
 
 struct row {
     const char *in;
@@ -26,7 +30,29 @@ static const struct row rows[] = {
      "the connection ended before the answer did"},
     {OK TEXT "Content-Length: 5\r\n", HTTP_FAILED, "the connection ended before the answer did"},
     {"", HTTP_FAILED, "the connection ended before the answer did"},
-    {OK TEXT "\r\nhello", HTTP_FAILED, "it does not tell its length"},
+    {OK TEXT "\r\nhello", HTTP_DONE, "hello"}, /* the end of the connection is its end */
+    {OK TEXT "\r\n", HTTP_DONE, ""},
+    {OK TEXT "Transfer-Encoding: Chunked\r\n\r\n3;" A512 "\r\nhel\r\n0\r\n" A512 "\r\n\r\n",
+     HTTP_DONE, "hel"},
+    {OK TEXT "Transfer-Encoding: chunked\r\n\r\n" O512 "5\r\nhello\r\n0\r\n\r\n", HTTP_FAILED,
+     "a chunk without a size"},
+    {OK TEXT "Transfer-Encoding: chunked\r\n\r\n5 \r\nhello\n0\n\n", HTTP_DONE, "hello"},
+    {OK TEXT "Transfer-Encoding: chunked\r\n\r\n-1\r\nhello\r\n0\r\n\r\n", HTTP_FAILED,
+     "a chunk without a size"},
+    {OK TEXT "Transfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n", HTTP_FAILED,
+     "a chunk without a size"},
+    {OK TEXT "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", HTTP_FAILED,
+     "a transfer coding that is not chunked"},
+    {OK TEXT "Transfer-Encoding: chunked\r\n\r\n5\r\nhelloX", HTTP_FAILED,
+     "the connection ended before the answer did"},
+    {OK TEXT "Content-Length: " O512 "5\r\n\r\nhello", HTTP_FAILED, "a header field is too long"},
+    {OK TEXT "X-Unknown: " A512 "\r\nContent-Length: 5\r\n\r\nhello", HTTP_DONE, "hello"},
+    {"HTTP/1.1 100 Continue\r\n\r\n" OK TEXT "Content-Length: 5\r\n\r\nhello", HTTP_DONE, "hello"},
+    {"HTTP/1.1 103 Early Hints\r\nContent-Type: text/html\r\nContent-Length: 9\r\n\r\n" OK TEXT
+     "Content-Length: 5\r\n\r\nhello",
+     HTTP_DONE, "hello"},
+    {"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 404 Not Found\r\n\r\n", HTTP_FAILED,
+     "status not 200"},
     {OK "Content-Type: text/html\r\nContent-Length: 5\r\n\r\nhello", HTTP_FAILED,
      "it is not text/plain"},
     {OK "Content-Length: 5\r\n\r\nhello", HTTP_FAILED, "it is not text/plain"},
@@ -63,7 +89,7 @@ static void try(const struct row *row, size_t step)
     for (size_t at = 0; at < n && r == HTTP_MORE; at += step)
         r = http_feed(&h, (struct span){row->in + at, n - at < step ? n - at : step});
     if (r == HTTP_MORE)
-        r = http_eof(&h);
+        r = http_eof(&h, true);
     cr_expect_eq(r, row->result, "%s: %d", row->in, r);
     struct span said = r == HTTP_DONE ? buf_span(&h.body) : span_of(h.why);
     cr_expect(span_eq(said, span_of(row->said)), "%s: %.*s", row->in, (int)said.n, said.p);
@@ -77,6 +103,18 @@ Test(http, answers_whole_and_octet_by_octet)
         try(&rows[i], 1);
         try(&rows[i], 3);
     }
+}
+
+/* Who can cut the connection must not shorten a policy. */
+Test(http, an_end_that_nobody_said_is_none)
+{
+    struct http h;
+    http_begin(&h);
+    cr_expect_eq(http_feed(&h, SPAN(OK TEXT "\r\nhello")), HTTP_MORE);
+    cr_expect_eq(http_eof(&h, false), HTTP_FAILED);
+    cr_expect_str_eq(h.why, "the connection ended before the answer did");
+    cr_expect_eq(http_feed(&h, SPAN("more")), HTTP_FAILED, "it is over");
+    http_free(&h);
 }
 
 Test(http, endless_headers_and_bodies_end)
@@ -95,5 +133,17 @@ Test(http, endless_headers_and_bodies_end)
     for (n = 0; r == HTTP_MORE && n < 1000000; n++)
         r = http_feed(&h, SPAN("1\r\na\r\n"));
     cr_expect(r == HTTP_FAILED && n <= HTTP_BODY_MAX + 1, "%zu", n);
+    http_free(&h);
+    http_begin(&h);
+    r = http_feed(&h, SPAN(OK TEXT "\r\n"));
+    for (n = 0; r == HTTP_MORE && n < 1000000; n += 7)
+        r = http_feed(&h, SPAN("endless"));
+    cr_expect(r == HTTP_FAILED && n <= HTTP_BODY_MAX + 7, "%zu", n);
+    cr_expect_str_eq(h.why, "it is too long");
+    http_free(&h);
+    http_begin(&h);
+    for (n = 0, r = HTTP_MORE; r == HTTP_MORE && n < 1000000; n += 25)
+        r = http_feed(&h, SPAN("HTTP/1.1 100 Continue\r\n\r\n"));
+    cr_expect(r == HTTP_FAILED && n <= HTTP_HEADER_MAX + 25, "%zu", n);
     http_free(&h);
 }
