@@ -2,6 +2,7 @@
 
 #include "cli/cli.h"
 #include "cli/header.h"
+#include "cli/hold.h"
 #include "cli/letter.h"
 #include "cli/mailq.h"
 #include "cli/pump.h"
@@ -211,10 +212,16 @@ static int say_mail(struct sending *g)
         return complain(a, EX_USAGE, "-V takes at most 100 printable characters");
     if (g->is_all_read && g->smtp.has_size)
         snprintf(size, sizeof size, " SIZE=%zu", buf_span(&g->text).n);
+    char hold[HOLD_PARAM_MAX];
+    struct error e;
+    if (hold_is_wanted(&g->args->hold) && g->smtp.hold_max_s == 0)
+        return complain(a, EX_UNAVAILABLE, "the mail system holds no messages for their senders");
+    if (hold_param(&g->args->hold, g->smtp.hold_max_s, clock_wall_s(), hold, &e) < 0)
+        return complain(a, EX_USAGE, "%s", e.text);
     bool has_ret = a->ret != NULL && g->smtp.has_dsn;
     bool has_envid = envid[0] != '\0' && g->smtp.has_dsn;
     int code =
-        smtpout_ask(&g->smtp, "MAIL FROM:<%s>%s%s%s%s%s%s", g->from, size,
+        smtpout_ask(&g->smtp, "MAIL FROM:<%s>%s%s%s%s%s%s%s", g->from, size, hold,
                     g->smtp.has_8bitmime ? " BODY=8BITMIME" : "", has_ret ? " RET=" : "",
                     has_ret ? a->ret : "", has_envid ? " ENVID=" : "", has_envid ? envid : "");
     return code == 250 ? 0 : refused(g, "the sender was refused");
@@ -277,6 +284,20 @@ static int send_body(struct sending *g)
     return 0;
 }
 
+/* Its id, for who wants it back. */
+static void tell_held(const struct sending *g)
+{
+    const char *space = strrchr(g->smtp.reply, ' ');
+    char until[CLOCK_TEXT_MAX];
+    uint64_t id;
+    if (!hold_is_wanted(&g->args->hold))
+        return;
+    clock_rfc3339(until, g->args->hold.for_s > 0 ? clock_wall_s() + g->args->hold.for_s
+                                                 : g->args->hold.until_s);
+    bool has_id = space != NULL && id_parse(span_of(space + 1), &id) == 0;
+    printf("%s is held until %s\n", has_id ? space + 1 : "the message", until);
+}
+
 static int send_message(struct sending *g)
 {
     int status = EX_OK;
@@ -296,6 +317,7 @@ static int send_message(struct sending *g)
     }
     if (smtpout_end(&g->smtp) != 250)
         return refused(g, "the message was refused");
+    tell_held(g);
     return status;
 }
 
@@ -385,7 +407,7 @@ static int start(const char *program, enum sendmail_mode mode, bool takes_config
     spawn_fill_standard();
     if (sodium_init() < 0)
         return complain(&s, EX_TEMPFAIL, "no random numbers");
-    if (sendmail_args(&s, argc, argv, &e) < 0)
+    if (sendmail_args(&s, argc, argv, &e) < 0 || hold_from_args(&s, clock_wall_s(), &e) < 0)
         return complain(&s, EX_USAGE, "%s", e.text);
     int status = run(&s);
     return fflush(stdout) == 0 ? status : complain(&s, EX_IOERR, "cannot write the answer");

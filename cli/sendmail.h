@@ -11,6 +11,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 enum sendmail_mode {
     SENDMAIL_MESSAGE, /* -bm */
@@ -18,6 +19,11 @@ enum sendmail_mode {
     SENDMAIL_LIST,    /* -bp */
     SENDMAIL_ALIASES, /* -bi, -I */
     SENDMAIL_RETRY,   /* -q */
+};
+
+struct hold {
+    int64_t for_s;   /* HOLDFOR; 0: not */
+    int64_t until_s; /* HOLDUNTIL, seconds since 1970; 0: not */
 };
 
 struct sendmail {
@@ -31,6 +37,8 @@ struct sendmail {
     bool ignores_dots;                   /* -i */
     bool is_verbose;                     /* -v */
     const char *notify, *ret, *envid;    /* DSN: -N, -R, -V; NULL: not given */
+    const char *hold_for, *hold_until;   /* --hold-for, --hold-until; NULL: not given, */
+    struct hold hold;                    /* and what they mean (cli/hold.h) */
     const char *retry_domain, *retry_id; /* -qR, -qI */
     char **rcpts;
     size_t n_rcpts;

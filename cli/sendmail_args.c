@@ -178,19 +178,28 @@ static int take_word(struct sendmail *s, int argc, char **argv, int *at, struct 
     return 0;
 }
 
-/* --config FILE and --config=FILE: 1 if it was that, 0, or -1. */
-static int take_config(struct sendmail *s, int argc, char **argv, int *at, struct error *e)
+/* --NAME VALUE and --NAME=VALUE: 1 if it was one of these, 0, or -1. */
+static int take_long(struct sendmail *s, int argc, char **argv, int *at, struct error *e)
 {
+    const struct {
+        const char *name;
+        const char **to;
+        bool is_known;
+    } known[] = {{"--config", &s->config_given, s->takes_config},
+                 {"--hold-for", &s->hold_for, true},
+                 {"--hold-until", &s->hold_until, true}};
     const char *text = argv[*at];
-    if (!s->takes_config || strncmp(text, "--config", 8) != 0 || (text[8] && text[8] != '='))
-        return 0;
-    if (text[8] == '=')
-        s->config_given = text + 9;
-    else if (*at + 1 < argc)
-        s->config_given = argv[++*at];
-    else
-        return error_set(e, "--config needs the name of a file");
-    return 1;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        size_t n = strlen(known[i].name);
+        if (!known[i].is_known || strncmp(text, known[i].name, n) != 0 ||
+            (text[n] && text[n] != '='))
+            continue;
+        if (text[n] != '=' && *at + 1 >= argc)
+            return error_set(e, "%s needs a value", known[i].name);
+        *known[i].to = text[n] == '=' ? text + n + 1 : argv[++*at];
+        return 1;
+    }
+    return 0;
 }
 
 /* Options may stand behind recipients too, as the C library lets them for other programs. The
@@ -201,10 +210,10 @@ int sendmail_args(struct sendmail *s, int argc, char **argv, struct error *e)
     s->rcpts = argv;
     s->n_rcpts = 0;
     for (int i = 1; i < argc; i++) {
-        int config = after_dashes ? 0 : take_config(s, argc, argv, &i, e);
-        if (config < 0)
+        int taken = after_dashes ? 0 : take_long(s, argc, argv, &i, e);
+        if (taken < 0)
             return -1;
-        if (config > 0)
+        if (taken > 0)
             continue;
         if (!after_dashes && strcmp(argv[i], "--") == 0)
             after_dashes = true;

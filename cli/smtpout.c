@@ -1,6 +1,7 @@
 #include "cli/smtpout.h"
 
 #include "common/addr.h"
+#include "common/hold.h"
 #include "common/line.h"
 #include "common/unixsock.h"
 
@@ -80,6 +81,9 @@ static void learn(struct smtpout *s)
     s->has_dsn = s->has_dsn || span_ieq(word, SPAN("DSN"));
     s->has_8bitmime = s->has_8bitmime || span_ieq(word, SPAN("8BITMIME"));
     s->has_size = s->has_size || span_ieq(word, SPAN("SIZE"));
+    if (span_ieq(word, SPAN("FUTURERELEASE")) &&
+        hold_read_for(span_cut(&rest, ' '), &s->hold_max_s) < 0)
+        s->hold_max_s = 0;
 }
 
 static bool is_digit(char c)

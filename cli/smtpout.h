@@ -16,7 +16,8 @@ struct smtpout {
     char reply[SMTPOUT_LINE_MAX];         /* the last line of the last reply, without CRLF */
     char hostname[256];                   /* as the server greets */
     bool has_dsn, has_8bitmime, has_size; /* what EHLO said */
-    bool is_in_line; /* content: the last octet sent was not the end of a line */
+    int64_t hold_max_s; /* FUTURERELEASE: how long it holds a message; 0: not offered */
+    bool is_in_line;    /* content: the last octet sent was not the end of a line */
 };
 
 /* Connects to the socket at `path`, reads the greeting, says EHLO. 0; or -1 and e: try later. */

@@ -39,19 +39,21 @@ static bool is_date(const struct tm *given, const struct tm *made)
            given->tm_min == made->tm_min;
 }
 
-static int read_date(const char *text, int64_t *at_s)
+/* clock: what stands behind the day. */
+static int read_date(const char *text, const char *clock, int64_t *at_s)
 {
     struct tm t = {0};
     const char *end = strptime(text, "%Y-%m-%d", &t);
     if (end != NULL && *end != '\0')
-        end = strptime(end, "T%H:%M:%SZ", &t);
+        end = strptime(end, clock, &t);
     if (end == NULL || *end != '\0')
         return -1;
     struct tm made = t;
+    int64_t east_s = t.tm_gmtoff; /* which timegm sets to 0 */
     time_t at = timegm(&made);
-    if (at < 0 || !is_date(&t, &made))
+    if (at < east_s || at < 0 || !is_date(&t, &made))
         return -1;
-    *at_s = at;
+    *at_s = at - east_s;
     return 0;
 }
 
@@ -63,5 +65,12 @@ int when_time(struct span text, int64_t now_s, int64_t *at_s)
         *at_s = ago < now_s ? now_s - ago : 0;
         return 0;
     }
-    return span_copy(copy, sizeof copy, text) == 0 ? read_date(copy, at_s) : -1;
+    return span_copy(copy, sizeof copy, text) == 0 ? read_date(copy, "T%H:%M:%SZ", at_s) : -1;
+}
+
+int when_moment(struct span text, int64_t *at_s)
+{
+    char copy[32];
+    bool is_whole = span_copy(copy, sizeof copy, text) == 0;
+    return is_whole ? read_date(copy, "T%H:%M:%S%z", at_s) : -1;
 }

@@ -13,4 +13,8 @@ void when_write(char out[WHEN_TEXT], int64_t seconds);
  * or -1. */
 int when_time(struct span text, int64_t now_s, int64_t *at_s);
 
+/* A moment that may be to come: "2026-11-22", "2026-11-22T04:05:06Z", "2026-11-22T05:05:06+01:00".
+ * 0 and seconds since 1970, or -1. */
+int when_moment(struct span text, int64_t *at_s);
+
 #endif

@@ -83,8 +83,9 @@ const struct setting config_settings[] = {
 
     {SECTION_SMTP, "future_release", VALUE_DURATION, .or_none = true, AT(config, future_release_ms),
      .min = MINUTE, .max = 3650 * DAY, .fallback = "7d",
-     .meaning = "How long who logs in may have the server hold a message before it is delivered "
-                "(the FUTURERELEASE extension), at most."},
+     .meaning = "How long who logs in, or is a user of this machine, may have the server hold a "
+                "message before it is delivered (the FUTURERELEASE extension, sendmail "
+                "--hold-for), at most."},
 
     {SECTION_SMTP, "complete_header", VALUE_CHOICE, AT(config, complete_header),
      .words = complete_words, .fallback = "submission",

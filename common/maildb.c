@@ -49,6 +49,9 @@
  * status is the enhanced code (RFC 3463). The rows of a message go when all are 3 or 4. sender: the
  * reverse-path it goes with, if not that of its message (an alias sent it on).
  *
+ * hold: What the sender of a message asked for (hold.h), for reports about it, while there is the
+ * message.
+ *
  * secured: Domains whose servers we spoke to through TLS: level 2 with any certificate, 3 with a
  * good one; the last time (seen); told: that it is gone was logged.
  *
@@ -306,7 +309,13 @@ static const char version_8[] = "CREATE TABLE counted ("
                                 " until INTEGER NOT NULL CHECK (until >= 0),"
                                 " PRIMARY KEY (who, what)"
                                 ") STRICT, WITHOUT ROWID;"
-                                "CREATE INDEX counted_until ON counted (until);";
+                                "CREATE INDEX counted_until ON counted (until);"
+
+                                "CREATE TABLE hold ("
+                                " message INTEGER PRIMARY KEY REFERENCES message (id)"
+                                "  ON DELETE CASCADE,"
+                                " request TEXT NOT NULL CHECK (length(request) BETWEEN 1 AND 40)"
+                                ") STRICT;";
 
 const char *const maildb_migrations[MAILDB_VERSION] = {NULL,      NULL,      NULL,      NULL,
                                                        version_5, version_6, version_7, version_8};

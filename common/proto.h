@@ -14,6 +14,7 @@
 #define BARID_PROTO_H
 
 #include "common/content.h"
+#include "common/hold.h"
 #include "common/proto_values.h"
 #include "common/str.h"
 
@@ -280,8 +281,8 @@ int role_parse(struct span name, enum role *out);
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U64, domain, 0)
 /* rcpts: records of seal.h's rcpt_pack. size: what MAIL declared, 0 if nothing. ticket: empty
  * unless the session logged in. ret, envid: what MAIL said (notify.h).
- * is_utf8: SMTPUTF8. requires_tls: REQUIRETLS. hold_until: seconds since 1970, 0: FUTURERELEASE was
- * not asked for (RFC 4865). is_each: who cannot have it is refused alone (LMTP, PRDR), of at most
+ * is_utf8: SMTPUTF8. requires_tls: REQUIRETLS. hold_until: seconds since 1970, 0: it is
+ * not held; hold_request: what was asked for, as in hold.h, or empty (RFC 4865). is_each: who cannot have it is refused alone (LMTP, PRDR), of at most
  * EACH_RCPTS_MAX, so that all replies fit into one flight; else nobody gets it then. */
 #define EACH_RCPTS_MAX 2000
 #define PROTO_FIELDS_queue_open(F, X)                                                              \
@@ -289,7 +290,8 @@ int role_parse(struct span name, enum role *out);
     F(X, TEXT, client, IP_MAX) F(X, TEXT, helo, HELO_MAX)                                          \
     F(X, BYTES, ticket, TICKET_OCTETS) F(X, U8, body_8bit, 0) F(X, U64, size, 0)                   \
     F(X, U8, ret, 0) F(X, TEXT, envid, ENVELOPE_ID) F(X, U8, is_utf8, 0)                           \
-    F(X, U8, requires_tls, 0) F(X, U64, hold_until, 0) F(X, U8, is_each, 0)                         \
+    F(X, U8, requires_tls, 0) F(X, U64, hold_until, 0)                         \
+    F(X, TEXT, hold_request, HOLD_REQUEST_MAX) F(X, U8, is_each, 0)                                \
     F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX) F(X, U8, is_last, 0)
 #define PROTO_FIELDS_queue_more(F, X)                                                              \
     F(X, U64, tag, 0) F(X, BYTES, rcpts, LIST_MAX) F(X, BYTES, content, CHUNK_MAX)                 \

@@ -270,6 +270,7 @@ static struct span read_start(struct queue *q, const struct message *m, char roo
 static int compose(struct bounce *b, const struct message *m, struct buf *out, struct told *told)
 {
     static char start[DSN_MAX];
+    char hold_request[HOLD_REQUEST_MAX + 1];
     struct dsn d;
     struct dsn_facts facts = {.kind = b->kind,
                               .hostname = span_of(b->q->config->hostname),
@@ -280,6 +281,8 @@ static int compose(struct bounce *b, const struct message *m, struct buf *out, s
                               .expires = m->expires,
                               .now = clock_wall_s(),
                               .envid = m->envid};
+    if (store_message_hold(b->q->store, m->id, hold_request) == FOUND_YES)
+        facts.hold_request = span_of(hold_request);
     b->requires_tls = m->flags & CONTENT_REQUIRETLS;
     dsn_begin(&d, &facts);
     int rc = read_rcpts(b, &d, told);

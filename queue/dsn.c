@@ -299,6 +299,8 @@ static int add_machine(struct dsn *d, const char *boundary, struct buf *out)
         rc |= add_field(out, "Original-Envelope-Id", "", (struct span){envid, (size_t)n});
     rc |= add_field(out, "Reporting-MTA", "dns; ", d->facts.hostname);
     rc |= add_time(out, "Arrival-Date", d->facts.arrived);
+    if (d->facts.hold_request.n > 0)
+        rc |= add_field(out, "Future-Release-Request", "", d->facts.hold_request);
     return rc | buf_add_span(out, buf_span(&d->machine)) | add(out, "\r\n");
 }
 

@@ -32,7 +32,8 @@ struct dsn_facts {
     uint64_t about; /* of the message it is about */
     struct span to; /* sender of that message */
     int64_t arrived, expires, now;
-    struct span envid; /* of that message, as its client encoded it; or empty */
+    struct span envid;        /* of that message, as its client encoded it; or empty */
+    struct span hold_request; /* hold.h, or empty */
 };
 
 struct dsn_recipient {

@@ -2,6 +2,7 @@
 
 #include "common/addr.h"
 #include "common/clock.h"
+#include "common/hold.h"
 #include "common/id.h"
 #include "common/notify.h"
 #include "queue/local.h"
@@ -9,14 +10,16 @@
 #define ID_SLACK_MS  (86400 * 1000LL) /* an id is made when its message begins */
 #define HOLD_SLACK_S 60
 
-/* Only of who logs in, and not for longer than is offered; a second more or less is the way here.
- */
-static bool hold_is_plausible(const struct queue *q, const struct msg_queue_open *m)
+/* Only of who logs in or is a user of this machine (whom intake.c asks the kernel about), and not
+ * for longer than is offered; a second more or less is the way here. */
+static bool hold_is_plausible(const struct queue *q, const struct msg_queue_open *m, bool is_local)
 {
     int64_t most_ms = q->config->future_release_ms;
     uint64_t most_s = (uint64_t)clock_wall_s() + (uint64_t)(most_ms / 1000) + HOLD_SLACK_S;
-    return m->hold_until == 0 ||
-           (most_ms != DURATION_NONE && m->ticket.n > 0 && m->hold_until <= most_s);
+    if (m->hold_request.n == 0)
+        return m->hold_until == 0;
+    return most_ms != DURATION_NONE && (m->ticket.n > 0 || is_local) && m->hold_until <= most_s &&
+           hold_is_request(m->hold_request);
 }
 
 bool envelope_is_plausible(const struct queue *q, const struct msg_queue_open *m,
@@ -32,7 +35,8 @@ bool envelope_is_plausible(const struct queue *q, const struct msg_queue_open *m
                      netaddr_parse_port(m->client, ':', client) == 0 ||
                      netaddr_parse_uid(m->client, client) == 0;
     bool is_sane_wish = m->ret <= RET_HDRS && (m->envid.n == 0 || envid_is_valid(m->envid));
-    return is_sane_id && is_sender && is_client && is_sane_wish && hold_is_plausible(q, m);
+    return is_sane_id && is_sender && is_client && is_sane_wish &&
+           hold_is_plausible(q, m, client->n == NETADDR_LOCAL);
 }
 
 /* By the address that smtpd names, or by a connection that only a user of this machine can have
@@ -55,9 +59,10 @@ uint64_t envelope_rcpts_max(const struct config *c)
 
 char *envelope_copy(struct message *to, const struct msg_queue_open *m)
 {
-    const struct span from[] = {m->sender, m->client, m->helo, m->envid};
-    struct span *copies[] = {&to->sender, &to->client, &to->helo, &to->envid};
-    char *text = malloc(m->sender.n + m->client.n + m->helo.n + m->envid.n + 1), *at = text;
+    const struct span from[] = {m->sender, m->client, m->helo, m->envid, m->hold_request};
+    struct span *copies[] = {&to->sender, &to->client, &to->helo, &to->envid, &to->hold_request};
+    size_t n = m->sender.n + m->client.n + m->helo.n + m->envid.n + m->hold_request.n;
+    char *text = malloc(n + 1), *at = text;
     for (size_t i = 0; text != NULL && i < sizeof from / sizeof from[0]; i++) {
         if (from[i].n > 0)
             memcpy(at, from[i].p, from[i].n);

@@ -501,7 +501,10 @@ void intake_open(struct queue *q, struct ipc *from, const struct msg_queue_open 
         return;
     }
     bool is_local = in->client.n == NETADDR_LOCAL;
+    bool is_unproved_hold = is_local && m->hold_request.n > 0 && !in->may_relay;
     if (is_local && fd < 0) /* who that is cannot be told: it was lost on the way, or never sent */
+        refuse(in, INTAKE_FAULT);
+    else if (is_unproved_hold)
         refuse(in, INTAKE_FAULT);
     else if (is_local && local_is_too_fast(q->locals, netaddr_uid(&in->client),
                                            &q->config->submit.message_rate))

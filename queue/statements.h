@@ -30,6 +30,8 @@
                    " header, flags, warned, spooled, hash, content, ret, envid)"                   \
                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,"    \
                    " ?16)")                                                                        \
+    S(HOLD_ADD, "INSERT INTO hold (message, request) VALUES (?1, ?2)")                             \
+    S(HOLD_GET, "SELECT request FROM hold WHERE message = ?1")                                     \
     S(MESSAGE_GET,                                                                                 \
       "SELECT id, arrived, expires, sender, client, helo, login, size, header, flags,"             \
       " warned, spooled, hash, ret, envid FROM message WHERE id = ?1")                             \

@@ -71,12 +71,13 @@ struct message {
     uint64_t id;
     int64_t arrived, expires; /* seconds since 1970 */
     struct span sender, client, helo, login;
-    uint64_t size, header; /* octets of the content, and of its header section */
-    uint8_t flags;         /* enum content_flag */
-    bool is_warned;        /* its sender was told that it is late */
-    bool is_spooled;       /* content is in the spool file */
-    uint8_t ret;           /* enum ret */
-    struct span envid;     /* as its client encoded it */
+    uint64_t size, header;    /* octets of the content, and of its header section */
+    uint8_t flags;            /* enum content_flag */
+    bool is_warned;           /* its sender was told that it is late */
+    bool is_spooled;          /* content is in the spool file */
+    uint8_t ret;              /* enum ret */
+    struct span envid;        /* as its client encoded it */
+    struct span hold_request; /* hold.h, or empty; for store_message_add only */
     unsigned char hash[CONTENT_HASH];
 };
 
@@ -88,6 +89,8 @@ enum found store_message_get(struct store *s, uint64_t id, struct message *m);
  */
 enum found store_message_content(struct store *s, const struct message *m, struct span *content);
 void store_message_end(struct store *s);
+/* What its sender asked for (RFC 4865). FOUND_NONE: nothing. */
+enum found store_message_hold(struct store *s, uint64_t id, char request[HOLD_REQUEST_MAX + 1]);
 /* Is there such a message? Then a file of its name is no stray one, whatever its row says. */
 enum found store_message_is_spooled(struct store *s, uint64_t id);
 /* The first message after this one whose content is in a file. */

@@ -11,6 +11,14 @@ static bool is_line(struct span s, size_t max)
     return true;
 }
 
+static int add_hold(struct store *s, const struct message *m)
+{
+    sqlite3_stmt *st = s->s[S_HOLD_ADD];
+    sql_bind_u64(st, 1, m->id);
+    sql_bind_text(st, 2, m->hold_request);
+    return statement_run(s, S_HOLD_ADD);
+}
+
 int store_message_add(struct store *s, const struct message *m, struct span content)
 {
     sqlite3_stmt *st = s->s[S_MESSAGE_ADD];
@@ -33,7 +41,9 @@ int store_message_add(struct store *s, const struct message *m, struct span cont
         sql_bind_blob(st, 14, content);
     sql_bind_u64(st, 15, m->ret);
     sql_bind_text(st, 16, m->envid);
-    return statement_run(s, S_MESSAGE_ADD);
+    if (statement_run(s, S_MESSAGE_ADD) < 0)
+        return -1;
+    return m->hold_request.n > 0 ? add_hold(s, m) : 0;
 }
 
 /* Could we have written this? */
@@ -74,6 +84,19 @@ enum found store_message_get(struct store *s, uint64_t id, struct message *m)
         return FOUND_DAMAGED;
     memcpy(m->hash, hash.p, hash.n);
     return message_is_sane(m) ? FOUND_YES : FOUND_DAMAGED;
+}
+
+enum found store_message_hold(struct store *s, uint64_t id, char request[HOLD_REQUEST_MAX + 1])
+{
+    sqlite3_stmt *st = s->s[S_HOLD_GET];
+    sql_bind_u64(st, 1, id);
+    int rc = statement_step(s, S_HOLD_GET);
+    struct span text = rc > 0 ? sql_column(st, 0) : SPAN("");
+    bool is_sane = hold_is_request(text) && span_copy(request, HOLD_REQUEST_MAX + 1, text) == 0;
+    sql_reset(st);
+    if (rc <= 0)
+        return rc < 0 ? FOUND_FAULT : FOUND_NONE;
+    return is_sane ? FOUND_YES : FOUND_DAMAGED;
 }
 
 enum found store_message_content(struct store *s, const struct message *m, struct span *content)

@@ -1,6 +1,7 @@
 #include "smtpd/params.h"
 
 #include "common/clock.h"
+#include "common/hold.h"
 
 #define DONE R_DONE /* of one parameter */
 
@@ -56,30 +57,37 @@ static enum reply param_prdr(struct session *s, struct txn *t, struct span value
     return value.p == NULL ? DONE : R_BAD_ARGUMENT;
 }
 
-/* RFC 4865 4: one of the two, and not further away than EHLO said. What is past already is not
+/* RFC 4865 4.2: one of the two, and not further away than EHLO said. What is past already is not
  * held. */
-static enum reply hold_until(struct session *s, struct txn *t, int64_t at_s)
+static enum reply hold_until(struct session *s, struct txn *t, int64_t at_s, struct span request)
 {
     int64_t now_s = clock_wall_s();
-    if (t->has_hold || at_s - now_s > s->rules.hold_max_s)
+    if (t->hold_request[0] != '\0' || at_s - now_s > s->rules.hold_max_s ||
+        !hold_is_request(request))
         return R_BAD_ARGUMENT;
-    t->has_hold = true;
+    span_copy(t->hold_request, sizeof t->hold_request, request);
     t->hold_until = at_s > now_s ? at_s : 0;
     return DONE;
 }
 
 static enum reply param_holdfor(struct session *s, struct txn *t, struct span value)
 {
-    uint64_t seconds;
-    if (value.n == 0 || value.n > 9 || value.p[0] == '0' || span_u64(value, &seconds) < 0)
+    char request[HOLD_REQUEST_MAX + 1];
+    int64_t seconds;
+    if (hold_read_for(value, &seconds) < 0)
         return R_BAD_ARGUMENT;
-    return hold_until(s, t, clock_wall_s() + (int64_t)seconds);
+    snprintf(request, sizeof request, "for;%lld", (long long)seconds);
+    return hold_until(s, t, clock_wall_s() + seconds, span_of(request));
 }
 
 static enum reply param_holduntil(struct session *s, struct txn *t, struct span value)
 {
+    char request[HOLD_REQUEST_MAX + 1];
     int64_t at_s;
-    return clock_read_rfc3339(value, &at_s) == 0 ? hold_until(s, t, at_s) : R_BAD_ARGUMENT;
+    if (value.n > HOLD_REQUEST_MAX || hold_read_until(value, &at_s) < 0)
+        return R_BAD_ARGUMENT;
+    snprintf(request, sizeof request, "until;%.*s", (int)value.n, value.p);
+    return hold_until(s, t, at_s, span_of(request));
 }
 
 /* RFC 3461 4.3. */

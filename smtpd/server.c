@@ -320,11 +320,11 @@ static void be_lmtp(struct session_rules *rules)
     rules->limits.errors = UINT64_MAX;
 }
 
-/* For submission only (RFC 4865 3). */
+/* For submission only (RFC 4865 3): who logs in, and users of this machine. */
 static int64_t hold_max_s(const struct config *c, enum listen_kind kind)
 {
-    bool is_offered = admission_needs_login(kind) && c->future_release_ms != DURATION_NONE;
-    return is_offered ? c->future_release_ms / 1000 : 0;
+    bool submits = admission_needs_login(kind) || kind == LISTEN_SUBMIT;
+    return submits && c->future_release_ms != DURATION_NONE ? c->future_release_ms / 1000 : 0;
 }
 
 /* Takes over fd, and that the peer is counted. NULL without memory. */

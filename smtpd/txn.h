@@ -5,6 +5,7 @@
 #define BARID_SMTPD_TXN_H
 
 #include "common/buf.h"
+#include "common/hold.h"
 #include "common/notify.h"
 #include "common/seal.h"
 #include "smtpd/body.h"
@@ -21,13 +22,13 @@ struct txn {
     uint64_t id;
     char sender[ADDRESS_MAX]; /* "" is the null reverse-path */
     bool body_8bit;
-    uint64_t declared;  /* SIZE=, 0: nothing */
-    bool is_utf8;       /* SMTPUTF8 */
-    bool requires_tls;  /* REQUIRETLS */
-    bool is_prdr;       /* PRDR */
-    bool has_hold;      /* HOLDFOR or HOLDUNTIL, */
-    int64_t hold_until; /* seconds since 1970; 0: no more */
-    uint8_t ret;        /* enum ret */
+    uint64_t declared;                       /* SIZE=, 0: nothing */
+    bool is_utf8;                            /* SMTPUTF8 */
+    bool requires_tls;                       /* REQUIRETLS */
+    bool is_prdr;                            /* PRDR */
+    char hold_request[HOLD_REQUEST_MAX + 1]; /* HOLDFOR or HOLDUNTIL, */
+    int64_t hold_until;                      /* seconds since 1970; 0: no more */
+    uint8_t ret;                             /* enum ret */
     char envid[ENVID_MAX + 1];
 
     char asked[ADDRESS_MAX]; /* the recipient that is asked about */

@@ -37,6 +37,7 @@ static const char base[] =
     "INSERT INTO box (id, messages, octets, next_seq, forgotten) VALUES (1, 1, 15, 2, 0),"
     " (2, 1, 15, 2, 1);"
     "INSERT INTO entry (box, seq, message, octets) VALUES (1, 1, 1, 15), (2, 1, 3, 15);"
+    "INSERT INTO hold (message, request) VALUES (1, 'for;60');"
     "INSERT INTO contained (who, since, why, told, swept) VALUES"
     " ('u@example.org', 1799999000, 'w', 0, 0), ('uid:7', 1799999000, 'w', 1, 1);"
     "INSERT INTO counted (who, what, n, until) VALUES ('v@example.org', 0, 5, 1800001000),"
@@ -94,6 +95,7 @@ static const char *const columns[][3] = {
     {"counted", "until", "what = 1"},
     {"counted", "what", "what = 3"},
     {"counted", "who", "what = 0"},
+    {"hold", "request", "message = 1"},
 };
 
 struct desk {
@@ -163,7 +165,8 @@ static void write_rows(struct span in)
     fuzz_check(sqlite3_open_v2("mail.db", &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK,
                "rows: no database");
     run_sql(db, "PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF; BEGIN;"
-                "DELETE FROM counted; DELETE FROM contained; DELETE FROM entry; DELETE FROM "
+                "DELETE FROM hold; DELETE FROM counted; DELETE FROM contained; DELETE FROM entry; "
+                "DELETE FROM "
                 "recipient; DELETE FROM box; "
                 "DELETE FROM message;");
     run_sql(db, base);

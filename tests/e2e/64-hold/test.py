@@ -1,4 +1,5 @@
-"""FUTURERELEASE (RFC 4865): who logs in may have a message held for a while, for mailboxes here and elsewhere."""
+"""FUTURERELEASE (RFC 4865): who logs in, or is a user of this machine, may have a message held for a while, for mailboxes
+here and elsewhere."""
 
 import re
 import smtplib
@@ -85,6 +86,51 @@ class Hold(RelayTest):
         suite.wait_for_mail("bob")
         remote.wait(1)
         wait_for_empty_queue(suite)
+
+    def sendmail(self, *args):
+        """(exit status, stdout, stderr) of `barid send`."""
+        text = "Subject: from sendmail\n\nx\n"
+        return self.begun[0].run("send", "-f", FROM, *args, stdin=text)
+
+    def test_sendmail(self):
+        suite, remote = self.begun = self.begin()
+        status, stdout, stderr = self.sendmail("--hold-for", "1h", "bob@example.org", REMOTE)
+        self.assertEqual((status, stderr), (0, ""))
+        self.assertRegex(stdout, r"\A\w{13} is held until 20\d\d-\S+Z\n\Z")
+        self.assertEqual([m["id"] for m in suite.queue()], [stdout.split()[0]])
+        self.assertEqual({r["state"] for r in suite.recipients().values()}, {"deferred"})
+        suite.cli("queue", "remove", stdout.split()[0])  # the sender thought better of it
+        self.assertEqual(suite.queue(), [])
+        status, stdout, stderr = self.sendmail("--hold-for=3s", "bob@example.org", REMOTE)
+        self.assertEqual((status, stderr), (0, ""))
+        suite.wait_for_mail("bob", 1, 30)
+        self.assertEqual([m["rcpts"] for m in remote.wait(1, 30)], [[REMOTE]])
+        wait_for_empty_queue(suite)
+        self.assertEqual((suite.count("bob"), len(remote.wait(1))), (1, 1))
+
+    def test_sendmail_that_is_not_served(self):
+        suite, _ = self.begun = self.begin()
+        for args in (["--hold-for", "3h"], ["--hold-for=soon"], ["--hold-until", "2001-01-01"],
+                     ["--hold-for=1h", "--hold-until", self.now(60)], ["--hold-for=1h", "-bs"]):
+            status, stdout, stderr = self.sendmail(*args, "bob@example.org")
+            self.assertEqual((status, stdout), (64, ""), args)
+            self.assertRegex(stderr, r"\Asend(mail)?: .+\n\Z")
+        suite.write_config({"smtp": {"future_release": "none"}})
+        suite.reload()
+        wait_until(lambda: self.sendmail("--hold-for=1h", "bob@example.org")[0] == 69, 30)
+        self.assertEqual((suite.queue(), suite.count("bob")), ([], 0))
+
+    def test_reports_say_what_was_asked_for(self):
+        suite, _ = self.begun = self.begin()
+        self.submit(["bob@example.org"], "HOLDFOR=3600")
+        until = self.now(3600)
+        self.assertEqual(self.sendmail("--hold-until", until, "bob@example.org")[0], 0)
+        for message_ in suite.queue():
+            suite.cli("queue", "bounce", message_["id"])
+        reports = suite.wait_for_mail("alice", 2)
+        for request in (b"for;3600", b"until;" + until.encode()):
+            report, = [r for r in reports if b"\r\nFuture-Release-Request: " + request + b"\r\n" in r]
+            self.assertRegex(report, rb"\r\nArrival-Date: ")
 
     def test_cancelled(self):
         suite, remote = self.begin()

@@ -1,4 +1,4 @@
-#include "cli/sendmail.h"
+#include "cli/hold.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -93,6 +93,51 @@ Test(sendmail_args, table)
         if (sendmail_args(&s, split(line, words), words, &e) == 0)
             describe(&s, meaning, sizeof meaning);
         cr_expect_str_eq(meaning, rows[i].meaning, "%s: %s", rows[i].line, meaning);
+    }
+}
+
+/* When it was 2026-11-22T00:00:00Z, and the server offers an hour: what is said to it. */
+Test(sendmail_args, send_later)
+{
+    static const struct {
+        const char *line, *said;
+    } held[] = {
+        {"a@b", ""},
+        {"--hold-for 90s a@b", " HOLDFOR=90"},
+        {"a@b --hold-for=1h", " HOLDFOR=3600"},
+        {"--hold-for=61m a@b", "too long"},
+        {"--hold-for=0s a@b", "wrong"},
+        {"--hold-for=-1s a@b", "wrong"},
+        {"--hold-for=20000d a@b", "wrong"},
+        {"--hold-for=10 a@b", "wrong"},
+        {"--hold-for= a@b", "wrong"},
+        {"--hold-for", "wrong"},
+        {"--hold-forever=1h", "wrong"},
+        {"--hold-for=1h -bs", "wrong"},
+        {"--hold-for=1h -q", "wrong"},
+        {"--hold-for=1h --hold-until=2026-11-22T00:30:00Z a@b", "wrong"},
+        {"--hold-until 2026-11-22T00:30:00Z a@b", " HOLDUNTIL=2026-11-22T00:30:00Z"},
+        {"--hold-until=2026-11-22T01:30:00+01:00 a@b", " HOLDUNTIL=2026-11-22T00:30:00Z"},
+        {"--hold-until=2026-11-21T23:30:00-01:00 a@b", " HOLDUNTIL=2026-11-22T00:30:00Z"},
+        {"--hold-until=2026-11-22T01:00:01Z a@b", "too long"},
+        {"--hold-until=2026-11-23 a@b", "too long"},
+        {"--hold-until=2026-11-22 a@b", "wrong"},
+        {"--hold-until=2026-02-30T00:00:00Z a@b", "wrong"},
+        {"--hold-until=2026-11-22T00:30:00 a@b", "wrong"},
+        {"--hold-until=1h a@b", "wrong"},
+        {"-- --hold-for", ""},
+    };
+    static const int64_t now_s = 1795305600;
+    for (size_t i = 0; i < sizeof held / sizeof held[0]; i++) {
+        struct sendmail s = {.program = "sendmail"};
+        struct error e;
+        char line[200], *words[WORDS_MAX], said[HOLD_PARAM_MAX] = "wrong";
+        snprintf(line, sizeof line, "%s", held[i].line);
+        bool is_good = sendmail_args(&s, split(line, words), words, &e) == 0 &&
+                       hold_from_args(&s, now_s, &e) == 0;
+        if (is_good && hold_param(&s.hold, 3600, now_s, said, &e) < 0)
+            snprintf(said, sizeof said, "too long");
+        cr_expect_str_eq(said, held[i].said, "%s: %s", held[i].line, said);
     }
 }
 

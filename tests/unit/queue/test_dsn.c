@@ -196,6 +196,7 @@ Test(dsn, what_was_asked_for)
                               .remote = SPAN("mx.example.com[192.0.2.1]:25"),
                               .reply = SPAN("250 2.1.5 ok")};
     asked.envid = SPAN("QQ+20314");
+    asked.hold_request = SPAN("until;2026-11-22T09:00:00Z");
     buf_init(&out, DSN_MAX);
     dsn_begin(&d, &asked);
     cr_assert_eq(dsn_add(&d, &x), 0);
@@ -204,6 +205,7 @@ Test(dsn, what_was_asked_for)
     struct span s = buf_span(&out);
     cr_expect(has(s, "Subject: Your message was delivered\r\n"));
     cr_expect(has(s, "\r\n\r\nOriginal-Envelope-Id: QQ 314\r\nReporting-MTA:"));
+    cr_expect(has(s, "\r\nFuture-Release-Request: until;2026-11-22T09:00:00Z\r\n"));
     cr_expect(has(s, "Original-Recipient: rfc822; x+a@example.org\r\n"
                      "Final-Recipient: rfc822; x@example.org\r\nAction: delivered\r\n"
                      "Status: 2.0.0\r\nLast-Attempt-Date: Wed, 18 Nov 2026 11:06:40 +0000\r\n"));

@@ -2,6 +2,7 @@
 #include "world.h"
 
 #include <criterion/criterion.h>
+#include <sys/socket.h>
 
 #define CONTENT "Subject: hello\r\n\r\nthe text\r\n"
 #define FROM    "alice@example.org"
@@ -119,7 +120,10 @@ Test(release, nobody_is_there_any_more)
     cr_assert_eq(w.n_asked, 2, "its sender is looked up");
     cr_expect_str_eq(w.asked[1], FROM);
     world_resolve(&w, 1, ADDRESS_LOCAL, 1);
-    in_boxes("SELECT count(*) FROM message WHERE sender = ''", 1);
+    in_boxes("SELECT count(*) FROM message WHERE sender = '' AND instr(CAST(content AS TEXT),"
+             " char(10) || 'Future-Release-Request: for;3600' || char(13)) > 0",
+             1);
+    in_boxes("SELECT count(*) FROM hold", 0);
     in_boxes("SELECT count(*) FROM recipient", 0);
     world_end(&w);
 }
@@ -205,27 +209,51 @@ Test(release, a_full_mailbox_refuses_it_when_it_comes)
     world_end(&w);
 }
 
-/* smtpd may have been taken over: it is checked here what may be held, and for how long. */
+/* smtpd may have been taken over: it is checked here what may be held, for how long, and for whom.
+ */
 Test(release, not_for_ever_and_not_for_strangers)
 {
-    char room[2000];
+    static const struct {
+        const char *request;
+        unsigned in_s, uid_off; /* the uid that smtpd claims is so much above ours */
+        bool has_ticket, is_local, is_taken;
+    } rows[] = {
+        {"for;172800", 172800, 0, true, false, false}, /* too long */
+        {"for;60", 60, 0, false, false, false},        /* a stranger */
+        {"", 60, 0, true, false, false},
+        {"for;x", 60, 0, true, false, false},
+        {"for;60", 60, 1, false, true, false}, /* another user's connection */
+        {"for;60", 60, 0, false, true, true},
+    };
+    char room[2000], client[NETADDR_TEXT];
     struct packer p = packer_on(room, sizeof room);
+    int fds[2];
     world_begin(&w, "[smtp]\nfuture_release = 1d\n");
     world_rcpt(&p, "user@example.org", box_17, 0);
-    for (int i = 0; i < 2; i++) {
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        snprintf(client, sizeof client, "uid:%u", (unsigned)getuid() + rows[i].uid_off);
         struct msg_queue_open m = {.id = id_new(),
                                    .sender = SPAN(FROM),
-                                   .client = SPAN("127.0.0.1"),
+                                   .client = rows[i].is_local ? span_of(client) : SPAN("127.0.0.1"),
                                    .helo = SPAN("x"),
-                                   .ticket = i == 0 ? SPAN("0123456789abcdef") : SPAN(""),
-                                   .hold_until = WORLD_START_S + (i == 0 ? 2 * 86400 : 60),
+                                   .ticket =
+                                       rows[i].has_ticket ? SPAN("0123456789abcdef") : SPAN(""),
+                                   .hold_until = WORLD_START_S + rows[i].in_s,
+                                   .hold_request = span_of(rows[i].request),
                                    .rcpts = packer_span(&p),
                                    .content = SPAN(CONTENT),
                                    .is_last = 1,
-                                   .tag = 1000U + (unsigned)i};
-        cr_assert_eq(ipc_send_queue_open(w.smtpd, &m, -1), 0);
+                                   .tag = 1000U + i};
+        cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+        cr_assert_eq(ipc_send_queue_open(w.smtpd, &m, rows[i].is_local ? fds[0] : -1), 0);
+        if (!rows[i].is_local)
+            close(fds[0]);
+        close(fds[1]);
         world_pump(&w);
+        cr_expect_eq(world_count(&w, "SELECT count(*) FROM message"), rows[i].is_taken, "row %zu",
+                     i);
     }
-    in_boxes("SELECT count(*) FROM message", 0);
+    in_boxes("SELECT next_attempt FROM recipient", WORLD_START_S + 60);
+    in_boxes("SELECT count(*) FROM hold WHERE request = 'for;60'", 1);
     world_end(&w);
 }

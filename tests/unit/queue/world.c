@@ -348,6 +348,7 @@ uint64_t world_send(struct world *w, const char *from, struct span rcpts, const 
                                .ret = w->ret,
                                .envid = w->envid != NULL ? span_of(w->envid) : SPAN(""),
                                .hold_until = (uint64_t)w->hold_until,
+                               .hold_request = span_of(w->hold_until != 0 ? "for;3600" : ""),
                                .is_each = w->is_each,
                                .ticket = w->hold_until != 0 ? SPAN("0123456789abcdef") : SPAN(""),
                                .is_last = 1};

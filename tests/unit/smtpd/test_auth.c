@@ -1,4 +1,5 @@
 /* AUTH and what a login changes (RFC 4954), on a submission listener. */
+#include "common/clock.h"
 #include "world.h"
 
 #include <criterion/criterion.h>
@@ -117,6 +118,37 @@ Test(auth, dialogs)
             cr_expect_eq(w.is_finished, rows[i].ends, "%s", rows[i].in);
             world_end(&w);
         }
+}
+
+/* The queue gets the moment, and the request as reports tell it; the next message nothing of it. */
+Test(auth, what_is_held)
+{
+    static const struct {
+        const char *param, *request;
+        int64_t in_s; /* -1: not to come any more */
+    } held[] = {
+        {"HOLDFOR=60", "for;60", 60},
+        {"HOLDUNTIL=2001-01-01T00:00:00Z", "until;2001-01-01T00:00:00Z", -1},
+        {"HOLDUNTIL=2001-01-01T00:00:00.5Z", "until;2001-01-01T00:00:00.5Z", -1},
+    };
+    for (size_t i = 0; i < sizeof held / sizeof held[0]; i++) {
+        struct world w;
+        char in[200];
+        world_begin_submission(&w);
+        say_flights(&w, IN, 1000);
+        for (int round = 0; round < 2; round++) {
+            int64_t now_s = clock_wall_s();
+            snprintf(in, sizeof in, "MAIL FROM:<ann@b.test> %s\r\nRCPT TO:<ann@b.test>\r\nDATA\r\n",
+                     round == 0 ? held[i].param : "");
+            world_say(&w, span_of(in), 1000);
+            world_say(&w, SPAN("x\r\n.\r\n"), 1000);
+            int64_t expected = round == 0 && held[i].in_s > 0 ? now_s + held[i].in_s : 0;
+            cr_expect_str_eq(w.hold_request, round == 0 ? held[i].request : "");
+            cr_expect(w.hold_until >= expected &&
+                      w.hold_until <= expected + (expected > 0 ? 60 : 0));
+        }
+        world_end(&w);
+    }
 }
 
 Test(auth, what_ehlo_says_follows_the_state)

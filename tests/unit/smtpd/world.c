@@ -172,6 +172,8 @@ static uint64_t fake_open(void *client, struct msg_queue_open *m, ipc_answer_fn 
     w->had_last = false;
     cr_assert_eq(span_copy(w->sender, sizeof w->sender, m->sender), 0);
     cr_assert_eq(span_copy(w->envid, sizeof w->envid, m->envid), 0);
+    cr_assert_eq(span_copy(w->hold_request, sizeof w->hold_request, m->hold_request), 0);
+    w->hold_until = (int64_t)m->hold_until;
     w->ret = m->ret;
     w->is_each = m->is_each != 0;
     w->had_ticket = m->ticket.n > 0;

@@ -40,6 +40,8 @@ struct world {
     char rcpts[8192]; /* addresses, a space behind each */
     size_t n_rcpts;
     uint8_t ret, notify; /* notify, orcpt: of the last recipient */
+    char hold_request[HOLD_REQUEST_MAX + 1];
+    int64_t hold_until;
     char envid[ENVID_MAX + 1], orcpt[ORCPT_MAX + 1];
     char *content;
     size_t n_content;
