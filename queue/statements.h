@@ -18,7 +18,8 @@
     " FROM message WHERE id = " table ".message)"
 #define IS_NO_UIDL "(uidl GLOB '*[^!-~]*' OR length(CAST(uidl AS BLOB)) NOT BETWEEN 1 AND 70)"
 
-/* S(NAME, sql) */
+/* S(NAME, sql). No RETURNING, and no DELETE with a subquery, where it is done for each mail: SQLite
+ * makes a temporary B-tree for them, which costs more than two plain statements. */
 #define STATEMENTS(S)                                                                              \
     S(BEGIN, "BEGIN IMMEDIATE")                                                                    \
     S(COMMIT, "COMMIT")                                                                            \
@@ -40,14 +41,13 @@
     S(SPOOLED_NEXT, "SELECT id FROM message INDEXED BY message_spooled"                            \
                     " WHERE spooled = 1 AND id > ?1 ORDER BY id LIMIT 1")                          \
     S(MESSAGE_WARNED, "UPDATE message SET warned = 1 WHERE id = ?1")                               \
-    S(MESSAGE_REMOVE, "DELETE FROM message WHERE id = ?1"                                          \
+    S(MESSAGE_UNUSED, "SELECT spooled, id, arrived, sender, client, login, size,"                  \
+                      " substr(content, 1, min(header, 16384)) FROM message WHERE id = ?1"         \
                       " AND NOT EXISTS (SELECT 1 FROM entry WHERE message = ?1)"                   \
-                      " AND NOT EXISTS (SELECT 1 FROM trash WHERE message = ?1)"                   \
-                      " AND NOT EXISTS (SELECT 1 FROM recipient WHERE message = ?1)"               \
-                      " RETURNING spooled, id, arrived, sender, client, login, size,"              \
-                      " substr(content, 1, min(header, 16384))")                                   \
-    S(RCPTS_SETTLE, "DELETE FROM recipient WHERE message = ?1 AND NOT EXISTS"                      \
-                    " (SELECT 1 FROM recipient WHERE message = ?1 AND state NOT IN (3, 4))")       \
+                      " AND NOT EXISTS (SELECT 1 FROM trash WHERE message = ?1)")                  \
+    S(MESSAGE_REMOVE, "DELETE FROM message WHERE id = ?1")                                         \
+    S(RCPTS_STATES, "SELECT number, state FROM recipient WHERE message = ?1")                      \
+    S(RCPTS_REMOVE, "DELETE FROM recipient WHERE message = ?1")                                    \
     S(BOX_LOOK, "SELECT next_seq, octets, forgotten, first_id, taken_id FROM box WHERE id = ?1")   \
     S(BOX_FIRST, "INSERT INTO box (id, messages, octets, next_seq, forgotten, first_id)"           \
                  " VALUES (?1, 1, ?2, 2, 0, ?3) ON CONFLICT (id) DO UPDATE"                        \
@@ -193,8 +193,8 @@
                " JOIN message AS m ON m.id = r.message"                                            \
                " WHERE m.login = ?1 OR (m.login = '' AND m.client = ?1)")                          \
     S(DIALOGUE_ADD, "INSERT INTO dialogue (message, began, at, remote, tls, text, upto)"           \
-                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, length(?6) + coalesce("                      \
-                    "(SELECT upto FROM dialogue ORDER BY id DESC LIMIT 1), 0)) RETURNING id")      \
+                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                                        \
+    S(DIALOGUE_UPTO, "SELECT upto FROM dialogue ORDER BY id DESC LIMIT 1")                         \
     S(DIALOGUE_GET, "SELECT id, began, at, remote, tls, text FROM dialogue"                        \
                     " WHERE id = ?1 AND message = ?2")                                             \
     S(DIALOGUES_OF, "SELECT id, began, at, remote, tls, text"                                      \
@@ -319,6 +319,8 @@ struct store {
     sqlite3_stmt *s[N_STATEMENTS];
     enum store_fault fault;
     bool is_tracing; /* events and past are kept */
+    bool knows_upto; /* dialogue_upto is that of the last dialogue, if there is one */
+    uint64_t dialogue_upto;
     char rcpt_text[ADDRESS_MAX + DOMAIN_MAX + STATUS_MAX + REMOTE_MAX + REPLY_MAX + ORCPT_MAX +
                    ADDRESS_MAX];
 };
@@ -326,7 +328,7 @@ struct store {
 /* Like sql_step and sql_run, but they note why it failed while that can still be known. */
 int statement_step(struct store *s, enum statement which);
 int statement_run(struct store *s, enum statement which);
-/* The row that MESSAGE_REMOVE gave becomes one of past. */
+/* The row that MESSAGE_UNUSED gave becomes one of past. */
 int statement_past(struct store *s);
 /* For statements that give at most one row of one number: FOUND_YES and *out. */
 enum found statement_number(struct store *s, enum statement which, uint64_t *out);

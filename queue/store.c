@@ -141,6 +141,7 @@ int store_commit(struct store *s)
 
 void store_rollback(struct store *s)
 {
+    s->knows_upto = false;
     if (store_is_open(s))
         sql_run(s->s[S_ROLLBACK]);
 }
@@ -173,6 +174,7 @@ int store_keep(struct store *s)
 
 int store_undo(struct store *s)
 {
+    s->knows_upto = false;
     if (!store_is_open(s) || statement_run(s, S_UNDO) < 0)
         return -1;
     return statement_run(s, S_KEEP); /* ROLLBACK TO leaves the savepoint itself on the stack */

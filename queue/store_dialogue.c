@@ -6,16 +6,38 @@ static struct span at_most(struct span s, size_t max)
     return (struct span){s.p, s.n < max ? s.n : max};
 }
 
+/* What the last dialogue has as its upto is asked once, as nobody else writes any. */
+static int learn_upto(struct store *s)
+{
+    if (s->knows_upto)
+        return 0;
+    enum found f = statement_number(s, S_DIALOGUE_UPTO, &s->dialogue_upto);
+    if (f == FOUND_FAULT)
+        return -1;
+    if (f != FOUND_YES || s->dialogue_upto > INT64_MAX / 2) /* nobody ever said so much */
+        s->dialogue_upto = 0;
+    s->knows_upto = true;
+    return 0;
+}
+
 int store_dialogue_add(struct store *s, const struct dialogue *d, uint64_t *id)
 {
     sqlite3_stmt *st = s->s[S_DIALOGUE_ADD];
+    struct span text = at_most(d->text, DIALOGUE_MAX);
+    if (learn_upto(s) < 0)
+        return -1;
     sql_bind_u64(st, 1, d->message);
     sql_bind_i64(st, 2, d->began_ms);
     sql_bind_i64(st, 3, d->at);
     sql_bind_text(st, 4, at_most(d->remote, REMOTE_MAX));
     sql_bind_text(st, 5, at_most(d->tls, PROTECTION_MAX));
-    sql_bind_text(st, 6, at_most(d->text, DIALOGUE_MAX));
-    return statement_number(s, S_DIALOGUE_ADD, id) == FOUND_YES ? 0 : -1;
+    sql_bind_text(st, 6, text);
+    sql_bind_u64(st, 7, s->dialogue_upto + text.n);
+    if (statement_run(s, S_DIALOGUE_ADD) < 0)
+        return -1;
+    s->dialogue_upto += text.n;
+    *id = (uint64_t)sqlite3_last_insert_rowid(s->db);
+    return 0;
 }
 
 static enum found take(struct store *s, enum statement which, struct dialogue *d)

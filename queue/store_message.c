@@ -136,18 +136,55 @@ int store_message_set_warned(struct store *s, uint64_t id)
     return statement_run(s, S_MESSAGE_WARNED);
 }
 
+static int remove_unused(struct store *s, uint64_t id, bool *freed_file)
+{
+    sqlite3_stmt *st = s->s[S_MESSAGE_UNUSED];
+    sql_bind_u64(st, 1, id);
+    int rc = statement_step(s, S_MESSAGE_UNUSED);
+    bool is_unused = rc > 0;
+    if (is_unused) {
+        *freed_file = sql_column_u64(st, 0) != 0;
+        rc = statement_past(s);
+    }
+    sql_reset(st);
+    if (rc < 0 || !is_unused)
+        return rc < 0 ? -1 : 0;
+    sql_bind_u64(s->s[S_MESSAGE_REMOVE], 1, id);
+    return statement_run(s, S_MESSAGE_REMOVE);
+}
+
+/* Removes the recipients. FOUND_YES: one is still pending, and all are there. */
+static enum found settle_rcpts(struct store *s, uint64_t id)
+{
+    sqlite3_stmt *st = s->s[S_RCPTS_STATES];
+    uint32_t number = 0;
+    size_t n = 0;
+    int rc;
+    sql_bind_u64(st, 1, id);
+    while ((rc = statement_step(s, S_RCPTS_STATES)) > 0) {
+        uint64_t state = sql_column_u64(st, 1);
+        if (state != RCPT_DONE && state != RCPT_BOUNCED)
+            break;
+        number = (uint32_t)sql_column_u64(st, 0);
+        n++;
+    }
+    sql_reset(st);
+    if (rc != 0)
+        return rc < 0 ? FOUND_FAULT : FOUND_YES;
+    if (n > 1) {
+        sql_bind_u64(s->s[S_RCPTS_REMOVE], 1, id);
+        rc = statement_run(s, S_RCPTS_REMOVE);
+    } else if (n == 1) {
+        rc = store_rcpt_remove(s, id, number); /* mostly; much cheaper */
+    }
+    return rc < 0 ? FOUND_FAULT : FOUND_NONE;
+}
+
 int store_message_settle(struct store *s, uint64_t id, bool *freed_file)
 {
     *freed_file = false;
-    sql_bind_u64(s->s[S_RCPTS_SETTLE], 1, id);
-    if (statement_run(s, S_RCPTS_SETTLE) < 0)
-        return -1;
-    sql_bind_u64(s->s[S_MESSAGE_REMOVE], 1, id);
-    int rc = statement_step(s, S_MESSAGE_REMOVE);
-    if (rc > 0) {
-        *freed_file = sql_column_u64(s->s[S_MESSAGE_REMOVE], 0) != 0;
-        rc = statement_past(s);
-    }
-    sql_reset(s->s[S_MESSAGE_REMOVE]);
-    return rc < 0 ? -1 : 0;
+    enum found pending = settle_rcpts(s, id);
+    if (pending != FOUND_NONE)
+        return pending == FOUND_FAULT ? -1 : 0;
+    return remove_unused(s, id, freed_file);
 }

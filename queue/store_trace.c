@@ -98,7 +98,7 @@ int store_trace_sweep(struct store *s, int64_t before_s)
 
 int statement_past(struct store *s)
 {
-    sqlite3_stmt *from = s->s[S_MESSAGE_REMOVE], *to = s->s[S_PAST_ADD];
+    sqlite3_stmt *from = s->s[S_MESSAGE_UNUSED], *to = s->s[S_PAST_ADD];
     if (!s->is_tracing)
         return 0;
     sql_bind_u64(to, 1, sql_column_u64(from, 1));

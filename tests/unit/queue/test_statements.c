@@ -1,0 +1,47 @@
+/* How SQLite carries out the statements: what makes one dear shows in its program. */
+#include "world.h"
+
+#include "queue/statements.h"
+
+#include <criterion/criterion.h>
+
+static const char *const texts[N_STATEMENTS] = {
+#define STATEMENT_TEXT(NAME, text) text,
+    STATEMENTS(STATEMENT_TEXT)
+#undef STATEMENT_TEXT
+};
+
+static struct world w;
+
+/* How often an opcode stands in a program, or a text in its plan. */
+static int count(const char *explain, enum statement which, int column, const char *word)
+{
+    sqlite3 *db = NULL;
+    sqlite3_stmt *st = NULL;
+    char sql[4096];
+    int n = 0;
+    snprintf(sql, sizeof sql, "%s %s", explain, texts[which]);
+    cr_assert_eq(sqlite3_open("mail.db", &db), SQLITE_OK);
+    sqlite3_exec(db, "PRAGMA foreign_keys = ON", NULL, NULL, NULL);
+    cr_assert_eq(sqlite3_prepare_v2(db, sql, -1, &st, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
+    while (sqlite3_step(st) == SQLITE_ROW)
+        n += strstr((const char *)sqlite3_column_text(st, column), word) != NULL;
+    sqlite3_finalize(st);
+    sqlite3_close(db);
+    return n;
+}
+
+/* A temporary B-tree costs about as much as three plain statements. */
+Test(statements, of_each_mail_make_no_temporary_tree)
+{
+    static const enum statement each[] = {
+        S_MESSAGE_ADD, S_MESSAGE_GET,  S_MESSAGE_CONTENT, S_MESSAGE_UNUSED, S_MESSAGE_REMOVE,
+        S_BOX_LOOK,    S_BOX_ADD,      S_ENTRY_ADD,       S_RCPT_ADD,       S_RCPT_GET,
+        S_RCPT_SET,    S_RCPTS_STATES, S_RCPT_REMOVE,     S_DIALOGUE_ADD,   S_DIALOGUE_UPTO,
+        S_EVENT_ADD,   S_PAST_ADD,     S_SECURED_GET};
+    world_begin(&w, "");
+    for (size_t i = 0; i < sizeof each / sizeof each[0]; i++)
+        cr_expect_eq(count("EXPLAIN", each[i], 1, "OpenEphemeral"), 0, "%s", texts[each[i]]);
+    cr_expect_gt(count("EXPLAIN", S_ENTRY_REMOVE, 1, "OpenEphemeral"), 0, "the test sees them");
+    world_end(&w);
+}
