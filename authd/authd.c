@@ -223,6 +223,7 @@ static void drain(struct proc *p)
 
 static const struct ipc_handler handlers[] = {
     {MSG_RESOLVE, on_resolve},
+    {MSG_EXPAND, expand_handle},
     {MSG_FORWARD, forward_handle},
     {MSG_BOX_DOMAIN, box_domain_handle},
     {MSG_LOGIN, login_handle},

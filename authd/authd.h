@@ -76,6 +76,9 @@ bool sender_is_his(const struct authd *a, const struct user *user, struct span s
 void sender_handle_ticket(void *owner, struct ipc *from, const union msg *m, int fd);
 void sender_handle_logout(void *owner, struct ipc *from, const union msg *m, int fd);
 
+/* expand.c */
+void expand_handle(void *owner, struct ipc *from, const union msg *m, int fd);
+
 /* forward.c */
 void forward_handle(void *owner, struct ipc *from, const union msg *m, int fd);
 void forward_configure(struct authd *a); /* after the secret was read, and after a reload */

@@ -267,6 +267,21 @@ void resolve(const struct directory *d, struct span address, struct resolved *ou
     }
 }
 
+const struct alias *resolve_list(const struct directory *d, struct span address, bool *is_ours)
+{
+    char text[ADDRESS_MAX], untagged[ADDRESS_MAX];
+    *is_ours =
+        key_of(address, text) == 0 && directory_domain(d, resolve_domain_of(span_of(text))) != NULL;
+    if (!*is_ours)
+        return NULL;
+    struct span name = span_of(text);
+    bool is_user = directory_user(d, name) != NULL;
+    const struct alias *alias = is_user ? NULL : directory_alias(d, name);
+    if (is_user || alias != NULL || !cut_tag(name, resolve_domain_of(name), untagged))
+        return alias;
+    return directory_alias(d, span_of(untagged));
+}
+
 int resolve_seal(const struct resolved *r, struct span rcpt,
                  const unsigned char key[SEAL_KEY_OCTETS], struct sealer *s, struct span *sealed)
 {

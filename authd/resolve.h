@@ -51,6 +51,9 @@ struct resolved {
 
 /* `address` is the text of a path without <>, in any case of letters. */
 void resolve(const struct directory *d, struct span address, struct resolved *out);
+/* The alias of this address, with or without a tag; no catch-all, no postmaster of `domain add`.
+ * NULL: none. *is_ours: its domain is. */
+const struct alias *resolve_list(const struct directory *d, struct span address, bool *is_ours);
 /* 0 and the sealed octets (in s; none unless LOCAL), or -1: too large for a seal, could not decide.
  */
 int resolve_seal(const struct resolved *r, struct span rcpt,

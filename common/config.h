@@ -232,7 +232,7 @@ struct config {
     uint64_t row_content_max; /* [queue]: content up to this lives in the row (≤ CHUNK_MAX) */
     uint64_t workers;         /* processes of each network server */
     enum bare_newline bare_newline;
-    enum offered dsn, vrfy;            /* [smtp] */
+    enum offered dsn, vrfy, expn;      /* [smtp] */
     int64_t future_release_ms;         /* [smtp]; or DURATION_NONE */
     enum completes complete_header;    /* [smtp] */
     enum jail_layer seccomp, landlock; /* [jail] */

@@ -80,6 +80,10 @@ const struct setting config_settings[] = {
     {SECTION_SMTP, "vrfy", VALUE_CHOICE, AT(config, vrfy), .words = offered_words, .fallback = "no",
      .meaning = "Who is told by VRFY whether an address exists here: nobody, trusted clients, or "
                 "everybody. The others hear 252."},
+    {SECTION_SMTP, "expn", VALUE_CHOICE, AT(config, expn), .words = offered_words, .fallback = "no",
+     .meaning =
+         "Who is told by EXPN to whom an alias leads: nobody, trusted clients, or everybody. "
+         "The others hear 252, and EHLO does not show it to them."},
 
     {SECTION_SMTP, "future_release", VALUE_DURATION, .or_none = true, AT(config, future_release_ms),
      .min = MINUTE, .max = 3650 * DAY, .fallback = "7d",

@@ -93,6 +93,8 @@ int role_parse(struct span name, enum role *out);
     M(RESOLVE, resolve, P_SMTPD | P_QUEUE, P_AUTHD, RESOLVE_RE, 0,                                 \
       "what is this address, and where does mail for it go")                                       \
     M(RESOLVE_RE, resolve_re, P_AUTHD, P_SMTPD | P_QUEUE, NONE, 0, "")                             \
+    M(EXPAND, expand, P_SMTPD, P_AUTHD, EXPAND_RE, 0, "whom does this alias stand for (EXPN)?")    \
+    M(EXPAND_RE, expand_re, P_AUTHD, P_SMTPD, NONE, 0, "")                                         \
     M(FORWARD, forward, P_QUEUE, P_AUTHD, FORWARD_RE, 0,                                           \
       "mail from this sender goes on to another host, by this address of ours: with which "        \
       "sender?")                                                                                   \
@@ -230,6 +232,11 @@ int role_parse(struct span name, enum role *out);
 #define PROTO_FIELDS_resolve_re(F, X)                                                              \
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, kind, 0) F(X, U8, has_quota, 0)                \
     F(X, U8, is_return, 0) F(X, BYTES, sealed, SEALED_MAX)
+#define PROTO_FIELDS_expand(F, X) F(X, U64, tag, 0) F(X, TEXT, address, ADDRESS_MAX)
+/* verdict NEVER: there is no such alias. targets: records {bytes address}; OK without any: they cannot
+ * be told here, as the domain is another's or as they are too many. */
+#define PROTO_FIELDS_expand_re(F, X)                                                               \
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, BYTES, targets, LIST_MAX)
 #define PROTO_FIELDS_forward(F, X)                                                                 \
     F(X, U64, tag, 0) F(X, TEXT, sender, ADDRESS_MAX) F(X, TEXT, rcpt, ADDRESS_MAX)
 /* sender: the same, if it is one of ours or would become too long. */

@@ -61,6 +61,13 @@ static bool prdr_tail(const struct session *s, char out[TAIL_MAX])
     return !s->rules.is_lmtp; /* which has it anyway */
 }
 
+/* RFC 5321 3.5.2. */
+static bool expn_tail(const struct session *s, char out[TAIL_MAX])
+{
+    (void)out;
+    return session_offers(s, s->rules.expn);
+}
+
 /* RFC 4865 3: the longest time, and the latest moment. */
 static bool hold_tail(const struct session *s, char out[TAIL_MAX])
 {
@@ -85,6 +92,7 @@ static const struct keyword keywords[] = {
     {{"REQUIRETLS", 10}, requiretls_tail}, /* RFC 8689 */
     {{"PRDR", 4}, prdr_tail},            /* draft-hall-prdr */
     {{"FUTURERELEASE", 13}, hold_tail},  /* RFC 4865 */
+    {{"EXPN", 4}, expn_tail},            /* RFC 5321 */
     {{"HELP", 4}, NULL},                 /* last: it is always there */
 };
 /* clang-format on */

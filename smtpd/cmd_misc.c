@@ -1,7 +1,10 @@
-/* RSET NOOP QUIT VRFY HELP (RFC 5321 4.1.1.5 to 4.1.1.10). */
+/* RSET NOOP QUIT VRFY EXPN HELP (RFC 5321 4.1.1.5 to 4.1.1.10). */
 #include "common/addr.h"
 #include "common/idn.h"
+#include "common/pack.h"
 #include "smtpd/verbs.h"
+
+#define EXPANSIONS_MAX 131072 /* octets of replies to one flight that hold members of lists */
 
 void cmd_rset(struct session *s, struct span argument)
 {
@@ -74,6 +77,79 @@ void cmd_vrfy(struct session *s, struct span argument)
         s->rcpt_of = ROLE_AUTHD;
         s->rcpt_tag =
             s->verified != NULL ? s->rules.ops->resolve(s->rules.client, &m, verified, s) : 0;
+        if (s->rcpt_tag == 0)
+            session_reply(s, R_TRY_LATER);
+        else
+            s->wait = WAIT_RCPT;
+    }
+}
+
+/* --- EXPN --- */
+
+/* 0, or -1: there are none, or one that could not stand in a reply in ASCII (RFC 6531 3.7.4). */
+static int count_targets(struct span packed, size_t *n)
+{
+    struct unpacker records = unpacker_on(packed);
+    for (*n = 0; records.left.n > 0 && !records.failed; ++*n) {
+        struct span address = unpack_text(&records, ADDRESS_MAX);
+        if (address.n == 0 || !idn_is_ascii(address))
+            return -1;
+    }
+    return *n > 0 && !records.failed ? 0 : -1;
+}
+
+static enum reply tell_targets(struct session *s, struct span packed, size_t n)
+{
+    struct unpacker records = unpacker_on(packed);
+    if (buf_span(&s->out).n + packed.n > EXPANSIONS_MAX)
+        return R_TRY_LATER; /* a whole flight of lists */
+    for (size_t i = 1; i <= n; i++) {
+        char text[ADDRESS_MAX + 3];
+        struct span address = unpack_text(&records, ADDRESS_MAX);
+        snprintf(text, sizeof text, "<%.*s>", (int)address.n, address.p);
+        if (reply_add_line(&s->out, R_EXPANDED, span_of(text), i == n) < 0)
+            return R_NO_MEMORY;
+    }
+    return R_EXPANDED;
+}
+
+static void expanded(void *arg, const union msg *m, int fd)
+{
+    (void)fd; /* the table allows none */
+    struct session *s = arg;
+    size_t n;
+    s->rcpt_tag = 0;
+    if (m != NULL && m->expand_re.verdict == VERDICT_NEVER) {
+        session_refuse(s, R_NO_SUCH_LIST, span_of(s->verified));
+    } else if (m == NULL || m->expand_re.verdict != VERDICT_OK) {
+        session_reply(s, R_TRY_LATER);
+    } else if (count_targets(m->expand_re.targets, &n) < 0) {
+        session_reply(s, R_EXPN);
+    } else {
+        enum reply r = tell_targets(s, m->expand_re.targets, n);
+        if (r != R_EXPANDED)
+            session_reply(s, r);
+    }
+    free(s->verified);
+    s->verified = NULL;
+    session_answered(s);
+}
+
+/* As VRFY; what is left of the word is 252 and not 502, as it is there for some (RFC 5321 7.3). */
+void cmd_expn(struct session *s, struct span argument)
+{
+    struct addr path;
+    if (argument.n == 0) {
+        session_reply(s, R_BAD_ARGUMENT);
+    } else if (!session_offers(s, s->rules.expn) || take_mailbox(argument, &path) < 0) {
+        session_reply(s, R_EXPN);
+    } else {
+        struct msg_expand m = {.address = span_of(path.text)};
+        free(s->verified);
+        s->verified = span_dup(m.address);
+        s->rcpt_of = ROLE_AUTHD;
+        s->rcpt_tag =
+            s->verified != NULL ? s->rules.ops->expand(s->rules.client, &m, expanded, s) : 0;
         if (s->rcpt_tag == 0)
             session_reply(s, R_TRY_LATER);
         else

@@ -49,7 +49,12 @@ int reply_add(struct buf *out, enum reply r, struct span argument)
 
 int reply_add_line(struct buf *out, enum reply r, struct span text, bool is_last)
 {
-    const struct span pieces[] = {span_of(table[r].code), is_last ? SPAN(" ") : SPAN("-"), text,
+    const struct reply_desc *d = &table[r];
+    const struct span pieces[] = {span_of(d->code),
+                                  is_last ? SPAN(" ") : SPAN("-"),
+                                  span_of(d->enhanced),
+                                  d->enhanced[0] != '\0' ? SPAN(" ") : SPAN(""),
+                                  text,
                                   SPAN("\r\n")};
     return add_all(out, pieces, sizeof pieces / sizeof pieces[0]);
 }

@@ -16,7 +16,7 @@ enum reply_flag {
 #define REPLIES(R)                                                                                 \
     ADMISSION_REPLIES(R)                                                                           \
     R(HELP, "214", "2.0.0", 0,                                                                     \
-      "EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY HELP; see RFC 5321")        \
+      "EHLO HELO STARTTLS AUTH MAIL RCPT DATA BDAT RSET NOOP QUIT VRFY EXPN HELP; see RFC 5321")   \
     R(BANNER, "220", "", 0, "")                                                                    \
     R(TLS_GO_AHEAD, "220", "2.0.0", 0, "Ready to start TLS")                                       \
     R(BYE, "221", "2.0.0", REPLY_CLOSES, "Bye")                                                    \
@@ -24,9 +24,11 @@ enum reply_flag {
     R(HELLO, "250", "", 0, "")                                                                     \
     R(DONE, "250", "2.0.0", 0, "Ok")                                                               \
     R(VERIFIED, "250", "2.1.5", 0, "")                                                             \
+    R(EXPANDED, "250", "2.1.5", 0, "")                                                             \
     R(CHUNK_DONE, "250", "2.0.0", 0, "Ok, go on")                                                  \
     R(QUEUED, "250", "2.0.0", 0, "Ok: queued as ")                                                 \
     R(VRFY, "252", "2.5.0", 0, "Not verified here; try RCPT")                                      \
+    R(EXPN, "252", "2.5.0", 0, "Not expanded here; mail to it is tried")                           \
     R(CHALLENGE, "334", "", 0, "")                                                                 \
     R(EACH_FOLLOWS, "353", "", 0, "A reply for each recipient follows, then one for the message")  \
     R(GO_AHEAD, "354", "", 0, "End data with <CR><LF>.<CR><LF>")                                   \
@@ -67,6 +69,7 @@ enum reply_flag {
     R(LOGIN_TWICE, "503", "5.5.1", REPLY_FAULT, "Already logged in")                               \
     R(NO_MECHANISM, "504", "5.5.4", REPLY_FAULT, "No such authentication mechanism")               \
     R(LOGIN_NEEDS_TLS, "538", "5.7.11", REPLY_FAULT, "Encryption required for logins")             \
+    R(NO_SUCH_LIST, "550", "5.1.1", REPLY_FAULT, "No such mailing list here")                      \
     R(CONTENT_BARE, "550", "5.6.0", REPLY_FAULT,                                                   \
       "Bare CR or LF in the message; lines end with CRLF")                                         \
     R(CONTENT_NUL, "550", "5.6.0", REPLY_FAULT, "NUL in the message")                              \

@@ -118,6 +118,11 @@ static uint64_t ask_authd(void *client, struct msg_resolve *m, ipc_answer_fn *fn
     return ipc_ask_resolve(channel(client, ROLE_AUTHD), m, -1, RCPT_MS, fn, arg);
 }
 
+static uint64_t expand(void *client, struct msg_expand *m, ipc_answer_fn *fn, void *arg)
+{
+    return ipc_ask_expand(channel(client, ROLE_AUTHD), m, -1, RCPT_MS, fn, arg);
+}
+
 static uint64_t room_in_queue(void *client, struct msg_queue_room *m, ipc_answer_fn *fn, void *arg)
 {
     return ipc_ask_queue_room(channel(client, ROLE_QUEUE), m, -1, RCPT_MS, fn, arg);
@@ -223,6 +228,7 @@ static const struct session_ops ops = {
     .finish = client_finish,
     .resume = client_resume,
     .resolve = ask_authd,
+    .expand = expand,
     .queue_room = room_in_queue,
     .is_backup = is_backup,
     .login = log_in,
@@ -349,6 +355,7 @@ static struct client *client_new(struct server *v, const struct listener *on, in
         .dsn = config->dsn,
         .hold_max_s = hold_max_s(config, on->kind),
         .vrfy = config->vrfy,
+        .expn = config->expn,
         .hides_client = on->config->hide_client == SWITCH_ON,
         .completes = config->complete_header,
         .has_auth = admission_needs_login(on->kind),

@@ -31,7 +31,7 @@ static const struct verb verbs[] = {
     {{"QUIT", 4}, IN_ANY, VERB_LAST | VERB_OPEN, cmd_quit},
     {{"VRFY", 4}, IN_ANY, VERB_JUNK, cmd_vrfy},
     {{"HELP", 4}, IN_ANY, VERB_JUNK | VERB_OPEN, cmd_help},
-    {{"EXPN", 4}, IN_ANY, VERB_JUNK, cmd_not_implemented},
+    {{"EXPN", 4}, IN_ANY, VERB_JUNK, cmd_expn},
     {{"TURN", 4}, IN_ANY, 0, cmd_not_implemented},
     {{"SEND", 4}, IN_ANY, 0, cmd_not_implemented},
     {{"SOML", 4}, IN_ANY, 0, cmd_not_implemented},

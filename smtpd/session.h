@@ -28,6 +28,7 @@ struct session_ops {
     void (*finish)(void *client);              /* send what was written, then close */
     void (*resume)(void *client);              /* session_input takes input again */
     uint64_t (*resolve)(void *client, struct msg_resolve *m, ipc_answer_fn *fn, void *arg);
+    uint64_t (*expand)(void *client, struct msg_expand *m, ipc_answer_fn *fn, void *arg);
     uint64_t (*queue_room)(void *client, struct msg_queue_room *m, ipc_answer_fn *fn, void *arg);
     uint64_t (*login)(void *client, struct msg_login *m, ipc_answer_fn *fn, void *arg);
     uint64_t (*scram_first)(void *client, struct msg_scram_first *m, ipc_answer_fn *fn, void *arg);
@@ -59,7 +60,7 @@ struct session_rules {
     bool normalises_newlines;
     bool may_relay;
     bool is_lmtp; /* RFC 2033: LHLO, and a reply for each recipient */
-    enum offered dsn, vrfy;
+    enum offered dsn, vrfy, expn;
     int64_t hold_max_s;       /* RFC 4865; 0: it is not offered */
     bool hides_client;        /* of who logged in */
     enum completes completes; /* Date and Message-ID are put to messages that lack them */
@@ -124,7 +125,7 @@ struct session {
     struct chunk chunk;      /* in STATE_CHUNK */
     uint64_t rcpt_tag;       /* of the question that WAIT_RCPT is about */
     enum role rcpt_of;       /* who was asked it */
-    char *verified;          /* the address that VRFY asks about, or NULL */
+    char *verified;          /* the address that VRFY or EXPN asks about, or NULL */
     struct buf out;          /* replies of this flight */
     const struct verb *verb; /* being handled, for the log */
     uint64_t errors, junk;   /* since the last accepted message */

@@ -32,6 +32,7 @@ void cmd_rset(struct session *s, struct span argument);
 void cmd_noop(struct session *s, struct span argument);
 void cmd_quit(struct session *s, struct span argument);
 void cmd_vrfy(struct session *s, struct span argument);
+void cmd_expn(struct session *s, struct span argument);
 void cmd_help(struct session *s, struct span argument);
 void cmd_not_implemented(struct session *s, struct span argument);
 

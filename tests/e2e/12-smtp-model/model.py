@@ -65,7 +65,7 @@ class Session:
         if self.offers_auth():
             words.add("AUTH SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN LOGIN")
         if self.may_relay():
-            words.add("DSN")
+            words |= {"DSN", "EXPN"}
         if self.kind != "smtp":
             words.add(f"FUTURERELEASE {HOLD_MAX}")  # and a date, which the walker reads
         return words
@@ -232,4 +232,11 @@ class Session:
         return {"alice@example.org": {250}, "<bob@example.org>": {250}, "nobody@example.org": {550}}.get(argument, {252})
 
     def expn(self, argument):
-        return {530} if self.needs_login() else {502}
+        if self.needs_login():
+            return {530}
+        if not argument:
+            return {501}
+        if not self.may_relay():  # [smtp] expn = trusted
+            return {252}
+        return {"staff@example.org": {250}, "<staff@example.org>": {250}, "alice@example.org": {550},
+                "nobody@example.org": {550}}.get(argument, {252})

@@ -135,7 +135,12 @@ class Walker:
                 ("", {500}), ("TURN", {500, 502, 530}), ("SAML FROM:<a@b>", {500, 502, 530}), ("NOOP" + over, {500}),
                 ("VRFY bob", m.vrfy("bob")), ("VRFY alice@example.org", m.vrfy("alice@example.org")),
                 ("VRFY <bob@example.org>", m.vrfy("<bob@example.org>")), ("VRFY nobody@example.org", m.vrfy("nobody@example.org")),
-                ("VRFY", m.vrfy("")), ("EXPN staff", m.expn("staff")), ("EHLO", {501}),
+                ("VRFY", m.vrfy("")), ("EXPN staff", m.expn("staff")),
+                ("EXPN staff@example.org", m.expn("staff@example.org")),
+                ("EXPN <staff@example.org>", m.expn("<staff@example.org>")), ("EXPN", m.expn("")),
+                ("EXPN alice@example.org", m.expn("alice@example.org")),
+                ("EXPN nobody@example.org", m.expn("nobody@example.org")),
+                ("EXPN staff@remote.example", m.expn("staff@remote.example")), ("EHLO", {501}),
                 ("MAILFROM:<a@b>", {500}), ("X" + over, {500})]
         text, wanted = self.rng.choice(rows)
         return text.encode() + b"\r\n", wanted
@@ -280,13 +285,14 @@ class Model(unittest.TestCase):
         suite.write_config({
             "": {"message_size_max": SIZE_MAX},
             **{f"listen {kind}": {"address": "%s:%d" % suite.addresses[kind]} for kind in ("submission", "submissions")},
-            "smtp": {"vrfy": "trusted"},
+            "smtp": {"vrfy": "trusted", "expn": "trusted"},
             "limits": {"errors": "none", "junk_commands": "none", "recipients": RCPT_MAX, "connection_rate": "none"},
             "auth": {"failures_per_connection": "none", "failures_per_address": "none", "failure_delay": "1ms"},
             "relay": {"allow_from": suite.trusted_address, "smarthost": f"smtp://{suite.address}:1"},
             "tls": Pair(suite.dir, "mx", ["mx.example.org"]).config()})
         suite.start()
         suite.cli("alias", "add", "postmaster@example.org", "bob@example.org")
+        suite.cli("alias", "add", "staff@example.org", "alice@example.org", "far@remote.example")
 
     def test_walk(self):
         rng = random.Random(SEED)

@@ -327,3 +327,28 @@ Test(resolve, canonical_forms)
             cr_expect_str_eq(out, rows[i].out);
     }
 }
+
+/* For EXPN: the alias itself, whatever it leads to in the end. */
+Test(resolve, lists)
+{
+    static const struct {
+        const char *address;
+        size_t n_targets; /* 0: no list */
+        bool is_ours;
+    } rows[] = {
+        {"team@example.org", 3, true},     {"Team@EXAMPLE.org", 3, true},
+        {"team+x@example.org", 3, true},   {"all@example.org", 3, true},
+        {"loop1@example.org", 1, true},    {"sales+eu@example.org", 1, true},
+        {"sales+us@example.org", 1, true}, {"alice@example.org", 0, true},
+        {"alice+x@example.org", 0, true},  {"nobody@example.org", 0, true},
+        {"x@all.example", 0, true},        {"postmaster@example.org", 0, true},
+        {"team@example.net", 0, false},    {"team", 0, false},
+        {"@all.example", 1, true}, /* smtpd's parser lets none of this through */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        bool is_ours = !rows[i].is_ours;
+        const struct alias *a = resolve_list(d, span_of(rows[i].address), &is_ours);
+        cr_expect_eq(is_ours, rows[i].is_ours, "%s", rows[i].address);
+        cr_expect_eq(a != NULL ? a->n_targets : 0, rows[i].n_targets, "%s", rows[i].address);
+    }
+}

@@ -34,7 +34,7 @@ static const struct row {
     {HI TO "RSET\r\nDATA\r\n", "220 250 250/2.1.0 250/2.1.5 250/2.0.0 503/5.5.1 ", false},
     {HI TO "EHLO c.test\r\nDATA\r\n", "220 250 250/2.1.0 250/2.1.5 250 503/5.5.1 ", false},
     {"RSET\r\nNOOP\r\nVRFY ann\r\nVRFY\r\nEXPN x\r\nHELP\r\nTURN\r\nFOO\r\n\r\n  \r\n",
-     "220 250/2.0.0 250/2.0.0 252/2.5.0 501/5.5.4 502/5.5.1 214/2.0.0 502/5.5.1 500/5.5.1 "
+     "220 250/2.0.0 250/2.0.0 252/2.5.0 501/5.5.4 252/2.5.0 214/2.0.0 502/5.5.1 500/5.5.1 "
      "500/5.5.2 500/5.5.2 ",
      false},
     {"RSET x\r\nQUIT x\r\n", "220 501/5.5.4 501/5.5.4 ", false},
@@ -524,6 +524,71 @@ Test(session, vrfy_by_setting)
         cr_expect_str_eq(world_codes(&w), cases[i].codes, "case %zu", i);
         world_end(&w);
     }
+}
+
+Test(session, expn_by_setting)
+{
+    static const struct {
+        enum offered expn;
+        const char *in, *codes;
+    } cases[] = {
+        {OFFERED_NO, "EXPN list@b.test\r\nEXPN\r\n", "220 252/2.5.0 501/5.5.4 "},
+        {OFFERED_TRUSTED, "EXPN list@b.test\r\n", "220 252/2.5.0 "},
+        {OFFERED_YES, "EXPN list@b.test\r\nEXPN <list@b.test>\r\nNOOP\r\n",
+         "220 250/2.1.5 250/2.1.5 250/2.0.0 "},
+        {OFFERED_YES,
+         "EXPN ann@b.test\r\nEXPN a@foreign.test\r\nEXPN wide@b.test\r\nEXPN odd@b.test\r\n"
+         "EXPN later@b.test\r\nEXPN fault@b.test\r\n",
+         "220 550/5.1.1 252/2.5.0 252/2.5.0 252/2.5.0 451/4.3.0 451/4.3.0 "},
+        {OFFERED_YES, "EXPN list\r\nEXPN\r\nEXPN <list@b.test\r\nEXPN list@b.test x\r\n",
+         "220 252/2.5.0 501/5.5.4 252/2.5.0 252/2.5.0 "},
+        /* within a transaction, which stays */
+        {OFFERED_YES, HI TO "EXPN list@b.test\r\nDATA\r\n~x\r\n.\r\n",
+         "220 250 250/2.1.0 250/2.1.5 250/2.1.5 354 250/2.0.0 "},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct world w;
+        world_begin(&w);
+        w.s->rules.expn = cases[i].expn;
+        say_flights(&w, cases[i].in, 1000);
+        cr_expect_str_eq(world_codes(&w), cases[i].codes, "case %zu", i);
+        world_end(&w);
+    }
+}
+
+/* A code on every line (RFC 2034 4); a flight of large lists is answered as far as there is room.
+ */
+Test(session, what_expn_says)
+{
+    static char flight[4000];
+    struct world w;
+    world_begin(&w);
+    w.s->rules.expn = OFFERED_YES;
+    w.s->rules.limits.junk_commands = 1000;
+    world_say(&w, SPAN(HI "EXPN list@b.test\r\n"), 1000);
+    cr_expect_not_null(strstr(w.out, "\r\n250-EXPN\r\n"));
+    cr_expect_not_null(strstr(w.out, "\r\n250-2.1.5 <ann@b.test>\r\n"
+                                     "250 2.1.5 <\"a b\"@a-rather-long-foreign.test>\r\n"));
+    world_codes(&w);
+    for (size_t i = 0; i < 100; i++)
+        memcpy(flight + i * 17, "EXPN big@b.test\r\n", 17);
+    world_say(&w, (struct span){flight, 1700}, 1700);
+    const char *codes = world_codes(&w);
+    cr_expect(strncmp(codes, "250/2.1.5 ", 10) == 0 && strstr(codes, "451/4.3.0") != NULL, "%s",
+              codes);
+    cr_expect_null(strstr(codes, "421"));
+    world_end(&w);
+}
+
+Test(session, expn_is_open_when_the_client_goes)
+{
+    struct world w;
+    world_begin(&w);
+    w.s->rules.expn = OFFERED_YES;
+    w.holds_authd = true;
+    world_say(&w, SPAN("EXPN list@b.test\r\nNOOP\r\n"), 100);
+    cr_expect_str_eq(world_codes(&w), "220 ");
+    world_end(&w); /* nothing is left open */
 }
 
 Test(session, vrfy_is_open_when_the_client_goes)

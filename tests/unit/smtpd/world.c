@@ -56,6 +56,15 @@ static uint64_t fake_resolve(void *client, struct msg_resolve *m, ipc_answer_fn 
     return note(w, &w->authd, fn, arg);
 }
 
+static uint64_t fake_expand(void *client, struct msg_expand *m, ipc_answer_fn *fn, void *arg)
+{
+    struct world *w = client;
+    if (w->authd_is_down)
+        return 0;
+    cr_assert_eq(span_copy(w->expand.address, sizeof w->expand.address, m->address), 0);
+    return note(w, &w->expand, fn, arg);
+}
+
 static uint64_t fake_room(void *client, struct msg_queue_room *m, ipc_answer_fn *fn, void *arg)
 {
     struct world *w = client;
@@ -70,8 +79,8 @@ static uint64_t fake_room(void *client, struct msg_queue_room *m, ipc_answer_fn 
 static void fake_forget(void *client, enum role of, uint64_t tag)
 {
     struct world *w = client;
-    struct asked *all[] = {&w->authd, &w->room, &w->login, &w->ticket}, *a = NULL;
-    for (size_t i = 0; i < 4 && a == NULL; i++)
+    struct asked *all[] = {&w->authd, &w->room, &w->login, &w->ticket, &w->expand}, *a = NULL;
+    for (size_t i = 0; i < 5 && a == NULL; i++)
         if (all[i]->tag == tag && (of == ROLE_QUEUE) == (all[i] == &w->room))
             a = all[i];
     cr_assert_not_null(a);
@@ -219,6 +228,7 @@ static const struct session_ops ops = {
     .finish = fake_finish,
     .resume = fake_resume,
     .resolve = fake_resolve,
+    .expand = fake_expand,
     .queue_room = fake_room,
     .login = fake_login,
     .scram_first = fake_scram_first,
@@ -311,6 +321,31 @@ static void answer_authd(struct world *w)
     a.fn(a.arg, span_istarts(address, SPAN("fault@")) ? NULL : &m, -1);
 }
 
+/* list@… leads to two, wide@… to one that is not ASCII, big@… to 400, odd@… to nonsense. */
+static void answer_expand(struct world *w)
+{
+    static char room[LIST_MAX];
+    struct asked a = w->expand;
+    struct span address = span_of(a.address);
+    struct packer p = packer_on(room, sizeof room);
+    union msg m = {.expand_re = {.tag = a.tag, .verdict = VERDICT_OK}};
+    bool is_list = span_istarts(address, SPAN("list@")),
+         is_big = span_istarts(address, SPAN("big@"));
+    w->expand.tag = 0;
+    for (int i = 0; i < (is_list ? 2 : is_big ? 400 : 0); i++)
+        pack_bytes(&p, i == 0 ? SPAN("ann@b.test") : SPAN("\"a b\"@a-rather-long-foreign.test"));
+    if (span_istarts(address, SPAN("wide@")))
+        pack_bytes(&p, SPAN("j\303\266rg@b.test"));
+    if (span_istarts(address, SPAN("odd@")))
+        pack_bytes(&p, SPAN("x@b.test\r\nNOOP"));
+    if (span_istarts(address, SPAN("ann@")))
+        m.expand_re.verdict = VERDICT_NEVER;
+    if (span_istarts(address, SPAN("later@")))
+        m.expand_re.verdict = VERDICT_TRY_LATER;
+    m.expand_re.targets = packer_span(&p);
+    a.fn(a.arg, span_istarts(address, SPAN("fault@")) ? NULL : &m, -1);
+}
+
 static void answer_login(struct world *w)
 {
     static const struct {
@@ -395,6 +430,8 @@ static void answer(struct world *w)
     for (;;) {
         if (w->authd.tag != 0 && !w->holds_authd)
             answer_authd(w);
+        else if (w->expand.tag != 0 && !w->holds_authd)
+            answer_expand(w);
         else if (w->login.tag != 0 && !w->holds_authd)
             answer_login(w);
         else if (w->ticket.tag != 0 && !w->holds_authd)

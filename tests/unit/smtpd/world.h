@@ -21,7 +21,7 @@ struct world {
     bool is_finished;
     struct buf in; /* offered, not yet taken */
 
-    struct asked authd, room, queue, login, ticket;
+    struct asked authd, room, queue, login, ticket, expand;
     uint64_t room_size; /* that room was last asked for */
     bool has_tls;       /* a certificate */
     bool can_bind;      /* SCRAM to the channel */
