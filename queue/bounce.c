@@ -426,14 +426,17 @@ static struct bounce *new_bounce(struct queue *q, uint64_t message, enum dsn_kin
     return b;
 }
 
-/* Fills in the sender. 0, or -1: the store cannot be read. */
+/* Fills in the sender. 0; 1: there is nothing (more) to tell him; -1: the store cannot be read. */
 static int read_sender(struct bounce *b)
 {
     struct message m;
     enum found f = store_message_get(b->q->store, b->message, &m);
+    /* Attempts for two of its recipients may have said that it is late before the first was told.
+     */
+    bool is_told = b->kind == DSN_LATE && (f == FOUND_NONE || (f == FOUND_YES && m.is_warned));
     b->is_damaged = f != FOUND_YES || span_copy(b->sender, sizeof b->sender, m.sender) < 0;
     store_message_end(b->q->store);
-    return f == FOUND_FAULT ? -1 : 0;
+    return f == FOUND_FAULT ? -1 : is_told;
 }
 
 static void start(struct queue *q, uint64_t message, enum dsn_kind kind)
@@ -441,8 +444,12 @@ static void start(struct queue *q, uint64_t message, enum dsn_kind kind)
     struct bounce *b = new_bounce(q, message, kind);
     if (b == NULL)
         return;
-    if (read_sender(b) < 0) {
-        later(b, "message not read");
+    int rc = read_sender(b);
+    if (rc != 0) {
+        if (rc < 0)
+            later(b, "message not read");
+        else
+            free_bounce(b);
         return;
     }
     if (b->is_damaged || b->sender[0] == '\0') {

@@ -1,4 +1,5 @@
 /* The way out: dispatch, results, retries, bounces, over restarts. */
+#include "queue/bounce.h"
 #include "queue/trace.h"
 #include "world.h"
 
@@ -270,6 +271,27 @@ Test(relay, a_late_message_is_announced_once)
     cr_assert(strstr(text, "Action: delayed\r\n") != NULL);
     cr_assert(strstr(text, "Will-Retry-Until: ") != NULL);
     free(text);
+    world_end(&w);
+}
+
+/* As when attempts for two recipients end while many others are told. */
+Test(relay, what_was_announced_is_not_announced_again)
+{
+    world_begin(&w, "retry = 3h\ndelay_warning = 2h\n");
+    send_one("a@example.org", "x@example.net");
+    world_relay(&w, 0, VERDICT_TRY_LATER, "450 4.2.0 later");
+    world_pass(&w, 20000);
+    cr_assert_eq(w.n_jobs, 2);
+    world_relay(&w, 1, VERDICT_TRY_LATER, "450 4.2.0 later");
+    cr_assert_eq(w.n_asked, 1);
+    world_resolve(&w, 0, ADDRESS_LOCAL, 17);
+    cr_assert_eq(world_count(&w, "SELECT count(*) FROM entry"), 1);
+    bounce_late(w.q, (uint64_t)world_count(&w, "SELECT message FROM recipient"));
+    bounce_late(w.q, 12345);
+    world_pass(&w, 1000);
+    cr_assert_eq(w.n_asked, 1);
+    cr_assert_eq(world_count(&w, "SELECT count(*) FROM entry"), 1);
+    cr_assert_eq(bounce_count(w.q), 0);
     world_end(&w);
 }
 
