@@ -62,6 +62,8 @@ struct span cli_option(const struct cli *cli, const char *name)
 
 int cli_load(struct cli *cli, struct error *e)
 {
+    if (cli->config != NULL)
+        return 0;
     cli->config_file = config_path(cli->config_given);
     cli->text = config_read(cli->config_file, &cli->text_n, e);
     if (cli->text == NULL)

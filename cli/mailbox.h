@@ -28,5 +28,6 @@ bool period_has(const struct period *p, int64_t t);
 
 int mailbox_import_main(struct cli *cli);
 int mailbox_export_main(struct cli *cli);
+int trace_main(struct cli *cli);
 
 #endif

@@ -1,5 +1,6 @@
 /* `barid queue …`: the queue process answers all of it. */
 #include "cli/args.h"
+#include "cli/mailbox.h"
 #include "cli/tables.h"
 
 #define IDS_MAX 50
@@ -22,10 +23,14 @@ static int queue_list(struct cli *cli)
 
 static const struct command list[] = {
     {.words = "trace",
-     .usage = "ID|MESSAGE-ID",
+     .run = trace_main,
+     .usage = "ID|MESSAGE-ID|ADDRESS [--limit N] [--before ID]",
      .summary =
          "the life of one message: arrival, recipients, attempts and what was said, mailboxes and "
-         "who retrieved or deleted it there, end",
+         "who retrieved or deleted it there, end; of an address: the messages from it and to it, "
+         "the newest first, 20 or as many as --limit says (200 at most), --before ID for older "
+         "ones",
+     .options = {"limit=", "before=", NULL},
      .args_min = 1,
      .args_max = 1,
      .process = ROLE_QUEUE,

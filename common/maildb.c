@@ -315,7 +315,15 @@ static const char version_8[] = "CREATE TABLE counted ("
                                 " message INTEGER PRIMARY KEY REFERENCES message (id)"
                                 "  ON DELETE CASCADE,"
                                 " request TEXT NOT NULL CHECK (length(request) BETWEEN 1 AND 40)"
-                                ") STRICT;";
+                                ") STRICT;"
+
+                                "CREATE INDEX message_sender ON message (sender COLLATE NOCASE)"
+                                " WHERE sender <> '';"
+                                "CREATE INDEX past_sender ON past (sender COLLATE NOCASE)"
+                                " WHERE sender <> '';"
+                                "CREATE INDEX event_address"
+                                " ON event (address COLLATE NOCASE, message)"
+                                " WHERE address <> '';";
 
 const char *const maildb_migrations[MAILDB_VERSION] = {NULL,      NULL,      NULL,      NULL,
                                                        version_5, version_6, version_7, version_8};

@@ -17,6 +17,7 @@
 #include "queue/sts.h"
 #include "queue/tlsrpt.h"
 #include "queue/trace.h"
+#include "queue/trail.h"
 #include "queue/trash.h"
 
 #include <inttypes.h>
@@ -522,6 +523,7 @@ static const struct admin_command commands[] = {
     {"tls policies", sts_list},
     {"tls report", tlsrpt_send},
     {"trace", trace_show},
+    {"trace address", trail_show},
     {"queue list", queue_list},
     {"queue show", queue_show},
     {"queue retry", queue_retry},

@@ -5,7 +5,7 @@ queue_libqueue_a_SOURCES = queue/backup.c queue/backup.h queue/agenda.c queue/ag
   queue/deliver.c queue/deliver.h queue/dispatch.c queue/dispatch.h queue/devices.c queue/devices.h queue/dsn.c queue/dsn.h queue/dsn_quote.c \
   queue/quarantine.c queue/quarantine.h queue/reason.c queue/room.c queue/verdicts.c queue/verdicts.h queue/repair.c queue/repair.h \
   queue/secured.c queue/secured.h queue/store_secured.c \
-  queue/store_dialogue.c queue/store_trace.c queue/trace.c queue/trace.h \
+  queue/store_dialogue.c queue/store_trace.c queue/trace.c queue/trace.h queue/trail.c queue/trail.h \
   queue/tidy.c queue/tidy.h queue/warning.c queue/warning.h \
   queue/envelope.c queue/envelope.h queue/explain.c queue/explain.h queue/pace.c queue/pace.h queue/postpone.c queue/postpone.h \
   queue/filter.c queue/filter.h queue/import.c queue/import.h queue/intake.c queue/intake.h queue/intake_log.c queue/intake_log.h queue/local.c queue/local.h queue/queue.c queue/queue.h \
@@ -24,7 +24,7 @@ tests_unit_queue_test_SOURCES = tests/unit/queue/world.c tests/unit/queue/world.
   tests/unit/queue/test_local.c tests/unit/queue/test_schedule.c tests/unit/queue/test_dialogue.c tests/unit/queue/test_dsn.c \
   tests/unit/queue/test_secured.c tests/unit/queue/test_repair.c tests/unit/queue/test_tidy.c tests/unit/queue/test_warning.c \
   tests/unit/queue/test_forward.c tests/unit/queue/test_notify.c tests/unit/queue/test_devices.c \
-  tests/unit/queue/test_chronicle.c tests/unit/queue/test_contain.c tests/unit/queue/test_uidl.c tests/unit/queue/test_callout.c tests/unit/queue/test_tlsrpt.c tests/unit/queue/test_verdicts.c tests/unit/queue/test_statements.c
+  tests/unit/queue/test_chronicle.c tests/unit/queue/test_contain.c tests/unit/queue/test_uidl.c tests/unit/queue/test_callout.c tests/unit/queue/test_tlsrpt.c tests/unit/queue/test_verdicts.c tests/unit/queue/test_statements.c tests/unit/queue/test_trail.c
 tests_unit_queue_test_LDADD = queue/libqueue.a common/libsql.a $(LIBS_COMMON) $(SQLITE_LIBS) $(ZLIB_LIBS) \
   $(CRITERION_LIBS)
 endif

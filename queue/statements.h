@@ -241,6 +241,22 @@
                   " WHERE gone < ?1 LIMIT 500)")                                                   \
     S(HEADER_BEFORE, "SELECT id, substr(content, 1, min(header, 16384)) FROM message"              \
                      " WHERE id < ?1 ORDER BY id DESC LIMIT 1")                                    \
+    S(TRAIL_SENT, "SELECT id FROM message INDEXED BY message_sender WHERE sender <> ''"            \
+                  " AND sender = ?1 COLLATE NOCASE AND id < ?2 ORDER BY id DESC LIMIT ?3")         \
+    S(TRAIL_PAST, "SELECT id FROM past INDEXED BY past_sender WHERE sender <> ''"                  \
+                  " AND sender = ?1 COLLATE NOCASE AND id < ?2 ORDER BY id DESC LIMIT ?3")         \
+    S(TRAIL_EVENTS, "SELECT DISTINCT message FROM event INDEXED BY event_address"                  \
+                    " WHERE address <> '' AND address = ?1 COLLATE NOCASE AND message < ?2"        \
+                    " ORDER BY message DESC LIMIT ?3")                                             \
+    S(TRAIL_QUEUED, "SELECT message FROM (SELECT message, address FROM recipient"                  \
+                    " INDEXED BY recipient_domain WHERE domain = ?4 AND message < ?2"              \
+                    " ORDER BY message DESC LIMIT 10000)"                                          \
+                    " WHERE address = ?1 COLLATE NOCASE LIMIT ?3")                                 \
+    S(TRAIL_BOX, "SELECT message FROM entry WHERE box = ?1 AND seq <= coalesce((SELECT seq"        \
+                 " FROM entry WHERE message = ?2 AND box = ?1), 9223372036854775807)"              \
+                 " AND message < ?2 ORDER BY seq DESC LIMIT ?3")                                   \
+    S(TRAIL_TRASH, "SELECT message FROM trash WHERE box = ?1 AND message < ?2"                     \
+                   " ORDER BY seq DESC LIMIT ?3")                                                  \
     S(BOXES_OF, "SELECT box, 0 FROM entry WHERE message = ?1 UNION ALL"                            \
                 " SELECT box, at FROM trash INDEXED BY trash_message WHERE message = ?1")          \
     S(FIX_FACTS, "UPDATE message SET header = ?2, flags = (flags & ?3) | ?4 WHERE id = ?1")        \

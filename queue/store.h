@@ -392,6 +392,23 @@ struct past {
 enum found store_past_get(struct store *s, uint64_t id, struct past *p);
 void store_past_end(struct store *s);
 enum found store_past_find(struct store *s, struct span message_id, uint64_t *id);
+/* Messages that have to do with an address, by what tells of it. */
+enum trail {
+    TRAIL_SENT,   /* it is their sender */
+    TRAIL_PAST,   /* the same, of those that were removed */
+    TRAIL_EVENTS, /* something happened to it as their recipient, or in its mailbox */
+    TRAIL_QUEUED, /* they wait for it; of the last 10,000 recipients of its domain */
+    TRAIL_BOX,    /* they are in its mailbox */
+    TRAIL_TRASH,  /* they were deleted there */
+    TRAILS
+};
+struct trail_wish {
+    struct span address, domain; /* case does not count; the domain in lower case */
+    uint64_t box;                /* 0: it has none */
+    uint64_t before;             /* only ids below */
+};
+/* At most so many ids, the newest first, by an index. How many; or -1. */
+int store_trail(struct store *s, enum trail t, const struct trail_wish *w, uint64_t *ids, int most);
 /* The newest message before this id; its header, if it is in the row, holds until the next call. */
 enum found store_header_before(struct store *s, uint64_t *id, struct span *header);
 void store_header_end(struct store *s);

@@ -159,6 +159,28 @@ void store_header_end(struct store *s)
     sql_reset(s->s[S_HEADER_BEFORE]);
 }
 
+int store_trail(struct store *s, enum trail t, const struct trail_wish *w, uint64_t *ids, int most)
+{
+    static const enum statement statements[TRAILS] = {S_TRAIL_SENT,   S_TRAIL_PAST, S_TRAIL_EVENTS,
+                                                      S_TRAIL_QUEUED, S_TRAIL_BOX,  S_TRAIL_TRASH};
+    enum statement which = statements[t];
+    sqlite3_stmt *st = s->s[which];
+    int n = 0, rc = 0;
+    sql_reset(st);
+    if (t == TRAIL_BOX || t == TRAIL_TRASH)
+        sql_bind_u64(st, 1, w->box);
+    else
+        sql_bind_text(st, 1, w->address);
+    sql_bind_u64(st, 2, w->before);
+    sql_bind_i64(st, 3, most);
+    if (t == TRAIL_QUEUED)
+        sql_bind_text(st, 4, w->domain);
+    while (n < most && (rc = statement_step(s, which)) > 0)
+        ids[n++] = sql_column_u64(st, 0);
+    sql_reset(st);
+    return rc < 0 ? -1 : n;
+}
+
 void store_boxes_of_begin(struct store *s, uint64_t message)
 {
     sql_reset(s->s[S_BOXES_OF]);

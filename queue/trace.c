@@ -214,7 +214,7 @@ static void tell(struct queue *q, struct admin_call *call, uint64_t id)
 void trace_show(void *owner, struct admin_call *call)
 {
     struct queue *q = owner;
-    struct span wanted = call->n_args == 1 ? call->args[0] : SPAN("");
+    struct span wanted = call->n_args > 0 ? call->args[0] : SPAN("");
     uint64_t id = 0, cursor = call->cursor;
     if (id_parse(wanted, &id) == 0) {
         tell(q, call, id);
@@ -223,7 +223,7 @@ void trace_show(void *owner, struct admin_call *call)
     struct span inner = between_brackets(wanted);
     wanted = inner.n > 0 ? inner : wanted;
     if (wanted.n == 0 || wanted.n > MESSAGE_ID_MAX) {
-        admin_fail(call, VERDICT_NEVER, "which message? Name its id or its Message-ID");
+        admin_fail(call, VERDICT_NEVER, "which message? Name its id, its Message-ID or an address");
         return;
     }
     enum found f = find_here(q->store, wanted, &cursor, &id);
@@ -236,5 +236,5 @@ void trace_show(void *owner, struct admin_call *call)
     else if (cursor != 0)
         admin_done(call, cursor);
     else
-        admin_fail(call, VERDICT_NEVER, "there is no message with this id or Message-ID");
+        admin_fail(call, VERDICT_NEVER, "there is no message with this id, Message-ID or address");
 }

@@ -45,6 +45,34 @@ class Queue(RelayTest):
         told = suite.cli("trace", entry["id"], json=True)
         self.assertEqual((told["state"], told["events"][-1]["event"]), ("gone", "removed"))
 
+    def test_trace_of_an_address(self):
+        """What it sent and got, here and elsewhere, newest first; more with --before."""
+        suite, _ = self.deferred("carol@remote.example")
+        alice = suite.full("alice")
+        eve = "eve@client.example"
+        suite.send(eve, [alice], message())
+        suite.send(alice, ["carol@remote.example"], message())
+        wait_until(lambda: len(suite.queue()) == 2, 30, "the second message")
+        told = suite.cli("trace", alice.upper(), json=True)
+        self.assertEqual([(t["way"], t["from"]) for t in told], [("sent", alice), ("received", eve), ("sent", alice)])
+        self.assertEqual(told[0]["to"], "carol@remote.example")
+        self.assertEqual(told[1]["to"].lower(), alice)
+        self.assertEqual([t["state"] for t in told], ["here"] * 3)
+        self.assertRegex(told[0]["arrived"], TIME)
+        carol = suite.cli("trace", "carol@remote.example", json=True)
+        self.assertEqual([t["way"] for t in carol], ["received"] * 2)
+        newest, = suite.cli("trace", "carol@remote.example", "--limit", "1", json=True)
+        self.assertEqual(newest, carol[0])
+        older = suite.cli("trace", "carol@remote.example", "--before", newest["id"], json=True)
+        self.assertEqual(older, carol[1:])
+        status, stdout, stderr = suite.run("trace", "carol@remote.example", "--limit", "1")
+        self.assertEqual((status, stdout.count("@remote.example")), (0, 1))
+        self.assertIn("--before " + newest["id"], stderr)
+        suite.send(eve, [alice], message(headers="Message-ID: <bare@id.example>\r\n"))
+        self.assertEqual(suite.cli("trace", "bare@id.example", json=True)["from"], eve)
+        for wrong in (("nobody@nowhere.example",), (alice, "--limit", "0"), (alice, "--before", "x")):
+            self.assertEqual(suite.run("trace", *wrong)[0], 1, wrong)
+
     def test_trace_tells_what_was_said(self):
         suite, _ = self.deferred("carol@remote.example")
         entry, = suite.queue()

@@ -45,3 +45,21 @@ Test(statements, of_each_mail_make_no_temporary_tree)
     cr_expect_gt(count("EXPLAIN", S_ENTRY_REMOVE, 1, "OpenEphemeral"), 0, "the test sees them");
     world_end(&w);
 }
+
+/* `barid trace ADDRESS` with 1,000,000 messages: no table is gone through, nothing is sorted. */
+Test(statements, of_a_trail_use_indexes)
+{
+    static const enum statement trails[] = {S_TRAIL_SENT,   S_TRAIL_PAST, S_TRAIL_EVENTS,
+                                            S_TRAIL_QUEUED, S_TRAIL_BOX,  S_TRAIL_TRASH};
+    world_begin(&w, "");
+    for (size_t i = 0; i < sizeof trails / sizeof trails[0]; i++) {
+        const char *text = texts[trails[i]];
+        int n_scans = count("EXPLAIN QUERY PLAN", trails[i], 3, "SCAN");
+        /* the inner SELECT, of at most 10,000 */
+        cr_expect_eq(n_scans, trails[i] == S_TRAIL_QUEUED ? 1 : 0, "%s", text);
+        cr_expect_gt(count("EXPLAIN QUERY PLAN", trails[i], 3, "SEARCH"), 0, "%s", text);
+        cr_expect_eq(count("EXPLAIN QUERY PLAN", trails[i], 3, "TEMP B-TREE FOR ORDER"), 0, "%s",
+                     text);
+    }
+    world_end(&w);
+}
