@@ -157,7 +157,7 @@ static int remove_unused(struct store *s, uint64_t id, bool *freed_file)
 static enum found settle_rcpts(struct store *s, uint64_t id)
 {
     sqlite3_stmt *st = s->s[S_RCPTS_STATES];
-    uint32_t number = 0;
+    uint64_t number = 0;
     size_t n = 0;
     int rc;
     sql_bind_u64(st, 1, id);
@@ -165,17 +165,17 @@ static enum found settle_rcpts(struct store *s, uint64_t id)
         uint64_t state = sql_column_u64(st, 1);
         if (state != RCPT_DONE && state != RCPT_BOUNCED)
             break;
-        number = (uint32_t)sql_column_u64(st, 0);
+        number = sql_column_u64(st, 0);
         n++;
     }
     sql_reset(st);
     if (rc != 0)
         return rc < 0 ? FOUND_FAULT : FOUND_YES;
-    if (n > 1) {
+    if (n > 1 || number > UINT32_MAX) {
         sql_bind_u64(s->s[S_RCPTS_REMOVE], 1, id);
         rc = statement_run(s, S_RCPTS_REMOVE);
     } else if (n == 1) {
-        rc = store_rcpt_remove(s, id, number); /* mostly; much cheaper */
+        rc = store_rcpt_remove(s, id, (uint32_t)number); /* mostly; much cheaper */
     }
     return rc < 0 ? FOUND_FAULT : FOUND_NONE;
 }

@@ -106,7 +106,7 @@ static void tell_end(struct queue *q, uint64_t id, struct span to, struct admin_
     row_text(row, "last", span_of(last));
 }
 
-static void tell(struct queue *q, struct admin_call *call, const struct trail_list *l)
+static int tell(struct queue *q, struct admin_call *call, const struct trail_list *l)
 {
     static struct admin_row row;
     char text[ID_TEXT];
@@ -115,7 +115,10 @@ static void tell(struct queue *q, struct admin_call *call, const struct trail_li
         id_format(text, s->id);
         row_begin(&row);
         row_text(&row, "id", span_of(text));
-        if (head_of(q, s->id, &row) != FOUND_YES)
+        enum found f = head_of(q, s->id, &row);
+        if (f == FOUND_FAULT)
+            return -1;
+        if (f != FOUND_YES)
             continue; /* only what happened to it is left, or it is damaged */
         row_text(&row, "way",
                  s->is_sent && s->is_got ? SPAN("both")
@@ -124,7 +127,7 @@ static void tell(struct queue *q, struct admin_call *call, const struct trail_li
         tell_end(q, s->id, s->is_got ? l->wish.address : SPAN(""), &row);
         row_send(&row, call, 0, "");
     }
-    admin_done(call, 0);
+    return 0;
 }
 
 /* --- what is wanted --- */
@@ -172,8 +175,8 @@ void trail_show(void *owner, struct admin_call *call)
     const char *wrong = read_wish(call, &list, domain);
     if (wrong != NULL)
         admin_fail(call, VERDICT_NEVER, "%s", wrong);
-    else if (collect(q->store, &list) < 0)
+    else if (collect(q->store, &list) < 0 || tell(q, call, &list) < 0)
         admin_fail(call, VERDICT_TRY_LATER, "the store cannot be read: see the log");
     else
-        tell(q, call, &list);
+        admin_done(call, 0);
 }

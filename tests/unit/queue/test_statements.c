@@ -46,6 +46,28 @@ Test(statements, of_each_mail_make_no_temporary_tree)
     world_end(&w);
 }
 
+/* A number that the table cannot hold: the message goes all the same. */
+Test(statements, a_recipient_with_a_hostile_number_is_settled)
+{
+    sqlite3 *db = NULL;
+    bool freed_file;
+    world_begin(&w, "");
+    uint64_t id = world_send_remote(&w, "s@example.org", "x@example.net", "Subject: x\r\n\r\n");
+    world_pump(&w);
+    cr_assert_eq(sqlite3_open("mail.db", &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db,
+                              "PRAGMA ignore_check_constraints = 1;"
+                              "UPDATE recipient SET state = 3, number = 4294967296",
+                              NULL, NULL, NULL),
+                 SQLITE_OK);
+    sqlite3_close(db);
+    cr_assert_eq(store_begin(w.q->store), 0);
+    cr_expect_eq(store_message_settle(w.q->store, id, &freed_file), 0);
+    cr_assert_eq(store_commit(w.q->store), 0);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM message"), 0);
+    world_end(&w);
+}
+
 /* `barid trace ADDRESS` with 1,000,000 messages: no table is gone through, nothing is sorted. */
 Test(statements, of_a_trail_use_indexes)
 {
