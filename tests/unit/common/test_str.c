@@ -207,3 +207,20 @@ Test(id, ids_of_different_makers_do_not_meet)
     }
     cr_expect(ids[0][999] < ids[1][0], "70's all lie before 71's");
 }
+
+/* However many there are of one moment, and if the clock goes back a little. */
+Test(id, none_is_given_twice)
+{
+    id_set_maker(70);
+    clock_fake(1, 1795311269000);
+    uint64_t before = id_new(), first = before;
+    for (size_t i = 0; i < 10000; i++) {
+        clock_fake(1, 1795311269000 - (int64_t)(i % 3));
+        uint64_t id = id_new();
+        cr_assert(id > before, "%zu", i);
+        before = id;
+    }
+    cr_expect(id_wall_ms(before) - id_wall_ms(first) < 10);
+    clock_fake(1, 1795311269000 - 3600000);
+    cr_expect_eq(id_wall_ms(id_new()), 1795311269000 - 3600000, "an hour is no little");
+}
