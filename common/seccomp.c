@@ -92,6 +92,10 @@ static const struct {
     {"fsync", WRITERS},
     {"fdatasync", WRITERS},
     {"sync_file_range", WRITERS},
+    {"io_setup", P_QUEUE}, /* several fsync at once */
+    {"io_submit", P_QUEUE},
+    {"io_getevents", P_QUEUE},
+    {"io_destroy", P_QUEUE},
     {"flock", WRITERS},
     {"fchmod", WRITERS},
     {"fchown", WRITERS},

@@ -23,6 +23,7 @@ int spool_open(struct spool *s, struct error *e)
     if (s->dirfd < 0)
         return error_set(e, "%s: %s", MAILDB_SPOOL_DIR, strerror(errno));
     s->is_changed = true; /* whatever was left there */
+    durable_open(&s->durable);
     return 0;
 }
 
@@ -38,38 +39,33 @@ static int sync_and_close(int fd)
     return rc;
 }
 
-void spool_close(struct spool *s)
+static void close_unsynced(struct spool *s)
 {
     while (s->n_unsynced > 0)
         close(s->unsynced[--s->n_unsynced]);
+}
+
+void spool_close(struct spool *s)
+{
+    close_unsynced(s);
+    durable_close(&s->durable);
     if (s->dirfd >= 0)
         close(s->dirfd);
     s->dirfd = -1;
 }
 
-static int sync_files(struct spool *s)
-{
-    int rc = 0, why = 0;
-    for (size_t i = 0; i < s->n_unsynced; i++)
-        if (sync_and_close(s->unsynced[i]) < 0) {
-            rc = -1;
-            why = errno;
-        }
-    s->n_unsynced = 0;
-    errno = why;
-    return rc;
-}
-
 int spool_sync(struct spool *s)
 {
-    if (sync_files(s) < 0)
-        return -1;
-    if (!s->is_changed)
-        return 0;
-    if (fsync(s->dirfd) < 0)
-        return -1;
-    s->is_changed = false;
-    return 0;
+    int fds[DURABLE_MAX];
+    size_t n = s->n_unsynced;
+    memcpy(fds, s->unsynced, n * sizeof fds[0]);
+    if (s->is_changed)
+        fds[n++] = s->dirfd;
+    int rc = durable_sync(&s->durable, fds, n), why = errno;
+    s->is_changed = s->is_changed && rc < 0;
+    close_unsynced(s);
+    errno = why;
+    return rc;
 }
 
 void spool_failed(struct spool *s, const char *what)

@@ -12,14 +12,16 @@
 #include "common/error.h"
 #include "common/str.h"
 #include "common/trouble.h"
+#include "queue/durable.h"
 
-enum { SPOOL_UNSYNCED = 64 };
+enum { SPOOL_UNSYNCED = DURABLE_MAX - 1 }; /* and the directory */
 
 struct spool {
     int dirfd;
     bool is_changed;              /* names were added since the last spool_sync */
     int unsynced[SPOOL_UNSYNCED]; /* files that are complete, on their way to the disk */
     size_t n_unsynced;
+    struct durable durable;
     struct trouble trouble;
     bool has_worked; /* something was written since it was said */
 };

@@ -8,13 +8,13 @@ tests_fuzz_libtargets_a_SOURCES = tests/fuzz/cli_targets.c tests/fuzz/common_tar
 LIBS_FUZZ = tests/fuzz/libtargets.a authd/libauthd.a cli/libcli.a smtpd/libsmtpd.a pop3d/libpop3d.a relay/librelay.a \
   keyd/libkeyd.a policy/libpolicy.a \
   resolver/libresolver.a queue/libqueue.a common/libsql.a $(LIBS_TLS) $(UNBOUND_LIBS) \
-  $(SQLITE_LIBS) $(ZLIB_LIBS)
+  $(SQLITE_LIBS) $(ZLIB_LIBS) $(AIO_LIBS)
 noinst_LIBRARIES += tests/fuzz/libslow.a
 tests_fuzz_libslow_a_SOURCES = tests/fuzz/fuzz.h tests/fuzz/pop3_targets.c \
   tests/fuzz/rows_targets.c tests/fuzz/targets.c
 tests_fuzz_libslow_a_CPPFLAGS = $(AM_CPPFLAGS) -DFUZZ_SLOW
 LIBS_FUZZ_SLOW = tests/fuzz/libslow.a pop3d/libpop3d.a queue/libqueue.a common/libsql.a \
-  $(LIBS_TLS) $(SQLITE_LIBS) $(ZLIB_LIBS)
+  $(LIBS_TLS) $(SQLITE_LIBS) $(ZLIB_LIBS) $(AIO_LIBS)
 noinst_PROGRAMS += tests/fuzz/replay-slow
 tests_fuzz_replay_slow_SOURCES = tests/fuzz/replay.c
 tests_fuzz_replay_slow_LDADD = $(LIBS_FUZZ_SLOW)
