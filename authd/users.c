@@ -207,7 +207,7 @@ static int take_target(struct directory *d, sqlite3_stmt *s)
     return 0;
 }
 
-int users_load(struct users *u, struct directory *d, struct error *e)
+static int load_all(struct users *u, struct directory *d, struct error *e)
 {
     static const struct {
         enum statement which;
@@ -223,9 +223,18 @@ int users_load(struct users *u, struct directory *d, struct error *e)
                 return error_set(e, "users.db: out of memory");
             }
         if (rc < 0)
-            return error_set(e, "users.db: %s", sqlite3_errmsg(u->db));
+            return error_set(e, "users.db: %s%s", sqlite3_errmsg(u->db),
+                             sql_fault(u->db) == SQL_FAULT_DAMAGED ? ": restore a backup" : "");
     }
     return 0;
+}
+
+int users_load(struct users *u, struct directory *d, struct error *e)
+{
+    bool was_quiet = sql_quiet(true);
+    int rc = load_all(u, d, e);
+    sql_quiet(was_quiet);
+    return rc;
 }
 
 /* --- domains --- */

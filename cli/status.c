@@ -3,6 +3,8 @@
 
 #include "cli/output.h"
 
+#define DEPTH_MS 10000 /* who asks what is wrong does not wait long for what is wrong */
+
 static int print_json(struct buf *out, const struct rows *parent, const struct rows *queue)
 {
     int rc = buf_add(out, "{", 1);
@@ -33,7 +35,8 @@ static int print_table(struct buf *out, const struct rows *parent, const struct 
 int status_main(struct cli *cli)
 {
     struct question about_all = {.process = ROLE_PARENT, .admin = "status"};
-    struct question about_queue = {.process = ROLE_QUEUE, .admin = "queue depth"};
+    struct question about_queue = {
+        .process = ROLE_QUEUE, .admin = "queue depth", .answer_ms = DEPTH_MS};
     struct rows parent = {.n = 0}, queue = {.n = 0};
     struct buf out;
     struct error e;

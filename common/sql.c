@@ -287,7 +287,7 @@ static int open_owner(sqlite3 *db, const struct sql_spec *spec, bool is_unclean,
     return 0;
 }
 
-sqlite3 *sql_open(const struct sql_spec *spec, struct error *e)
+static sqlite3 *open_as(const struct sql_spec *spec, struct error *e)
 {
     if (start_sqlite(e) < 0 || (!spec->is_readonly && make_file(spec, e) < 0))
         return NULL;
@@ -309,6 +309,23 @@ sqlite3 *sql_open(const struct sql_spec *spec, struct error *e)
     return NULL;
 }
 
+static bool is_quiet;
+
+bool sql_quiet(bool is_wanted)
+{
+    bool was_quiet = is_quiet;
+    is_quiet = is_wanted;
+    return was_quiet;
+}
+
+sqlite3 *sql_open(const struct sql_spec *spec, struct error *e)
+{
+    bool was_quiet = sql_quiet(true);
+    sqlite3 *db = open_as(spec, e);
+    sql_quiet(was_quiet);
+    return db;
+}
+
 void sql_close(sqlite3 *db)
 {
     if (db == NULL)
@@ -327,7 +344,7 @@ static void log_failure(sqlite3 *db)
     if ((code & 0xff) == SQLITE_CONSTRAINT)
         return;
     troubles.is_any = true;
-    if (trouble_is_news(&troubles.of[code & 31]))
+    if (!is_quiet && trouble_is_news(&troubles.of[code & 31]))
         LOG(0, "store-failed", LN("code", code), LZ("why", sqlite3_errmsg(db)));
     if ((code & 0xff) == SQLITE_BUSY && sqlite3_db_readonly(db, "main") == 0)
         sqlite3_busy_timeout(db, 0); /* waiting once was enough; others wait for us */

@@ -42,6 +42,9 @@ struct sql_spec {
 
 /* NULL and e. */
 sqlite3 *sql_open(const struct sql_spec *spec, struct error *e);
+/* What goes wrong is not logged from now on (or is again), as in sql_open: who opens a store is
+ * told why he cannot, and says it, once. Returns how it was. */
+bool sql_quiet(bool is_wanted);
 void sql_close(sqlite3 *db); /* NULL is allowed; all statements must be finalized */
 /* What fails is said once (common/trouble.h). The owner tells here that a transaction was
  * committed: then it is over. */
