@@ -1,7 +1,9 @@
 """A DNS server that is ill: what it says then is never taken for "no such domain"; the mail waits, nobody else does, and
 it goes out when the server is well again."""
 
+import random
 import re
+import time
 import unittest
 
 from harness import message, wait_until
@@ -46,6 +48,41 @@ class IllDns(RelayTest):
 
     def test_that_answers_with_noise(self):
         self.ill({"garbage": "octets"})
+
+
+class Flipping(RelayTest):
+    timeout = 300
+
+    def test_answers_that_change_all_the_time(self):
+        """No answer, a wrong one, hosts that are not there, another exchanger, the right one: in the end each
+        recipient has his mail once, and nobody was told that he does not exist."""
+        port, (far, other) = self.remotes({}, {})
+        hosts = {"mx.remote.example": {"A": far.host}, "other.remote.example": {"A": other.host}}
+        good = {**hosts, "remote.example": {"MX": [[10, "mx.remote.example"]]}}
+        ill = {"rcode": "SERVFAIL"}
+        zones = [good, {**good, "remote.example": ill}, {**good, "mx.remote.example": ill},
+                 {**good, "remote.example": {"rcode": "REFUSED"}},
+                 {**good, "remote.example": {"garbage": "other"}},
+                 {**good, "remote.example": {"MX": [[5, "gone.remote.example"], [10, "mx.remote.example"]]}},
+                 {**good, "remote.example": {"MX": [[5, "other.remote.example"]]}}]
+        dns = self.dns(zones[1])
+        suite = self.suite(relay={"retry": "1s", "port": str(port)},
+                           config={"dns": {"server": f"{dns.host}@{dns.port}"}})
+        rcpts = {f"out{n}@remote.example" for n in range(20)}
+        for n, rcpt in enumerate(sorted(rcpts)):
+            suite.send(FROM, [rcpt], message(f"number {n}"))
+        end = time.monotonic() + 15
+        while time.monotonic() < end:
+            dns.zone = random.choice(zones)
+            time.sleep(random.uniform(0.01, 0.3))
+        self.assertNotIn("bounced", states(suite).values())
+        dns.zone = good
+        wait_for_empty_queue(suite, 110)
+        got = [rcpt for server in (far, other) for m in server.messages for rcpt in m["rcpts"]]
+        self.assertEqual(sorted(got), sorted(rcpts))
+        self.assertEqual(suite.count(), 0)
+        self.assertNotRegex(suite.log(), "(?m)^(relay|queue) \\S+ (failed|bounced) ")
+        suite.stop()
 
 
 if __name__ == "__main__":
