@@ -22,7 +22,7 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 TEST_TIMEOUT = 120
-GROUP_TIMEOUT = 420
+GROUP_TIMEOUT = 900
 LOG_LINES = 30
 
 
