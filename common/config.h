@@ -77,8 +77,8 @@ struct submit_config {
 
 /* When a user's mail for elsewhere is held (queue/contain.h). */
 struct containment_config {
-    struct rate messages_per_user, recipients_per_user; /* elsewhere */
-    uint64_t bounce_ratio;                              /* percent of his recipients refused */
+    struct rate messages_per_user, recipients_per_user, new_recipients_per_user; /* elsewhere */
+    uint64_t bounce_ratio; /* percent of his recipients refused */
 };
 
 /* Where a listener listens. */

@@ -61,6 +61,9 @@
  *
  * counted: What a user sent lately, until that time (queue/counts.h has the values of what).
  *
+ * addressee: That a user, by a hash of what counted.who would be, wrote to an address elsewhere, by
+ * its hash (queue/addressees.h); at: when that was, within a month.
+ *
  * tlsrpt: What came of TLS with the exchangers of other domains, for a report to each (RFC 8460).
  *
  * sts: The MTA-STS policies of other domains (RFC 8461), as the policy process fetched them; they
@@ -323,7 +326,15 @@ static const char version_8[] = "CREATE TABLE counted ("
                                 " WHERE sender <> '';"
                                 "CREATE INDEX event_address"
                                 " ON event (address COLLATE NOCASE, message)"
-                                " WHERE address <> '';";
+                                " WHERE address <> '';"
+
+                                "CREATE TABLE addressee ("
+                                " user INTEGER NOT NULL,"
+                                " address INTEGER NOT NULL,"
+                                " at INTEGER NOT NULL CHECK (at >= 0),"
+                                " PRIMARY KEY (user, address)"
+                                ") STRICT, WITHOUT ROWID;"
+                                "CREATE INDEX addressee_at ON addressee (at);";
 
 const char *const maildb_migrations[MAILDB_VERSION] = {NULL,      NULL,      NULL,      NULL,
                                                        version_5, version_6, version_7, version_8};

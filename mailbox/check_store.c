@@ -73,9 +73,9 @@ static const char *const structure[CHECK_PARTS] = {
     "PRAGMA integrity_check(imported)", "PRAGMA integrity_check(recipient)",
     "PRAGMA integrity_check(event)",    "PRAGMA integrity_check(past)",
     "PRAGMA integrity_check(secured)",  "PRAGMA integrity_check(contained)",
-    "PRAGMA integrity_check(counted)",  "PRAGMA integrity_check(sts)",
-    "PRAGMA integrity_check(uidl)",     "PRAGMA integrity_check(keep)",
-    "PRAGMA integrity_check(message)",
+    "PRAGMA integrity_check(counted)",  "PRAGMA integrity_check(addressee)",
+    "PRAGMA integrity_check(sts)",      "PRAGMA integrity_check(uidl)",
+    "PRAGMA integrity_check(keep)",     "PRAGMA integrity_check(message)",
 };
 
 struct check_store {

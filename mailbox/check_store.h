@@ -26,7 +26,7 @@ void check_store_end(struct check_store *cs);
 
 /* The structure of one part: `part` counts from 0, CHECK_PARTS of them; the last is the table of
  * messages. CHECK_WHOLE: of all at once, and of the free pages. fn gets what SQLite found. */
-#define CHECK_PARTS 17
+#define CHECK_PARTS 18
 #define CHECK_WHOLE 99
 typedef void check_text_fn(void *arg, struct span text);
 int check_store_structure(struct check_store *cs, unsigned part, check_text_fn *fn, void *arg);

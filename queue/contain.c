@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "queue/addressees.h"
 #include "queue/counts.h"
 #include "queue/deliver.h"
 
@@ -17,6 +18,7 @@
 struct limit {
     const struct rate *rate;
     enum count_of what;
+    uint64_t n; /* of the message */
     const char *name;
 };
 
@@ -75,20 +77,19 @@ static void begin(struct queue *q, struct span who, const char *why)
 
 /* --- counting --- */
 
-/* Counts n; over the limit, says so in `why`. */
-static bool exceeds(struct queue *q, struct span who, const struct limit *limit, uint64_t n,
-                    char why[WHY_MAX])
+/* Counts it; over the limit, says so in `why`. */
+static bool exceeds(struct queue *q, struct span who, const struct limit *limit, char why[WHY_MAX])
 {
     const struct rate *rate = limit->rate;
-    if (n == 0 || rate->is_off ||
-        counts_add(q, who, limit->what, n, rate->period_ms) <= rate->count)
+    if (limit->n == 0 || rate->is_off ||
+        counts_add(q, who, limit->what, limit->n, rate->period_ms) <= rate->count)
         return false;
     snprintf(why, WHY_MAX, "more than %" PRIu32 " %s in %" PRId64 " s", rate->count, limit->name,
              rate->period_ms / 1000);
     return true;
 }
 
-bool contain_accept(struct queue *q, const struct message *m, struct charge *c)
+bool contain_accept(struct queue *q, const struct message *m, struct targets *t, struct charge *c)
 {
     const struct containment_config *limits = &q->config->containment;
     struct span who = contain_who(m->login, m->client);
@@ -99,13 +100,18 @@ bool contain_accept(struct queue *q, const struct message *m, struct charge *c)
     store_contained_end(q->store);
     if (f != FOUND_NONE)
         return f == FOUND_YES; /* a fault of the store will show when the message is written */
-    char why[WHY_MAX] = "";
+    const struct rate *new = &limits->new_recipients_per_user;
     c->messages = 1;
-    bool is_too_much = exceeds(
-        q, who, &(struct limit){&limits->messages_per_user, COUNT_MESSAGES, "messages"}, 1, why);
-    is_too_much |= exceeds(
-        q, who, &(struct limit){&limits->recipients_per_user, COUNT_RECIPIENTS, "recipients"},
-        c->recipients, why);
+    c->n_new = new->is_off ? 0 : addressees_look(q, who, t);
+    struct limit all[] = {
+        {&limits->messages_per_user, COUNT_MESSAGES, c->messages, "messages"},
+        {&limits->recipients_per_user, COUNT_RECIPIENTS, c->recipients, "recipients"},
+        {new, COUNT_NEW, c->n_new, "new recipients"},
+    };
+    char why[WHY_MAX] = "";
+    bool is_too_much = false;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        is_too_much |= exceeds(q, who, &all[i], why);
     if (is_too_much)
         begin(q, who, why);
     return is_too_much;
@@ -118,6 +124,23 @@ void contain_refund(struct queue *q, const struct message *m, const struct charg
         return;
     counts_take_back(q, who, COUNT_MESSAGES, c->messages);
     counts_take_back(q, who, COUNT_RECIPIENTS, c->recipients);
+    counts_take_back(q, who, COUNT_NEW, c->n_new);
+}
+
+int contain_remember(struct queue *q, const struct message *m, const struct targets *t)
+{
+    return addressees_note(q, contain_who(m->login, m->client), t);
+}
+
+bool contain_holds(const struct recipient *r)
+{
+    return r->state == RCPT_HELD && span_eq(r->last_reply, SPAN(CONTAIN_REPLY));
+}
+
+int contain_trust(struct queue *q, struct span who, struct span address)
+{
+    bool is_kept = who.n > 0 && !q->config->containment.new_recipients_per_user.is_off;
+    return is_kept ? addressees_note_one(q, who, address) : 0;
 }
 
 int contain_results(struct queue *q, struct span who, uint64_t n_taken, uint64_t n_refused)

@@ -10,6 +10,7 @@
 #define BARID_QUEUE_CONTAIN_H
 
 #include "common/admin.h"
+#include "queue/deliver.h"
 #include "queue/queue.h"
 
 #define CONTAIN_REPLY "held, as its sender is contained: see barid user show"
@@ -23,15 +24,23 @@ struct span contain_who(struct span login, struct span client);
 struct charge {
     uint64_t messages;
     uint64_t recipients; /* elsewhere */
+    uint64_t n_new;      /* of them: he never wrote to them */
 };
 /* A message with so many recipients elsewhere is about to be stored: counts it. Are they to be
  * held? It may write, so it comes before the message's own part of the batch. */
-bool contain_accept(struct queue *q, const struct message *m, struct charge *c);
+bool contain_accept(struct queue *q, const struct message *m, struct targets *t, struct charge *c);
+/* It is not held: he wrote to them. Goes with the message's part. 0, or -1: the store failed. */
+int contain_remember(struct queue *q, const struct message *m, const struct targets *t);
 /* It was not stored after all. */
 void contain_refund(struct queue *q, const struct message *m, const struct charge *c);
 /* Other servers took, or refused for good, so many recipients of a message of `who` (may be empty).
  * A part of the request that writes what became of them; 0, or -1: the store failed. */
 int contain_results(struct queue *q, struct span who, uint64_t n_taken, uint64_t n_refused);
+/* Is that why this recipient is held? An administrator may hold recipients too. */
+bool contain_holds(const struct recipient *r);
+/* An administrator lets mail of `who` go there: he wrote to it. A part of the request under way; 0,
+ * or -1. */
+int contain_trust(struct queue *q, struct span who, struct span address);
 /* In the queue's turn. True if there is more to do at once. */
 bool contain_run(struct queue *q);
 /* Commands: what is known of a user, and the end of his containment. */

@@ -35,6 +35,7 @@ struct walk {
     const struct action *action; /* NULL: list */
     uint64_t n_matched;          /* messages */
     int64_t expires;             /* of the message being changed */
+    struct span who;             /* sent it, if he could be contained */
     struct changed {
         uint64_t id;
         size_t n;
@@ -188,6 +189,7 @@ struct action {
      */
     bool (*applies)(const struct recipient *r);
     int (*apply)(struct walk *w, uint64_t message, uint32_t number);
+    bool makes_due;
 };
 
 static bool is_waiting(const struct recipient *r)
@@ -214,6 +216,23 @@ static bool is_any(const struct recipient *r)
 static int make_due(struct walk *w, uint64_t message, uint32_t number)
 {
     return store_rcpt_set_state(w->q->store, message, number, RCPT_WAITING, w->filter.now_s - 1);
+}
+
+/* What was held as its sender is contained is known to be his then, and so is who gets it. */
+static int let_go(struct walk *w, uint64_t message, uint32_t number)
+{
+    struct recipient r;
+    enum found f = store_rcpt_get(w->q->store, message, number, &r);
+    if (f != FOUND_YES)
+        return f == FOUND_NONE ? 0 : -1;
+    if (contain_holds(&r)) {
+        if (contain_trust(w->q, w->who, r.address) < 0)
+            return -1;
+        r.last_reply = SPAN("");
+    }
+    r.state = RCPT_WAITING;
+    r.next_attempt = w->filter.now_s - 1;
+    return store_rcpt_set(w->q->store, &r);
 }
 
 /* Until it expires like any other. */
@@ -243,11 +262,11 @@ static int give_up(struct walk *w, uint64_t message, uint32_t number)
     return store_rcpt_set(w->q->store, &r);
 }
 
-static const struct action retry = {"retried", is_waiting, make_due};
-static const struct action hold = {"held", is_waiting, make_held};
-static const struct action release = {"released", is_held, make_due};
-static const struct action removal = {"removed", is_any, remove_it};
-static const struct action bounce = {"given-up", is_pending, give_up};
+static const struct action retry = {"retried", is_waiting, make_due, true};
+static const struct action hold = {"held", is_waiting, make_held, false};
+static const struct action release = {"released", is_held, let_go, true};
+static const struct action removal = {"removed", is_any, remove_it, false};
+static const struct action bounce = {"given-up", is_pending, give_up, false};
 
 struct chosen {
     uint32_t numbers[TARGETS_MAX];
@@ -287,6 +306,7 @@ static int change_one(struct walk *w, const struct message *m)
     uint64_t id = m->id;
     bool freed_file;
     w->expires = m->expires;
+    w->who = contain_who(m->login, m->client);
     if (choose(w, id, &c) < 0)
         return -1;
     for (size_t i = 0; i < c.n && !w->filter.is_dry_run; i++)
@@ -328,7 +348,7 @@ static void finish_change(struct walk *w, uint64_t cursor)
     bool has_matched = w->n_matched > 0 || (w->call->cursor & MATCHED) != 0;
     batch_keep(&q->batch, NULL);
     batch_commit(&q->batch);
-    if (w->action->apply == make_due && !w->filter.is_dry_run)
+    if (w->action->makes_due && !w->filter.is_dry_run)
         dispatch_wake(q);
     schedule_rewind(q);
     bounce_kick(q);

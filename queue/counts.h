@@ -17,6 +17,7 @@ enum count_of {
     COUNT_RECIPIENTS, /* elsewhere */
     COUNT_TAKEN,      /* recipients that another server took */
     COUNT_REFUSED,    /* or refused for good */
+    COUNT_NEW,        /* recipients elsewhere to whom he never wrote before */
     COUNTS
 };
 

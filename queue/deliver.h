@@ -21,9 +21,10 @@ struct remote_target {
     char *domain;  /* within address */
     char *orcpt;   /* "" if there is none */
     uint8_t notify;
-    bool is_local;     /* of a domain of ours: resolved again when it is released (release.h) */
-    bool is_forwarded; /* an address of ours sends it there */
-    bool is_refused;   /* tidied away */
+    bool is_local;      /* of a domain of ours: resolved again when it is released (release.h) */
+    bool is_forwarded;  /* an address of ours sends it there */
+    bool is_refused;    /* tidied away */
+    bool is_noteworthy; /* its sender wrote to it for the first time, or for the first in a while */
 };
 
 /* Something was done for this recipient at once, and its sender asked to be told. */

@@ -329,7 +329,7 @@ static void store_it(struct intake *in, struct span whole)
     targets_tidy(&in->targets);
     targets_tidy(&in->room);
     in->charge.recipients = targets_elsewhere(&in->targets) + in->room.n_remotes;
-    in->is_held = contain_accept(q, m, &in->charge);
+    in->is_held = contain_accept(q, m, &in->targets, &in->charge);
     d.is_held = in->is_held;
     d.hold_until = in->hold_until;
     if (batch_join(&q->batch) < 0) {
@@ -340,6 +340,8 @@ static void store_it(struct intake *in, struct span whole)
         reason = deliver_room(q->store, &in->room, m->size);
     if (reason == INTAKE_OK)
         reason = in->import != NULL ? import_deliver(q, in->import, &d) : warning_deliver(q, &d);
+    if (reason == INTAKE_OK && !in->is_held && contain_remember(q, m, &in->targets) < 0)
+        reason = INTAKE_FAULT;
     if (reason == INTAKE_OK) {
         in->waiter.settled = settled;
         batch_keep(&q->batch, &in->waiter);

@@ -188,6 +188,12 @@
     S(COUNTED_FORGET, "DELETE FROM counted WHERE who = ?1")                                        \
     S(COUNTED_SWEEP, "DELETE FROM counted WHERE (who, what) IN (SELECT who, what FROM counted"     \
                      " INDEXED BY counted_until WHERE until < ?1 ORDER BY until LIMIT 500)")       \
+    S(ADDRESSEE_GET, "SELECT at FROM addressee WHERE user = ?1 AND address = ?2")                  \
+    S(ADDRESSEE_SET, "INSERT OR REPLACE INTO addressee (user, address, at) VALUES (?1, ?2, ?3)")   \
+    S(ADDRESSEES_FORGET, "DELETE FROM addressee WHERE user = ?1")                                  \
+    S(ADDRESSEES_SWEEP, "DELETE FROM addressee WHERE (user, address) IN (SELECT user, address"     \
+                        " FROM addressee INDEXED BY addressee_at WHERE at < ?1"                    \
+                        " ORDER BY at LIMIT 500)")                                                 \
     S(HELD_OF, "SELECT count(DISTINCT m.id) FROM (SELECT message FROM recipient"                   \
                " INDEXED BY recipient_due WHERE state = 1 LIMIT 200000) AS r"                      \
                " JOIN message AS m ON m.id = r.message"                                            \

@@ -478,6 +478,17 @@ int store_counted_forget(struct store *s, struct span who);
 /* Some of those that were over before. */
 int store_counted_sweep(struct store *s, int64_t before_s);
 
+/* That a user wrote to an address (addressees.h): both are hashes. */
+struct addressee {
+    int64_t user, address;
+    int64_t at; /* seconds since 1970 */
+};
+/* Of user and address: fills in the rest. */
+enum found store_addressee_get(struct store *s, struct addressee *a);
+int store_addressee_set(struct store *s, const struct addressee *a);
+int store_addressees_forget(struct store *s, int64_t user);
+int store_addressees_sweep(struct store *s, int64_t before_s);
+
 /* Messages of this user with held recipients; of very many not all are counted. */
 enum found store_held_of(struct store *s, struct span who, uint64_t *n);
 

@@ -126,3 +126,38 @@ int store_counted_sweep(struct store *s, int64_t before_s)
     sql_bind_i64(s->s[S_COUNTED_SWEEP], 1, before_s);
     return statement_run(s, S_COUNTED_SWEEP);
 }
+
+/* --- who was written to --- */
+
+enum found store_addressee_get(struct store *s, struct addressee *a)
+{
+    sqlite3_stmt *st = s->s[S_ADDRESSEE_GET];
+    uint64_t at;
+    sql_bind_i64(st, 1, a->user);
+    sql_bind_i64(st, 2, a->address);
+    enum found f = statement_number(s, S_ADDRESSEE_GET, &at);
+    if (f == FOUND_YES)
+        a->at = (int64_t)at;
+    return f;
+}
+
+int store_addressee_set(struct store *s, const struct addressee *a)
+{
+    sqlite3_stmt *st = s->s[S_ADDRESSEE_SET];
+    sql_bind_i64(st, 1, a->user);
+    sql_bind_i64(st, 2, a->address);
+    sql_bind_i64(st, 3, a->at);
+    return statement_run(s, S_ADDRESSEE_SET);
+}
+
+int store_addressees_forget(struct store *s, int64_t user)
+{
+    sql_bind_i64(s->s[S_ADDRESSEES_FORGET], 1, user);
+    return statement_run(s, S_ADDRESSEES_FORGET);
+}
+
+int store_addressees_sweep(struct store *s, int64_t before_s)
+{
+    sql_bind_i64(s->s[S_ADDRESSEES_SWEEP], 1, before_s);
+    return statement_run(s, S_ADDRESSEES_SWEEP);
+}

@@ -241,7 +241,8 @@ static void count(struct queue *q)
     uint64_t n_commits = q->batch.n_commits;
     if (q->batch.is_broken)
         return;
-    contain_accept(q, &m, &c);
+    struct targets none = {0};
+    contain_accept(q, &m, &none, &c);
     if (batch_begin(&q->batch) == 0 && contain_results(q, m.login, 1, 1) == 0)
         batch_keep(&q->batch, NULL);
     batch_commit(&q->batch);

@@ -111,6 +111,34 @@ class Containment(unittest.TestCase):
         wait_until(lambda: self.relayed() == 8)
         self.assertIsNone(self.shown()["contained_since"])
 
+    def test_recipients_he_never_wrote_to(self):
+        self.configure(messages_per_user="none", recipients_per_user="none", new_recipients_per_user="3/1d")
+        self.suite.restart()
+        known = ["a@far.example", "b@far.example", "c@far.example"]
+        self.send(2, to=known)
+        self.suite.kill("queue")
+        self.send(2, to=known)
+        wait_until(lambda: self.relayed() == 4)
+        self.assertIsNone(self.shown()["contained_since"])
+        self.send(1, to=["d@far.example", "a@far.example", "bob@example.org"], subject="to a stranger")
+        self.assertEqual(self.shown()["contained_because"], "more than 3 new recipients in 86400 s")
+        wait_until(lambda: [m for m in self.suite.mail("bob") if b"more than 3 new recipients" in m])
+        self.assertEqual(len([m for m in self.suite.mail("bob") if b"to a stranger" in m]), 1)
+        self.assertEqual(len(self.held()), 1)
+        self.suite.restart()
+        self.send(1, to=known)
+        self.assertEqual(len(self.held()), 2)
+        # who gets what is released is known; the counts begin anew
+        self.suite.cli("user", "release", "alice@example.org")
+        wait_until(lambda: self.relayed() == 6)
+        self.send(2, to=["d@far.example", *known])
+        self.send(1, to=["e@far.example", "f@far.example", "g@far.example"])
+        wait_until(lambda: self.relayed() == 9)
+        self.assertIsNone(self.shown()["contained_since"])
+        self.send(1, to=["h@far.example"])
+        self.assertEqual(len(self.held()), 1)
+        self.assertIsNone(self.shown("bob@example.org")["contained_since"])
+
     def test_purge_and_filters(self):
         self.send(1, to=[f"r{i}@far.example" for i in range(9)], subject="nine")
         self.assertEqual(self.shown()["contained_because"], "more than 8 recipients in 3600 s")

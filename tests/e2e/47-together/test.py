@@ -64,7 +64,8 @@ class Together(unittest.TestCase):
         cls.address = (suite.address, free_port(suite.address))
         pair = Pair(suite.dir, "mx", ["mx.example.org"])
         suite.write_config({"": {"message_size_max": "100K"}, "listen submissions": {"address": "%s:%d" % cls.address},
-                            "tls": pair.config(), "containment": {"messages_per_user": "none", "recipients_per_user": "none"}})
+                            "tls": pair.config(), "containment": {"messages_per_user": "none", "recipients_per_user": "none",
+                                                             "new_recipients_per_user": "none"}})
         suite.start()
 
     @classmethod

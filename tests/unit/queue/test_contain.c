@@ -1,3 +1,4 @@
+#include "queue/addressees.h"
 #include "queue/contain.h"
 #include "queue/counts.h"
 #include "tests/unit/queue/world.h"
@@ -7,6 +8,7 @@
 
 #define LIMITS                                                                                     \
     "[containment]\nmessages_per_user = 3/1h\nrecipients_per_user = 6/1h\nbounce_ratio = 50\n"     \
+    "new_recipients_per_user = none\n"                                                             \
     "[submit]\nmessage_rate = none\n"
 
 static struct world w;
@@ -389,5 +391,132 @@ Test(contain, mail_that_is_mostly_refused)
     char *why = world_text(&w, "SELECT why FROM contained");
     cr_expect_str_eq(why, "21 of 41 recipients refused");
     free(why);
+    world_end(&w);
+}
+
+/* --- recipients that are new --- */
+
+#define NEW_LIMIT "[containment]\nnew_recipients_per_user = 3/1d\n[submit]\nmessage_rate = none\n"
+
+static int64_t known(void)
+{
+    return world_count(&w, "SELECT count(*) FROM addressee");
+}
+
+Test(contain, new_recipients_too_many)
+{
+    world_begin(&w, NEW_LIMIT);
+    submit(3);
+    submit(3);
+    submit(2);
+    cr_expect_eq(known(), 3);
+    cr_expect_eq(contained(), 0, "they are new once");
+    world_restart(&w);
+    submit(3);
+    cr_expect_eq(contained(), 0, "and known after a restart");
+    submit(5);
+    cr_expect_eq(contained(), 1);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM recipient WHERE state = 1"
+                                 " AND message = (SELECT max(id) FROM message)"),
+                 5, "those that are known too");
+    cr_expect_eq(known(), 3, "held mail says nothing about who is known");
+    char *why = world_text(&w, "SELECT why FROM contained");
+    cr_expect_str_eq(why, "more than 3 new recipients in 86400 s");
+    free(why);
+    submit(9);
+    cr_expect_eq(known(), 3);
+    world_end(&w);
+}
+
+static const char *const alice[] = {"login=alice@example.org", "state=held", NULL};
+
+Test(contain, who_gets_what_is_released_is_known)
+{
+    world_begin(&w, NEW_LIMIT);
+    submit(5);
+    cr_expect_eq(contained(), 1);
+    world_admin(&w, "contained end", (const char *const[]){"alice@example.org", NULL});
+    world_admin(&w, "queue release", alice);
+    world_pump(&w);
+    cr_expect_eq(known(), 5);
+    cr_expect_eq(held(), 0);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM recipient WHERE last_reply = ''"), 5);
+    submit(5);
+    cr_expect_eq(contained(), 0);
+    submit(9);
+    cr_expect_eq(contained(), 1);
+    world_admin(&w, "contained end", (const char *const[]){"alice@example.org", NULL});
+    world_admin(&w, "queue remove", alice);
+    cr_expect_eq(known(), 5, "of what is removed nobody is");
+    world_end(&w);
+}
+
+Test(contain, new_is_new_for_each_user_and_in_any_case)
+{
+    world_begin(&w, NEW_LIMIT);
+    static struct remote_target list[2];
+    struct targets t = {.remotes = list, .n_remotes = 2};
+    list[0] = (struct remote_target){.address = (char[]){"Bob@far.example"}};
+    list[1] = (struct remote_target){.address = (char[]){"bob@FAR.example"}};
+    cr_assert_eq(batch_begin(&w.q->batch), 0);
+    cr_expect_eq(addressees_look(w.q, SPAN("a@b.example"), &t), 2, "one message, not looked at");
+    cr_expect_eq(addressees_note(w.q, SPAN("a@b.example"), &t), 0);
+    cr_expect_eq(addressees_look(w.q, SPAN("A@b.example"), &t), 0);
+    cr_expect_not(list[0].is_noteworthy || list[1].is_noteworthy);
+    cr_expect_eq(addressees_look(w.q, SPAN("uid:7"), &t), 2);
+    list[0].is_local = list[1].is_forwarded = true;
+    cr_expect_eq(addressees_look(w.q, SPAN("uid:7"), &t), 0, "ours, and an alias's");
+    batch_keep(&w.q->batch, NULL);
+    batch_commit(&w.q->batch);
+    cr_expect_eq(known(), 1);
+    world_end(&w);
+}
+
+/* Written anew once in a month, and gone after 400 days. */
+Test(contain, known_for_a_time)
+{
+    struct remote_target one = {.address = (char[]){"x@far.example"}};
+    struct targets t = {.remotes = &one, .n_remotes = 1};
+    const struct span who = SPAN("a@b.example");
+    world_begin(&w, NEW_LIMIT);
+    static const struct {
+        int64_t days;
+        uint64_t n_new;
+        bool is_written;
+    } rows[] = {{0, 1, true},   {29, 0, false}, {2, 0, true},   {29, 0, false},
+                {300, 0, true}, {-40, 0, true}, {29, 0, false}, {401, 1, true}};
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        world_pass(&w, rows[i].days * 86400);
+        cr_assert_eq(batch_begin(&w.q->batch), 0);
+        cr_expect_eq(addressees_look(w.q, who, &t), rows[i].n_new, "row %zu", i);
+        cr_expect_eq(one.is_noteworthy, rows[i].is_written, "row %zu", i);
+        cr_expect_eq(addressees_note(w.q, who, &t), 0);
+        batch_keep(&w.q->batch, NULL);
+        batch_commit(&w.q->batch);
+    }
+    cr_expect_eq(known(), 1);
+    world_end(&w);
+}
+
+Test(contain, without_the_limit_nobody_is_kept_in_mind)
+{
+    world_begin(&w, "[containment]\nnew_recipients_per_user = none\n");
+    submit(9);
+    cr_expect_eq(known(), 0);
+    cr_expect_eq(contained(), 0);
+    world_end(&w);
+}
+
+Test(contain, a_message_that_is_refused_makes_nobody_known)
+{
+    world_begin(&w, NEW_LIMIT);
+    submit(1);
+    run_sql("INSERT INTO box (id, messages, octets, next_seq, forgotten) VALUES (8, 0, 0, 1, 1)");
+    for (int i = 0; i < 5; i++)
+        submit_to(8, 2, VERDICT_TRY_LATER);
+    cr_expect_eq(known(), 1);
+    submit(3);
+    cr_expect_eq(contained(), 0);
+    cr_expect_eq(world_count(&w, "SELECT n FROM counted WHERE what = 4"), 3);
     world_end(&w);
 }

@@ -22,7 +22,7 @@
 /* What makes a mail.db of today one of version 7, and of version 6. */
 #define WORLD_UNDO_8                                                                               \
     "DROP TABLE counted; DROP TABLE hold; DROP INDEX message_sender; DROP INDEX past_sender;"      \
-    "DROP INDEX event_address;"
+    "DROP INDEX event_address; DROP TABLE addressee;"
 #define WORLD_UNDO_7                                                                               \
     WORLD_UNDO_8                                                                                   \
     "DROP TABLE uidl; DROP TABLE keep; DROP TABLE tlsrpt;"                                         \
