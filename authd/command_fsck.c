@@ -39,8 +39,10 @@ void fsck_forgotten(void *authd, struct admin_call *call)
     static struct admin_row row;
     struct authd *a = authd;
     uint64_t box = call->cursor;
+    char address[ADDRESS_MAX + 1];
     int rc = 1;
-    for (int i = 0; i < ADMIN_PAGE && (rc = users_next_forgotten(a->users, box, &box)) == 1; i++) {
+    for (int i = 0;
+         i < ADMIN_PAGE && (rc = users_next_forgotten(a->users, box, &box, address)) == 1; i++) {
         row_begin(&row);
         row_number(&row, "box", (int64_t)box);
         row_send(&row, call, 0, "");

@@ -31,22 +31,24 @@ static void answered(void *authd, const union msg *m, int fd)
 static void end_round(struct authd *a)
 {
     uint64_t box;
+    char address[ADDRESS_MAX + 1];
     a->forgot_up_to = 0;
-    if (users_next_forgotten(a->users, 0, &box) == 1)
+    if (users_next_forgotten(a->users, 0, &box, address) == 1)
         timer_set(&a->forget_again, AGAIN_MS);
 }
 
 void forget_next(struct authd *a)
 {
     uint64_t box;
+    char address[ADDRESS_MAX + 1];
     struct ipc *queue = proc_peer(a->proc, ROLE_QUEUE);
     if (queue == NULL || a->forgetting != 0 || a->users == NULL)
         return;
-    if (users_next_forgotten(a->users, a->forgot_up_to, &box) != 1) {
+    if (users_next_forgotten(a->users, a->forgot_up_to, &box, address) != 1) {
         end_round(a);
         return;
     }
-    struct msg_box_forget ask = {.box = box};
+    struct msg_box_forget ask = {.box = box, .address = span_of(address)};
     a->forgetting = box;
     if (ipc_ask_box_forget(queue, &ask, -1, ANSWER_MS, answered, a) == 0)
         a->forgetting = 0;

@@ -43,7 +43,8 @@
     S(SET_LOGIN, "UPDATE user SET last_login = ?2 WHERE box = ?1")                                 \
     S(DOMAIN_OF_BOX, "SELECT domain FROM user WHERE box = ?1")                                     \
     S(REMOVE_USER, "DELETE FROM user WHERE box = ?1")                                              \
-    S(FORGET, "INSERT INTO forgotten (box, since) VALUES (?1, ?2)")                                \
+    S(FORGET, "INSERT INTO forgotten (box, since, address)"                                        \
+              "SELECT box, ?2, address FROM user WHERE box = ?1")                                  \
     S(SECRETS, "SELECT hash, salt, iterations, stored_key, server_key FROM user WHERE box = ?1")   \
     S(ADD_ALIAS, "INSERT INTO alias (address, domain) VALUES (?1, ?2) ON CONFLICT DO NOTHING")     \
     S(ADD_TARGET, "INSERT INTO alias_target (alias, target)"                                       \
@@ -53,7 +54,7 @@
     S(REMOVE_ALIAS, "DELETE FROM alias WHERE address = ?1")                                        \
     S(REMOVE_EMPTY_ALIAS, "DELETE FROM alias WHERE address = ?1 AND NOT EXISTS"                    \
                           " (SELECT 1 FROM alias_target t WHERE t.alias = alias.number)")          \
-    S(NEXT_FORGOTTEN, "SELECT box FROM forgotten WHERE box > ?1 ORDER BY box LIMIT 1")             \
+    S(NEXT_FORGOTTEN, "SELECT box, address FROM forgotten WHERE box > ?1 ORDER BY box LIMIT 1")    \
     S(FORGOTTEN_DONE, "DELETE FROM forgotten WHERE box = ?1")                                      \
     S(LIST_DOMAINS,                                                                                \
       "SELECT number, name, postmaster, 0, 0, 0, '', 0, 0 FROM domain WHERE number > ?1"           \

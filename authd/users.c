@@ -64,6 +64,8 @@ static const char *const migrations[] = {
     " version INTEGER NOT NULL) STRICT;"
     "INSERT INTO device_news (box, version) SELECT DISTINCT box, 1 FROM app_password"
     " WHERE device = 1;",
+    /* Whose box it was; empty: that was not kept yet. */
+    "ALTER TABLE forgotten ADD COLUMN address TEXT NOT NULL DEFAULT '';",
 };
 _Static_assert(sizeof migrations / sizeof migrations[0] == USERDB_VERSION,
                "each version has its migration");
@@ -306,9 +308,9 @@ int users_remove(struct users *u, uint64_t box)
 {
     if (users_run(u, Q_BEGIN) < 0)
         return -1;
-    int rc = run_number(u, Q_REMOVE_USER, box, 0);
+    int rc = run_number(u, Q_FORGET, box, (uint64_t)clock_wall_s());
     if (rc == 0)
-        rc = run_number(u, Q_FORGET, box, (uint64_t)clock_wall_s());
+        rc = run_number(u, Q_REMOVE_USER, box, 0);
     return users_end(u, rc);
 }
 
@@ -377,7 +379,8 @@ int users_remove_targets(struct users *u, struct span address, const struct span
 
 /* --- forgotten boxes --- */
 
-int users_next_forgotten(struct users *u, uint64_t after, uint64_t *box)
+int users_next_forgotten(struct users *u, uint64_t after, uint64_t *box,
+                         char address[ADDRESS_MAX + 1])
 {
     sqlite3_stmt *s = u->q[Q_NEXT_FORGOTTEN];
     sql_bind_u64(s, 1, after);
@@ -386,6 +389,8 @@ int users_next_forgotten(struct users *u, uint64_t after, uint64_t *box)
         return users_failed(u);
     if (rc == 1) {
         *box = sql_column_u64(s, 0);
+        if (span_copy(address, ADDRESS_MAX + 1, sql_column(s, 1)) < 0)
+            address[0] = '\0';
         sql_reset(s);
     }
     return rc;

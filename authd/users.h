@@ -117,8 +117,9 @@ int users_reindex(struct users *u); /* makes all indexes anew */
 /* Now and then: a part of what is free goes back to the disk; statistics. 0, or -1. */
 int users_tidy(struct users *u);
 
-/* The first forgotten box over `after`: 1 and *box; 0: none; -1. */
-int users_next_forgotten(struct users *u, uint64_t after, uint64_t *box);
+/* The first forgotten box over `after`: 1, *box, and whose it was (may be empty); 0: none; -1. */
+int users_next_forgotten(struct users *u, uint64_t after, uint64_t *box,
+                         char address[ADDRESS_MAX + 1]);
 int users_forgotten_done(struct users *u, uint64_t box);
 
 /* Pages for lists, in the order in which they were added: at most `max` after number `after`. */

@@ -89,12 +89,13 @@ int user_show_main(struct cli *cli)
     return print(cli, &row);
 }
 
-/* Releases or removes what is held; the number of messages, or -1 and e. */
+/* Releases or removes what is held for that, and not what an administrator holds; the number of
+ * messages, or -1 and e. */
 static int64_t ask_queue(struct cli *cli, const char *admin, const char *address, struct error *e)
 {
     char login[ADDRESS_MAX + 8];
     snprintf(login, sizeof login, "login=%s", address);
-    const struct span args[] = {span_of(login), SPAN("state=held")};
+    const struct span args[] = {span_of(login), SPAN("contained=yes")};
     struct question q = {.process = ROLE_QUEUE, .admin = admin, .args = args, .n_args = 2};
     struct rows rows = {.n = 0};
     int64_t n = cli_ask(cli, &q, &rows, NULL, e) < 0 ? -1 : (int64_t)rows.n;
@@ -133,7 +134,7 @@ int user_release_main(struct cli *cli)
     if (held < 0 || n < 0)
         return cli_fail(cli, "%s", e.text);
     if (was == 0 && n == 0)
-        return cli_fail(cli, "%s is not contained, and none of this user's mail is held", address);
+        return cli_fail(cli, "%s is not contained, and no mail is held for that", address);
     row_begin(&row);
     row_text(&row, "address", span_of(address));
     row_bool(&row, "was_contained", was > 0);

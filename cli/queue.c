@@ -6,10 +6,11 @@
 #define IDS_MAX 50
 #define FILTER                                                                                     \
     "[ID...] [--from A] [--to A] [--domain D] [--login USER] [--state S] [--older TIME] "          \
-    "[--larger SIZE] [--dry-run]"
+    "[--larger SIZE] [--contained] [--dry-run]"
 #define FILTER_OPTIONS                                                                             \
     {                                                                                              \
-        "from=", "to=", "domain=", "login=", "state=", "older=", "larger=", "dry-run", NULL        \
+        "from=", "to=", "domain=", "login=", "state=", "older=", "larger=", "contained",           \
+            "dry-run", NULL                                                                        \
     }
 
 /* A person looks at a list; a program wants all of it. */
@@ -39,14 +40,14 @@ static const struct command list[] = {
     {.words = "queue list",
      .run = queue_list,
      .usage = "[--from A] [--to A] [--domain D] [--login USER] [--state S] [--older TIME] "
-              "[--larger SIZE] [--limit N] [--recipients N]",
+              "[--larger SIZE] [--contained] [--limit N] [--recipients N]",
      .summary =
          "messages on their way to other servers; \"<>\" is the null sender, @D a domain, uid:N a "
-         "user of the submit socket. "
+         "user of the submit socket; --contained: what is held as its sender sent too much. "
          "Of the recipients of each 10 are shown, with --json all, or as many as are asked "
          "for; queue show has all",
-     .options = {"from=", "to=", "domain=", "login=", "state=", "older=", "larger=", "limit=",
-                 "recipients=", NULL},
+     .options = {"from=", "to=", "domain=", "login=", "state=", "older=", "larger=", "contained",
+                 "limit=", "recipients=", NULL},
      .process = ROLE_QUEUE,
      .shape = SHAPE_LIST,
      .groups = {"recipients", NULL}},

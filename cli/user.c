@@ -22,10 +22,16 @@ static const struct command commands[] = {
      .args_min = 1,
      .args_max = 1,
      .run = user_show_main},
+    {.words = "user contained",
+     .usage = "",
+     .summary = "who sent too much, and has mail to other servers held: since when, why, and how "
+                "many messages",
+     .process = ROLE_QUEUE,
+     .shape = SHAPE_LIST},
     {.words = "user release",
      .usage = "ADDRESS|uid:N [--purge]",
-     .summary = "end the containment of a user who sent too much, and send what was held; with "
-                "--purge: remove it, nobody is told",
+     .summary = "end the containment of a user who sent too much, and send what was held for that; "
+                "with --purge: remove it, nobody is told. What queue hold holds stays",
      .options = {"purge"},
      .args_min = 1,
      .args_max = 1,

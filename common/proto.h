@@ -274,7 +274,9 @@ int role_parse(struct span name, enum role *out);
 #define PROTO_FIELDS_box_grant(F, X)                                                               \
     F(X, U64, box, 0) F(X, U64, session, 0) F(X, U64, device, 0) F(X, U64, domain, 0)              \
     F(X, TEXT, address, ADDRESS_MAX) F(X, TEXT, client, IP_MAX)
-#define PROTO_FIELDS_box_forget(F, X) F(X, U64, tag, 0) F(X, U64, box, 0)
+/* address: the user's; what is known of him as a sender goes too. */
+#define PROTO_FIELDS_box_forget(F, X)                                                              \
+    F(X, U64, tag, 0) F(X, U64, box, 0) F(X, TEXT, address, ADDRESS_MAX)
 #define PROTO_FIELDS_box_forget_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0)
 /* devices: records {u64 credential, bytes name}, at most DEVICES_MAX. */
 #define DEVICES_MAX     64

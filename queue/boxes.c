@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/verdict.h"
+#include "queue/contain.h"
 #include "queue/trash.h"
 
 #define SEQUENCE_OCTETS 8
@@ -242,7 +243,8 @@ void boxes_forget(struct queue *q, struct ipc *from, const struct msg_box_forget
     r->box = m->box;
     if (batch_begin(&q->batch) < 0) {
         finish(r, VERDICT_TRY_LATER);
-    } else if (store_box_forget(q->store, r->box) < 0) {
+    } else if (store_box_forget(q->store, r->box) < 0 ||
+               (m->address.n > 0 && contain_forget(q, m->address) < 0)) {
         batch_undo(&q->batch);
         finish(r, VERDICT_TRY_LATER);
     } else {

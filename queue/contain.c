@@ -13,6 +13,7 @@
 #define SWEEP_STEP  200 /* messages looked at in one turn */
 #define AT_ONCE     500 /* recipients held in one step */
 #define WHY_MAX     100
+#define LIST_PAGE   1000
 
 /* One that a user may pass. */
 struct limit {
@@ -143,6 +144,13 @@ int contain_trust(struct queue *q, struct span who, struct span address)
     return is_kept ? addressees_note_one(q, who, address) : 0;
 }
 
+int contain_forget(struct queue *q, struct span who)
+{
+    bool is_done = store_contained_remove(q->store, who) != FOUND_FAULT &&
+                   counts_forget(q, who) == 0 && addressees_forget(q, who) == 0;
+    return is_done ? 0 : -1;
+}
+
 int contain_results(struct queue *q, struct span who, uint64_t n_taken, uint64_t n_refused)
 {
     uint64_t percent = q->config->containment.bounce_ratio;
@@ -261,6 +269,29 @@ bool contain_run(struct queue *q)
 
 /* --- commands --- */
 
+void contain_list(void *queue, struct admin_call *call)
+{
+    static struct admin_row row;
+    struct queue *q = queue;
+    struct containment known;
+    uint64_t held, n = 0;
+    enum found f;
+    store_contained_list(q->store, SPAN(CONTAIN_REPLY), call->cursor, LIST_PAGE);
+    while ((f = store_contained_next(q->store, &known, &held)) == FOUND_YES) {
+        row_begin(&row);
+        row_text(&row, "address", known.who);
+        row_time(&row, "contained_since", known.since);
+        row_text(&row, "contained_because", known.why);
+        row_number(&row, "held", (int64_t)held);
+        row_send(&row, call, 0, "");
+        n++;
+    }
+    if (f == FOUND_FAULT)
+        admin_fail(call, VERDICT_TRY_LATER, "the queue cannot be read: see the log");
+    else
+        admin_done(call, n == LIST_PAGE ? call->cursor + n : 0);
+}
+
 static struct span argument(struct admin_call *call)
 {
     if (call->n_args >= 1 && call->args[0].n > 0 && call->args[0].n <= ADDRESS_MAX)
@@ -286,7 +317,7 @@ void contain_show(void *queue, struct admin_call *call)
     else
         row_null(&row, "contained_because");
     store_contained_end(q->store);
-    if (f == FOUND_FAULT || store_held_of(q->store, who, &held) != FOUND_YES) {
+    if (f == FOUND_FAULT || store_held_of(q->store, who, SPAN(CONTAIN_REPLY), &held) != FOUND_YES) {
         admin_fail(call, VERDICT_TRY_LATER, "the queue cannot be read: see the log");
         return;
     }

@@ -41,9 +41,13 @@ bool contain_holds(const struct recipient *r);
 /* An administrator lets mail of `who` go there: he wrote to it. A part of the request under way; 0,
  * or -1. */
 int contain_trust(struct queue *q, struct span who, struct span address);
+/* This user was removed: nothing is known of him any more. What is held stays so, until somebody
+ * decides. A part of the request under way; 0, or -1. */
+int contain_forget(struct queue *q, struct span who);
 /* In the queue's turn. True if there is more to do at once. */
 bool contain_run(struct queue *q);
-/* Commands: what is known of a user, and the end of his containment. */
+/* Commands: who is contained, what is known of one user, and the end of his containment. */
+void contain_list(void *queue, struct admin_call *call);
 void contain_show(void *queue, struct admin_call *call);
 void contain_end(void *queue, struct admin_call *call);
 

@@ -374,7 +374,7 @@ static void change(struct queue *q, struct admin_call *call, const struct action
     } else if (w.filter.is_empty) {
         admin_fail(call, VERDICT_NEVER,
                    "which messages? Name an id, or a filter like --from, --to, --domain, --login, "
-                   "--state, --older, --larger");
+                   "--state, --contained, --older, --larger");
     } else if (batch_begin(&q->batch) < 0) {
         admin_fail(call, VERDICT_TRY_LATER, "the store cannot be written: see the log");
     } else if (walk_page(&w, change_one, &cursor) < 0) {
@@ -553,6 +553,7 @@ static const struct admin_command commands[] = {
     {"queue bounce", queue_bounce},
     {"queue depth", queue_depth},
     {"box show", box_show},
+    {"user contained", contain_list},
     {"contained show", contain_show},
     {"contained end", contain_end},
     {"box list", box_list},

@@ -2,6 +2,7 @@
 
 #include "common/clock.h"
 #include "common/id.h"
+#include "queue/contain.h"
 #include "queue/dispatch.h"
 
 #include <inttypes.h>
@@ -123,6 +124,7 @@ int filter_read(struct filter *f, const struct admin_call *call, struct error *e
     f->to = admin_option(call, "to");
     f->domain = admin_option(call, "domain");
     f->login = admin_option(call, "login");
+    f->is_contained = admin_option(call, "contained").p != NULL;
     f->is_dry_run = admin_option(call, "dry-run").p != NULL;
     f->is_none_fine = admin_option(call, "if-any").p != NULL;
     struct span larger = admin_option(call, "larger");
@@ -134,7 +136,8 @@ int filter_read(struct filter *f, const struct admin_call *call, struct error *e
         read_number(admin_option(call, "recipients"), "recipients", INT64_MAX, &f->rcpts, e) < 0)
         return -1;
     f->is_empty = f->n_ids == 0 && f->from.p == NULL && f->to.p == NULL && f->domain.p == NULL &&
-                  f->login.p == NULL && !f->has_state && f->older_s == 0 && f->larger == 0;
+                  f->login.p == NULL && !f->has_state && f->older_s == 0 && f->larger == 0 &&
+                  !f->is_contained;
     return 0;
 }
 
@@ -175,6 +178,7 @@ bool filter_has_message(const struct filter *f, const struct message *m)
 bool filter_has_rcpt(const struct filter *f, const struct queue *q, const struct recipient *r)
 {
     return matches(f->to, r->address) && (f->domain.p == NULL || span_ieq(f->domain, r->domain)) &&
+           (!f->is_contained || contain_holds(r)) &&
            (!f->has_state || shown_state_of(q, r, f->now_s) == f->state);
 }
 

@@ -1,6 +1,6 @@
 /* Which messages and recipients a queue command is about: ids, or any of from= to= domain= state=
- * login= older= larger=. What the options say is bounded text; comparisons are without regard to
- * case. */
+ * login= older= larger= contained. What the options say is bounded text; comparisons are without
+ * regard to case. */
 #ifndef BARID_QUEUE_FILTER_H
 #define BARID_QUEUE_FILTER_H
 
@@ -26,6 +26,7 @@ struct filter {
     size_t n_ids;
     struct span from, to, domain; /* NULL pointer: any */
     struct span login;            /* the same; or "uid:1000" of the submit socket */
+    bool is_contained;            /* only what is held as its sender is contained */
     bool has_state;
     enum shown_state state;
     uint64_t larger;   /* more octets than that; 0: any */

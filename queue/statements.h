@@ -194,8 +194,14 @@
     S(ADDRESSEES_SWEEP, "DELETE FROM addressee WHERE (user, address) IN (SELECT user, address"     \
                         " FROM addressee INDEXED BY addressee_at WHERE at < ?1"                    \
                         " ORDER BY at LIMIT 500)")                                                 \
+    S(CONTAINED_LIST, "SELECT c.who, c.since, c.why, coalesce(h.n, 0) FROM contained AS c"         \
+                      " LEFT JOIN (SELECT CASE WHEN m.login <> '' THEN m.login ELSE m.client END"  \
+                      " AS who, count(DISTINCT m.id) AS n FROM (SELECT message FROM recipient"     \
+                      " INDEXED BY recipient_due WHERE state = 1 AND last_reply = ?1"              \
+                      " LIMIT 200000) AS r JOIN message AS m ON m.id = r.message GROUP BY 1) AS h" \
+                      " ON h.who = c.who ORDER BY c.who LIMIT ?3 OFFSET ?2")                       \
     S(HELD_OF, "SELECT count(DISTINCT m.id) FROM (SELECT message FROM recipient"                   \
-               " INDEXED BY recipient_due WHERE state = 1 LIMIT 200000) AS r"                      \
+               " INDEXED BY recipient_due WHERE state = 1 AND last_reply = ?2 LIMIT 200000) AS r"  \
                " JOIN message AS m ON m.id = r.message"                                            \
                " WHERE m.login = ?1 OR (m.login = '' AND m.client = ?1)")                          \
     S(DIALOGUE_ADD, "INSERT INTO dialogue (message, began, at, remote, tls, text, upto)"           \

@@ -69,6 +69,9 @@ class Containment(unittest.TestCase):
         self.assertIn(b"barid user release alice@example.org --purge", notice)
         self.assertIn(b"Auto-Submitted: auto-generated", notice)
         # it outlives a restart
+        self.assertEqual(self.suite.cli("user", "contained", json=True),
+                         [{"address": "alice@example.org", "contained_since": after["contained_since"],
+                           "contained_because": "more than 3 messages in 3600 s", "held": 2}])
         self.suite.kill("queue")
         self.send(1)
         self.assertEqual(self.shown()["held"], 3)
@@ -83,6 +86,7 @@ class Containment(unittest.TestCase):
         self.assertEqual(done, {"address": "alice@example.org", "was_contained": True, "released": 2})
         wait_until(lambda: self.relayed() == 7)
         self.assertEqual(self.shown()["contained_since"], None)
+        self.assertEqual(self.suite.cli("user", "contained", json=True), [])
         self.send(1)
         wait_until(lambda: self.relayed() == 8)
         status, _, said = self.suite.run("user", "release", "alice@example.org")
@@ -160,6 +164,38 @@ class Containment(unittest.TestCase):
         self.send(1)
         wait_until(lambda: len(self.held()) == 4)
         self.assertEqual({m["login"] for m in self.held()}, {"alice@example.org"})
+
+    def test_what_an_administrator_holds_stays(self):
+        self.remote.stop()
+        self.send(3)
+        wait_until(lambda: all(m["state"] == "deferred" for m in self.suite.queue()) and len(self.suite.queue()) == 3)
+        mine = self.suite.queue()[0]["id"]
+        self.suite.cli("queue", "hold", mine)
+        self.send(1)
+        wait_until(lambda: len(self.held()) == 4)
+        self.assertEqual(self.shown()["held"], 3)
+        self.assertNotIn(mine, [m["id"] for m in self.held("--contained")])
+        done = self.suite.cli("user", "release", "alice@example.org", json=True)
+        self.assertEqual(done["released"], 3)
+        self.assertEqual([m["id"] for m in self.held()], [mine])
+        self.send(4)
+        wait_until(lambda: len(self.held("--contained")) == 7)  # those that wait again, and the new ones
+        done = self.suite.cli("user", "release", "alice@example.org", "--purge", json=True)
+        self.assertEqual(done["removed"], 7)
+        self.assertEqual([m["id"] for m in self.suite.queue()], [mine])
+
+    def test_a_removed_user(self):
+        self.send(5)
+        wait_until(lambda: self.relayed() == 3)
+        self.suite.cli("user", "remove", "alice@example.org")
+        wait_until(lambda: self.suite.cli("user", "contained", json=True) == [])
+        self.assertEqual(len(self.held("--contained")), 2)
+        self.suite.add_user("alice")
+        self.send(1)
+        wait_until(lambda: self.relayed() == 4)
+        self.assertEqual(self.shown()["contained_since"], None)
+        self.suite.cli("queue", "remove", "--login", "alice@example.org", "--contained")
+        self.assertEqual(self.suite.queue(), [])
 
     def test_none(self):
         self.configure(messages_per_user="none", recipients_per_user="none")

@@ -125,6 +125,7 @@ static void on_forget(void *owner, struct ipc *ch, const union msg *m, int fd)
     struct heard *h = note(owner, MSG_BOX_FORGET, fd);
     h->box = m->box_forget.box;
     h->tag = m->box_forget.tag;
+    copy(h, m->box_forget.address);
 }
 
 static void on_devices(void *owner, struct ipc *ch, const union msg *m, int fd)

@@ -470,6 +470,7 @@ Test(authd, removed_boxes_are_told_until_they_are_gone)
     struct ipc *queue = fake_connect(ROLE_QUEUE);
     cr_assert(fake_hear(ROLE_QUEUE, &h) && h.type == MSG_SEAL_KEY);
     cr_assert(fake_hear(ROLE_QUEUE, &h) && h.type == MSG_BOX_FORGET && h.box == 1);
+    cr_expect_str_eq(h.text, "alice@example.org");
     acknowledge(queue, h.tag, VERDICT_TRY_LATER);
     cr_assert(fake_hear(ROLE_QUEUE, &h) && h.type == MSG_BOX_FORGET && h.box == 2,
               "one that is refused does not stop the next");
@@ -488,7 +489,8 @@ Test(authd, removed_boxes_are_told_until_they_are_gone)
     acknowledge(queue, h.tag, VERDICT_OK);
     cr_expect(fake_hears_nothing(ROLE_QUEUE, 50));
     uint64_t box;
-    cr_expect_eq(users_next_forgotten(fake_authd()->users, 0, &box), 0);
+    char address[ADDRESS_MAX + 1];
+    cr_expect_eq(users_next_forgotten(fake_authd()->users, 0, &box, address), 0);
 }
 
 Test(authd, commands_refuse_clearly)

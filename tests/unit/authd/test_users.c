@@ -109,16 +109,18 @@ Test(users, box_numbers_are_never_given_twice)
 Test(users, removed_boxes_are_forgotten_one_by_one)
 {
     uint64_t org = add_domain("example.org", ""), box;
+    char address[ADDRESS_MAX + 1];
     uint64_t a = add_user("a@example.org", org), b = add_user("b@example.org", org);
-    cr_expect_eq(users_next_forgotten(users, 0, &box), 0);
+    cr_expect_eq(users_next_forgotten(users, 0, &box, address), 0);
     cr_assert_eq(users_remove(users, b), 0);
     cr_assert_eq(users_remove(users, a), 0);
     reopen();
     cr_expect_eq(d->users.n, 0);
-    cr_expect(users_next_forgotten(users, 0, &box) == 1 && box == a);
-    cr_expect(users_next_forgotten(users, a, &box) == 1 && box == b);
+    cr_expect(users_next_forgotten(users, 0, &box, address) == 1 && box == a);
+    cr_expect(users_next_forgotten(users, a, &box, address) == 1 && box == b);
+    cr_expect_str_eq(address, "b@example.org");
     cr_assert_eq(users_forgotten_done(users, a), 0);
-    cr_expect(users_next_forgotten(users, 0, &box) == 1 && box == b);
+    cr_expect(users_next_forgotten(users, 0, &box, address) == 1 && box == b);
 }
 
 Test(users, what_clashes_is_refused)

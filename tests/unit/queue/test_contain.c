@@ -520,3 +520,101 @@ Test(contain, a_message_that_is_refused_makes_nobody_known)
     cr_expect_eq(world_count(&w, "SELECT n FROM counted WHERE what = 4"), 3);
     world_end(&w);
 }
+
+/* --- what an administrator sees and does --- */
+
+Test(contain, the_list)
+{
+    world_begin(&w, LIMITS);
+    world_admin(&w, "user contained", (const char *const[]){NULL});
+    cr_expect_eq(w.rows_n, 0);
+    for (int i = 0; i < 6; i++)
+        submit(1);
+    run_sql("INSERT INTO contained (who, since, why, told, swept) VALUES"
+            " ('uid:7', 1795000000, 'more', 2, 0), ('a@b.example', 1795000000, 'more', 2, 0)");
+    world_pump(&w);
+    world_admin(&w, "user contained", (const char *const[]){NULL});
+    char *first = strstr(w.rows, "address=a@b.example"),
+         *second = strstr(w.rows, "address=alice@example.org"),
+         *third = strstr(w.rows, "address=uid:7");
+    cr_assert(first != NULL && second > first && third > second, "%s", w.rows);
+    cr_expect_neq(strstr(second, "contained_because=more than 3 messages in 3600 s"), NULL);
+    int64_t n = world_count(&w, "SELECT count(DISTINCT message) FROM recipient WHERE state = 1");
+    char text[40];
+    snprintf(text, sizeof text, "held=%d", (int)n);
+    cr_expect_neq(strstr(second, text), NULL, "%s: %s", text, w.rows);
+    cr_expect_neq(strstr(third, "held=0"), NULL, "%s", w.rows);
+    world_end(&w);
+}
+
+/* "user release" names what containment holds; an administrator's own holds stay. */
+Test(contain, what_an_administrator_holds_stays)
+{
+    world_begin(&w, LIMITS);
+    for (int i = 0; i < 3; i++)
+        submit(1);
+    for (size_t i = 0; i < 3; i++)
+        world_relay(&w, i, VERDICT_TRY_LATER, "450 4.2.0 later");
+    world_pump(&w);
+    char id[ID_TEXT];
+    id_format(id, (uint64_t)world_count(&w, "SELECT min(message) FROM recipient"));
+    world_admin(&w, "queue hold", (const char *const[]){id, NULL});
+    submit(1);
+    for (int i = 0; i < 5; i++)
+        world_pump(&w);
+    cr_assert_eq(held(), 4);
+    world_admin(&w, "contained show", (const char *const[]){"alice@example.org", NULL});
+    cr_expect_neq(strstr(w.rows, "held=3"), NULL, "%s", w.rows);
+    const char *const his[] = {"login=alice@example.org", "contained=yes", NULL};
+    world_admin(&w, "queue list", his);
+    cr_expect_eq(strstr(w.rows, id), NULL);
+    world_admin(&w, "contained end", (const char *const[]){"alice@example.org", NULL});
+    world_admin(&w, "queue release", his);
+    cr_expect_eq(strstr(w.rows, id), NULL);
+    cr_expect_eq(held(), 1);
+    world_admin(&w, "queue release", his);
+    cr_expect_neq(strstr(w.admin_error, "nothing in the queue matches"), NULL, "%s", w.admin_error);
+    world_end(&w);
+}
+
+/* What was released and held again by hand is not containment's. */
+Test(contain, held_again_by_hand)
+{
+    world_begin(&w, LIMITS);
+    for (int i = 0; i < 4; i++)
+        submit(1);
+    char id[ID_TEXT];
+    id_format(id, (uint64_t)world_count(&w, "SELECT max(message) FROM recipient"));
+    const char *const one[] = {id, NULL};
+    world_admin(&w, "queue release", one);
+    world_relay(&w, w.n_jobs - 1, VERDICT_TRY_LATER, "450 4.2.0 later");
+    world_pump(&w);
+    world_admin(&w, "queue hold", one);
+    world_admin(&w, "queue remove",
+                (const char *const[]){"login=alice@example.org", "contained=yes", NULL});
+    cr_expect_eq(strstr(w.rows, id), NULL, "%s", w.rows);
+    world_admin(&w, "queue show", one);
+    cr_expect_neq(strstr(w.rows, "state=held"), NULL, "%s", w.rows);
+    world_end(&w);
+}
+
+Test(contain, of_a_removed_user_nothing_is_known)
+{
+    world_begin(&w, "[containment]\nmessages_per_user = 3/1h\n");
+    for (int i = 0; i < 4; i++)
+        submit(2);
+    cr_assert_eq(contained(), 1);
+    int64_t n_held = held();
+    struct msg_box_forget m = {.tag = 1, .box = 9, .address = SPAN("bob@example.org")};
+    cr_assert_eq(ipc_send_box_forget(w.authd, &m, -1), 0);
+    world_pump(&w);
+    cr_expect_eq(contained(), 1, "somebody else was removed");
+    m.address = SPAN("alice@example.org");
+    cr_assert_eq(ipc_send_box_forget(w.authd, &m, -1), 0);
+    world_pump(&w);
+    cr_expect_eq(contained(), 0);
+    cr_expect_eq(known(), 0);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM counted"), 0);
+    cr_expect_eq(held(), n_held, "an administrator decides about that");
+    world_end(&w);
+}
