@@ -82,12 +82,21 @@ uint64_t dispatch_forward_flow(uint64_t flow, struct span forward_sender)
     return forward_sender.n > 0 ? hash_text(flow, SPAN("forwarded")) : flow;
 }
 
+/* What keeps others from a server is what the report is about. */
+static void own_lane(char lane[ROUTE_KEY_MAX])
+{
+    size_t n = strlen(lane);
+    snprintf(lane + n, ROUTE_KEY_MAX - n, " report");
+}
+
 static void make_entry(struct queue *q, const struct dispatch_item *item, char lane[ROUTE_KEY_MAX],
                        struct agenda_entry *e)
 {
     struct route route;
     route_for(q->config, span_of(item->domain), item->sender, &route);
     route_key(&route, span_of(item->domain), lane, ROUTE_KEY_MAX);
+    if (item->is_report)
+        own_lane(lane);
     *e = (struct agenda_entry){.message = item->message,
                                .number = item->number,
                                .flow = item->flow,
@@ -115,7 +124,7 @@ enum agenda_result dispatch_add(struct queue *q, const struct dispatch_item *ite
 
 void dispatch_fresh_all(struct queue *q, const struct message *m, const struct targets *t)
 {
-    struct dispatch_item item = {.message = m->id};
+    struct dispatch_item item = {.message = m->id, .is_report = (m->flags & CONTENT_TLSRPT) != 0};
     uint64_t flow = t->n_remotes > 0 ? dispatch_flow(m->login, m->client, m->sender) : 0;
     char lane[ROUTE_KEY_MAX];
     struct agenda_entry e;

@@ -168,6 +168,7 @@ static enum agenda_result add(struct queue *q, const struct rows *r, size_t i)
                                  .number = r->list[i].number,
                                  .domain = r->domains[i],
                                  .sender = span_of(r->senders[i]),
+                                 .is_report = r->list[i].is_report,
                                  .flow = r->flows[i]};
     return dispatch_add(q, &item);
 }

@@ -159,7 +159,7 @@
                   " SELECT 1 FROM trash INDEXED BY trash_message"                                  \
                   " WHERE message = ?1 AND box = ?2 LIMIT 1")                                      \
     S(DUE, "SELECT r.next_attempt, r.message, r.number, r.domain, m.sender, m.client, m.login,"    \
-           " r.outcome, r.sender"                                                                  \
+           " r.outcome, r.sender, m.flags"                                                         \
            " FROM recipient r INDEXED BY recipient_due LEFT JOIN message m ON m.id = r.message"    \
            " WHERE r.state = 0 AND (r.next_attempt, r.message, r.number) > (?1, ?2, ?3)"           \
            " AND r.next_attempt < ?4 ORDER BY r.next_attempt, r.message, r.number LIMIT ?5")       \
@@ -316,6 +316,8 @@
     S(STS_NEXT, "SELECT domain, id, mode, fetched, max_age, mx FROM sts WHERE domain > ?1"         \
                 " ORDER BY domain LIMIT 1")                                                        \
     S(STS_SWEEP, "DELETE FROM sts WHERE fetched + max_age < ?1")                                   \
+    S(STS_BOUND, "DELETE FROM sts WHERE (SELECT count(*) FROM sts) > ?1 AND domain ="              \
+                 " (SELECT domain FROM sts WHERE domain <> ?2 ORDER BY fetched, domain LIMIT 1)")  \
     S(STS_GET, "SELECT mode, max_age, mx FROM sts WHERE domain = ?1")                              \
     S(TLSRPT_MORE, "UPDATE tlsrpt SET n = n + 1 WHERE day = ?1 AND domain = ?2 AND policy = ?3"    \
                    " AND result = ?4 AND host = ?5 AND address = ?6")                              \

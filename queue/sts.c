@@ -7,6 +7,8 @@
 #include "common/verdict.h"
 #include "queue/statements.h"
 
+#define ROWS_MAX 20000 /* as many as the policy process keeps; the one fetched longest ago goes */
+
 /* What stands in a row, or comes from the policy process, which sees the network. */
 static bool is_sane(const struct msg_sts_next_re *r)
 {
@@ -27,7 +29,11 @@ static int write_it(struct store *s, const struct msg_sts_keep *m)
     sql_bind_u64(st, 4, m->fetched);
     sql_bind_u64(st, 5, m->max_age);
     sql_bind_blob(st, 6, m->mx);
-    return statement_run(s, S_STS_SET);
+    if (statement_run(s, S_STS_SET) < 0)
+        return -1;
+    sql_bind_i64(s->s[S_STS_BOUND], 1, ROWS_MAX);
+    sql_bind_text(s->s[S_STS_BOUND], 2, m->domain);
+    return statement_run(s, S_STS_BOUND);
 }
 
 /* If it cannot be written it is fetched again after the next start. */

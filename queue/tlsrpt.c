@@ -69,6 +69,16 @@ void tlsrpts_free(struct queue *q)
     q->tlsrpts = NULL;
 }
 
+void tlsrpts_look(struct queue *q)
+{
+    look(q->tlsrpts);
+}
+
+int64_t tlsrpts_delay_s(const struct queue *q)
+{
+    return q->tlsrpts->spread_s;
+}
+
 /* --- counting --- */
 
 static bool is_sane(const struct msg_tls_result *m)
@@ -141,7 +151,11 @@ static void settled(struct waiter *w, enum outcome o)
 {
     struct tlsrpts *t = (struct tlsrpts *)w;
     if (o == OUTCOME_SAVED && t->targets.n_boxes + t->targets.n_remotes > 0) {
-        struct message m = {.id = t->id, .sender = SPAN(""), .client = SPAN(""), .login = SPAN("")};
+        struct message m = {.id = t->id,
+                            .flags = CONTENT_TLSRPT,
+                            .sender = SPAN(""),
+                            .client = SPAN(""),
+                            .login = SPAN("")};
         LOG(t->id, "tls-report", LZ("domain", t->domain), LN("day", t->day));
         dispatch_fresh_all(t->q, &m, &t->targets);
     }

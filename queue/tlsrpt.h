@@ -16,6 +16,10 @@ struct tlsrpts;
 
 struct tlsrpts *tlsrpts_new(struct queue *q); /* NULL without memory */
 void tlsrpts_free(struct queue *q);
+/* Begins a round, if one is due; called every five minutes, and by tests. */
+void tlsrpts_look(struct queue *q);
+/* How long after midnight (UTC) the reports on the day before begin; drawn at the start. */
+int64_t tlsrpts_delay_s(const struct queue *q);
 void tlsrpt_count(struct queue *q, const struct msg_tls_result *m);
 /* `barid tls report`: all of it now, today's too. */
 void tlsrpt_send(void *owner, struct admin_call *call);

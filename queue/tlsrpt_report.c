@@ -48,17 +48,19 @@ static void begin_rows(struct store *s, const struct tlsrpt_about *about)
     sql_bind_text(s->s[S_TLSRPT_ROWS], 2, about->domain);
 }
 
-static int add_mx(struct buf *out, struct span packed, const char *before)
+/* The patterns of a policy as elements of an array, each behind `before`. */
+static int add_mx(struct buf *out, struct span packed, const char *before, bool is_first)
 {
     struct unpacker u = unpacker_on(packed);
     int rc = 0;
-    while (rc == 0 && u.left.n > 0) {
+    for (; rc == 0 && u.left.n > 0; is_first = false) {
         char text[DOMAIN_MAX + 16];
         struct span mx = unpack_text(&u, DOMAIN_MAX + 2);
         if (u.failed)
             return 0;
         int n = snprintf(text, sizeof text, "%s%.*s", before, (int)mx.n, mx.p);
-        rc = buf_addf(out, ",") | json_string(out, (struct span){text, n > 0 ? (size_t)n : 0});
+        rc = buf_addf(out, is_first ? "" : ",") |
+             json_string(out, (struct span){text, n > 0 ? (size_t)n : 0});
     }
     return rc;
 }
@@ -74,7 +76,8 @@ static int add_sts(struct store *s, struct buf *out, struct span domain)
         rc = buf_addf(out, ",\"policy-string\":[\"version: STSv1\",\"mode: %s\",\"max_age: %llu\"",
                       sts_mode_name((enum sts_mode)sql_column_u64(st, 0)),
                       (unsigned long long)sql_column_u64(st, 1));
-        rc |= add_mx(out, mx, "mx: ") | buf_addf(out, "]");
+        rc |= add_mx(out, mx, "mx: ", false) | buf_addf(out, "],\"mx-host\":[");
+        rc |= add_mx(out, mx, "", true) | buf_addf(out, "]");
     }
     sql_reset(st);
     return rc < 0 ? -1 : 0;

@@ -1,11 +1,13 @@
 """What signed zones say of a server's certificate (DANE, RFC 7672): obeyed where DNSSEC protects it, and never bent
 into mail in the clear."""
 
+import contextlib
 import hashlib
 import os
 import re
 import shutil
 import smtplib
+import sqlite3
 import tempfile
 import unittest
 
@@ -292,6 +294,30 @@ class Alias(Dane):
         remote = self.server(self.pair())
         dns = self.zone(self.names(remote, real=[tlsa(self.pair(label="another"))]), self.both(False))
         self.delivered(self.suite_for(dns), remote, "policy=opportunistic")
+
+
+class Reports(Dane):
+    """RFC 8460 3: a report goes out however TLS fails, and counts in no report itself."""
+
+    def sessions(self, suite):
+        with contextlib.closing(sqlite3.connect(f"file:{suite.state_dir}/mail.db?mode=ro", uri=True)) as db:
+            return db.execute("SELECT domain, result, sum(n) FROM tlsrpt GROUP BY 1, 2").fetchall()
+
+    def test_to_a_server_whose_records_are_wrong(self):
+        remote = self.server(self.pair())
+        names = {"remote.example": {"MX": [[10, HOST]]}, HOST: {"A": [remote.host]},
+                 "_smtp._tls.remote.example": {"TXT": '"v=TLSRPTv1; rua=mailto:tls@remote.example"'},
+                 f"_{self.port}._tcp.{HOST}": {"TLSA": [tlsa(self.pair(label="another"))]}}
+        suite = self.suite_for(self.zone(names), tls_reports="yes")
+        self.deferred(suite, "4.7.5 the certificate", remote)
+        wait_until(lambda: self.sessions(suite), 30, "the failure to be counted")
+        suite.cli("tls", "report")
+        got = remote.wait(1, 30)[0]
+        self.assertEqual((got["from"], got["rcpts"], got["tls"]), ("", ["tls@remote.example"], "TLSv1.3"))
+        self.assertIn(b"TLS-Report-Domain: remote.example", got["data"])
+        wait_until(lambda: re.search(r' sent .* tls="[^"]*policy=opportunistic verified=no', suite.log()), 30,
+                   "the log to tell it")
+        self.assertEqual(self.sessions(suite), [])
 
 
 class Requiretls(Dane):

@@ -1,5 +1,9 @@
 /* What is counted of TLS, and the report that is made of it. */
+#include "common/sts.h"
 #include "common/tlsrpt.h"
+#include "common/unixsock.h"
+#include "queue/statements.h"
+#include "queue/sts.h"
 #include "queue/tlsrpt.h"
 #include "queue/tlsrpt_report.h"
 #include "world.h"
@@ -21,6 +25,22 @@ static void tell(const char *domain, enum tlsrpt_policy policy, enum tlsrpt_resu
                                .host = span_of(host),
                                .address = host[0] != '\0' ? SPAN("192.0.2.1") : SPAN("")};
     tlsrpt_count(w.q, &m);
+    world_pump(&w);
+}
+
+static void keep_policy(const char *domain, int64_t fetched, const char *const *mx)
+{
+    char room[500];
+    struct packer p = packer_on(room, sizeof room);
+    for (; *mx != NULL; mx++)
+        pack_bytes(&p, span_of(*mx));
+    struct msg_sts_keep m = {.domain = span_of(domain),
+                             .id = SPAN("1"),
+                             .mode = STS_ENFORCE,
+                             .fetched = (uint64_t)fetched,
+                             .max_age = 864000,
+                             .mx = packer_span(&p)};
+    sts_keep(w.q, &m);
     world_pump(&w);
 }
 
@@ -52,6 +72,8 @@ Test(tlsrpt, sessions_are_counted_and_reported)
     struct buf out;
     struct packer p = packer_on(to, sizeof to);
     world_begin(&w, "tls_reports = yes\n");
+    keep_policy("remote.example", WORLD_START_S,
+                (const char *const[]){"mx1.remote.example", "*.elsewhere.example", NULL});
     for (int i = 0; i < 3; i++)
         tell("remote.example", TLSRPT_STS, TLSRPT_SUCCESS, "");
     tell("remote.example", TLSRPT_STS, TLSRPT_EXPIRED, "mx1.remote.example");
@@ -79,7 +101,11 @@ Test(tlsrpt, sessions_are_counted_and_reported)
                               "\"total-failure-session-count\":1},"),
                        "%s", json);
     cr_expect_not_null(strstr(json, "{\"policy\":{\"policy-type\":\"sts\",\"policy-domain\":"
-                                    "\"remote.example\"},\"summary\":{"
+                                    "\"remote.example\",\"policy-string\":[\"version: STSv1\","
+                                    "\"mode: enforce\",\"max_age: 864000\","
+                                    "\"mx: mx1.remote.example\",\"mx: *.elsewhere.example\"],"
+                                    "\"mx-host\":[\"mx1.remote.example\",\"*.elsewhere.example\"]},"
+                                    "\"summary\":{"
                                     "\"total-successful-session-count\":3,"
                                     "\"total-failure-session-count\":2},\"failure-details\":[{"
                                     "\"result-type\":\"certificate-expired\","
@@ -121,5 +147,181 @@ Test(tlsrpt, off_is_off)
     world_begin(&w, "");
     tell("remote.example", TLSRPT_STS, TLSRPT_SUCCESS, "");
     cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt"), 0);
+    world_end(&w);
+}
+
+/* --- when --- */
+
+static char asked[4][DOMAIN_MAX + 1]; /* of policy */
+static size_t n_asked;
+static enum verdict rua_verdict = VERDICT_OK;
+
+static void on_rua(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)owner, (void)fd;
+    char room[100];
+    struct packer p = packer_on(room, sizeof room);
+    pack_bytes(&p, SPAN("tls@collector.example"));
+    struct msg_rua_re re = {
+        .tag = m->rua.tag, .verdict = (uint8_t)rua_verdict, .addresses = packer_span(&p)};
+    cr_assert_lt(n_asked, 4);
+    span_copy(asked[n_asked], sizeof asked[0], m->rua.domain);
+    n_asked++;
+    ipc_send_rua_re(from, &re, -1);
+}
+
+static void closed(void *owner, struct ipc *ch)
+{
+    (void)owner, (void)ch;
+}
+
+static struct ipc *queues_policy, *policy;
+
+static void join_policy(void)
+{
+    static const struct ipc_handler handlers[] = {{MSG_RUA, on_rua}};
+    static const struct ipc_ops theirs = {
+        .handlers = handlers, .n_handlers = 1, .on_close = closed};
+    static const struct ipc_ops ours = {.on_close = closed};
+    int fds[2];
+    cr_assert_eq(unixsock_pair(fds), 0);
+    queues_policy = ipc_open(w.loop, fds[0], ROLE_QUEUE, ROLE_POLICY, &ours, NULL);
+    policy = ipc_open(w.loop, fds[1], ROLE_POLICY, ROLE_QUEUE, &theirs, NULL);
+    cr_assert(queues_policy != NULL && policy != NULL);
+    queue_peer_up(w.q, ROLE_POLICY, queues_policy);
+}
+
+/* What the timer does, then all that follows. */
+static void look(void)
+{
+    tlsrpts_look(w.q);
+    world_pump(&w);
+}
+
+static void finish(void)
+{
+    ipc_close(queues_policy);
+    ipc_close(policy);
+    w.q->policy = NULL;
+    world_end(&w);
+}
+
+/* RFC 8460 4.1: a whole day of UTC, and some hours later, for not all are to report at midnight. */
+Test(tlsrpt, a_day_is_told_of_when_it_is_over_and_some_hours_have_passed)
+{
+    world_begin(&w, "tls_reports = yes\n");
+    join_policy();
+    int64_t midnight = (DAY + 1) * TLSRPT_DAY_S;
+    tell("remote.example", TLSRPT_NO_POLICY, TLSRPT_NO_STARTTLS, "mx.remote.example");
+    look();
+    world_pass(&w, midnight - 1 - WORLD_START_S);
+    look();
+    cr_expect_eq(n_asked, 0, "the day is not over");
+    cr_expect(tlsrpts_delay_s(w.q) >= 0 && tlsrpts_delay_s(w.q) < 4 * 3600);
+    world_pass(&w, tlsrpts_delay_s(w.q));
+    look();
+    cr_expect_eq(n_asked, 0, "it is not their turn");
+    tell("remote.example", TLSRPT_NO_POLICY, TLSRPT_NO_STARTTLS, "mx.remote.example");
+    world_pass(&w, 1);
+    look();
+    cr_assert_eq(n_asked, 1);
+    cr_expect_str_eq(asked[0], "remote.example");
+    cr_assert_eq(w.n_asked, 1, "authd, whose address that is");
+    cr_expect_str_eq(w.asked[0], "tls@collector.example");
+    world_resolve(&w, 0, ADDRESS_FOREIGN, 0);
+    cr_assert_eq(w.n_jobs, 1);
+    cr_expect_str_eq(w.jobs[0].sender, "");
+    cr_expect_str_eq(w.jobs[0].rcpts[0], "tls@collector.example");
+    cr_expect_eq(world_count(&w, "SELECT expires - arrived FROM message"), 86400, "RFC 8460 5.5");
+    char filename[100];
+    snprintf(filename, sizeof filename, "!remote.example!%lld!%lld!", (long long)midnight - 86400,
+             (long long)midnight - 1);
+    cr_expect_not_null(strstr(w.jobs[0].content, filename));
+    look();
+    cr_expect_eq(n_asked, 1, "today is not over");
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt"), 1);
+    world_relay(&w, 0, VERDICT_OK, "250 2.0.0 ok");
+    world_pass(&w, 86400);
+    look();
+    cr_expect_eq(n_asked, 2, "the next day");
+    finish();
+}
+
+/* RFC 8460 3: that nobody gets there is what it tells. */
+Test(tlsrpt, a_report_does_not_wait_with_the_others)
+{
+    world_begin(&w, "tls_reports = yes\n");
+    join_policy();
+    tell("collector.example", TLSRPT_NO_POLICY, TLSRPT_NO_STARTTLS, "mx.collector.example");
+    world_pass(&w, 2 * 86400);
+    world_send_remote(&w, "alice@example.org", "bob@collector.example", "Subject: x\r\n\r\nx\r\n");
+    world_pump(&w);
+    cr_assert_eq(w.n_jobs, 1);
+    world_reach(&w, 0, VERDICT_TRY_LATER, "451 4.7.5 not valid", REACH_DOWN);
+    world_send_remote(&w, "alice@example.org", "eve@collector.example", "Subject: y\r\n\r\ny\r\n");
+    world_pump(&w);
+    cr_assert_eq(w.n_jobs, 1, "the server is left alone");
+    look();
+    cr_assert_eq(w.n_asked, 1);
+    world_resolve(&w, 0, ADDRESS_FOREIGN, 0);
+    cr_assert_eq(w.n_jobs, 2, "but for the report");
+    cr_expect_str_eq(w.jobs[1].rcpts[0], "tls@collector.example");
+    world_relay(&w, 1, VERDICT_TRY_LATER, "451 4.3.0 busy");
+    world_pass(&w, 1000);
+    cr_expect_geq(w.n_jobs, 3, "and again, from the database");
+    bool is_again = false;
+    for (size_t i = 2; i < w.n_jobs; i++)
+        is_again = is_again || strcmp(w.jobs[i].rcpts[0], "tls@collector.example") == 0;
+    cr_expect(is_again);
+    finish();
+}
+
+Test(tlsrpt, who_cannot_be_asked_is_asked_again_for_three_days)
+{
+    world_begin(&w, "tls_reports = yes\n");
+    join_policy();
+    rua_verdict = VERDICT_TRY_LATER;
+    tell("remote.example", TLSRPT_NO_POLICY, TLSRPT_NO_STARTTLS, "mx.remote.example");
+    world_pass(&w, 2 * 86400);
+    for (int i = 0; i < 10 && n_asked < 3; i++)
+        look();
+    cr_expect_eq(n_asked, 3, "in each round");
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt"), 1);
+    world_pass(&w, 3 * 86400);
+    look();
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt"), 0);
+    cr_expect_eq(w.n_jobs, 0);
+    finish();
+}
+
+/* Policies of others are no more than the policy process keeps: the one fetched first goes. */
+Test(sts, policies_are_bounded)
+{
+    static const char *const mx[] = {"mx.example", NULL};
+    world_begin(&w, "");
+    cr_assert_eq(
+        sqlite3_exec(
+            w.q->store->db,
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 19999)"
+            " INSERT INTO sts (domain, id, mode, fetched, max_age, mx)"
+            " SELECT 'd' || i || '.example', '1', 2, 1795000000 - 20000 + i, 864000, x''"
+            " FROM n",
+            NULL, NULL, NULL),
+        SQLITE_OK);
+    keep_policy("new.example", WORLD_START_S, mx);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM sts"), 20000);
+    keep_policy("newer.example", WORLD_START_S, mx);
+    keep_policy("new.example", WORLD_START_S + 1, mx);
+    keep_policy("aaa.example", WORLD_START_S - 30000, mx); /* the one that is written stays */
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM sts"), 20000);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM sts WHERE domain IN ('new.example',"
+                                 " 'newer.example', 'aaa.example')"),
+                 3);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM sts WHERE domain IN ('d1.example',"
+                                 " 'd2.example')"),
+                 0);
+    world_pass(&w, 864000 - 20000 + 1000);
+    keep_policy("newest.example", w.now_s, mx);
+    cr_expect_lt(world_count(&w, "SELECT count(*) FROM sts"), 19100, "what ran out goes");
     world_end(&w);
 }

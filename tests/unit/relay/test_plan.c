@@ -815,3 +815,41 @@ Test(plan, policies_of_domains)
         config_free(c);
     }
 }
+
+/* RFC 8460 3: a report about TLS is delivered though TLS fails. */
+Test(plan, reports_about_tls_are_kept_back_by_no_policy)
+{
+    static const enum plan_step usual[] = {PLAN_ASK_MX, PLAN_ASK_STS, PLAN_ASK_ADDR, PLAN_ASK_TLSA};
+    static const struct msg_sts_re enforced = {.verdict = OK, .mode = STS_ENFORCE, .mx = SPAN("")};
+    for (int is_report = 0; is_report <= 1; is_report++) {
+        struct config *c = config("");
+        struct plan_scope scope = {c, NULL, 0};
+        struct plan p;
+        size_t n = 0;
+        enum plan_step step;
+        plan_begin(&p, &scope, SPAN("d.example"), SPAN(""), false);
+        if (is_report)
+            plan_waive_policies(&p);
+        while ((step = plan_next(&p, &scope)) != PLAN_OVER && step != PLAN_CONNECT) {
+            if (!is_report)
+                cr_expect_eq(step, usual[n++]);
+            if (step == PLAN_ASK_MX)
+                plan_take_mx(&p, &scope,
+                             &(struct msg_dns_mx_re){
+                                 .verdict = OK, .is_secure = 1, .hosts = mx_records("1 a.x")});
+            else if (step == PLAN_ASK_ADDR)
+                plan_take_addr(&p, &scope,
+                               &(struct msg_dns_addr_re){.verdict = OK,
+                                                         .is_secure = 1,
+                                                         .addresses = addr_records("192.0.2.1")});
+            else if (step == PLAN_ASK_STS)
+                plan_take_sts(&p, &enforced);
+            else
+                say_tlsa(&p, 't');
+            cr_expect(!is_report || step == PLAN_ASK_MX || step == PLAN_ASK_ADDR);
+        }
+        cr_expect_eq(step, PLAN_CONNECT);
+        cr_expect_eq(p.policy.level, is_report ? RELAY_TLS_OPPORTUNISTIC : RELAY_TLS_VERIFIED);
+        config_free(c);
+    }
+}
