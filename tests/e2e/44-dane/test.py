@@ -128,6 +128,31 @@ class EndEntity(Dane):
         suite = self.simple(remote, tlsa(self.pair(label="next")), tlsa(pair, 2), tlsa(pair))
         self.delivered(suite, remote, "policy=dane verified=yes")
 
+    def test_the_strongest_digest_decides(self):
+        """RFC 7671 9: who can do SHA-512 does not look at SHA-256 beside it, of the same usage and selector."""
+        pair, another = self.pair(), self.pair(label="another")
+        remote = self.server(pair)
+        suite = self.simple(remote, tlsa(pair, 3, 1, 1), tlsa(another, 3, 1, 2))
+        self.deferred(suite, "^451 4.7.5 the certificate of mx.remote.example.* TLSA", remote)
+        suite.close()
+        self.delivered(self.simple(remote, tlsa(another, 3, 1, 1), tlsa(pair, 3, 1, 2)), remote,
+                       "policy=dane verified=yes")
+
+    def test_records_that_are_an_alias(self):
+        """RFC 7671 7: many names may share the records of one."""
+        pair = self.pair()
+        remote = self.server(pair)
+        for records, pattern in (([tlsa(pair)], None), ([tlsa(self.pair(label="another"))], "4.7.5 the certificate")):
+            dns = self.zone({"remote.example": {"MX": [[10, HOST]]}, HOST: {"A": [remote.host]},
+                             f"_{self.port}._tcp.{HOST}": {"CNAME": "_dane.host.example"},
+                             "_dane.host.example": {"TLSA": records}}, {"remote.example": True, "host.example": True})
+            suite = self.suite_for(dns)
+            if pattern:
+                self.deferred(suite, pattern)
+            else:
+                self.delivered(suite, remote, "policy=dane verified=yes")
+            suite.close()
+
     def test_no_tls_no_mail(self):
         """Who cuts out STARTTLS or disturbs the handshake does not get the mail in the clear."""
         pair = self.pair()
