@@ -1,5 +1,6 @@
 #include "authd/authd.h"
 
+#include "authd/post.h"
 #include "authd/resolve.h"
 #include "common/clock.h"
 #include "common/log.h"
@@ -190,6 +191,9 @@ static void on_resolve(void *owner, struct ipc *from, const union msg *m, int fd
     re.kind = (uint8_t)found.kind;
     re.has_quota = found.has_quota;
     re.is_return = found.is_return;
+    struct post post = post_of(a->directory, address, m->resolve.sender);
+    re.post = (uint8_t)post.rule;
+    re.is_member = post.is_member;
     ipc_send_resolve_re(from, &re, -1);
 }
 

@@ -1,5 +1,6 @@
 #include "authd/commands.h"
 
+#include "authd/post.h"
 #include "authd/resolve.h"
 #include "common/addr.h"
 #include "common/log.h"
@@ -126,6 +127,39 @@ void alias_add(void *authd, struct admin_call *call)
         add_targets(a, call, span_of(address), &t);
 }
 
+/* --- who may send to it --- */
+
+/* RFC 5321 4.5.1: everybody may write to the postmaster. */
+static bool is_postmaster(const char *address)
+{
+    return span_istarts(span_of(address), SPAN("postmaster@"));
+}
+
+void alias_post(void *authd, struct admin_call *call)
+{
+    struct authd *a = authd;
+    char address[ADDRESS_MAX];
+    enum post_rule rule;
+    if (call->n_args != 2 || post_read(call->args[1], &rule) < 0) {
+        admin_fail(call, VERDICT_NEVER, "who may send to it: anyone, members or users");
+        return;
+    }
+    if (argument_address(call, call->args[0], true, address) < 0)
+        return;
+    struct alias *alias = directory_alias(a->directory, span_of(address));
+    if (alias == NULL) {
+        admin_fail(call, VERDICT_NEVER, "there is no alias %.300s", address);
+    } else if (is_postmaster(address) && rule != POST_ANYONE) {
+        admin_fail(call, VERDICT_NEVER, "a postmaster takes mail from everybody (RFC 5321 4.5.1)");
+    } else if (users_set_post(a->users, span_of(address), rule) < 0) {
+        store_failed(a, call);
+    } else {
+        alias->post = rule;
+        LOG(0, "alias-post", LZ("alias", address), LZ("who", post_word(rule)));
+        admin_done(call, 0);
+    }
+}
+
 /* --- removing --- */
 
 static int all_there(struct admin_call *call, const struct alias *alias, const struct targets *t)
@@ -183,6 +217,7 @@ static void print(void *arg, const struct users_row *row)
     page->last = row->number;
     row_begin(&r);
     row_text(&r, "address", row->name);
+    row_text(&r, "post", span_of(post_word(alias != NULL ? alias->post : POST_ANYONE)));
     row_send(&r, page->call, 0, NULL);
     for (size_t i = 0; alias != NULL && i < alias->n_targets; i++) {
         row_begin(&r);

@@ -2,6 +2,7 @@
 #include "authd/commands.h"
 
 #include "authd/login.h"
+#include "authd/post.h"
 #include "authd/resolve.h"
 
 #define ROWS_MAX 1000
@@ -95,6 +96,9 @@ void explain_address(void *authd, struct admin_call *call)
     row_text(&r, "by", span_of(way_of(&found, address)));
     row_bool(&r, "has_quota", found.has_quota);
     row_bool(&r, "is_return", found.is_return);
+    struct post post = post_of(a->directory, address, admin_option(call, "from"));
+    row_text(&r, "post", span_of(post_word(post.rule)));
+    row_bool(&r, "is_member", post.is_member);
     row_text(&r, "login", span_of(say_login(a, call, &r)));
     row_send(&r, call, 0, NULL);
     send_aliases(call, &found);

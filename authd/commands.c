@@ -21,6 +21,7 @@ static const struct admin_command commands[] = {
     {"user app-password remove", app_remove},
     {"user remove", user_remove},
     {"alias add", alias_add},
+    {"alias post", alias_post},
     {"alias remove", alias_remove},
     {"alias list", alias_list},
     {"check", check},

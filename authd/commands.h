@@ -10,7 +10,7 @@ typedef void command_fn(void *authd, struct admin_call *call);
 command_fn domain_add, domain_remove, domain_show, domain_list;
 command_fn user_add, user_list, user_show, user_passwd, user_disable, user_enable, user_quota,
     user_receive_only, user_remove, app_add, app_list, app_remove;
-command_fn alias_add, alias_remove, alias_list;
+command_fn alias_add, alias_post, alias_remove, alias_list;
 command_fn check, explain_address, fsck_users, fsck_forgotten, fsck_indexes;
 
 #define ARGUMENT_TEXT 200 /* an argument in an error message, cut off there */

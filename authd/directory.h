@@ -32,6 +32,7 @@ struct user {
 
 struct alias {
     struct node node; /* the address */
+    enum post_rule post;
     struct span *targets;
     size_t n_targets, cap_targets;
 };

@@ -270,8 +270,11 @@ void resolve(const struct directory *d, struct span address, struct resolved *ou
 const struct alias *resolve_list(const struct directory *d, struct span address, bool *is_ours)
 {
     char text[ADDRESS_MAX], untagged[ADDRESS_MAX];
-    *is_ours =
-        key_of(address, text) == 0 && directory_domain(d, resolve_domain_of(span_of(text))) != NULL;
+    const struct domain *ours = directory_default_domain(d);
+    bool is_good = key_of(address, text) == 0;
+    if (is_good && resolve_domain_of(span_of(text)).n == 0) /* as resolve does */
+        is_good = ours != NULL && complete(text, ours->node.name) == 0;
+    *is_ours = is_good && directory_domain(d, resolve_domain_of(span_of(text))) != NULL;
     if (!*is_ours)
         return NULL;
     struct span name = span_of(text);

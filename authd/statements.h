@@ -12,7 +12,8 @@
     S(ALL_DOMAINS, "SELECT number, name, postmaster FROM domain ORDER BY number")                  \
     S(ALL_USERS,                                                                                   \
       "SELECT box, address, quota, disabled, last_login, receive_only FROM user ORDER BY box")     \
-    S(ALL_TARGETS, "SELECT a.address, t.target FROM alias a JOIN alias_target t "                  \
+    S(SET_POST, "UPDATE alias SET post = ?2 WHERE address = ?1")                                   \
+    S(ALL_TARGETS, "SELECT a.address, t.target, a.post FROM alias a JOIN alias_target t "          \
                    "ON t.alias = a.number ORDER BY a.number, t.target")                            \
     S(ADD_DOMAIN, "INSERT INTO domain (name, postmaster) VALUES (?1, ?2)")                         \
     S(SET_POSTMASTER, "UPDATE domain SET postmaster = ?2 WHERE number = ?1")                       \

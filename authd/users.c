@@ -65,7 +65,9 @@ static const char *const migrations[] = {
     "INSERT INTO device_news (box, version) SELECT DISTINCT box, 1 FROM app_password"
     " WHERE device = 1;",
     /* Whose box it was; empty: that was not kept yet. */
-    "ALTER TABLE forgotten ADD COLUMN address TEXT NOT NULL DEFAULT '';",
+    "ALTER TABLE forgotten ADD COLUMN address TEXT NOT NULL DEFAULT '';"
+    /* Who may send to it: enum post_rule. */
+    "ALTER TABLE alias ADD COLUMN post INTEGER NOT NULL DEFAULT 0 CHECK (post BETWEEN 0 AND 2);",
 };
 _Static_assert(sizeof migrations / sizeof migrations[0] == USERDB_VERSION,
                "each version has its migration");
@@ -200,11 +202,20 @@ static int take_user(struct directory *d, sqlite3_stmt *s)
     return 0;
 }
 
+/* A rule that there is not is the narrowest. */
+static int add_target(struct directory *d, struct span address, struct span target, uint64_t post)
+{
+    if (directory_add_target(d, address, target) < 0)
+        return -1;
+    directory_alias(d, address)->post = post < POST_RULES ? (enum post_rule)post : POST_USERS;
+    return 0;
+}
+
 static int take_target(struct directory *d, sqlite3_stmt *s)
 {
     struct span address = sql_column(s, 0), target = sql_column(s, 1);
     if (is_address(address, true) && is_address(target, false))
-        return directory_add_target(d, address, target);
+        return add_target(d, address, target, sql_column_u64(s, 2));
     leave_out("alias", address);
     return 0;
 }
@@ -361,6 +372,13 @@ int users_add_targets(struct users *u, struct span address, uint64_t domain,
     for (size_t i = 0; i < n && rc == 0; i++)
         rc = run_pair(u, Q_ADD_TARGET, address, targets[i]);
     return users_end(u, rc);
+}
+
+int users_set_post(struct users *u, struct span address, enum post_rule rule)
+{
+    sql_bind_text(u->q[Q_SET_POST], 1, address);
+    sql_bind_u64(u->q[Q_SET_POST], 2, rule);
+    return users_run(u, Q_SET_POST);
 }
 
 int users_remove_targets(struct users *u, struct span address, const struct span *targets, size_t n)

@@ -174,7 +174,7 @@ static void say_backup(struct explain *x, enum admission p, const char *command,
 static void say_rcpt(struct explain *x, bool is_address)
 {
     char command[ADDRESS_MAX + 40];
-    struct column quota = {.number = 0}, is_return = {.number = 0};
+    struct column quota = {.number = 0}, is_return = {.number = 0}, is_member = {.number = 0};
     struct span to = cli_option(x->cli, "to");
     snprintf(command, sizeof command, "RCPT TO:<%.*s>", (int)(to.n < 400 ? to.n : 400), to.p);
     if (!is_address) {
@@ -189,12 +189,18 @@ static void say_rcpt(struct explain *x, bool is_address)
         re.verdict = VERDICT_TRY_LATER;
     re.is_return = row_find(about(x), "is_return", &is_return) && is_return.number != 0;
     re.has_quota = row_find(about(x), "has_quota", &quota) && quota.number != 0;
+    re.post = says(x, "post", "members") ? POST_MEMBERS
+              : says(x, "post", "users") ? POST_USERS
+                                         : POST_ANYONE;
+    re.is_member = row_find(about(x), "is_member", &is_member) && is_member.number != 0;
     struct msg_queue_room_re room = explain_way(x);
     const struct route_config *backup = route_backup(x->cli->config, span_of(x->to.text));
     const char *why = NULL;
-    struct admission_facts facts = {.may_relay =
-                                        admission_may_relay(x->cli->config, x->kind, &x->client),
+    bool may_relay = admission_may_relay(x->cli->config, x->kind, &x->client);
+    struct admission_facts facts = {.may_relay = may_relay,
                                     .has_login = x->has_login,
+                                    .is_user =
+                                        x->has_login || (may_relay && x->kind != LISTEN_LMTP),
                                     .has_sender = x->from.text[0] != '\0',
                                     .is_backup = x->kind != LISTEN_LMTP && backup != NULL};
     enum admission p = admission_rcpt(&facts, &re);
@@ -204,6 +210,8 @@ static void say_rcpt(struct explain *x, bool is_address)
         p = admission_room(&room);
     if (why != NULL)
         say_backup(x, p, command, why);
+    else if (p == ADMISSION_ONLY_MEMBERS || p == ADMISSION_ONLY_USERS)
+        decide(x, p, command, "barid alias post: a list that is not for this sender");
     else if (p == ADMISSION_MAILBOX_FULL)
         decide(x, p, command, "a quota leaves no room, see mailboxes");
     else

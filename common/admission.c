@@ -85,6 +85,10 @@ enum admission admission_rcpt(const struct admission_facts *f, const struct msg_
     case ADDRESS_LOCAL:
         if (answer->is_return != 0 && f->has_sender)
             return ADMISSION_ONLY_REPORTS;
+        if (answer->post == POST_MEMBERS && answer->is_member == 0)
+            return ADMISSION_ONLY_MEMBERS;
+        if (answer->post >= POST_USERS && !f->is_user)
+            return ADMISSION_ONLY_USERS;
         return answer->has_quota ? ADMISSION_ASK_ROOM : ADMISSION_RCPT_OK;
     case ADDRESS_UNKNOWN:
         return ADMISSION_NO_SUCH_USER;

@@ -35,6 +35,8 @@
       "Relaying denied: not a local domain, and your address may not relay")                       \
     D(ONLY_REPORTS, "550", "5.7.1", REPLY_FAULT,                                                   \
       "This address takes reports about mail only, with a null sender")                            \
+    D(ONLY_MEMBERS, "550", "5.7.1", REPLY_FAULT, "Only its members may send to this list")         \
+    D(ONLY_USERS, "550", "5.7.1", REPLY_FAULT, "Only users of this host may send to this list")    \
     D(TOO_BIG, "552", "5.3.4", REPLY_FAULT, "Message too big")                                     \
     D(NOT_YOURS, "553", "5.7.1", REPLY_FAULT, "Not an address of the user who logged in")          \
     D(LMTP_STRANGER, "554", "5.7.1", REPLY_FAULT | REPLY_CLOSES,                                   \
@@ -76,6 +78,7 @@ struct admission_facts {
     bool may_relay, has_login;
     bool has_sender; /* MAIL named one, not <> */
     bool is_backup;  /* mail for the recipient's domain is taken for another host (route_backup) */
+    bool is_user;    /* logged in, or may relay as himself: not what LMTP brings */
 };
 enum admission admission_rcpt(const struct admission_facts *f, const struct msg_resolve_re *answer);
 enum admission admission_room(const struct msg_queue_room_re *answer);

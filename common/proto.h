@@ -226,12 +226,16 @@ int role_parse(struct span name, enum role *out);
 #define PROTO_FIELDS_child_ready(F, X)
 #define PROTO_FIELDS_child_failed(F, X) F(X, TEXT, why, 512)
 #define PROTO_FIELDS_child_lost(F, X) F(X, U8, role, 0) F(X, U16, instance, 0)
-#define PROTO_FIELDS_resolve(F, X) F(X, U64, tag, 0) F(X, TEXT, address, ADDRESS_MAX)
+/* sender: of the mail for it; empty: null, or not of interest. */
+#define PROTO_FIELDS_resolve(F, X)                                                                 \
+    F(X, U64, tag, 0) F(X, TEXT, address, ADDRESS_MAX) F(X, TEXT, sender, ADDRESS_MAX)
 /* has_quota: mail for it counts against a quota, so QUEUE_ROOM is worth asking. is_return: a sender
- * that we gave to forwarded mail; it takes mail with a null sender only. */
+ * that we gave to forwarded mail; it takes mail with a null sender only. post: enum post_rule, of
+ * which is_member says whether the sender is one. */
 #define PROTO_FIELDS_resolve_re(F, X)                                                              \
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, kind, 0) F(X, U8, has_quota, 0)                \
-    F(X, U8, is_return, 0) F(X, BYTES, sealed, SEALED_MAX)
+    F(X, U8, is_return, 0) F(X, U8, post, 0) F(X, U8, is_member, 0)                                \
+    F(X, BYTES, sealed, SEALED_MAX)
 #define PROTO_FIELDS_expand(F, X) F(X, U64, tag, 0) F(X, TEXT, address, ADDRESS_MAX)
 /* verdict NEVER: there is no such alias. targets: records {bytes address}; OK without any: they cannot
  * be told here, as the domain is another's or as they are too many. */

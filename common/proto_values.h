@@ -20,6 +20,14 @@ enum intake_reason {
 };
 
 /* What authd says an address is. */
+/* Who may send to an alias. */
+enum post_rule {
+    POST_ANYONE = 0,
+    POST_MEMBERS, /* to whom it leads, by the address in MAIL FROM */
+    POST_USERS,   /* who logs in, sends from this machine or from a network of allow_from */
+    POST_RULES
+};
+
 enum address_kind {
     ADDRESS_LOCAL = 0,   /* `sealed` holds where it goes */
     ADDRESS_FOREIGN = 1, /* not our domain */

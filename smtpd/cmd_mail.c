@@ -149,6 +149,7 @@ static void resolved(void *arg, const union msg *m, int fd)
     struct admission_facts facts = {
         .may_relay = rules->may_relay,
         .has_login = s->login != NULL,
+        .is_user = s->login != NULL || (rules->may_relay && !rules->is_lmtp),
         .has_sender = s->txn->sender[0] != '\0',
         .is_backup = !rules->is_lmtp && rules->ops->is_backup != NULL &&
                      rules->ops->is_backup(rules->client, span_of(s->txn->asked))};
@@ -166,7 +167,7 @@ static void resolved(void *arg, const union msg *m, int fd)
 
 static void ask(struct session *s, struct span address)
 {
-    struct msg_resolve m = {.address = address};
+    struct msg_resolve m = {.address = address, .sender = span_of(s->txn->sender)};
     if (span_copy(s->txn->asked, sizeof s->txn->asked, address) == 0) {
         s->rcpt_of = ROLE_AUTHD;
         s->rcpt_tag = s->rules.ops->resolve(s->rules.client, &m, resolved, s);

@@ -187,6 +187,46 @@ class Up(unittest.TestCase):
         self.assertEqual(self.rcpt("nested@example.org"), 550)
         self.refuses("alias", "remove", "nested@example.org")
 
+    def test_who_may_send_to_a_list(self):
+        cli = self.suite.cli
+        for user in ("lena", "otto"):
+            self.suite.add_user(user)
+        cli("alias", "add", "list@example.org", "lena@example.org", "far@remote.example")
+        cli("alias", "add", "open@example.org", "list@example.org")
+        cli("alias", "add", "postmaster@example.org", "lena@example.org")
+
+        def may(sender, rcpt="list@example.org"):
+            with self.suite.smtp() as client:
+                client.ehlo()
+                client.mail(sender)
+                code, text = client.rcpt(rcpt)
+            _, said, _ = self.suite.run("explain", "--from", sender or "<>", "--to", rcpt, "--json")
+            self.assertEqual(json.loads(said)["accepted"], code == 250, said)
+            self.assertIn(code, (250, 550), text)
+            return code == 250 or re.search(rb"5\.7\.1 .*(members|users)", text).group(1)
+
+        self.assertIs(may("eve@client.example"), True)
+        cli("alias", "post", "list@example.org", "members")
+        self.assertIn("members", [a["post"] for a in cli("alias", "list", json=True) if a["address"] == "list@example.org"])
+        for sender in ("lena@example.org", "LENA+x@Example.org", "far@remote.example", "Far@REMOTE.example"):
+            self.assertIs(may(sender), True, sender)
+        for sender in ("eve@client.example", "otto@example.org", "far@remote.example.net", ""):
+            self.assertEqual(may(sender), b"members", sender)
+        self.assertEqual(may("eve@client.example", "List+x@example.org"), b"members")
+        self.assertIs(may("eve@client.example", "open@example.org"), True)  # that one has no rule
+        cli("alias", "post", "list@example.org", "users")
+        for sender in ("eve@client.example", "lena@example.org"):  # who says so need not be her
+            self.assertEqual(may(sender), b"users", sender)
+        status, _, stderr = self.suite.run("send", "-f", "otto@example.org", "list@example.org", stdin="Subject: x\n\nposted\n")
+        self.assertEqual((status, stderr), (0, ""))
+        self.suite.wait_for_mail("lena")
+        self.suite.restart()
+        self.assertEqual(may("eve@client.example"), b"users")
+        cli("alias", "post", "list@example.org", "anyone")
+        self.assertIs(may("eve@client.example"), True)
+        for args in (("list@example.org", "nobody"), ("other@example.org", "users"), ("postmaster@example.org", "users")):
+            self.refuses("alias", "post", *args)
+
     def test_alias_loop_ends(self):
         """An alias that leads only to itself is refused when made, or not accepted at RCPT; it never hangs."""
         self.suite.run("alias", "add", "ping@example.org", "pong@example.org")

@@ -1,3 +1,4 @@
+#include "authd/post.h"
 #include "authd/resolve.h"
 
 #include "common/clock.h"
@@ -342,7 +343,7 @@ Test(resolve, lists)
         {"sales+us@example.org", 1, true}, {"alice@example.org", 0, true},
         {"alice+x@example.org", 0, true},  {"nobody@example.org", 0, true},
         {"x@all.example", 0, true},        {"postmaster@example.org", 0, true},
-        {"team@example.net", 0, false},    {"team", 0, false},
+        {"team@example.net", 0, false},    {"team", 3, true},
         {"@all.example", 1, true}, /* smtpd's parser lets none of this through */
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
@@ -351,4 +352,40 @@ Test(resolve, lists)
         cr_expect_eq(is_ours, rows[i].is_ours, "%s", rows[i].address);
         cr_expect_eq(a != NULL ? a->n_targets : 0, rows[i].n_targets, "%s", rows[i].address);
     }
+}
+
+Test(resolve, who_is_a_member)
+{
+    static const struct {
+        const char *list, *sender;
+        bool is_member;
+    } rows[] = {
+        {"team@example.org", "alice@example.org", true},
+        {"team@example.org", "ALICE+x@Example.org", true},
+        {"team+y@example.org", "alice@example.org", true},
+        {"team", "alice@example.org", true},
+        {"team@example.org", "info@example.org", true}, /* an alias of alice's */
+        {"team@example.org", "carol@example.net", true},
+        {"team@example.org", "Carol@EXAMPLE.net", true},
+        {"team@example.org", "carol@example.com", false},
+        {"team@example.org", "carol+x@example.net", false},
+        {"team@example.org", "a+b@example.org", false},
+        {"team@example.org", "nobody@example.org", false},
+        {"team@example.org", "", false},
+        {"team@example.org", "team@example.org", true},
+        {"all@example.org", "carol@example.net", true}, /* through team */
+        {"out@example.org", "alice@example.org", false},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct span address = span_of(rows[i].list);
+        bool is_ours;
+        struct alias *list = directory_alias(d, resolve_list(d, address, &is_ours)->node.name);
+        list->post = POST_MEMBERS;
+        struct post p = post_of(d, address, span_of(rows[i].sender));
+        cr_expect_eq(p.rule, POST_MEMBERS);
+        cr_expect_eq(p.is_member, rows[i].is_member, "%s to %s", rows[i].sender, rows[i].list);
+        list->post = POST_ANYONE;
+        cr_expect_eq(post_of(d, address, span_of(rows[i].sender)).rule, POST_ANYONE);
+    }
+    cr_expect_eq(post_of(d, SPAN("alice@example.org"), SPAN("x@y.example")).rule, POST_ANYONE);
 }

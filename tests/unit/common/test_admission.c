@@ -61,6 +61,36 @@ Test(admission, a_way_back_is_for_null_senders)
                  ADMISSION_ASK_ROOM);
 }
 
+Test(admission, a_list_is_for_some)
+{
+    static const struct {
+        uint8_t post;
+        bool is_member, is_user;
+        enum admission expected;
+    } rows[] = {
+        {POST_ANYONE, false, false, ADMISSION_RCPT_OK},
+        {POST_MEMBERS, true, false, ADMISSION_RCPT_OK},
+        {POST_MEMBERS, false, false, ADMISSION_ONLY_MEMBERS},
+        {POST_MEMBERS, false, true, ADMISSION_ONLY_MEMBERS},
+        {POST_USERS, true, false, ADMISSION_ONLY_USERS},
+        {POST_USERS, false, true, ADMISSION_RCPT_OK},
+        {99, true, false, ADMISSION_ONLY_USERS}, /* an authd that says more than we know */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        for (uint8_t quota = 0; quota < 2; quota++) {
+            struct msg_resolve_re re = {.verdict = VERDICT_OK,
+                                        .kind = ADDRESS_LOCAL,
+                                        .has_quota = quota,
+                                        .post = rows[i].post,
+                                        .is_member = rows[i].is_member};
+            struct admission_facts f = {.is_user = rows[i].is_user, .has_sender = true};
+            enum admission expected = rows[i].expected;
+            if (expected == ADMISSION_RCPT_OK && quota == 1)
+                expected = ADMISSION_ASK_ROOM;
+            cr_expect_eq(admission_rcpt(&f, &re), expected, "row %zu", i);
+        }
+}
+
 /* A domain whose mail is taken for another host: only who relays anyway is not looked up. */
 Test(admission, a_backup_asks_who_exists)
 {
