@@ -66,6 +66,20 @@ def row(name):
     return keep
 
 
+def disk_at_rest(limit=30):
+    """What the last measurement left to write and to discard (the files it removed) is not the next one's work."""
+    def requests():
+        with open("/proc/diskstats") as f:
+            fields = [line.split() for line in f]
+        return [(f[2], f[3], f[7], f[11], f[14:15]) for f in fields]  # reads, writes, in flight, discards
+
+    os.sync()
+    deadline, before = time.monotonic() + limit, None
+    while (now := requests()) != before and time.monotonic() < deadline:
+        before = now
+        time.sleep(0.5)
+
+
 def in_turn(kinds, directory, measure):
     """{name: [what measure(server) gave in each round]} of each server that can run here."""
     running = []
@@ -79,6 +93,7 @@ def in_turn(kinds, directory, measure):
         results = {server.name: [] for server in running}
         for _ in range(OPTIONS.rounds):
             for server in running:
+                disk_at_rest()
                 results[server.name].append(measure(server))
                 server.settle()
         return results
