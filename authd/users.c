@@ -65,9 +65,9 @@ static const char *const migrations[] = {
     "INSERT INTO device_news (box, version) SELECT DISTINCT box, 1 FROM app_password"
     " WHERE device = 1;",
     /* Whose box it was; empty: that was not kept yet. */
-    "ALTER TABLE forgotten ADD COLUMN address TEXT NOT NULL DEFAULT '';"
-    /* Who may send to it: enum post_rule. */
-    "ALTER TABLE alias ADD COLUMN post INTEGER NOT NULL DEFAULT 0 CHECK (post BETWEEN 0 AND 2);",
+    ("ALTER TABLE forgotten ADD COLUMN address TEXT NOT NULL DEFAULT '';"
+     /* Who may send to it: enum post_rule. */
+     "ALTER TABLE alias ADD COLUMN post INTEGER NOT NULL DEFAULT 0 CHECK (post BETWEEN 0 AND 2);"),
 };
 _Static_assert(sizeof migrations / sizeof migrations[0] == USERDB_VERSION,
                "each version has its migration");

@@ -39,9 +39,10 @@ Test(admission, a_recipient)
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct msg_resolve_re re = {
             .verdict = rows[i].verdict, .kind = rows[i].kind, .has_quota = rows[i].has_quota};
-        enum admission p = admission_rcpt(
-            &(struct admission_facts){rows[i].may_relay, rows[i].has_login, true, false},
-            rows[i].is_answered ? &re : NULL);
+        enum admission p = admission_rcpt(&(struct admission_facts){.may_relay = rows[i].may_relay,
+                                                                    .has_login = rows[i].has_login,
+                                                                    .has_sender = true},
+                                          rows[i].is_answered ? &re : NULL);
         cr_expect_eq(p, rows[i].expected, "row %zu: %s", i, admission_text(p));
     }
 }
@@ -50,14 +51,17 @@ Test(admission, a_recipient)
 Test(admission, a_way_back_is_for_null_senders)
 {
     struct msg_resolve_re re = {.verdict = VERDICT_OK, .kind = ADDRESS_LOCAL, .is_return = 1};
-    cr_expect_eq(admission_rcpt(&(struct admission_facts){false, false, false, false}, &re),
+    cr_expect_eq(admission_rcpt(&(struct admission_facts){.has_sender = false}, &re),
                  ADMISSION_RCPT_OK);
-    cr_expect_eq(admission_rcpt(&(struct admission_facts){false, false, true, false}, &re),
+    cr_expect_eq(admission_rcpt(&(struct admission_facts){.has_sender = true}, &re),
                  ADMISSION_ONLY_REPORTS);
-    cr_expect_eq(admission_rcpt(&(struct admission_facts){true, true, true, false}, &re),
-                 ADMISSION_ONLY_REPORTS);
+    cr_expect_eq(
+        admission_rcpt(
+            &(struct admission_facts){.may_relay = true, .has_login = true, .has_sender = true},
+            &re),
+        ADMISSION_ONLY_REPORTS);
     re.has_quota = 1; /* it has become an address of ours */
-    cr_expect_eq(admission_rcpt(&(struct admission_facts){false, false, false, false}, &re),
+    cr_expect_eq(admission_rcpt(&(struct admission_facts){.has_sender = false}, &re),
                  ADMISSION_ASK_ROOM);
 }
 
