@@ -191,11 +191,13 @@ int cli_ask(struct cli *cli, const struct question *q, struct rows *out, bool *i
     struct loop *loop = loop_new();
     bool absent = false;
     int rc = -1;
+    cli->was_refused = false;
     if (loop == NULL)
         return error_set(e, "no memory");
     for (int tries = 0; tries < UNHEARD_TRIES; tries++) {
         struct asking a = {.rows = out, .loop = loop};
         rc = ask_once(cli, q, &a, is_absent != NULL ? is_absent : &absent, e);
+        cli->was_refused = rc < 0 && a.is_answered && a.verdict == VERDICT_NEVER;
         if (rc == 0 || !a.is_unheard)
             break;
         loop_turn(loop, BUSY_MS);

@@ -66,6 +66,7 @@ struct cli {
     char *text;
     size_t text_n;
     struct config *config;
+    bool was_refused; /* the last question was answered, with a no */
 };
 
 /* Runs what argv says; the result is the exit status. */

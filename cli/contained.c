@@ -95,8 +95,8 @@ static int64_t ask_queue(struct cli *cli, const char *admin, const char *address
 {
     char login[ADDRESS_MAX + 8];
     snprintf(login, sizeof login, "login=%s", address);
-    const struct span args[] = {span_of(login), SPAN("contained=yes")};
-    struct question q = {.process = ROLE_QUEUE, .admin = admin, .args = args, .n_args = 2};
+    const struct span args[] = {span_of(login), SPAN("contained=yes"), SPAN("if-any=yes")};
+    struct question q = {.process = ROLE_QUEUE, .admin = admin, .args = args, .n_args = 3};
     struct rows rows = {.n = 0};
     int64_t n = cli_ask(cli, &q, &rows, NULL, e) < 0 ? -1 : (int64_t)rows.n;
     rows_free(&rows);
@@ -127,11 +127,9 @@ int user_release_main(struct cli *cli)
     if (cli_load(cli, &e) < 0 || ask_user(cli, &row, address, &e) < 0)
         return cli_fail(cli, "%s", e.text);
     int64_t was = ask_number(cli, "contained end", address, "was_contained", &e);
-    int64_t held = was < 0 ? -1 : ask_number(cli, "contained show", address, "held", &e);
-    int64_t n = 0;
-    if (held > 0)
-        n = ask_queue(cli, is_purge ? "queue remove" : "queue release", address, &e);
-    if (held < 0 || n < 0)
+    const char *what = is_purge ? "queue remove" : "queue release";
+    int64_t n = was < 0 ? -1 : ask_queue(cli, what, address, &e);
+    if (n < 0)
         return cli_fail(cli, "%s", e.text);
     if (was == 0 && n == 0)
         return cli_fail(cli, "%s is not contained, and no mail is held for that", address);

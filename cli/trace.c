@@ -21,10 +21,11 @@ static int ask(struct cli *cli, struct rows *rows, struct error *e)
     struct span args[4] = {cli->args[0]};
     size_t n = 1;
     struct mailbox box;
-    struct error nobody; /* an address elsewhere */
-    if (mailbox_find(cli, &box, &nobody) == 0) {
+    if (mailbox_find(cli, &box, e) == 0) {
         snprintf(texts[0], NUMBER_ROOM, "box=%" PRIu64, box.box);
         args[n++] = span_of(texts[0]);
+    } else if (!cli->was_refused) { /* a no: an address elsewhere */
+        return -1;
     }
     for (size_t i = 0; i < 2; i++) {
         struct span value = cli_option(cli, names[i]);
@@ -60,7 +61,7 @@ int trace_main(struct cli *cli)
         return cli_ask_and_print(cli);
     if (cli_load(cli, &e) < 0 || ask(cli, &rows, &e) < 0) {
         status = cli_fail(cli, "%s", e.text);
-    } else if (rows.n == 0) {
+    } else if (rows.n == 0 && cli_option(cli, "before").p == NULL) {
         status = cli_ask_and_print(cli); /* a Message-ID without its <> */
     } else {
         status = mailbox_print(cli, &rows, SHAPE_LIST);

@@ -352,10 +352,12 @@ const struct setting config_settings[] = {
      .meaning = "The same for the recipients elsewhere of these messages."},
     {SECTION_CONTAINMENT, "new_recipients_per_user", VALUE_RATE, .or_none = true,
      AT(containment_config, new_recipients_per_user), .min = 1, .max = 10000000,
-     .fallback = "500/1d",
+     .fallback = "2000/1d",
      .meaning = "The same for those of them to whom the user never sent mail before, as far as is "
-                "known: it is kept for 400 days. What an alias adds does not count. What "
-                "'barid user release' or 'barid queue release' lets go is known from then on."},
+                "known: it is kept for 400 days, so at first everybody is new. What an alias adds "
+                "does not count. What 'barid user release' or 'barid queue release' lets go is "
+                "known from then on. For who writes to many strangers (a shop, a list of "
+                "thousands) set it higher, or none."},
     {SECTION_CONTAINMENT, "bounce_ratio", VALUE_COUNT, .or_none = true,
      AT(containment_config, bounce_ratio), .min = 1, .max = 100, .fallback = "50",
      .meaning = "The same for who in an hour had more than so many percent of his recipients "

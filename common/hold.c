@@ -40,6 +40,16 @@ int hold_read_until(struct span value, int64_t *at_s)
     return 0;
 }
 
+int64_t hold_ends_s(struct span request, int64_t came_s)
+{
+    int64_t given;
+    if (span_starts(request, SPAN("for;")) && hold_read_for(span_from(request, 4), &given) == 0)
+        return came_s + given;
+    bool is_until =
+        span_starts(request, SPAN("until;")) && hold_read_until(span_from(request, 6), &given) == 0;
+    return is_until ? given : 0;
+}
+
 bool hold_is_request(struct span text)
 {
     int64_t ignored;

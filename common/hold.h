@@ -15,6 +15,8 @@ int hold_read_for(struct span value, int64_t *seconds);
  * or -1. */
 int hold_read_until(struct span value, int64_t *at_s);
 /* Is this a request in the form above? */
+/* When it ends, of a message that came then; 0: it is no request. */
+int64_t hold_ends_s(struct span request, int64_t came_s);
 bool hold_is_request(struct span text);
 
 #endif

@@ -151,14 +151,15 @@ int contain_forget(struct queue *q, struct span who)
     return is_done ? 0 : -1;
 }
 
-int contain_results(struct queue *q, struct span who, uint64_t n_taken, uint64_t n_refused)
+int contain_results(struct queue *q, struct span who, uint64_t n_taken, uint64_t n_refused,
+                    bool is_counted)
 {
     uint64_t percent = q->config->containment.bounce_ratio;
     char why[WHY_MAX];
     if (who.n == 0 || percent == UINT64_MAX)
         return 0;
-    uint64_t taken = counts_add(q, who, COUNT_TAKEN, n_taken, RATIO_MS);
-    uint64_t refused = counts_add(q, who, COUNT_REFUSED, n_refused, RATIO_MS);
+    uint64_t taken = counts_add(q, who, COUNT_TAKEN, is_counted ? 0 : n_taken, RATIO_MS);
+    uint64_t refused = counts_add(q, who, COUNT_REFUSED, is_counted ? 0 : n_refused, RATIO_MS);
     if (n_refused == 0 || refused < RATIO_LEAST || refused * 100 <= percent * (taken + refused))
         return 0;
     snprintf(why, sizeof why, "%" PRIu64 " of %" PRIu64 " recipients refused", refused,
@@ -173,7 +174,8 @@ struct waiting {
     size_t n;
 };
 
-/* Some of its recipients that wait. */
+/* Some of its recipients that wait; not those with a mailbox here, which wait for a time they were
+ * given. */
 static enum found waiting_of(struct queue *q, uint64_t message, struct waiting *w)
 {
     struct recipient r;
@@ -182,7 +184,7 @@ static enum found waiting_of(struct queue *q, uint64_t message, struct waiting *
     store_rcpts_begin(q->store, message);
     while (w->n < AT_ONCE &&
            ((f = store_rcpts_next(q->store, &r)) == FOUND_YES || f == FOUND_DAMAGED))
-        if (f == FOUND_YES && r.state == RCPT_WAITING)
+        if (f == FOUND_YES && r.state == RCPT_WAITING && r.outcome != DONE_DELIVERED)
             w->numbers[w->n++] = r.number;
     store_rcpts_end(q->store);
     return f;

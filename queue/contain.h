@@ -35,7 +35,8 @@ int contain_remember(struct queue *q, const struct message *m, const struct targ
 void contain_refund(struct queue *q, const struct message *m, const struct charge *c);
 /* Other servers took, or refused for good, so many recipients of a message of `who` (may be empty).
  * A part of the request that writes what became of them; 0, or -1: the store failed. */
-int contain_results(struct queue *q, struct span who, uint64_t n_taken, uint64_t n_refused);
+int contain_results(struct queue *q, struct span who, uint64_t n_taken, uint64_t n_refused,
+                    bool is_counted);
 /* Is that why this recipient is held? An administrator may hold recipients too. */
 bool contain_holds(const struct recipient *r);
 /* An administrator lets mail of `who` go there: he wrote to it. A part of the request under way; 0,

@@ -218,20 +218,30 @@ static int make_due(struct walk *w, uint64_t message, uint32_t number)
     return store_rcpt_set_state(w->q->store, message, number, RCPT_WAITING, w->filter.now_s - 1);
 }
 
-/* What was held as its sender is contained is known to be his then, and so is who gets it. */
+/* When a message may go that its sender asked to hold; 0: he did not. */
+static int64_t wished_s(struct store *s, uint64_t message)
+{
+    char request[HOLD_REQUEST_MAX + 1];
+    bool is_wished = store_message_hold(s, message, request) == FOUND_YES;
+    return is_wished ? hold_ends_s(span_of(request), id_wall_ms(message) / 1000) : 0;
+}
+
+/* What was held as its sender is contained is known to be his then, and so is who gets it. It does
+ * not go before the time that he gave. */
 static int let_go(struct walk *w, uint64_t message, uint32_t number)
 {
     struct recipient r;
     enum found f = store_rcpt_get(w->q->store, message, number, &r);
     if (f != FOUND_YES)
         return f == FOUND_NONE ? 0 : -1;
-    if (contain_holds(&r)) {
-        if (contain_trust(w->q, w->who, r.address) < 0)
-            return -1;
+    bool is_contained = contain_holds(&r);
+    if (is_contained && contain_trust(w->q, w->who, r.address) < 0)
+        return -1;
+    if (is_contained)
         r.last_reply = SPAN("");
-    }
     r.state = RCPT_WAITING;
-    r.next_attempt = w->filter.now_s - 1;
+    int64_t wished = is_contained ? wished_s(w->q->store, message) : 0;
+    r.next_attempt = wished > w->filter.now_s ? wished : w->filter.now_s - 1;
     return store_rcpt_set(w->q->store, &r);
 }
 

@@ -131,6 +131,7 @@ static void apply_result(struct job *j, struct result *result, const struct mess
             r->state == RCPT_WAITING ? schedule_soon(now_s, randombytes_random()) : r->next_attempt;
         return;
     }
+    struct span why_held = contain_holds(r) ? r->last_reply : SPAN("");
     r->attempts++;
     r->last_attempt = now_s;
     r->remote = j->remote;
@@ -153,6 +154,7 @@ static void apply_result(struct job *j, struct result *result, const struct mess
         result->is_expired = result->verdict != VERDICT_NEVER;
     } else {
         bool is_held = r->state == RCPT_HELD;
+        r->last_reply = why_held.n > 0 ? why_held : r->last_reply; /* it is found by that */
         r->next_attempt = is_held ? m->expires
                                   : schedule_next(delivery_for(j, m, r), r->attempts, now_s,
                                                   m->expires, randombytes_random());
@@ -221,8 +223,7 @@ static int count_results(struct job *j)
         return 0;
     bool is_counted = j->is_counted;
     j->is_counted = true;
-    return contain_results(j->q, span_of(j->who), is_counted ? 0 : n_taken,
-                           is_counted ? 0 : n_refused);
+    return contain_results(j->q, span_of(j->who), n_taken, n_refused, is_counted);
 }
 
 static int save_all(struct job *j)

@@ -181,8 +181,7 @@
                          " WHERE swept < 9223372036854775807 LIMIT 1")                             \
     S(CONTAINED_SWEPT, "UPDATE contained SET swept = ?2 WHERE who = ?1")                           \
     S(COUNTED_GET, "SELECT n, until FROM counted WHERE who = ?1 AND what = ?2")                    \
-    S(COUNTED_MORE, "UPDATE counted SET n = ?3 WHERE who = ?1 AND what = ?2 AND until = ?4"        \
-                    " RETURNING what")                                                             \
+    S(COUNTED_MORE, "UPDATE counted SET n = ?3 WHERE who = ?1 AND what = ?2 AND until = ?4")       \
     S(COUNTED_SET, "INSERT OR REPLACE INTO counted (who, what, n, until)"                          \
                    " VALUES (?1, ?2, ?3, ?4)")                                                     \
     S(COUNTED_FORGET, "DELETE FROM counted WHERE who = ?1")                                        \
@@ -196,14 +195,15 @@
                         " ORDER BY at LIMIT 500)")                                                 \
     S(CONTAINED_LIST, "SELECT c.who, c.since, c.why, coalesce(h.n, 0) FROM contained AS c"         \
                       " LEFT JOIN (SELECT CASE WHEN m.login <> '' THEN m.login ELSE m.client END"  \
-                      " AS who, count(DISTINCT m.id) AS n FROM (SELECT message FROM recipient"     \
-                      " INDEXED BY recipient_due WHERE state = 1 AND last_reply = ?1"              \
-                      " LIMIT 200000) AS r JOIN message AS m ON m.id = r.message GROUP BY 1) AS h" \
+                      " AS who, count(DISTINCT m.id) AS n FROM (SELECT message, last_reply"        \
+                      " FROM recipient INDEXED BY recipient_due WHERE state = 1 LIMIT 200000)"     \
+                      " AS r JOIN message AS m ON m.id = r.message WHERE r.last_reply = ?1"        \
+                      " GROUP BY 1) AS h"                                                          \
                       " ON h.who = c.who ORDER BY c.who LIMIT ?3 OFFSET ?2")                       \
-    S(HELD_OF, "SELECT count(DISTINCT m.id) FROM (SELECT message FROM recipient"                   \
-               " INDEXED BY recipient_due WHERE state = 1 AND last_reply = ?2 LIMIT 200000) AS r"  \
-               " JOIN message AS m ON m.id = r.message"                                            \
-               " WHERE m.login = ?1 OR (m.login = '' AND m.client = ?1)")                          \
+    S(HELD_OF, "SELECT count(DISTINCT m.id) FROM (SELECT message, last_reply FROM recipient"       \
+               " INDEXED BY recipient_due WHERE state = 1 LIMIT 200000) AS r"                      \
+               " JOIN message AS m ON m.id = r.message WHERE r.last_reply = ?2"                    \
+               " AND (m.login = ?1 OR (m.login = '' AND m.client = ?1))")                          \
     S(DIALOGUE_ADD, "INSERT INTO dialogue (message, began, at, remote, tls, text, upto)"           \
                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                                        \
     S(DIALOGUE_UPTO, "SELECT upto FROM dialogue ORDER BY id DESC LIMIT 1")                         \
@@ -264,11 +264,12 @@
                     " INDEXED BY recipient_domain WHERE domain = ?4 AND message < ?2"              \
                     " ORDER BY message DESC LIMIT 10000)"                                          \
                     " WHERE address = ?1 COLLATE NOCASE LIMIT ?3")                                 \
-    S(TRAIL_BOX, "SELECT message FROM entry WHERE box = ?1 AND seq <= coalesce((SELECT seq"        \
-                 " FROM entry WHERE message = ?2 AND box = ?1), 9223372036854775807)"              \
-                 " AND message < ?2 ORDER BY seq DESC LIMIT ?3")                                   \
-    S(TRAIL_TRASH, "SELECT message FROM trash WHERE box = ?1 AND message < ?2"                     \
-                   " ORDER BY seq DESC LIMIT ?3")                                                  \
+    S(TRAIL_BOX, "SELECT message FROM (SELECT message FROM entry WHERE box = ?1"                   \
+                 " ORDER BY seq DESC LIMIT 100000)"                                                \
+                 " WHERE message < ?2 ORDER BY message DESC LIMIT ?3")                             \
+    S(TRAIL_TRASH, "SELECT message FROM (SELECT message FROM trash WHERE box = ?1"                 \
+                   " ORDER BY seq DESC LIMIT 100000)"                                              \
+                   " WHERE message < ?2 ORDER BY message DESC LIMIT ?3")                           \
     S(BOXES_OF, "SELECT box, 0 FROM entry WHERE message = ?1 UNION ALL"                            \
                 " SELECT box, at FROM trash INDEXED BY trash_message WHERE message = ?1")          \
     S(FIX_FACTS, "UPDATE message SET header = ?2, flags = (flags & ?3) | ?4 WHERE id = ?1")        \

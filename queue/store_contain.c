@@ -123,11 +123,11 @@ static void bind_counted(sqlite3_stmt *st, const struct counted_row *r)
 /* While its time lasts only the number changes, and not the index of times. */
 int store_counted_set(struct store *s, const struct counted_row *r)
 {
-    uint64_t what;
     bind_counted(s->s[S_COUNTED_MORE], r);
-    enum found f = statement_number(s, S_COUNTED_MORE, &what);
-    if (f != FOUND_NONE)
-        return f == FOUND_YES ? 0 : -1;
+    if (statement_run(s, S_COUNTED_MORE) < 0)
+        return -1;
+    if (sqlite3_changes(s->db) > 0)
+        return 0;
     bind_counted(s->s[S_COUNTED_SET], r);
     return statement_run(s, S_COUNTED_SET);
 }

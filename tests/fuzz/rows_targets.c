@@ -243,7 +243,7 @@ static void count(struct queue *q)
         return;
     struct targets none = {0};
     contain_accept(q, &m, &none, &c);
-    if (batch_begin(&q->batch) == 0 && contain_results(q, m.login, 1, 1) == 0)
+    if (batch_begin(&q->batch) == 0 && contain_results(q, m.login, 1, 1, false) == 0)
         batch_keep(&q->batch, NULL);
     batch_commit(&q->batch);
     fuzz_check(q->batch.n_commits > n_commits || q->batch.is_broken, "rows: a count stops mail");

@@ -12,6 +12,7 @@
     "[submit]\nmessage_rate = none\n"
 
 static struct world w;
+static int64_t hold_until; /* of what is submitted; 0: not held */
 
 static void noted(void *arg, const union msg *m, int fd)
 {
@@ -46,6 +47,8 @@ static uint64_t submit_to(uint64_t box, size_t elsewhere, enum verdict expected)
                                .helo = SPAN("client.example"),
                                .ticket = SPAN("0123456789abcdef"),
                                .envid = SPAN(""),
+                               .hold_until = (uint64_t)hold_until,
+                               .hold_request = span_of(hold_until != 0 ? "for;3600" : ""),
                                .rcpts = packer_span(&p),
                                .content = SPAN("Subject: x\r\n\r\ny\r\n"),
                                .is_last = 1};
@@ -574,6 +577,54 @@ Test(contain, what_an_administrator_holds_stays)
     cr_expect_eq(held(), 1);
     world_admin(&w, "queue release", his);
     cr_expect_neq(strstr(w.admin_error, "nothing in the queue matches"), NULL, "%s", w.admin_error);
+    world_end(&w);
+}
+
+static void end_and_release(void)
+{
+    world_admin(&w, "contained end", (const char *const[]){"alice@example.org", NULL});
+    world_admin(&w, "queue release",
+                (const char *const[]){"login=alice@example.org", "contained=yes", NULL});
+}
+
+/* Its attempt ends later, with a word of its own. */
+Test(contain, what_was_under_way_is_released_too)
+{
+    world_begin(&w, LIMITS);
+    for (int i = 0; i < 4; i++)
+        submit(1);
+    for (int i = 0; i < 5; i++)
+        world_pump(&w);
+    cr_assert_eq(held(), 4);
+    world_relay(&w, 0, VERDICT_TRY_LATER, "450 4.2.0 later");
+    world_pump(&w);
+    cr_expect_eq(held(), 4);
+    end_and_release();
+    cr_expect_eq(held(), 0);
+    world_end(&w);
+}
+
+/* Mail with a time of its own: for here it comes then, whatever happens; for elsewhere not before,
+ * whoever releases it. */
+Test(contain, what_waits_for_its_time)
+{
+    world_begin(&w, LIMITS);
+    hold_until = WORLD_START_S + 3600;
+    submit(1);
+    hold_until = 0;
+    for (int i = 0; i < 3; i++)
+        submit(1);
+    for (int i = 0; i < 5; i++)
+        world_pump(&w);
+    cr_assert_eq(contained(), 1);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM recipient WHERE state = 1"
+                                 " AND address = 'bob@example.org'"),
+                 0);
+    end_and_release();
+    cr_expect_eq(held(), 0);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM recipient WHERE next_attempt ="
+                                 " 3600 + (SELECT arrived FROM message WHERE id = message)"),
+                 2);
     world_end(&w);
 }
 

@@ -68,7 +68,8 @@ Test(statements, a_recipient_with_a_hostile_number_is_settled)
     world_end(&w);
 }
 
-/* `barid trace ADDRESS` with 1,000,000 messages: no table is gone through, nothing is sorted. */
+/* `barid trace ADDRESS` with 1,000,000 messages: no table is gone through, and nothing is sorted
+ * but what one mailbox has, of that 100,000 messages at most. */
 Test(statements, of_a_trail_use_indexes)
 {
     static const enum statement trails[] = {S_TRAIL_SENT,   S_TRAIL_PAST, S_TRAIL_EVENTS,
@@ -77,11 +78,12 @@ Test(statements, of_a_trail_use_indexes)
     for (size_t i = 0; i < sizeof trails / sizeof trails[0]; i++) {
         const char *text = texts[trails[i]];
         int n_scans = count("EXPLAIN QUERY PLAN", trails[i], 3, "SCAN");
-        /* the inner SELECT, of at most 10,000 */
-        cr_expect_eq(n_scans, trails[i] == S_TRAIL_QUEUED ? 1 : 0, "%s", text);
+        bool is_box = trails[i] == S_TRAIL_BOX || trails[i] == S_TRAIL_TRASH;
+        /* the inner SELECT, which has its limit */
+        cr_expect_eq(n_scans, trails[i] == S_TRAIL_QUEUED || is_box ? 1 : 0, "%s", text);
         cr_expect_gt(count("EXPLAIN QUERY PLAN", trails[i], 3, "SEARCH"), 0, "%s", text);
-        cr_expect_eq(count("EXPLAIN QUERY PLAN", trails[i], 3, "TEMP B-TREE FOR ORDER"), 0, "%s",
-                     text);
+        cr_expect_eq(count("EXPLAIN QUERY PLAN", trails[i], 3, "TEMP B-TREE FOR ORDER"), is_box,
+                     "%s", text);
     }
     world_end(&w);
 }

@@ -1,6 +1,7 @@
 #include "world.h"
 
 #include <criterion/criterion.h>
+#include <sqlite3.h>
 
 #define CONTENT "Subject: x\r\n\r\nthe text\r\n"
 #define ALICE   "Alice@example.org"
@@ -92,6 +93,33 @@ Test(trail, is_bounded_and_goes_on_before)
     snprintf(before, sizeof before, "before=%s", text_of(ids[2]));
     rows = trail((const char *[]){ALICE, "limit=2", before, NULL});
     cr_expect(at(rows, ids[1]) && at(rows, ids[0]) && !at(rows, ids[2]), "%s", rows);
+    world_end(&w);
+}
+
+/* An old message may come into a mailbox after younger ones. */
+Test(trail, of_a_mailbox_in_the_order_of_the_messages)
+{
+    uint64_t ids[4];
+    world_begin(&w, "");
+    for (size_t i = 0; i < 4; i++) {
+        world_pass(&w, 1);
+        ids[i] = world_send_local(&w, "s@example.org", 7, CONTENT);
+        world_pump(&w);
+    }
+    sqlite3 *db = NULL;
+    cr_assert_eq(sqlite3_open("mail.db", &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db,
+                              "UPDATE entry SET seq = 99 WHERE message ="
+                              " (SELECT min(message) FROM entry)",
+                              NULL, NULL, NULL),
+                 SQLITE_OK);
+    sqlite3_close(db);
+    const char *rows = trail((const char *[]){ALICE, "box=7", "limit=2", NULL});
+    cr_expect(at(rows, ids[3]) && at(rows, ids[2]) && !at(rows, ids[0]), "%s", rows);
+    char before[ID_TEXT + 16];
+    snprintf(before, sizeof before, "before=%s", text_of(ids[2]));
+    rows = trail((const char *[]){ALICE, "box=7", "limit=2", before, NULL});
+    cr_expect(at(rows, ids[1]) && at(rows, ids[0]), "%s", rows);
     world_end(&w);
 }
 
