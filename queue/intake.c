@@ -336,7 +336,10 @@ static void store_it(struct intake *in, struct span whole)
         refuse(in, store_fault(q->store) == STORE_FAULT_FULL ? INTAKE_DISK : INTAKE_FAULT);
         return;
     }
-    if (!in->is_each)
+    /* Not before: who loses the files of a commit is who waits for it. */
+    if (in->has_file && spool_finish(&q->spool, &in->file) < 0)
+        reason = disk_reason(&q->spool);
+    if (reason == INTAKE_OK && !in->is_each)
         reason = deliver_room(q->store, &in->room, m->size);
     if (reason == INTAKE_OK)
         reason = in->import != NULL ? import_deliver(q, in->import, &d) : warning_deliver(q, &d);
@@ -361,8 +364,6 @@ static enum intake_reason check_whole(struct intake *in)
         return INTAKE_CONTENT;
     if (!in->is_each && in->targets.n_boxes + in->targets.n_remotes == 0)
         return INTAKE_FAULT;
-    if (in->has_file && spool_finish(&in->q->spool, &in->file) < 0)
-        return disk_reason(&in->q->spool);
     return INTAKE_OK;
 }
 
