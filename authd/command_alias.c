@@ -149,6 +149,9 @@ void alias_post(void *authd, struct admin_call *call)
     struct alias *alias = directory_alias(a->directory, span_of(address));
     if (alias == NULL) {
         admin_fail(call, VERDICT_NEVER, "there is no alias %.300s", address);
+    } else if (address[0] == '@') {
+        admin_fail(call, VERDICT_NEVER,
+                   "a catch-all takes mail from everybody: give the rule to an alias");
     } else if (is_postmaster(address) && rule != POST_ANYONE) {
         admin_fail(call, VERDICT_NEVER, "a postmaster takes mail from everybody (RFC 5321 4.5.1)");
     } else if (users_set_post(a->users, span_of(address), rule) < 0) {
@@ -188,6 +191,13 @@ void alias_remove(void *authd, struct admin_call *call)
     }
     if (all_there(call, alias, &t) < 0)
         return;
+    if (t.n >= alias->n_targets && alias->post != POST_ANYONE) {
+        admin_fail(call, VERDICT_NEVER,
+                   "who may send to it (%s) would be forgotten with its last target: add the new "
+                   "one first, or remove the whole alias",
+                   post_word(alias->post));
+        return;
+    }
     if (users_remove_targets(a->users, span_of(address), t.spans, t.n) < 0) {
         store_failed(a, call);
         return;

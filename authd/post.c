@@ -25,8 +25,8 @@ static bool shares_target(const struct resolved *members, const struct resolved 
 {
     for (size_t i = 0; i < who->n_targets; i++)
         for (size_t k = 0; k < members->n_targets; k++)
-            if (who->targets[i].is_local && members->targets[k].is_local &&
-                who->targets[i].box == members->targets[k].box)
+            if (who->targets[i].is_local == members->targets[k].is_local &&
+                span_eq(who->targets[i].address, members->targets[k].address))
                 return true;
     return false;
 }

@@ -10,7 +10,9 @@ static const struct command commands[] = {
      .process = ROLE_AUTHD},
     {.words = "alias post",
      .usage = "ADDRESS anyone|members|users",
-     .summary = "who may send to it: anyone, those it leads to, or users of this host",
+     .summary =
+         "who may send to it: anyone, those it leads to, or users of this host. Unless it is "
+         "anyone, no report reaches it, so it is no address to send from",
      .args_min = 2,
      .args_max = 2,
      .process = ROLE_AUTHD},

@@ -375,6 +375,7 @@ Test(resolve, who_is_a_member)
         {"team@example.org", "team@example.org", true},
         {"all@example.org", "carol@example.net", true}, /* through team */
         {"out@example.org", "alice@example.org", false},
+        {"out@example.org", "out@example.org", true}, /* his address here leads elsewhere */
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct span address = span_of(rows[i].list);
