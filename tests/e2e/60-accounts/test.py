@@ -222,6 +222,9 @@ class Up(unittest.TestCase):
         self.suite.wait_for_mail("lena")
         self.suite.restart()
         self.assertEqual(may("eve@client.example"), b"users")
+        # its last targets would take the rule with them
+        self.refuses("alias", "remove", "list@example.org", "lena@example.org", "far@remote.example")
+        self.assertEqual(may("eve@client.example"), b"users")
         cli("alias", "post", "list@example.org", "anyone")
         self.assertIs(may("eve@client.example"), True)
         for args in (("list@example.org", "nobody"), ("other@example.org", "users"), ("postmaster@example.org", "users")):
@@ -237,6 +240,7 @@ class Up(unittest.TestCase):
         self.suite.cli("domain", "add", "catch.example")
         self.suite.add_user("keeper@catch.example")
         self.suite.cli("alias", "add", "@catch.example", "keeper@catch.example")
+        self.refuses("alias", "post", "@catch.example", "users")
         self.suite.send("eve@client.example", ["whoever@catch.example"], message("caught"))
         self.suite.send("eve@client.example", ["keeper@catch.example"], message("direct"))
         self.assertEqual(len(self.suite.mail("keeper@catch.example")), 2)
