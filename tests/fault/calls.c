@@ -101,7 +101,9 @@ static unsigned live(const char *state, const char *fault, int trace_fd, int *si
     int status = play_is_alive(&p) && rc == 0 ? play_stop(&p) : play_kill(&p);
     if (WIFSIGNALED(status) && WTERMSIG(status) != SIGKILL)
         *signal = WTERMSIG(status);
-    return (unsigned)(rc == WORK_SILENCE) + subject->evening(status == 0);
+    if (subject->evening != NULL)
+        subject->evening(status == 0);
+    return (unsigned)(rc == WORK_SILENCE) + subject_take_wrong();
 }
 
 static unsigned again(const char *state)
@@ -111,8 +113,8 @@ static unsigned again(const char *state)
         printf("# it does not start again: %s\n", p.why);
         return 1;
     }
-    unsigned wrong = subject->again(&p);
-    wrong += play_stop(&p) != 0;
+    subject->again(&p);
+    unsigned wrong = subject_take_wrong() + (play_stop(&p) != 0);
     return wrong + (subject->stopped != NULL ? subject->stopped(state) : 0);
 }
 

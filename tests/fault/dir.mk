@@ -1,15 +1,15 @@
 # What happens when things break: power cuts, failing calls, hostile siblings. The programs play the
 # parent of one real process each; shim.so is preloaded into it.
 noinst_PROGRAMS += tests/fault/shim.so
-tests_fault_shim_so_SOURCES = tests/fault/shim.c tests/fault/trace.h
+tests_fault_shim_so_SOURCES = tests/fault/shim.c tests/fault/opened.h tests/fault/trace.h
 tests_fault_shim_so_CPPFLAGS = -D_GNU_SOURCE -I$(top_srcdir) -include $(top_srcdir)/common/poison.h
 tests_fault_shim_so_CFLAGS = $(WARN_CFLAGS) -fPIC
 tests_fault_shim_so_LDFLAGS = -shared
 
 # lever.so is preloaded into whole suites, by tests/e2e/lever.py.
 noinst_PROGRAMS += tests/fault/lever.so
-tests_fault_lever_so_SOURCES = tests/fault/lever.c
-tests_fault_lever_so_CPPFLAGS = -D_GNU_SOURCE
+tests_fault_lever_so_SOURCES = tests/fault/lever.c tests/fault/opened.h
+tests_fault_lever_so_CPPFLAGS = -D_GNU_SOURCE -I$(top_srcdir)
 tests_fault_lever_so_CFLAGS = $(WARN_CFLAGS) -fPIC
 tests_fault_lever_so_LDFLAGS = -shared
 

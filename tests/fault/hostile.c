@@ -215,6 +215,7 @@ static int lying_day(struct attack *a)
     dup2(unsaid, 1);
     play_spoil(liar_spoil);
     int rc = a->pair->subject->day(a->owner);
+    subject_take_wrong();
     play_spoil(NULL);
     fflush(stdout);
     dup2(said, 1);
@@ -283,8 +284,10 @@ static bool answers_about_key(struct play *keyd)
 
 static bool serves_honest(struct play *owner, const struct subject *s)
 {
-    if (s != NULL)
-        return s->again(owner) == 0;
+    if (s != NULL) {
+        s->again(owner);
+        return subject_take_wrong() == 0;
+    }
     if (owner->role == ROLE_QUEUE)
         return work_proof(owner, &ledger) == 0;
     if (owner->role == ROLE_KEYD)

@@ -167,17 +167,6 @@ static size_t count_fds(void)
     return n;
 }
 
-static size_t memory(void)
-{
-    unsigned long total = 0, resident = 0;
-    FILE *f = fopen("/proc/self/statm", "r");
-    if (f == NULL || fscanf(f, "%lu %lu", &total, &resident) != 2)
-        resident = 0;
-    if (f != NULL)
-        fclose(f);
-    return resident * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 /* Rows of the answer to a command; -1: there is none, or no. */
 static int ask(const char *command)
 {
@@ -323,7 +312,7 @@ static void face(const struct tree_process *kind)
             a.wrong++;
         }
     int rows = ask("status");
-    size_t fds_after = count_fds(), octets = memory();
+    size_t fds_after = count_fds(), octets = tap_memory();
     if (rows < (int)tree_n_processes || fds_after != fds || octets > MEMORY_MAX)
         printf("# %d rows, %zu descriptors (before: %zu), %zu octets\n", rows, fds_after, fds,
                octets);
@@ -346,7 +335,7 @@ static void tell_the_deaf(void)
     deaf = ROLE_PARENT;
     bool is_ended = is_born(ROLE_KEYD, before);
     begin_life(ROLE_KEYD);
-    size_t octets = memory();
+    size_t octets = tap_memory();
     tap_ok(is_ended && octets < MEMORY_MAX, "who does not listen %d times is started anew", n);
 }
 

@@ -23,7 +23,6 @@
 #include <libaio.h>
 #include <signal.h>
 #include <sqlite3.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -224,32 +223,7 @@ static int open_file(int dirfd, const char *path, int flags, mode_t mode)
     return fd;
 }
 
-#define MODE_OF(flags)                                                                             \
-    mode_t mode = 0;                                                                               \
-    if (((flags)&O_CREAT) != 0) {                                                                  \
-        va_list ap;                                                                                \
-        va_start(ap, flags);                                                                       \
-        mode = va_arg(ap, mode_t);                                                                 \
-        va_end(ap);                                                                                \
-    }
-
-int open(const char *path, int flags, ...)
-{
-    MODE_OF(flags)
-    return open_file(AT_FDCWD, path, flags, mode);
-}
-
-int open64(const char *path, int flags, ...)
-{
-    MODE_OF(flags)
-    return open_file(AT_FDCWD, path, flags, mode);
-}
-
-int openat(int dirfd, const char *path, int flags, ...)
-{
-    MODE_OF(flags)
-    return open_file(dirfd, path, flags, mode);
-}
+#include "tests/fault/opened.h"
 
 int close(int fd)
 {

@@ -2,7 +2,62 @@
 
 #include "tests/fault/work.h"
 
+#include <fcntl.h>
+#include <signal.h>
 #include <sqlite3.h>
+#include <stdarg.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+
+static unsigned wrong;
+
+void subject_complain(const char *format, ...)
+{
+    va_list ap;
+    va_start(ap, format);
+    printf("# ");
+    vprintf(format, ap);
+    printf("\n");
+    va_end(ap);
+    wrong++;
+}
+
+void subject_complain_of(const char *what, unsigned answer)
+{
+    subject_complain("%s: %u", what, answer);
+}
+
+unsigned subject_take_wrong(void)
+{
+    unsigned n = wrong;
+    wrong = 0;
+    return n;
+}
+
+int subject_file(const void *octets, size_t n)
+{
+    int fd = memfd_create("content", MFD_CLOEXEC);
+    if (fd < 0 || write(fd, octets, n) != (ssize_t)n)
+        play_give_up("memfd");
+    return fd;
+}
+
+void subject_offer(struct play *p, enum file_kind kind, int file)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    play_send(p->control, MSG_CHILD_FILE, &(struct msg_child_file){.kind = kind}, fd);
+    close(fd);
+}
+
+void subject_end(pid_t server)
+{
+    if (server <= 0)
+        return;
+    kill(server, SIGKILL);
+    waitpid(server, NULL, 0);
+}
 
 int subject_ask(int channel, enum msg_type type, const void *fields, enum msg_type answer,
                 union msg *m, int *fd)

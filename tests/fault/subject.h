@@ -17,10 +17,9 @@ struct subject {
     void (*lay_out)(const char *state, const char *template);
     /* 0; -1: a channel was closed; or WORK_SILENCE. */
     int (*day)(struct play *p);
-    /* Wrong answers of that day. `is_clean`: it ended without a complaint. */
-    unsigned (*evening)(bool is_clean);
-    /* Started again, without a fault; then stopped. The number of things that are wrong. */
-    unsigned (*again)(struct play *p);
+    void (*evening)(bool is_clean); /* it ended without a complaint; or NULL */
+    /* Started again, without a fault; then stopped. */
+    void (*again)(struct play *p);
     unsigned (*stopped)(const char *state); /* or NULL */
     void (*put_away)(void);                 /* what lay_out started; or NULL */
 };
@@ -33,10 +32,22 @@ struct subject {
 extern const struct subject subject_queue, subject_authd, subject_mailbox, subject_smtpd,
     subject_pop3d, subject_relay, subject_keyd, subject_policy, subject_resolver;
 
+/* Day and again say so what is wrong with an answer: a line, and one more of subject_take_wrong. */
+void subject_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void subject_complain_of(const char *what, unsigned answer);
+/* How many complaints there were since the last call. */
+unsigned subject_take_wrong(void);
+
 /* Asks and waits for that answer (which is valid until the next call; fd: -1 if none came with it);
  * what else comes is passed over. 1; -1: the channel is closed; or WORK_SILENCE. */
 int subject_ask(int channel, enum msg_type type, const void *fields, enum msg_type answer,
                 union msg *m, int *fd);
+/* A file in memory with that content; the caller closes it. */
+int subject_file(const void *octets, size_t n);
+/* Gives the process such a file, as the parent gives it what it opened for it: from its start. */
+void subject_offer(struct play *p, enum file_kind kind, int file);
+/* Ends a server that a subject started for itself; none: 0. */
+void subject_end(pid_t server);
 /* PRAGMA integrity_check: the number of complaints, which are printed. */
 unsigned subject_check_store(const char *path);
 

@@ -20,16 +20,9 @@
 
 static struct {
     bool was_asked, was_added, is_unsure; /* NEW */
-    unsigned wrong;
 } told;
 
 static uint64_t last_tag;
-
-static void complain(const char *what, unsigned verdict)
-{
-    printf("# %s: verdict %u\n", what, verdict);
-    told.wrong++;
-}
 
 /* --- questions --- */
 
@@ -79,7 +72,7 @@ static int expect_login(struct play *p, enum role as, const char *password)
     bool is_right = strcmp(password, PASSWORD) == 0;
     int rc = log_in(p, as, OLD, password, &v);
     if (rc > 0 && v != VERDICT_TRY_LATER && v != (is_right ? VERDICT_OK : VERDICT_NEVER))
-        complain(is_right ? "the right password" : "a wrong password", v);
+        subject_complain_of(is_right ? "the right password" : "a wrong password", v);
     return rc;
 }
 
@@ -101,7 +94,7 @@ static int expect_local(struct play *p)
     unsigned kind;
     int rc = resolve(p, OLD, &v, &kind);
     if (rc > 0 && v == VERDICT_OK && kind != ADDRESS_LOCAL)
-        complain("a user's address is not local", v);
+        subject_complain_of("a user's address is not local", v);
     return rc;
 }
 
@@ -128,27 +121,25 @@ static int day(struct play *p)
 }
 
 /* After an I/O error it ends, and what it refused may be on disk. */
-static unsigned evening(bool is_clean)
+static void evening(bool is_clean)
 {
     told.is_unsure |= !is_clean;
-    return told.wrong;
 }
 
-static unsigned again(struct play *p)
+static void again(struct play *p)
 {
     enum verdict v = VERDICT_TRY_LATER;
     unsigned kind;
-    told.wrong = 0;
     if (log_in(p, ROLE_POP3D, OLD, PASSWORD, &v) < 0 || v != VERDICT_OK)
-        complain("afterwards, a login", v);
+        subject_complain_of("afterwards, a login", v);
     if (resolve(p, NEW, &v, &kind) < 0 || v != VERDICT_OK)
-        complain("afterwards, an address", v);
+        subject_complain_of("afterwards, an address", v);
     bool is_there = v == VERDICT_OK && kind == ADDRESS_LOCAL;
     if (is_there ? !told.was_asked || (!told.was_added && !told.is_unsure) : told.was_added)
-        complain(is_there ? "a user who was refused is there" : "a user who was added is gone", v);
+        subject_complain_of(
+            is_there ? "a user who was refused is there" : "a user who was added is gone", v);
     if (is_there && (log_in(p, ROLE_SMTPD, NEW, PASSWORD, &v) < 0 || v != VERDICT_OK))
-        complain("a login of the new user", v);
-    return told.wrong;
+        subject_complain_of("a login of the new user", v);
 }
 
 static unsigned stopped(const char *state)

@@ -15,13 +15,6 @@
 
 static EVP_PKEY *key;
 static int key_fd = -1;
-static unsigned wrong;
-
-static void complain(const char *what, unsigned v)
-{
-    printf("# %s: %u\n", what, v);
-    wrong++;
-}
 
 static void make_key(void)
 {
@@ -31,19 +24,13 @@ static void make_key(void)
     if (key == NULL || PEM_write_bio_PrivateKey(pem, key, NULL, NULL, 0, NULL, NULL) != 1)
         play_give_up("a key");
     long n = BIO_get_mem_data(pem, &octets);
-    key_fd = memfd_create("key", MFD_CLOEXEC);
-    if (key_fd < 0 || write(key_fd, octets, (size_t)n) != n)
-        play_give_up("memfd");
+    key_fd = subject_file(octets, (size_t)n);
     BIO_free(pem);
 }
 
 static void offer(struct play *p)
 {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", key_fd);
-    int fd = open(path, O_RDONLY | O_CLOEXEC); /* from its start */
-    play_send(p->control, MSG_CHILD_FILE, &(struct msg_child_file){.kind = FILE_KEY}, fd);
-    close(fd);
+    subject_offer(p, FILE_KEY, key_fd);
 }
 
 /* What a server signs in TLS 1.3 (RFC 8446 4.4.3). */
@@ -88,7 +75,7 @@ static int sign(struct play *p)
         return rc;
     unsigned v = m.key_sign_re.verdict;
     if (v == VERDICT_NEVER || (v == VERDICT_OK && !is_right(m.key_sign_re.signature)))
-        complain("a signature", v);
+        subject_complain_of("a signature", v);
     return v == VERDICT_OK;
 }
 
@@ -97,7 +84,6 @@ static int sign(struct play *p)
 static void lay_out(const char *state, const char *template)
 {
     (void)template;
-    wrong = 0;
     if (key == NULL)
         make_key();
     play_layout(state);
@@ -111,18 +97,10 @@ static int day(struct play *p)
     return rc < 0 ? rc : 0;
 }
 
-static unsigned evening(bool is_clean)
+static void again(struct play *p)
 {
-    (void)is_clean;
-    return wrong;
-}
-
-static unsigned again(struct play *p)
-{
-    wrong = 0;
     if (sign(p) != 1)
-        complain("afterwards, a signature", VERDICT_TRY_LATER);
-    return wrong;
+        subject_complain_of("afterwards, a signature", VERDICT_TRY_LATER);
 }
 
 const struct subject subject_keyd = {.role = ROLE_KEYD,
@@ -133,5 +111,4 @@ const struct subject subject_keyd = {.role = ROLE_KEYD,
                                      .before_start = offer,
                                      .lay_out = lay_out,
                                      .day = day,
-                                     .evening = evening,
                                      .again = again};

@@ -17,13 +17,6 @@
 #define BOX   LEDGER_BOXES /* the first of the ledger's */
 
 static struct ledger ledger;
-static unsigned wrong;
-
-static void complain(const char *what, unsigned verdict)
-{
-    printf("# %s: verdict %u\n", what, verdict);
-    wrong++;
-}
 
 /* --- what it gives out --- */
 
@@ -50,7 +43,7 @@ static int read_one(int session, const struct listing_entry *e)
     const struct letter *l = ledger_letter(&ledger, e->id);
     unsigned v = m.box_read_re.verdict;
     if (v == VERDICT_NEVER || l == NULL || (v == VERDICT_OK && !is_content(&m.box_read_re, l, fd)))
-        complain("a message", v);
+        subject_complain_of("a message", v);
     if (fd >= 0)
         close(fd);
     return v == VERDICT_OK ? 1 : 0;
@@ -62,9 +55,10 @@ static int read_all(int session, int fd, const struct msg_box_list_re *re)
     struct listing l;
     int rc = 1;
     if (re->verdict != VERDICT_OK || fd < 0)
-        return re->verdict == VERDICT_NEVER ? (complain("a listing", re->verdict), 0) : 0;
+        return re->verdict == VERDICT_NEVER ? (subject_complain_of("a listing", re->verdict), 0)
+                                            : 0;
     if (listing_map(&l, fd, re->n, re->text) < 0) {
-        complain("a listing that is none", VERDICT_OK);
+        subject_complain_of("a listing that is none", VERDICT_OK);
         return 0;
     }
     for (size_t i = 0; i < l.n && rc >= 0; i++) {
@@ -94,7 +88,7 @@ static int remove_first(struct play *p, int session)
                   &(struct msg_box_delete_re){m.box_delete.tag, VERDICT_OK}, -1);
     rc = play_receive(session, &m, &type, &fd, PLAY_WAIT_MS);
     if (rc > 0 && type == MSG_BOX_UPDATE_RE && m.box_update_re.verdict == VERDICT_NEVER)
-        complain("a deletion", VERDICT_NEVER);
+        subject_complain_of("a deletion", VERDICT_NEVER);
     return rc == 0 ? WORK_SILENCE : rc;
 }
 
@@ -122,7 +116,7 @@ static int use_session(struct play *p, int session)
         return rc < 0 ? -1 : WORK_SILENCE;
     if (type != MSG_BOX_OPENED || m.box_opened.verdict != VERDICT_OK) {
         if (type != MSG_BOX_OPENED || m.box_opened.verdict == VERDICT_NEVER)
-            complain("opening a mailbox", m.box_opened.verdict);
+            subject_complain_of("opening a mailbox", m.box_opened.verdict);
         return 0;
     }
     rc = subject_ask(session, MSG_BOX_LIST, &(struct msg_box_list){1}, MSG_BOX_LIST_RE, &m, &fd);
@@ -155,18 +149,10 @@ static int day(struct play *p)
     return rc > 0 ? 0 : rc;
 }
 
-static unsigned evening(bool is_clean)
+static void again(struct play *p)
 {
-    (void)is_clean;
-    return wrong;
-}
-
-static unsigned again(struct play *p)
-{
-    wrong = 0;
     if (session(p) != 1)
-        complain("afterwards, a session", VERDICT_TRY_LATER);
-    return wrong;
+        subject_complain_of("afterwards, a session", VERDICT_TRY_LATER);
 }
 
 /* It cannot write, and the queue, which can, is not under test here. */
@@ -194,7 +180,6 @@ static void lay_out(const char *state, const char *template)
 {
     struct stat st;
     (void)template;
-    wrong = 0;
     if (stat(state, &st) == 0)
         return;
     fill(state);
@@ -213,6 +198,5 @@ const struct subject subject_mailbox = {.role = ROLE_MAILBOX,
                                         .is_kept = true,
                                         .lay_out = lay_out,
                                         .day = day,
-                                        .evening = evening,
                                         .again = again,
                                         .put_away = put_away};

@@ -16,15 +16,8 @@
 #define PEERS (P_RELAY | P_RESOLVER | P_QUEUE)
 
 static int trust_fd = -1;
-static unsigned wrong;
 static uint64_t last_tag;
 static bool has_record; /* of the domain that is asked for */
-
-static void complain(const char *what, unsigned v)
-{
-    printf("# %s: %u\n", what, v);
-    wrong++;
-}
 
 /* --- an authority, so that it fetches --- */
 
@@ -43,9 +36,7 @@ static void make_trust(void)
         PEM_write_bio_X509(pem, cert) != 1)
         play_give_up("a certificate");
     long n = BIO_get_mem_data(pem, &octets);
-    trust_fd = memfd_create("trust", MFD_CLOEXEC);
-    if (trust_fd < 0 || write(trust_fd, octets, (size_t)n) != n)
-        play_give_up("memfd");
+    trust_fd = subject_file(octets, (size_t)n);
     BIO_free(pem);
     X509_free(cert);
     EVP_PKEY_free(key);
@@ -53,11 +44,7 @@ static void make_trust(void)
 
 static void offer(struct play *p)
 {
-    char path[64];
-    snprintf(path, sizeof path, "/proc/self/fd/%d", trust_fd);
-    int fd = open(path, O_RDONLY | O_CLOEXEC); /* from its start */
-    play_send(p->control, MSG_CHILD_FILE, &(struct msg_child_file){.kind = FILE_TRUST}, fd);
-    close(fd);
+    subject_offer(p, FILE_TRUST, trust_fd);
 }
 
 /* --- siblings --- */
@@ -145,7 +132,7 @@ static int ask(struct play *p, bool is_published, enum verdict *verdict)
         return rc < 0 ? -1 : WORK_SILENCE;
     *verdict = (enum verdict)m.sts_re.verdict;
     if (*verdict == VERDICT_NEVER || (*verdict == VERDICT_OK && m.sts_re.mode != 0))
-        complain("a policy that nobody published", m.sts_re.mode);
+        subject_complain_of("a policy that nobody published", m.sts_re.mode);
     return 1;
 }
 
@@ -154,7 +141,6 @@ static int ask(struct play *p, bool is_published, enum verdict *verdict)
 static void lay_out(const char *state, const char *template)
 {
     (void)template;
-    wrong = 0;
     if (trust_fd < 0)
         make_trust();
     play_layout(state);
@@ -168,19 +154,11 @@ static int day(struct play *p)
     return rc < 0 ? rc : 0;
 }
 
-static unsigned evening(bool is_clean)
-{
-    (void)is_clean;
-    return wrong;
-}
-
-static unsigned again(struct play *p)
+static void again(struct play *p)
 {
     enum verdict v = VERDICT_TRY_LATER;
-    wrong = 0;
     if (ask(p, false, &v) != 1 || v != VERDICT_OK)
-        complain("afterwards, a question", v);
-    return wrong;
+        subject_complain_of("afterwards, a question", v);
 }
 
 const struct subject subject_policy = {.role = ROLE_POLICY,
@@ -191,5 +169,4 @@ const struct subject subject_policy = {.role = ROLE_POLICY,
                                        .before_start = offer,
                                        .lay_out = lay_out,
                                        .day = day,
-                                       .evening = evening,
                                        .again = again};

@@ -21,23 +21,13 @@
 static struct talk talk;
 static int listening = -1;
 static uint16_t port;
-static unsigned wrong;
 static bool is_removed; /* mailbox said yes to BOX_UPDATE, for the first message alone */
 static char contents[2][LARGE + 100];
 static size_t sizes[2];
 
 static void complain(const char *what)
 {
-    printf("# %s: \"%s\"\n", what, talk.line);
-    wrong++;
-}
-
-static int memory_file(const void *octets, size_t n)
-{
-    int fd = memfd_create("content", MFD_CLOEXEC);
-    if (fd < 0 || write(fd, octets, n) != (ssize_t)n)
-        play_give_up("memfd");
-    return fd;
+    subject_complain("%s: \"%s\"", what, talk.line);
 }
 
 /* --- siblings --- */
@@ -81,7 +71,7 @@ static void read_one(struct talk *t, const struct msg_box_read *m)
     if (i == 0)
         re.content = (struct span){contents[0], sizes[0]};
     else
-        fd = memory_file(contents[1], sizes[1]);
+        fd = subject_file(contents[1], sizes[1]);
     play_send(t->box, MSG_BOX_READ_RE, &re, fd);
     if (fd >= 0)
         close(fd);
@@ -188,7 +178,6 @@ static void offer(struct play *p)
 static void lay_out(const char *state, const char *template)
 {
     (void)template;
-    wrong = 0;
     for (size_t i = 0; i < 2 && listening < 0; i++) {
         size_t n = (size_t)snprintf(contents[i], 100, "Subject: %zu\r\n\r\n", i);
         while (n < (i == 0 ? SMALL : LARGE))
@@ -206,19 +195,11 @@ static int day(struct play *p)
     return talk_day(&talk, one_session);
 }
 
-static unsigned evening(bool is_clean)
+static void again(struct play *p)
 {
-    (void)is_clean;
-    return wrong;
-}
-
-static unsigned again(struct play *p)
-{
-    wrong = 0;
     talk_begin(&talk, p, answer);
     if (one_session() != 1)
         complain("afterwards, a session");
-    return wrong;
 }
 
 const struct subject subject_pop3d = {
@@ -231,5 +212,4 @@ const struct subject subject_pop3d = {
     .before_start = offer,
     .lay_out = lay_out,
     .day = day,
-    .evening = evening,
     .again = again};

@@ -30,18 +30,18 @@ static int day(struct play *q)
 }
 
 /* What a queue that ended by an I/O error said "later" to may be on its disk all the same. */
-static unsigned evening(bool is_clean)
+static void evening(bool is_clean)
 {
     for (size_t i = 0; i < ledger.n_letters && !is_clean; i++)
         if (ledger.letters[i].verdict == VERDICT_TRY_LATER &&
             ledger.letters[i].kind < LETTER_ABORTED)
             ledger.letters[i].answered = NEVER;
-    return 0;
 }
 
-static unsigned again(struct play *q)
+static void again(struct play *q)
 {
-    return work_begin(q, &ledger) < 0 || work_proof(q, &ledger) < 0;
+    if (work_begin(q, &ledger) < 0 || work_proof(q, &ledger) < 0)
+        subject_complain("afterwards, work");
 }
 
 static unsigned stopped(const char *state)

@@ -23,7 +23,6 @@
 static struct talk talk;
 static char config[400];
 static int listening = -1;
-static unsigned wrong;
 static pid_t server;  /* it has a process of its own, so that it can be simple */
 static struct {       /* what it tells us */
     uint64_t kept[2]; /* how often each message was taken whole */
@@ -32,12 +31,6 @@ static char contents[2][LARGE + 100];
 static size_t sizes[2];
 static bool is_answered[2];
 static enum verdict verdicts[2];
-
-static void complain(const char *what, unsigned v)
-{
-    printf("# %s: %u\n", what, v);
-    wrong++;
-}
 
 /* --- the server: a process for each connection, no pipelining --- */
 
@@ -163,9 +156,7 @@ static void send_job(struct play *p, uint64_t tag, size_t which_one)
     if (which_one == 0) {
         m.content = content;
     } else {
-        fd = memfd_create("content", MFD_CLOEXEC);
-        if (fd < 0 || write(fd, content.p, content.n) != (ssize_t)content.n)
-            play_give_up("memfd");
+        fd = subject_file(content.p, content.n);
     }
     play_send(p->channels[ROLE_QUEUE], MSG_RELAY_JOB, &m, fd);
     if (fd >= 0)
@@ -183,9 +174,9 @@ static void result(const struct msg_relay_job_re *m)
     is_answered[i] = true;
     verdicts[i] = v;
     if (v == VERDICT_NEVER)
-        complain("a message is refused for ever", (unsigned)i);
+        subject_complain_of("a message is refused for ever", (unsigned)i);
     if (v == VERDICT_OK && shared->kept[i] == 0)
-        complain("delivered, but to nobody", (unsigned)i);
+        subject_complain_of("delivered, but to nobody", (unsigned)i);
 }
 
 static void answer(struct talk *t, enum role sibling, enum msg_type type, const union msg *m,
@@ -216,7 +207,6 @@ static void answer(struct talk *t, enum role sibling, enum msg_type type, const 
 static void lay_out(const char *state, const char *template)
 {
     (void)template;
-    wrong = 0;
     begin_server();
     play_layout(state);
 }
@@ -242,26 +232,15 @@ static int day(struct play *p)
     return rc > 0 ? 0 : rc;
 }
 
-static unsigned evening(bool is_clean)
+static void again(struct play *p)
 {
-    (void)is_clean;
-    return wrong;
-}
-
-static unsigned again(struct play *p)
-{
-    wrong = 0;
     if (send_both(p) != 1 || verdicts[0] != VERDICT_OK || verdicts[1] != VERDICT_OK)
-        complain("afterwards, a job", verdicts[0]);
-    return wrong;
+        subject_complain_of("afterwards, a job", verdicts[0]);
 }
 
 static void put_away(void)
 {
-    if (server > 0) {
-        kill(server, SIGKILL);
-        waitpid(server, NULL, 0);
-    }
+    subject_end(server);
 }
 
 const struct subject subject_relay = {.role = ROLE_RELAY,
@@ -271,6 +250,5 @@ const struct subject subject_relay = {.role = ROLE_RELAY,
                                       .is_kept = true,
                                       .lay_out = lay_out,
                                       .day = day,
-                                      .evening = evening,
                                       .again = again,
                                       .put_away = put_away};

@@ -18,14 +18,7 @@
 #define TYPE_A     1
 
 static char config[100];
-static unsigned wrong;
 static pid_t server; /* it has a process of its own, so that it can be simple */
-
-static void complain(const char *what, unsigned v)
-{
-    printf("# %s: verdict %u\n", what, v);
-    wrong++;
-}
 
 /* --- the server: names have an address and nothing else; "none.example.net" is no name --- */
 
@@ -103,7 +96,7 @@ static int ask(struct play *p, const char *host, enum verdict *verdict)
     *verdict = (enum verdict)m.dns_addr_re.verdict;
     if (*verdict == (is_none ? VERDICT_OK : VERDICT_NEVER) ||
         (*verdict == VERDICT_OK && !is_address(&m.dns_addr_re)))
-        complain(host, *verdict);
+        subject_complain_of(host, *verdict);
     return rc;
 }
 
@@ -112,7 +105,6 @@ static int ask(struct play *p, const char *host, enum verdict *verdict)
 static void lay_out(const char *state, const char *template)
 {
     (void)template;
-    wrong = 0;
     begin_server();
     play_layout(state);
 }
@@ -129,27 +121,16 @@ static int day(struct play *p)
     return rc < 0 ? rc : 0;
 }
 
-static unsigned evening(bool is_clean)
-{
-    (void)is_clean;
-    return wrong;
-}
-
-static unsigned again(struct play *p)
+static void again(struct play *p)
 {
     enum verdict v = VERDICT_TRY_LATER;
-    wrong = 0;
     if (ask(p, "again.example.net", &v) != 1 || v != VERDICT_OK)
-        complain("afterwards, a question", v);
-    return wrong;
+        subject_complain_of("afterwards, a question", v);
 }
 
 static void put_away(void)
 {
-    if (server > 0) {
-        kill(server, SIGKILL);
-        waitpid(server, NULL, 0);
-    }
+    subject_end(server);
 }
 
 const struct subject subject_resolver = {.role = ROLE_RESOLVER,
@@ -159,6 +140,5 @@ const struct subject subject_resolver = {.role = ROLE_RESOLVER,
                                          .is_kept = true,
                                          .lay_out = lay_out,
                                          .day = day,
-                                         .evening = evening,
                                          .again = again,
                                          .put_away = put_away};

@@ -19,7 +19,6 @@
 static struct talk talk;
 static int listening = -1;
 static uint16_t port;
-static unsigned wrong;
 static struct buf taken;  /* what the queue was given of the message under way */
 static bool is_ours;      /* it took all of it */
 static uint64_t open_tag; /* of that message */
@@ -28,8 +27,7 @@ static size_t content_n;
 
 static void complain(const char *what)
 {
-    printf("# %s: \"%s\"\n", what, talk.line);
-    wrong++;
+    subject_complain("%s: \"%s\"", what, talk.line);
 }
 
 /* --- siblings --- */
@@ -157,7 +155,6 @@ static void offer(struct play *p)
 static void lay_out(const char *state, const char *template)
 {
     (void)template;
-    wrong = 0;
     if (listening < 0)
         listening = talk_listen(&port);
     play_layout(state);
@@ -169,19 +166,11 @@ static int day(struct play *p)
     return talk_day(&talk, one_session);
 }
 
-static unsigned evening(bool is_clean)
+static void again(struct play *p)
 {
-    (void)is_clean;
-    return wrong;
-}
-
-static unsigned again(struct play *p)
-{
-    wrong = 0;
     talk_begin(&talk, p, answer);
     if (one_session() != 1)
         complain("afterwards, a message");
-    return wrong;
 }
 
 const struct subject subject_smtpd = {.role = ROLE_SMTPD,
@@ -192,5 +181,4 @@ const struct subject subject_smtpd = {.role = ROLE_SMTPD,
                                       .before_start = offer,
                                       .lay_out = lay_out,
                                       .day = day,
-                                      .evening = evening,
                                       .again = again};

@@ -21,6 +21,7 @@ __attribute__((format(printf, 2, 3))) void tap_ok(bool is_ok, const char *fmt, .
 /* Parts 0 to n - 1, each in a process of its own, two at a time; each one's lines come together. A
  * part shares nothing with the others but the directory, and may end as a program may. */
 void tap_split(size_t n, void (*part)(size_t i));
+size_t tap_memory(void);          /* octets of this process that are in memory */
 void tap_remove(const char *dir); /* with all that is in it */
 int tap_end(void);                /* the exit status */
 

@@ -70,17 +70,6 @@ static void no_log(struct span lines)
     (void)lines;
 }
 
-static size_t octets_of_process(void)
-{
-    unsigned long total = 0, resident = 0;
-    FILE *f = fopen("/proc/self/statm", "re");
-    if (f == NULL || fscanf(f, "%lu %lu", &total, &resident) != 2)
-        resident = 0;
-    if (f != NULL)
-        fclose(f);
-    return resident * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 /* --- channels --- */
 
 static void q_open(void *owner, struct ipc *from, const union msg *m, int fd)
@@ -322,7 +311,7 @@ static int64_t count(const char *sql)
 
 static void measure_memory(void)
 {
-    size_t octets = octets_of_process();
+    size_t octets = tap_memory();
     if (w.first_octets == 0)
         w.first_octets = octets;
     if (octets > w.most_octets)

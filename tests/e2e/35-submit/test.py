@@ -7,7 +7,7 @@ import socket
 import subprocess
 import unittest
 
-from harness import BUILD, COMPLETE, NOBODY, Suite, is_root, message, reachable_build, wait_until, without_trace
+from harness import BUILD, COMPLETE, NOBODY, Nobody, Suite, is_root, message, reachable_build, wait_until, without_trace
 
 
 class Submit(smtplib.SMTP):
@@ -33,19 +33,6 @@ class Socket(unittest.TestCase):
     def tearDownClass(cls):
         cls.suite.stop()
         cls.suite.close()
-
-    def as_nobody(self, code):
-        """Runs code in a process of another user; its result is True or the test fails."""
-        child = os.fork()
-        if child == 0:
-            try:
-                os.setgid(NOBODY)
-                os.setuid(NOBODY)
-                os._exit(0 if code() else 1)
-            except BaseException as problem:
-                os.write(2, f"{problem!r}\n".encode())
-                os._exit(2)
-        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
 
     def test_everybody_may_connect(self):
         mode = os.stat(os.path.join(self.suite.run_dir, "submit")).st_mode
@@ -78,7 +65,7 @@ class Socket(unittest.TestCase):
         def send():
             with Submit(self.suite) as client:
                 return client.sendmail("nobody@example.org", ["bob@example.org"], message("of nobody")) == {}
-        self.as_nobody(send)
+        self.assertTrue(Nobody(send).is_content())
         octets, = [m for m in self.suite.mail("bob") if b"of nobody" in m]
         self.assertIn(b"from userid %d)" % NOBODY, octets)
 
@@ -98,8 +85,6 @@ class Limits(unittest.TestCase):
                             "": {"workers": 1}}).start()
         self.addCleanup(self.suite.close)
 
-    as_nobody = Socket.as_nobody
-
     def test_connections_of_one_user(self):
         def crowd():
             clients = [Submit(self.suite) for _ in range(2)]
@@ -108,9 +93,9 @@ class Limits(unittest.TestCase):
             except smtplib.SMTPConnectError as refused:
                 return refused.smtp_code == 421 and clients
             return False
-        self.as_nobody(crowd)
+        self.assertTrue(Nobody(crowd).is_content())
         wait_until(lambda: self.suite.log().count(" disconnect ") >= 2)
-        self.as_nobody(lambda: Submit(self.suite).noop()[0] == 250)
+        self.assertTrue(Nobody(lambda: Submit(self.suite).noop()[0] == 250).is_content())
 
     def test_messages_of_one_user(self):
         def hasty():
@@ -122,7 +107,7 @@ class Limits(unittest.TestCase):
                 except smtplib.SMTPDataError as refused:
                     return refused.smtp_code == 450
             return False
-        self.as_nobody(hasty)
+        self.assertTrue(Nobody(hasty).is_content())
         self.assertEqual(self.suite.count("alice"), 3)
         with Submit(self.suite) as client:  # root
             for _ in range(5):

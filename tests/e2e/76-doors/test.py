@@ -7,7 +7,7 @@ import smtplib
 import socket
 import unittest
 
-from harness import NOBODY, Suite, is_root, message, wait_until
+from harness import Nobody, Suite, is_root, message, wait_until
 
 CONTROL = {"parent.sock": ("status",), "authd.sock": ("user", "list"), "queue.sock": ("queue", "list"),
            "mailbox.sock": ("mailbox", "show", "alice@example.org"),
@@ -30,23 +30,6 @@ class Doors(unittest.TestCase):
         self.addCleanup(self.suite.close)
         self.pids = self.suite.pids()
         self.before = {pid: fds_of(pid) for pid in self.pids}
-
-    def as_nobody(self, code):
-        """Runs code in a process of another user; what it returns has to be true."""
-        child = os.fork()
-        if child == 0:
-            try:
-                os.setgroups([])
-                os.setgid(NOBODY)
-                os.setuid(NOBODY)
-                os._exit(0 if code() else 1)
-            except BaseException as problem:
-                os.write(2, f"{problem!r}\n".encode())
-                os._exit(2)
-        return child
-
-    def expect_good(self, child):
-        self.assertEqual(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), 0)
 
     def path(self, name):
         return os.path.join(self.suite.run_dir, name)
@@ -79,7 +62,7 @@ class Doors(unittest.TestCase):
                 except PermissionError:
                     pass
             return True
-        self.expect_good(self.as_nobody(is_locked))
+        self.assertTrue(Nobody(is_locked).is_content())
         self.expect_as_before()
 
     def test_who_is_not_root_is_told_nothing(self):
@@ -98,9 +81,9 @@ class Doors(unittest.TestCase):
             return True
         for name in CONTROL:
             os.chmod(self.path(name), 0o666)
-        child = self.as_nobody(is_told_nothing)
+        child = Nobody(is_told_nothing)
         self.expect_service()
-        self.expect_good(child)
+        self.assertTrue(child.is_content())
         self.assertNotIn("channel-closed", self.suite.log())
         self.expect_as_before()
 
@@ -176,7 +159,7 @@ class Doors(unittest.TestCase):
             return True
         told, crowded = os.pipe()
         go, tell = os.pipe()
-        child = self.as_nobody(crowd)
+        child = Nobody(crowd)
         os.close(crowded)
         os.close(go)
         greeted = int(os.read(told, 20) or b"-1")  # nothing: it ended
@@ -185,7 +168,7 @@ class Doors(unittest.TestCase):
         wait_until(self.send_here, PATIENCE, "service of root")
         self.suite.send("eve@client.example", ["alice@example.org"], message())
         os.write(tell, b"x")
-        self.expect_good(child)
+        self.assertTrue(child.is_content())
         for fd in (told, tell):
             os.close(fd)
         self.assertEqual(self.suite.count("bob"), 2)

@@ -8,6 +8,7 @@ import re
 import smtplib
 import sqlite3
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
@@ -147,6 +148,61 @@ class Files(Shortage):
         suite.stop()
 
 
+class Emergency(Shortage):
+    """A file system on which the kernel found an error: read-only from then on, until it was repaired."""
+
+    def setUp(self):
+        if not is_root():
+            self.skipTest("needs root: a file system of its own")
+        self.image = tempfile.NamedTemporaryFile(prefix="barid-e2e-disk-")
+        self.addCleanup(self.image.close)
+        self.image.truncate(64 << 20)
+        self.run_tool("mkfs.ext4", "-q", "-e", "remount-ro", self.image.name)
+
+    def run_tool(self, *command, good=(0,)):
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode not in good:
+            self.skipTest(f"{command[0]}: {done.stderr.strip()}")
+
+    def mount(self, directory):
+        self.run_tool("mount", "-o", "loop", self.image.name, directory)
+
+    def break_it(self, directory):
+        """As if the kernel had read something wrong from the disk."""
+        device = os.stat(directory).st_dev
+        name = os.path.basename(os.readlink(f"/sys/dev/block/{os.major(device)}:{os.minor(device)}"))
+        trigger = f"/sys/fs/ext4/{name}/trigger_fs_error"
+        if not os.access(trigger, os.W_OK):
+            self.skipTest(f"no {trigger}")
+        with open(trigger, "w") as f:
+            f.write("1")
+        with self.assertRaises(OSError):
+            os.mkdir(os.path.join(directory, "probe"))
+
+    def test_it_is_said_and_nothing_is_lost(self):
+        suite = Suite()
+        self.addCleanup(suite.close)
+        self.mount(suite.state_dir)
+        self.addCleanup(subprocess.run, ["umount", "-l", suite.state_dir], stderr=subprocess.DEVNULL)
+        suite.start()
+        sender = Sender(suite)
+        self.assertEqual((sender.send(), sender.send(LARGE), sender.send()), (250, 250, 250))
+        self.break_it(suite.state_dir)
+        for n in range(9):
+            self.expect_later(sender.send(LARGE if n % 3 == 2 else "small"))
+        sender.compare(self)  # what is there can be read
+        self.assertEqual(self.said(suite, "queue - store-failed"), 1)
+        suite.stop()
+        self.run_tool("umount", suite.state_dir)
+        self.run_tool("e2fsck", "-fp", self.image.name, good=(0, 1))
+        self.mount(suite.state_dir)
+        suite.start()
+        sender.go_on()
+        sender.compare(self)
+        self.assertEqual(suite.cli("fsck", json=False).count("damaged"), 0)
+        suite.stop()
+
+
 class Locks(Shortage):
     def lock(self, suite, *path):
         """Somebody opens a store with another program and holds its lock."""
@@ -202,7 +258,7 @@ ROLES = ("smtpd", "authd", "queue", "relay", "mailbox", "pop3d", "resolver", "ke
 
 
 class Descriptors(RelayTest, Shortage):
-    """Everybody has what he has open; nobody gets one more."""
+    """Everybody has what he has open; nobody gets one more, of his own (EMFILE) or of the machine's (ENFILE)."""
 
     def make(self):
         self.far = self.remote()
@@ -239,13 +295,13 @@ class Descriptors(RelayTest, Shortage):
         except (AssertionError, OSError):
             return False
 
-    def run_out(self, role):
+    def run_out(self, role, error):
         suite, sender = self.make()
         pids = suite.pids()
         self.assertEqual((sender.send(), sender.send(LARGE)), (250, 250))
         client, wire = suite.smtp(), Wire(suite.pop3_address)
         self.assertTrue(wire.line().startswith("+OK"))
-        suite.pull(role, open_errno=errno.EMFILE)
+        suite.pull(role, open_errno=error)
         waiting = [n for n in range(6) if not self.send_out(client, n)]
         self.read(suite, wire)
         wire.close()
@@ -315,12 +371,14 @@ class Clock(RelayTest, Shortage):
         self.there_and_back(-DAY)
 
 
-def of_role(role):
-    return lambda self: self.run_out(role)
+def of_role(role, error):
+    return lambda self: self.run_out(role, error)
 
 
 for name in ROLES:
-    setattr(Descriptors, f"test_{name}_has_none_left", of_role(name))
+    setattr(Descriptors, f"test_{name}_has_none_left", of_role(name, errno.EMFILE))
+for name in ("smtpd", "queue", "mailbox", "authd", "pop3d"):
+    setattr(Descriptors, f"test_the_machine_has_none_left_for_{name}", of_role(name, errno.ENFILE))
 
 if __name__ == "__main__":
     unittest.main()
