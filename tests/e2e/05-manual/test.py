@@ -2,9 +2,14 @@
 
 import os
 import subprocess
+import sys
 import unittest
 
 from harness import BUILD
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+import rfcdoc  # noqa: E402
 
 TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../..")
 
@@ -26,3 +31,28 @@ class Made(unittest.TestCase):
                               capture_output=True, text=True, timeout=60)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("hostname = mx.example.org  # line", done.stdout)
+
+    def test_what_shows_each_requirement(self):
+        """doc/RFC.md names files and tests: they are there."""
+        self.assertEqual(list(rfcdoc.mistakes(TOP)), [])
+
+
+class ReadsRfcDoc(unittest.TestCase):
+    """The reader of doc/RFC.md itself: what it takes, and what it finds."""
+
+    def wrong_tests(self, cell):
+        return rfcdoc.TestCell(rfcdoc.Tree(TOP), cell).wrong
+
+    def test_what_is_there(self):
+        for cell in ["unit/smtpd/test_body `chunked`; e2e 10 `bare-lf-command`, 12", "smtpd/session.rows, 46-dsn",
+                     "common/notify.xtext, .bounds", "fuzz `dsn`; fault/powercut; fault calls", "e2e 60 `who_may…`"]:
+            self.assertEqual(self.wrong_tests(cell), [], cell)
+
+    def test_what_is_not(self):
+        for cell, what in [("unit/smtpd/test_body `chunk_ed`", "chunk_ed"), ("e2e 10 `bare_li`", "bare_li"),
+                           ("e2e 99", "e2e 99"), ("unit/smtpd/test_nothing", "tests/unit/smtpd/test_nothing.c"),
+                           ("fuzz `nothing`", "fuzz nothing"), ("smtpd/session.nothing", "nothing")]:
+            self.assertEqual(self.wrong_tests(cell), [what], cell)
+        tree = rfcdoc.Tree(TOP)
+        self.assertEqual(rfcdoc.files_named(tree, "smtpd/body.c, nothing.c"), ["smtpd/nothing.c"])
+        self.assertEqual(rfcdoc.files_named(tree, "smtpd/txn.c `txn_nothing`"), ["txn_nothing"])
