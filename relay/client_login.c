@@ -52,6 +52,7 @@ void client_on_login(struct client *c)
         login_free(c->login);
         c->login = NULL;
         c->needs_login = false;
+        c->offer.is_logged_in = true;
         client_is_ready(c);
     } else if (c->reply.code / 100 == 2 && !login_is_proved(c->login)) {
         client_end_by_us(c, "451 4.7.8 %s does not prove that it knows the password", c->remote);

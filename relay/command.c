@@ -37,6 +37,8 @@ static size_t format_mail(char out[COMMAND_MAX], const struct client_mail *m, co
         n = add_word(out, n, " SMTPUTF8");
     if (o->has_requiretls && m->requires_tls)
         n = add_word(out, n, " REQUIRETLS");
+    if (o->is_logged_in) /* RFC 4954 5: who wrote it is not vouched for by our login */
+        n = add_param(out, n, "AUTH", SPAN("<>"));
     if (o->has_dsn && m->ret != RET_DEFAULT)
         n = add_param(out, n, "RET", m->ret == RET_FULL ? SPAN("FULL") : SPAN("HDRS"));
     if (o->has_dsn && m->envid.n > 0)

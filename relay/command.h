@@ -8,7 +8,7 @@
 
 #define COMMAND_MAX (ADDRESS_MAX + ORCPT_MAX + ENVID_MAX + 128) /* a line with its CRLF */
 
-/* As it is sent, with the parameters that are offered (RFC 1870, 3461, 6152, 6531, 8689). */
+/* As it is sent, with the parameters that are offered (RFC 1870, 3461, 4954, 6152, 6531, 8689). */
 void command_format(char out[COMMAND_MAX], const struct client_mail *m, const struct offer *o,
                     size_t command);
 /* For people: "RCPT TO". */

@@ -14,6 +14,7 @@ struct offer {
     bool has_utf8;       /* RFC 6531 */
     bool has_requiretls; /* RFC 8689 */
     unsigned auth;       /* RFC 4954: SASL_BIT of each mechanism that is known here */
+    bool is_logged_in;   /* and one of them was used */
 };
 
 /* One line of the answer after the first, without its code. */

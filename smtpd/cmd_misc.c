@@ -2,6 +2,7 @@
 #include "common/addr.h"
 #include "common/idn.h"
 #include "common/pack.h"
+#include "common/utf8.h"
 #include "smtpd/verbs.h"
 
 #define EXPANSIONS_MAX 131072 /* octets of replies to one flight that hold members of lists */
@@ -51,14 +52,28 @@ static void verified(void *arg, const union msg *m, int fd)
     session_answered(s);
 }
 
-/* A mailbox, or a path as RCPT has it, in ASCII. 0, or -1: it is something else. */
-static int take_mailbox(struct span argument, struct addr *path)
+/* RFC 6531 3.7.4.2: a last word that says that the reply to this command may be in UTF-8. */
+static bool takes_utf8(struct span *argument)
+{
+    static const struct span word = {" SMTPUTF8", 9};
+    if (argument->n <= word.n || !span_ieq(span_from(*argument, argument->n - word.n), word))
+        return false;
+    argument->n -= word.n;
+    *argument = span_trim(*argument);
+    return true;
+}
+
+/* A mailbox, or a path as RCPT has it. R_DONE, or the reply: it is something else, or could not be
+ * said in ASCII. */
+static enum reply take_mailbox(struct span argument, struct addr *path, enum reply otherwise)
 {
     size_t used;
+    bool is_utf8 = takes_utf8(&argument);
     enum addr_form form = span_istarts(argument, SPAN("<")) ? ADDR_FORWARD_PATH : ADDR_MAILBOX;
-    bool is_good = idn_is_ascii(argument) && addr_parse(argument, form, path, &used) == 0 &&
-                   used == argument.n && path->domain[0] != '\0';
-    return is_good ? 0 : -1;
+    if (addr_parse(argument, form, path, &used) < 0 || used != argument.n ||
+        path->domain[0] == '\0')
+        return otherwise;
+    return is_utf8 || idn_is_ascii(argument) ? R_DONE : R_NOT_IN_ASCII;
 }
 
 /* Who may not know hears it at RCPT, where the limits of errors hold (RFC 5321 3.5.3, 7.3). Here
@@ -66,10 +81,13 @@ static int take_mailbox(struct span argument, struct addr *path)
 void cmd_vrfy(struct session *s, struct span argument)
 {
     struct addr path;
-    if (argument.n == 0) {
-        session_reply(s, R_BAD_ARGUMENT);
-    } else if (!session_offers(s, s->rules.vrfy) || take_mailbox(argument, &path) < 0) {
-        session_reply(s, R_VRFY);
+    enum reply r = R_VRFY;
+    if (argument.n == 0)
+        r = R_BAD_ARGUMENT;
+    else if (session_offers(s, s->rules.vrfy))
+        r = take_mailbox(argument, &path, R_VRFY);
+    if (r != R_DONE) {
+        session_reply(s, r);
     } else {
         struct msg_resolve m = {.address = span_of(path.text)};
         free(s->verified);
@@ -86,16 +104,21 @@ void cmd_vrfy(struct session *s, struct span argument)
 
 /* --- EXPN --- */
 
-/* 0, or -1: there are none, or one that could not stand in a reply in ASCII (RFC 6531 3.7.4). */
-static int count_targets(struct span packed, size_t *n)
+/* R_EXPANDED, or why not: there are none, or one that cannot stand in this reply (RFC 6531
+ * 3.7.4.2). */
+static enum reply count_targets(const struct session *s, struct span packed, size_t *n)
 {
     struct unpacker records = unpacker_on(packed);
+    bool is_ascii = true;
     for (*n = 0; records.left.n > 0 && !records.failed; ++*n) {
         struct span address = unpack_text(&records, ADDRESS_MAX);
-        if (address.n == 0 || !idn_is_ascii(address))
-            return -1;
+        if (address.n == 0 || !utf8_is_valid(address))
+            return R_EXPN;
+        is_ascii = is_ascii && idn_is_ascii(address);
     }
-    return *n > 0 && !records.failed ? 0 : -1;
+    if (*n == 0 || records.failed)
+        return R_EXPN;
+    return is_ascii || s->may_expand_utf8 ? R_EXPANDED : R_NOT_IN_ASCII;
 }
 
 static enum reply tell_targets(struct session *s, struct span packed, size_t n)
@@ -123,10 +146,10 @@ static void expanded(void *arg, const union msg *m, int fd)
         session_refuse(s, R_NO_SUCH_LIST, span_of(s->verified));
     } else if (m == NULL || m->expand_re.verdict != VERDICT_OK) {
         session_reply(s, R_TRY_LATER);
-    } else if (count_targets(m->expand_re.targets, &n) < 0) {
-        session_reply(s, R_EXPN);
     } else {
-        enum reply r = tell_targets(s, m->expand_re.targets, n);
+        enum reply r = count_targets(s, m->expand_re.targets, &n);
+        if (r == R_EXPANDED)
+            r = tell_targets(s, m->expand_re.targets, n);
         if (r != R_EXPANDED)
             session_reply(s, r);
     }
@@ -139,10 +162,15 @@ static void expanded(void *arg, const union msg *m, int fd)
 void cmd_expn(struct session *s, struct span argument)
 {
     struct addr path;
-    if (argument.n == 0) {
-        session_reply(s, R_BAD_ARGUMENT);
-    } else if (!session_offers(s, s->rules.expn) || take_mailbox(argument, &path) < 0) {
-        session_reply(s, R_EXPN);
+    enum reply r = R_EXPN;
+    struct span words = argument;
+    s->may_expand_utf8 = takes_utf8(&words);
+    if (argument.n == 0)
+        r = R_BAD_ARGUMENT;
+    else if (session_offers(s, s->rules.expn))
+        r = take_mailbox(argument, &path, R_EXPN);
+    if (r != R_DONE) {
+        session_reply(s, r);
     } else {
         struct msg_expand m = {.address = span_of(path.text)};
         free(s->verified);

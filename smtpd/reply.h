@@ -29,6 +29,7 @@ enum reply_flag {
     R(QUEUED, "250", "2.0.0", 0, "Ok: queued as ")                                                 \
     R(VRFY, "252", "2.5.0", 0, "Not verified here; try RCPT")                                      \
     R(EXPN, "252", "2.5.0", 0, "Not expanded here; mail to it is tried")                           \
+    R(NOT_IN_ASCII, "252", "2.6.8", 0, "The answer needs UTF-8; ask with SMTPUTF8")                \
     R(CHALLENGE, "334", "", 0, "")                                                                 \
     R(EACH_FOLLOWS, "353", "", 0, "A reply for each recipient follows, then one for the message")  \
     R(GO_AHEAD, "354", "", 0, "End data with <CR><LF>.<CR><LF>")                                   \

@@ -113,12 +113,13 @@ struct session {
     const struct tls_info *tls; /* NULL: in the clear */
     bool is_esmtp;
     bool is_draining;
-    bool owes_delay;     /* a mistake of the client's was answered in this flight */
-    bool has_more_input; /* behind the command that is being handled */
-    char *helo;          /* NULL: none yet */
-    struct txn *txn;     /* NULL: none */
-    struct sasl *sasl;   /* an AUTH exchange under way, or NULL */
-    uint64_t login_tag;  /* of the question that WAIT_LOGIN is about */
+    bool owes_delay;      /* a mistake of the client's was answered in this flight */
+    bool has_more_input;  /* behind the command that is being handled */
+    bool may_expand_utf8; /* in the reply to the EXPN that is being handled (RFC 6531 3.7.4.2) */
+    char *helo;           /* NULL: none yet */
+    struct txn *txn;      /* NULL: none */
+    struct sasl *sasl;    /* an AUTH exchange under way, or NULL */
+    uint64_t login_tag;   /* of the question that WAIT_LOGIN is about */
     uint64_t failed_logins;
     char *login; /* who logged in; NULL: nobody */
     unsigned char ticket[TICKET_OCTETS];

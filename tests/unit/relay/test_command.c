@@ -62,7 +62,11 @@ Test(command, the_longest)
                             .flags = CONTENT_8BIT,
                             .is_utf8 = true,
                             .size = UINT64_MAX};
-    struct offer all = {.has_size = true, .has_8bitmime = true, .has_dsn = true, .has_utf8 = true};
+    struct offer all = {.has_size = true,
+                        .has_8bitmime = true,
+                        .has_dsn = true,
+                        .has_utf8 = true,
+                        .is_logged_in = true};
     for (size_t i = 0; i < 2; i++) {
         command_format(line, &m, &all, i);
         cr_expect_str_eq(line + strlen(line) - 2, "\r\n");

@@ -512,6 +512,11 @@ Test(session, vrfy_by_setting)
          "220 550/5.1.1 252/2.5.0 451/4.3.0 "},
         {OFFERED_YES, "VRFY ann\r\nVRFY\r\nVRFY <ann@b.test\r\nVRFY ann@b.test x\r\n",
          "220 252/2.5.0 501/5.5.4 252/2.5.0 252/2.5.0 "},
+        /* RFC 6531 3.7.4.2 */
+        {OFFERED_YES,
+         "VRFY ann@b.test SMTPUTF8\r\nVRFY ann\303\251@b.test\r\n"
+         "VRFY <ann\303\251@b.test> smtputf8\r\nVRFY SMTPUTF8\r\n",
+         "220 250/2.1.5 252/2.6.8 250/2.1.5 252/2.5.0 "},
         /* within a transaction, which stays */
         {OFFERED_YES, HI TO "VRFY nobody@b.test\r\nDATA\r\n~x\r\n.\r\n",
          "220 250 250/2.1.0 250/2.1.5 550/5.1.1 354 250/2.0.0 "},
@@ -539,7 +544,14 @@ Test(session, expn_by_setting)
         {OFFERED_YES,
          "EXPN ann@b.test\r\nEXPN a@foreign.test\r\nEXPN wide@b.test\r\nEXPN odd@b.test\r\n"
          "EXPN later@b.test\r\nEXPN fault@b.test\r\n",
-         "220 550/5.1.1 252/2.5.0 252/2.5.0 252/2.5.0 451/4.3.0 451/4.3.0 "},
+         "220 550/5.1.1 252/2.5.0 252/2.6.8 252/2.5.0 451/4.3.0 451/4.3.0 "},
+        /* RFC 6531 3.7.4.2: the reply to this one command may be in UTF-8 */
+        {OFFERED_YES,
+         "EXPN wide@b.test SMTPUTF8\r\nEXPN <wide@b.test>  smtputf8\r\nEXPN wide@b.test\r\n"
+         "EXPN odd@b.test SMTPUTF8\r\nEXPN SMTPUTF8\r\nEXPN wide@b.test SMTPUTF8=1\r\n",
+         "220 250/2.1.5 250/2.1.5 252/2.6.8 252/2.5.0 252/2.5.0 252/2.5.0 "},
+        {OFFERED_YES, "EXPN wid\303\251@b.test\r\nEXPN list@b.test SMTPUTF8\r\n",
+         "220 252/2.6.8 250/2.1.5 "},
         {OFFERED_YES, "EXPN list\r\nEXPN\r\nEXPN <list@b.test\r\nEXPN list@b.test x\r\n",
          "220 252/2.5.0 501/5.5.4 252/2.5.0 252/2.5.0 "},
         /* within a transaction, which stays */
@@ -569,6 +581,8 @@ Test(session, what_expn_says)
     cr_expect_not_null(strstr(w.out, "\r\n250-EXPN\r\n"));
     cr_expect_not_null(strstr(w.out, "\r\n250-2.1.5 <ann@b.test>\r\n"
                                      "250 2.1.5 <\"a b\"@a-rather-long-foreign.test>\r\n"));
+    world_say(&w, SPAN("EXPN wide@b.test SMTPUTF8\r\n"), 1000);
+    cr_expect_not_null(strstr(w.out, "\r\n250 2.1.5 <j\303\266rg@b.test>\r\n"));
     world_codes(&w);
     for (size_t i = 0; i < 100; i++)
         memcpy(flight + i * 17, "EXPN big@b.test\r\n", 17);
