@@ -97,6 +97,7 @@ struct listen_config {
     char *socket_group;           /* NULL: the group of who starts us */
     struct network *proxy_from;   /* who must say by the PROXY protocol whose connection it is */
     size_t n_proxy_from;
+    enum switch_word require_tls; /* no mail in the clear (RFC 3207 4) */
     enum switch_word hide_client; /* whose mail it is, not where he is, stands in Received */
     struct auth_config auth;      /* [auth] with this section's own settings over it */
     struct limits_config limits;  /* the same for [limits] */

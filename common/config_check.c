@@ -136,6 +136,28 @@ static void check_hiding(const struct config *c, struct config_problems *problem
     }
 }
 
+/* RFC 3207 4: who is named by MX records must take mail without TLS. */
+static void check_tls_required(const struct config *c, struct config_problems *problems)
+{
+    for (size_t i = 0; i < c->n_listens; i++) {
+        const struct listen_config *l = &c->listens[i];
+        bool has_mail = l->kind != LISTEN_POP3 && l->kind != LISTEN_POP3S;
+        if (l->require_tls != SWITCH_ON)
+            continue;
+        if (has_mail && c->n_tls == 0)
+            config_problem_add(problems, l->line, false,
+                               "require_tls needs TLS: " CONFIG_MAKE_A_PAIR);
+        if (!has_mail)
+            config_problem_add(problems, l->line, true,
+                               "require_tls does nothing here: see plaintext_without_tls");
+        for (size_t k = 0; l->kind == LISTEN_SMTP && k < l->n_addresses; k++)
+            if (l->addresses[k].address.port == 25)
+                config_problem_add(problems, l->line, true,
+                                   "require_tls on port 25: servers without TLS cannot send mail "
+                                   "here, so no MX record may name this host (RFC 3207 4)");
+    }
+}
+
 static bool has_smtps(const struct url *to, size_t n)
 {
     for (size_t i = 0; i < n; i++)
@@ -227,6 +249,7 @@ void config_check(const struct config *c, struct config_problems *problems)
     check_addresses(c, problems);
     check_limits(c, problems);
     check_hiding(c, problems);
+    check_tls_required(c, problems);
     check_hops(c, problems);
     check_logins(c, problems);
     check_backups(c, problems);

@@ -397,6 +397,10 @@ const struct setting config_settings[] = {
          "Networks of load balancers that begin each connection with a PROXY header (version "
          "1 or 2), which says who the client is; without it they are refused. Nobody else "
          "may send one."},
+    {SECTION_LISTEN, "require_tls", VALUE_CHOICE, AT(listen_config, require_tls),
+     .words = yes_words, .fallback = "no",
+     .meaning = "Whether a client must say STARTTLS before anything else. Not for a server that "
+                "the MX records of a domain name: others may send without TLS."},
     {SECTION_LISTEN, "hide_client", VALUE_CHOICE, AT(listen_config, hide_client),
      .words = yes_words, .fallback = "no",
      .meaning = "Whether the Received field leaves out the address and the name of a client that "

@@ -7,6 +7,8 @@
 /* Why this chunk is not taken; R_DONE: it is. */
 static enum reply refusal(const struct session *s)
 {
+    if (session_lacks_tls(s))
+        return R_TLS_FIRST;
     switch (s->state) {
     case STATE_START:
         return s->rules.is_lmtp ? R_LHLO_FIRST : R_HELO_FIRST;

@@ -59,6 +59,7 @@ enum reply_flag {
     R(BAD_ARGUMENT, "501", "5.5.4", REPLY_FAULT, "Syntax error in the arguments")                  \
     R(BAD_CHUNK, "501", "5.5.4", REPLY_FAULT | REPLY_CLOSES, "Syntax: BDAT octets [LAST]")         \
     R(NOT_IMPLEMENTED, "502", "5.5.1", REPLY_FAULT, "Command not implemented")                     \
+    R(TLS_FIRST, "530", "5.7.0", REPLY_FAULT, "Must issue a STARTTLS command first")               \
     R(HELO_FIRST, "503", "5.5.1", REPLY_FAULT, "Send EHLO or HELO first")                          \
     R(LHLO_FIRST, "503", "5.5.1", REPLY_FAULT, "Send LHLO first")                                  \
     R(RCPT_FIRST, "503", "5.5.1", REPLY_FAULT, "No valid recipients")                              \

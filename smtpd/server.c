@@ -356,6 +356,7 @@ static struct client *client_new(struct server *v, const struct listener *on, in
         .hold_max_s = hold_max_s(config, on->kind),
         .vrfy = config->vrfy,
         .expn = config->expn,
+        .requires_tls = on->config->require_tls == SWITCH_ON,
         .hides_client = on->config->hide_client == SWITCH_ON,
         .completes = config->complete_header,
         .has_auth = admission_needs_login(on->kind),

@@ -17,18 +17,21 @@
 #define IN_GREETED (IN(READY) | IN(MAIL) | IN(RCPT))
 
 static const struct verb verbs[] = {
-    {{"EHLO", 4}, IN_ANY, VERB_JUNK | VERB_OPEN, cmd_ehlo},
+    {{"EHLO", 4}, IN_ANY, VERB_JUNK | VERB_OPEN | VERB_CLEAR, cmd_ehlo},
     {{"HELO", 4}, IN_ANY, VERB_JUNK | VERB_OPEN, cmd_helo},
-    {{"LHLO", 4}, IN_ANY, VERB_JUNK | VERB_OPEN, cmd_lhlo},
+    {{"LHLO", 4}, IN_ANY, VERB_JUNK | VERB_OPEN | VERB_CLEAR, cmd_lhlo},
     {{"AUTH", 4}, IN(READY), VERB_PARAMS | VERB_LAST | VERB_OPEN, cmd_auth},
-    {{"STARTTLS", 8}, IN_GREETED, VERB_LAST | VERB_OPEN, cmd_starttls},
+    {{"STARTTLS", 8}, IN_GREETED, VERB_LAST | VERB_OPEN | VERB_CLEAR, cmd_starttls},
     {{"MAIL", 4}, IN(READY), VERB_PARAMS, cmd_mail},
     {{"RCPT", 4}, IN(MAIL) | IN(RCPT), VERB_PARAMS, cmd_rcpt},
     {{"DATA", 4}, IN(RCPT), VERB_LAST, cmd_data},
-    {{"BDAT", 4}, IN_ANY, VERB_OPEN, cmd_bdat}, /* it eats its octets, whatever it says */
+    {{"BDAT", 4},
+     IN_ANY,
+     VERB_OPEN | VERB_CLEAR,
+     cmd_bdat}, /* it eats its octets, whatever it says */
     {{"RSET", 4}, IN_ANY, VERB_JUNK | VERB_OPEN, cmd_rset},
-    {{"NOOP", 4}, IN_ANY, VERB_JUNK | VERB_OPEN, cmd_noop},
-    {{"QUIT", 4}, IN_ANY, VERB_LAST | VERB_OPEN, cmd_quit},
+    {{"NOOP", 4}, IN_ANY, VERB_JUNK | VERB_OPEN | VERB_CLEAR, cmd_noop},
+    {{"QUIT", 4}, IN_ANY, VERB_LAST | VERB_OPEN | VERB_CLEAR, cmd_quit},
     {{"VRFY", 4}, IN_ANY, VERB_JUNK, cmd_vrfy},
     {{"HELP", 4}, IN_ANY, VERB_JUNK | VERB_OPEN, cmd_help},
     {{"EXPN", 4}, IN_ANY, VERB_JUNK, cmd_expn},
@@ -257,6 +260,8 @@ static void run_verb(struct session *s, const struct verb *v, struct span argume
     bool needs_login = s->rules.has_auth && s->login == NULL;
     if ((v->flags & VERB_LAST) != 0 && s->has_more_input)
         session_reply(s, R_TALKS_EARLY);
+    else if (session_lacks_tls(s) && (v->flags & VERB_CLEAR) == 0)
+        session_reply(s, R_TLS_FIRST);
     else if (needs_login && (v->flags & VERB_OPEN) == 0)
         session_reply(s, R_LOGIN_FIRST);
     else if ((v->states & 1U << s->state) == 0)

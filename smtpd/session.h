@@ -62,6 +62,7 @@ struct session_rules {
     bool is_lmtp; /* RFC 2033: LHLO, and a reply for each recipient */
     enum offered dsn, vrfy, expn;
     int64_t hold_max_s;       /* RFC 4865; 0: it is not offered */
+    bool requires_tls;        /* STARTTLS comes first */
     bool hides_client;        /* of who logged in */
     enum completes completes; /* Date and Message-ID are put to messages that lack them */
     bool has_auth;            /* a submission listener: AUTH is offered, and mail needs a login */
@@ -163,6 +164,12 @@ void session_log_end(const struct session *s, const char *why);
 static inline bool session_offers(const struct session *s, enum offered to)
 {
     return to == OFFERED_YES || (to == OFFERED_TRUSTED && (s->rules.may_relay || s->login != NULL));
+}
+
+/* RFC 3207 4: it must say STARTTLS before anything else. */
+static inline bool session_lacks_tls(const struct session *s)
+{
+    return s->rules.requires_tls && s->tls == NULL;
 }
 
 void session_reply(struct session *s, enum reply r);

@@ -9,6 +9,7 @@ enum verb_flag {
     VERB_JUNK = 2,   /* does nothing for a message: see limits.junk_commands */
     VERB_PARAMS = 4, /* takes extension parameters, so its line may be longer */
     VERB_OPEN = 8,   /* allowed before the login that a submission listener asks for */
+    VERB_CLEAR = 16, /* and before the TLS that require_tls asks for (RFC 3207 4) */
 };
 
 struct verb {

@@ -51,7 +51,7 @@ class ReadsRfcDoc(unittest.TestCase):
     def test_what_is_not(self):
         for cell, what in [("unit/smtpd/test_body `chunk_ed`", "chunk_ed"), ("e2e 10 `bare_li`", "bare_li"),
                            ("e2e 99", "e2e 99"), ("unit/smtpd/test_nothing", "tests/unit/smtpd/test_nothing.c"),
-                           ("fuzz `nothing`", "fuzz nothing"), ("smtpd/session.nothing", "nothing")]:
+                           ("fuzz `nothing`", "fuzz nothing"), ("smtpd/session.no_such_case", "no_such_case")]:
             self.assertEqual(self.wrong_tests(cell), [what], cell)
         tree = rfcdoc.Tree(TOP)
         self.assertEqual(rfcdoc.files_named(tree, "smtpd/body.c, nothing.c"), ["smtpd/nothing.c"])

@@ -122,6 +122,20 @@ class Smtp(TlsTest):
         self.assertEqual(client.ehlo()[0], 250)
         self.assertEqual(client.docmd("RCPT TO:<alice@example.org>")[0], 503)
 
+    def test_tls_is_required_first(self):
+        """RFC 3207 4: nothing but EHLO, NOOP, STARTTLS and QUIT in the clear."""
+        suite = self.other_suite(sections={"listen smtp": {"require_tls": "yes"}})
+        client = suite.smtp()
+        self.addCleanup(client.close)
+        client.ehlo()
+        self.assertTrue(client.has_extn("starttls"))
+        for command in ("MAIL FROM:<eve@client.example>", "RSET", "VRFY <alice@example.org>", "HELO client.example"):
+            self.assertEqual(client.docmd(command), (530, b"5.7.0 Must issue a STARTTLS command first"))
+        self.assertEqual(client.docmd("NOOP")[0], 250)
+        secured = self.secured(suite)
+        secured.sendmail("eve@client.example", ["alice@example.org"], message())
+        secured.quit()
+
     def test_versions(self):
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
             with self.subTest(version=version.name):

@@ -146,6 +146,17 @@ static const struct {
      "2 warning: nobody can log in here without TLS: " CONFIG_MAKE_A_PAIR
      "; or 'plaintext_without_tls = loopback' for this machine\n"},
     {HOST "[listen submission]\nplaintext_without_tls = loopback\n", ""},
+    {HOST "[listen smtp]\naddress = 127.0.0.1:2525\nrequire_tls = yes\n",
+     "2 require_tls needs TLS: " CONFIG_MAKE_A_PAIR "\n"},
+    {HOST "[listen smtp]\naddress = 127.0.0.1:2525\nrequire_tls = yes\n"
+          "[tls]\ncertificate = /a\nkey = /b\n",
+     ""},
+    {HOST "[listen smtp]\naddress = 127.0.0.1:25\nrequire_tls = yes\n"
+          "[tls]\ncertificate = /a\nkey = /b\n",
+     "2 warning: require_tls on port 25: servers without TLS cannot send mail here, so no MX "
+     "record may name this host (RFC 3207 4)\n"},
+    {HOST "[listen pop3]\nrequire_tls = yes\n[tls]\ncertificate = /a\nkey = /b\n",
+     "2 warning: require_tls does nothing here: see plaintext_without_tls\n"},
     {HOST "[listen pop3]\n", "2 warning: nobody can log in here without TLS: " CONFIG_MAKE_A_PAIR
                              "; or 'plaintext_without_tls = loopback' for this machine\n"},
     {HOST "[listen pop3]\nplaintext_without_tls = loopback\n", ""},

@@ -531,6 +531,26 @@ Test(session, vrfy_by_setting)
     }
 }
 
+/* RFC 3207 4: what may be said to a listener that requires TLS; the octets of a chunk are no
+ * commands. */
+Test(session, tls_comes_first)
+{
+    static const struct tls_info tls = {0};
+    struct world w;
+    world_begin(&w);
+    w.s->rules.requires_tls = true;
+    say_flights(&w,
+                "MAIL FROM:<a@c.test>\r\nEHLO c.test\r\nHELO c.test\r\nMAIL FROM:<a@c.test>\r\n"
+                "NOOP\r\nRSET\r\nVRFY ann@b.test\r\nBDAT 6 LAST\r\nQUIT\r\n",
+                1000);
+    cr_expect_str_eq(world_codes(&w), "220 530/5.7.0 250 530/5.7.0 530/5.7.0 250/2.0.0 530/5.7.0 "
+                                      "530/5.7.0 530/5.7.0 ");
+    session_secured(w.s, &tls);
+    say_flights(&w, HI TO "QUIT\r\n", 1000);
+    cr_expect_str_eq(world_codes(&w), "250 250/2.1.0 250/2.1.5 221/2.0.0 ");
+    world_end(&w);
+}
+
 Test(session, expn_by_setting)
 {
     static const struct {
