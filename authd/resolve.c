@@ -206,6 +206,15 @@ static bool borrow_postmaster(const struct directory *d, struct resolved *r)
     return first != NULL && resolve_postmaster_of(d, first, r);
 }
 
+/* Reports come from MAILER-DAEMON at hostname, and an answer to one has to reach a person (RFC 3464
+ * 2), as mail for the postmaster has, in whatever domain this host is. */
+static bool is_postmaster(const struct directory *d, struct span text, bool is_ours)
+{
+    bool is_role =
+        span_istarts(text, SPAN("postmaster@")) || span_istarts(text, SPAN("mailer-daemon@"));
+    return is_role && (is_ours || span_ieq(resolve_domain_of(text), span_of(d->hostname)));
+}
+
 /* Who stands in a sender that we made may have become ours. */
 static bool resolve_returned(const struct directory *d, struct resolved *r)
 {
@@ -256,14 +265,14 @@ void resolve(const struct directory *d, struct span address, struct resolved *ou
             return;
         domain = ours->node.name;
     }
-    if (directory_domain(d, domain) == NULL)
-        out->kind = domain.n > 0 ? ADDRESS_FOREIGN : ADDRESS_UNKNOWN;
-    else if (resolve_ours(d, address, span_of(text), out))
+    bool is_ours = directory_domain(d, domain) != NULL;
+    if (is_ours && resolve_ours(d, address, span_of(text), out)) {
         out->kind = ADDRESS_LOCAL;
-    else if (span_istarts(span_of(text), SPAN("postmaster@")) &&
-             borrow_postmaster(d, out)) { /* 7 */
+    } else if (is_postmaster(d, span_of(text), is_ours) && borrow_postmaster(d, out)) { /* 7 */
         out->kind = ADDRESS_LOCAL;
         out->is_borrowed = true;
+    } else if (!is_ours) {
+        out->kind = domain.n > 0 ? ADDRESS_FOREIGN : ADDRESS_UNKNOWN;
     }
 }
 

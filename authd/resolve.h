@@ -9,12 +9,13 @@
  *   5. "postmaster" (RFC 5321 4.5.1): where `domain add --postmaster` sends it, if that leads
  * anywhere
  *   6. the catch-all "@domain"
- *   7. "postmaster" again: the one of directory_default_domain, else of the first domain that has
- *      one (is_borrowed)
+ *   7. "postmaster" again, and "mailer-daemon", which reports come from: the postmaster of
+ *      directory_default_domain, else of the first domain that has one (is_borrowed)
  *   8. nobody: ADDRESS_UNKNOWN
  *
  * "postmaster" without a domain is that of directory_default_domain, with all its steps. A domain
- * that is not ours, and any address literal, is ADDRESS_FOREIGN. Case never matters.
+ * that is not ours, and any address literal, is ADDRESS_FOREIGN; but 7 holds for hostname, too.
+ * Case never matters.
  *
  * Targets of an alias are resolved in the same way; foreign ones stay addresses. What leads nowhere
  * is left out, what comes twice is taken once, a loop is cut where it closes. An alias none of

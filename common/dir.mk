@@ -45,7 +45,7 @@ common_libcommon_a_SOURCES += common/sql_peek.c common/sql_peek.h common/userdb.
 common_libcommon_a_SOURCES += common/spawn.c common/spawn.h
 common_libcommon_a_SOURCES += common/unixsock.c common/unixsock.h
 common_libcommon_a_SOURCES += common/trouble.c common/trouble.h
-common_libcommon_a_SOURCES += common/json.c common/json.h common/utf8.c common/utf8.h
+common_libcommon_a_SOURCES += common/json.c common/json.h common/utf8.c common/utf8.h common/qp.c common/qp.h
 
 # Apart from the rest: only who has connections, certificates or keys links OpenSSL.
 noinst_LIBRARIES += common/libtls.a
@@ -65,7 +65,7 @@ tests_unit_common_test_SOURCES = tests/unit/common/test_addr.c tests/unit/common
 tests_unit_common_test_SOURCES += tests/unit/common/test_config.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_content.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_net.c tests/unit/common/test_notify.c tests/unit/common/test_hold.c tests/unit/common/test_idn.c
-tests_unit_common_test_SOURCES += tests/unit/common/test_ipc.c tests/unit/common/test_loop.c tests/unit/common/test_str.c tests/unit/common/test_utf8.c
+tests_unit_common_test_SOURCES += tests/unit/common/test_ipc.c tests/unit/common/test_loop.c tests/unit/common/test_str.c tests/unit/common/test_utf8.c tests/unit/common/test_qp.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_route.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_base64.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_sasl.c

@@ -137,8 +137,9 @@ static bool is_type(struct span s)
     return s.n > 0;
 }
 
-/* The octets of "\x{HEX}" at the start of `in` (RFC 6533 3, EmbeddedUnicodeChar), or 0. */
-static size_t embedded(struct span in)
+/* The octets of "\x{HEX}" at the start of `in` (RFC 6533 3, EmbeddedUnicodeChar), and the character
+ * in *out; or 0. */
+static size_t embedded(struct span in, uint32_t *out)
 {
     uint32_t code = 0;
     size_t n = 3;
@@ -146,6 +147,7 @@ static size_t embedded(struct span in)
         return 0;
     for (; n < in.n && n < 9 && hex_of(in.p[n]) >= 0; n++)
         code = code * 16 + (uint32_t)hex_of(in.p[n]);
+    *out = code;
     bool is_char =
         code >= ' ' && code != 0x7f && code <= 0x10ffff && (code < 0xd800 || code > 0xdfff);
     return n > 4 && n < in.n && in.p[n] == '}' && is_char ? n + 1 : 0;
@@ -154,8 +156,9 @@ static size_t embedded(struct span in)
 /* utf-8-addr-xtext: graphic ASCII without "\", "+" and "=", or embedded characters. */
 static bool is_utf8_xtext(struct span s)
 {
+    uint32_t code;
     while (s.n > 0) {
-        size_t n = embedded(s);
+        size_t n = embedded(s, &code);
         if (n == 0 && (!is_graphic(s.p[0]) || strchr("\\+=", s.p[0]) != NULL))
             return false;
         s = span_from(s, n > 0 ? n : 1);
@@ -184,6 +187,44 @@ ssize_t orcpt_show(struct span value, char out[ORCPT_MAX + 2])
         return -1;
     to[n] = '\0';
     return (ssize_t)type.n + 2 + n;
+}
+
+/* A character in UTF-8 (RFC 3629 3); the octets. */
+static size_t put_character(uint32_t code, char out[4])
+{
+    size_t n = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    for (size_t i = n; i-- > 1; code >>= 6)
+        out[i] = (char)(0x80 | (code & 0x3f));
+    out[0] = (char)(n == 1 ? code : ((0xf00U >> n) & 0xff) | code);
+    return n;
+}
+
+/* Embedded characters become what they stand for, which is always shorter. */
+static size_t utf8_addr_decode(struct span in, char *out)
+{
+    size_t n = 0;
+    while (in.n > 0) {
+        uint32_t code;
+        size_t done = embedded(in, &code);
+        n += put_character(done > 0 ? code : (unsigned char)in.p[0], out + n);
+        in = span_from(in, done > 0 ? done : 1);
+    }
+    return n;
+}
+
+ssize_t orcpt_address(struct span value, char out[ORCPT_MAX + 1])
+{
+    struct span address = value, type = span_cut(&address, ';');
+    ssize_t n = -1;
+    if (value.n > ORCPT_MAX || address.n == 0)
+        return -1;
+    if (span_ieq(type, SPAN("rfc822")))
+        n = xtext_decode(address, out);
+    else if (span_ieq(type, SPAN("utf-8")) && is_utf8_xtext(address))
+        n = (ssize_t)utf8_addr_decode(address, out);
+    if (n >= 0)
+        out[n] = '\0';
+    return n;
 }
 
 bool orcpt_is_valid(struct span value)
@@ -225,7 +266,7 @@ static ssize_t encode_unitext(struct span in, char *out, size_t cap)
     size_t n = 0;
     uint32_t code;
     while (in.n > 0) {
-        size_t done = embedded(in);
+        size_t done = embedded(in, &code);
         struct span one = {in.p, done > 0 ? done : utf8_character(in, &code)};
         if (one.n == 0 || one.n >= cap - n || (done == 0 && code < 0x80 && !is_utf8_xtext(one)))
             return -1;

@@ -61,5 +61,8 @@ ssize_t utf8_addr_encode(struct span in, char *out, size_t cap);
 /* As a report shows it, "type; address" (RFC 3464 2.3.1): at most ORCPT_MAX + 1 octets and a NUL.
  * -1: not valid. */
 ssize_t orcpt_show(struct span value, char out[ORCPT_MAX + 2]);
+/* Its address as people write it, if it is one of mail ("rfc822" or "utf-8"): at most ORCPT_MAX
+ * octets of UTF-8 and a NUL. -1: it is not, or not valid. */
+ssize_t orcpt_address(struct span value, char out[ORCPT_MAX + 1]);
 
 #endif

@@ -1,18 +1,18 @@
 #include "queue/dsn.h"
 
 #include "common/clock.h"
-#include "common/content.h"
 #include "common/id.h"
 #include "common/idn.h"
 #include "common/notify.h"
+#include "common/qp.h"
 #include "common/utf8.h"
+#include "queue/dsn_original.h"
 
-#define PART_MAX        20000 /* each of the two parts about recipients; */
-#define GOOD_MAX        8000  /* in the one for people, those that went well */
-#define EXPERTS_MAX     8000  /* of the dialogues */
-#define END_ROOM        1000  /* for what stands around the original */
-#define HEADER_MAX      20000 /* of the header section shown */
-#define LINE_MAX_OCTETS 998   /* RFC 5322 2.1.1 */
+#define PART_MAX    20000 /* each of the two parts about recipients; */
+#define GOOD_MAX    8000  /* in the one for people, those that went well */
+#define EXPERTS_MAX 8000  /* of the dialogues */
+#define HEADER_ROOM 2000  /* for the header and the start of the notification */
+#define FOLD_AT     78    /* RFC 5322 2.1.1 */
 
 /* Text from elsewhere, on the line that is being written. */
 static int add_foreign(struct buf *b, struct span s)
@@ -50,23 +50,51 @@ static int add_field(struct buf *b, const char *name, const char *type, struct s
     return rc | add_foreign(b, value) | add(b, "\r\n");
 }
 
+/* Where a line may be folded so that it gets no longer than `room`: before a space that something
+ * follows (RFC 5322 2.2.3). All of s if it fits, or if there is no such place. */
+static size_t fold_at(struct span s, size_t room)
+{
+    size_t at = 0;
+    for (size_t i = 1; s.n > room && i + 1 < s.n && (i <= room || at == 0); i++)
+        if (s.p[i] == ' ' && s.p[i + 1] != ' ')
+            at = i;
+    return at > 0 ? at : s.n;
+}
+
+/* The same for a value that may be long. */
+static int add_folded(struct buf *b, const char *name, const char *type, struct span value)
+{
+    size_t used = strlen(name) + 2 + strlen(type);
+    int rc = add(b, name) | add(b, ": ") | add(b, type);
+    while (value.n > 0 && rc == 0) {
+        size_t n = fold_at(value, FOLD_AT - used);
+        rc |= add_foreign(b, (struct span){value.p, n}) | add(b, "\r\n");
+        value = span_from(value, n);
+        used = 0;
+    }
+    return rc;
+}
+
+/* One to three digits at s.p[at], without a zero in front (RFC 3464 2.3.4); 0: there are none. */
+static size_t number(struct span s, size_t at)
+{
+    size_t n = 0;
+    while (at + n < s.n && s.p[at + n] >= '0' && s.p[at + n] <= '9')
+        n++;
+    return n <= 3 && (n < 2 || s.p[at] != '0') ? n : 0;
+}
+
 struct span dsn_status(struct span reply, char class)
 {
     struct span s = reply;
     bool has_code = s.n > 4 && s.p[0] >= '2' && s.p[0] <= '5' && (s.p[3] == ' ' || s.p[3] == '-');
     if (has_code)
         s = span_from(s, 4);
-    size_t n = 0, digits = 0, dots = 0;
-    for (; n < s.n && n < 9; n++) {
-        bool is_digit = s.p[n] >= '0' && s.p[n] <= '9';
-        if (!is_digit && (s.p[n] != '.' || digits == 0))
-            break;
-        digits = is_digit ? digits + 1 : 0;
-        dots += !is_digit;
-    }
-    bool is_status = n >= 5 && s.p[0] == class && s.p[1] == '.' && dots == 2 && digits > 0 &&
-                     (n == s.n || s.p[n] == ' ');
-    if (is_status)
+    size_t subject = s.n > 2 && s.p[0] == class && s.p[1] == '.' ? number(s, 2) : 0;
+    size_t dot = 2 + subject;
+    size_t detail = subject > 0 && dot < s.n && s.p[dot] == '.' ? number(s, dot + 1) : 0;
+    size_t n = dot + 1 + detail;
+    if (detail > 0 && (n == s.n || s.p[n] == ' '))
         return (struct span){s.p, n};
     return class == '5' ? SPAN("5.0.0") : class == '4' ? SPAN("4.0.0") : SPAN("2.0.0");
 }
@@ -95,7 +123,7 @@ static bool is_from_remote(const struct dsn_recipient *r)
 
 void dsn_begin(struct dsn *d, const struct dsn_facts *facts)
 {
-    *d = (struct dsn){.facts = *facts};
+    *d = (struct dsn){.facts = *facts, .is_global = !idn_is_ascii(facts->to)};
     buf_init(&d->bad, PART_MAX);
     buf_init(&d->good, GOOD_MAX);
     buf_init(&d->machine, PART_MAX);
@@ -135,10 +163,21 @@ static int tell_good(struct buf *b, const struct dsn_recipient *r)
            add(b, ",\r\n    which does not tell what becomes of it.\r\n\r\n");
 }
 
+/* What the sender wrote, where an alias led from there to this address. */
+static int tell_original(struct buf *b, const struct dsn_recipient *r)
+{
+    char room[ORCPT_MAX + 1];
+    ssize_t n = orcpt_address(r->orcpt, room);
+    if (n <= 0 || span_ieq((struct span){room, (size_t)n}, r->address))
+        return 0;
+    return add(b, "    (you wrote to <") | add_address(b, (struct span){room, (size_t)n}) |
+           add(b, ">)\r\n");
+}
+
 static int tell_people(struct dsn *d, const struct dsn_recipient *r)
 {
     struct buf *b = is_bad(r->action) ? &d->bad : &d->good;
-    int rc = add(b, "  <") | add_address(b, r->address) | add(b, ">\r\n");
+    int rc = add(b, "  <") | add_address(b, r->address) | add(b, ">\r\n") | tell_original(b, r);
     return rc | (is_bad(r->action) ? tell_bad(b, r) : tell_good(b, r));
 }
 
@@ -149,13 +188,45 @@ static int add_time(struct buf *b, const char *name, int64_t when_s)
     return buf_addf(b, "%s: %s\r\n", name, text);
 }
 
-/* In ASCII whatever it is, so that any server can pass the report on (RFC 6533 3). */
-static int add_final(struct buf *b, struct span address)
+/* In ASCII, so that any server can pass the report on; but as it is if the report can only go where
+ * UTF-8 is taken (RFC 6533 3). */
+static int add_final(const struct dsn *d, struct buf *b, struct span address)
 {
     char text[6 * ADDRESS_MAX + 1];
-    if (!idn_is_ascii(address) && utf8_addr_encode(address, text, sizeof text) > 0)
+    if (idn_is_ascii(address))
+        return add_field(b, "Final-Recipient", "rfc822; ", address);
+    if (d->is_global && utf8_is_valid(address))
+        return add(b, "Final-Recipient: utf-8; ") | add_address(b, address) | add(b, "\r\n");
+    if (utf8_addr_encode(address, text, sizeof text) > 0)
         return add_field(b, "Final-Recipient", "utf-8; ", span_of(text));
     return add_field(b, "Final-Recipient", "rfc822; ", address);
+}
+
+static int add_orcpt(const struct dsn *d, struct buf *b, struct span orcpt)
+{
+    char text[ORCPT_MAX + 2];
+    bool is_utf8 = d->is_global && span_istarts(orcpt, SPAN("utf-8;"));
+    ssize_t n = is_utf8 ? orcpt_address(orcpt, text) : orcpt_show(orcpt, text);
+    if (n <= 0)
+        return 0;
+    if (!is_utf8)
+        return add_field(b, "Original-Recipient", "", (struct span){text, (size_t)n});
+    return add(b, "Original-Recipient: utf-8; ") | add_address(b, (struct span){text, (size_t)n}) |
+           add(b, "\r\n");
+}
+
+/* What a server said stands with the server; without one it is a finding of ours (RFC 3464 2.3.6),
+ * for which there is no registered type. */
+static int add_diagnosis(struct buf *b, const struct dsn_recipient *r)
+{
+    int rc = 0;
+    if (is_from_remote(r))
+        rc |= add_field(b, "Remote-MTA", "dns; ", remote_name(r->remote));
+    if (is_smtp_reply(r->reply))
+        return rc | add_folded(b, "Diagnostic-Code", "smtp; ", r->reply);
+    if (is_bad(r->action) && r->reply.n > 0)
+        rc |= add_folded(b, "Diagnostic-Code", "X-Barid; ", r->reply);
+    return rc;
 }
 
 /* RFC 3464 2.3: the fields of one recipient, with the empty line that ends the group before. */
@@ -166,19 +237,17 @@ static int tell_machine(struct dsn *d, const struct dsn_recipient *r)
         [DSN_RELAYED] = "relayed", [DSN_EXPANDED] = "expanded",
     };
     struct buf *b = &d->machine;
-    char orcpt[ORCPT_MAX + 2];
-    int rc = add(b, "\r\n");
-    if (r->orcpt.n > 0 && orcpt_show(r->orcpt, orcpt) > 0)
-        rc |= add_field(b, "Original-Recipient", "", span_of(orcpt));
-    rc |= add_final(b, r->address);
+    char id[ID_TEXT];
+    bool is_final = r->action != DSN_RELAYED && r->action != DSN_DELAYED;
+    id_format(id, d->facts.about);
+    int rc = add(b, "\r\n") | add_orcpt(d, b, r->orcpt) | add_final(d, b, r->address);
     rc |= buf_addf(b, "Action: %s\r\n", actions[r->action]);
     rc |= add_field(b, "Status", "", r->status);
-    if (is_from_remote(r))
-        rc |= add_field(b, "Remote-MTA", "dns; ", remote_name(r->remote));
-    if (is_smtp_reply(r->reply))
-        rc |= add_field(b, "Diagnostic-Code", "smtp; ", r->reply);
+    rc |= add_diagnosis(b, r);
     if (r->last_attempt > 0)
         rc |= add_time(b, "Last-Attempt-Date", r->last_attempt);
+    if (is_final)
+        rc |= buf_addf(b, "Final-Log-ID: %s\r\n", id);
     if (r->action == DSN_DELAYED)
         rc |= add_time(b, "Will-Retry-Until", d->facts.expires);
     return rc;
@@ -190,11 +259,23 @@ static void cut_back(struct buf *b, size_t to)
     b->end = b->at + to;
 }
 
+/* Is the part for people encoded? Then the whole must not outgrow what was counted on. */
+static bool is_encoded(const struct dsn *d)
+{
+    return !d->is_global && (!idn_is_ascii(buf_span(&d->bad)) || !idn_is_ascii(buf_span(&d->good)));
+}
+
+static bool fits(const struct dsn *d)
+{
+    return !is_encoded(d) ||
+           qp_size(buf_span(&d->bad)) + qp_size(buf_span(&d->good)) <= PART_MAX + GOOD_MAX;
+}
+
 int dsn_add(struct dsn *d, const struct dsn_recipient *r)
 {
     size_t bad = buf_span(&d->bad).n, good = buf_span(&d->good).n,
            machine = buf_span(&d->machine).n;
-    if (tell_people(d, r) == 0 && tell_machine(d, r) == 0) {
+    if (tell_people(d, r) == 0 && tell_machine(d, r) == 0 && fits(d)) {
         d->has[r->action] = true;
         if (is_bad(r->action)) /* without memory: what is said of it is not shown */
             (void)(add_foreign(&d->about, r->address) == 0 && add(&d->about, "\n"));
@@ -217,7 +298,8 @@ static const char *subject(const struct dsn *d)
     return d->has[DSN_DELIVERED] ? "Your message was delivered" : "Your message was passed on";
 }
 
-static int add_header(struct dsn *d, const char *boundary, struct buf *out)
+/* has_8bit: in any part (RFC 2045 6.4). */
+static int add_header(struct dsn *d, const char *boundary, bool has_8bit, struct buf *out)
 {
     const struct dsn_facts *f = &d->facts;
     char now[CLOCK_TEXT_MAX], id[ID_TEXT];
@@ -230,9 +312,9 @@ static int add_header(struct dsn *d, const char *boundary, struct buf *out)
     rc |= buf_addf(out,
                    ">\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"
                    "Content-Type: multipart/report; report-type=delivery-status;\r\n"
-                   "\tboundary=\"%s\"\r\n\r\n"
+                   "\tboundary=\"%s\"\r\n%s\r\n"
                    "This is a delivery report in several parts (MIME).\r\n\r\n",
-                   boundary);
+                   boundary, has_8bit ? "Content-Transfer-Encoding: 8bit\r\n" : "");
     return rc;
 }
 
@@ -263,38 +345,62 @@ static int add_good(struct dsn *d, bool is_alone, struct buf *out)
            buf_add_span(out, buf_span(&d->good));
 }
 
-static int add_people(struct dsn *d, const char *boundary, struct buf *out)
+static int write_people(struct dsn *d, struct buf *text)
 {
     const struct dsn_facts *f = &d->facts;
     char when[CLOCK_TEXT_MAX], about[ID_TEXT];
     bool has_bad = buf_span(&d->bad).n > 0;
     clock_rfc5322(when, f->arrived);
     id_format(about, f->about);
+    int rc = add(text, "This is the mail server ") | add_foreign(text, f->hostname) |
+             buf_addf(text, ".\r\n\r\nYour message of %s\r\n", when);
+    if (has_bad)
+        rc |= add_bad(d, text);
+    if (buf_span(&d->good).n > 0)
+        rc |= add_good(d, !has_bad, text);
+    return rc |
+           buf_addf(text, "\r\nIf you ask your postmaster about it, name the number %s.\r\n\r\n",
+                    about);
+}
+
+/* Encoded, the dialogues may outgrow what is left for the other parts: then they are left out. */
+static int add_experts(struct dsn *d, bool is_qp, struct buf *text)
+{
+    struct span experts = buf_span(&d->experts);
+    size_t n = is_qp ? qp_size(experts) : experts.n;
+    size_t others = buf_span(text).n + buf_span(&d->machine).n + 2 * HEADER_ROOM;
+    return n + others <= DSN_MAX ? buf_add_span(text, experts) : 0;
+}
+
+static int add_people(struct dsn *d, const char *boundary, struct buf *out)
+{
+    struct buf text;
     bool is_ascii = idn_is_ascii(buf_span(&d->bad)) && idn_is_ascii(buf_span(&d->good));
+    bool is_qp = is_encoded(d);
+    const char *type = is_ascii ? "us-ascii\r\n"
+                       : is_qp  ? "utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n"
+                                : "utf-8\r\nContent-Transfer-Encoding: 8bit\r\n";
+    buf_init(&text, DSN_MAX);
     int rc = buf_addf(out,
                       "--%s\r\nContent-Description: Explanation\r\n"
-                      "Content-Type: text/plain; charset=%s\r\n\r\n"
-                      "This is the mail server ",
-                      boundary, is_ascii ? "us-ascii" : "utf-8\r\nContent-Transfer-Encoding: 8bit");
-    rc |= add_foreign(out, f->hostname);
-    rc |= buf_addf(out, ".\r\n\r\nYour message of %s\r\n", when);
-    if (has_bad)
-        rc |= add_bad(d, out);
-    if (buf_span(&d->good).n > 0)
-        rc |= add_good(d, !has_bad, out);
-    rc |= buf_addf(out, "\r\nIf you ask your postmaster about it, name the number %s.\r\n\r\n",
-                   about);
-    return rc | buf_add_span(out, buf_span(&d->experts));
+                      "Content-Type: text/plain; charset=%s\r\n",
+                      boundary, type);
+    rc |= write_people(d, &text) | add_experts(d, is_qp, &text);
+    rc |= is_qp ? qp_encode(out, buf_span(&text)) : buf_add_span(out, buf_span(&text));
+    buf_free(&text);
+    return rc;
 }
 
 static int add_machine(struct dsn *d, const char *boundary, struct buf *out)
 {
     char envid[ENVID_MAX];
     ssize_t n = d->facts.envid.n <= ENVID_MAX ? xtext_decode(d->facts.envid, envid) : 0;
-    int rc = buf_addf(out,
-                      "--%s\r\nContent-Description: Delivery report\r\n"
-                      "Content-Type: message/delivery-status\r\n\r\n",
-                      boundary);
+    int rc =
+        buf_addf(out,
+                 "--%s\r\nContent-Description: Delivery report\r\n"
+                 "Content-Type: message/%sdelivery-status\r\n%s\r\n",
+                 boundary, d->is_global ? "global-" : "",
+                 idn_is_ascii(buf_span(&d->machine)) ? "" : "Content-Transfer-Encoding: 8bit\r\n");
     if (n > 0)
         rc |= add_field(out, "Original-Envelope-Id", "", (struct span){envid, (size_t)n});
     rc |= add_field(out, "Reporting-MTA", "dns; ", d->facts.hostname);
@@ -304,95 +410,31 @@ static int add_machine(struct dsn *d, const char *boundary, struct buf *out)
     return rc | buf_add_span(out, buf_span(&d->machine)) | add(out, "\r\n");
 }
 
-/* A line as it stands, but a store that was damaged must not make us write what no line may hold.
- */
-static int add_line(struct buf *out, struct span line)
+static int add_original(const struct dsn *d, const struct dsn_original *original,
+                        const char *boundary, struct buf *out)
 {
-    char *room = buf_room(out, line.n + 2);
-    if (room == NULL)
-        return -1;
-    for (size_t i = 0; i < line.n; i++)
-        room[i] = line.p[i] == '\r' || line.p[i] == '\0' ? '?' : line.p[i];
-    memcpy(room + line.n, "\r\n", 2);
-    buf_grew(out, line.n + 2);
-    return 0;
+    struct dsn_original o = *original;
+    o.wants_all = o.wants_all && d->has[DSN_FAILED];
+    return dsn_original_add(&o, boundary, !d->is_global, out);
 }
 
-static bool is_8bit(struct span s)
+static bool has_8bit(struct span s)
 {
-    for (size_t i = 0; i < s.n; i++)
-        if ((unsigned char)s.p[i] > 0x7e)
-            return true;
-    return false;
-}
-
-static int begin_original(const char *boundary, const char *what, const char *type, bool has_8bit,
-                          struct buf *out)
-{
-    return buf_addf(out, "--%s\r\nContent-Description: %s\r\nContent-Type: %s\r\n%s\r\n", boundary,
-                    what, type, has_8bit ? "Content-Transfer-Encoding: 8bit\r\n" : "");
-}
-
-/* The lines of the header section; no longer than lines may be, and not too many. */
-static int add_lines(struct span header, struct buf *out)
-{
-    size_t shown = 0, room = out->max - buf_span(out).n;
-    size_t max = room < HEADER_MAX + END_ROOM ? room - END_ROOM : HEADER_MAX;
-    int rc = 0;
-    while (header.n > 0 && rc == 0) {
-        struct span line = span_cut(&header, '\n');
-        if (line.n > 0 && line.p[line.n - 1] == '\r')
-            line.n--;
-        if (line.n > LINE_MAX_OCTETS)
-            line.n = LINE_MAX_OCTETS;
-        shown += line.n + 2;
-        if (line.n == 0 || shown > max)
-            break;
-        rc = add_line(out, line);
-    }
-    return rc;
-}
-
-/* May all of it be shown? What a damaged store gives is not. */
-static bool fits(const struct dsn *d, const struct dsn_original *o, const struct buf *out)
-{
-    struct content_scan scan;
-    bool is_asked = o->wants_all && d->has[DSN_FAILED] && (o->flags & CONTENT_LONGLINE) == 0;
-    if (!is_asked || o->start.n == 0 || o->start.n != o->size ||
-        o->start.n > out->max - buf_span(out).n - END_ROOM)
-        return false;
-    content_begin(&scan);
-    content_add(&scan, o->start);
-    content_end(&scan);
-    return !scan.is_damaged;
-}
-
-static int add_original(const struct dsn *d, const struct dsn_original *o, const char *boundary,
-                        struct buf *out)
-{
-    bool is_global = (o->flags & CONTENT_UTF8) != 0 && (o->flags & CONTENT_HEADER8) != 0;
-    struct span header = {o->start.p, o->header < o->start.n ? o->header : o->start.n};
-    int rc;
-    if (fits(d, o, out))
-        rc = begin_original(boundary, "Your message",
-                            is_global ? "message/global" : "message/rfc822", is_8bit(o->start),
-                            out) |
-             buf_add_span(out, o->start);
-    else
-        rc = begin_original(boundary, "Header of your message",
-                            is_global ? "message/global-headers" : "text/rfc822-headers",
-                            is_8bit(header), out) |
-             add_lines(header, out);
-    return rc | buf_addf(out, "\r\n--%s--\r\n", boundary);
+    return !idn_is_ascii(s);
 }
 
 int dsn_finish(struct dsn *d, const struct dsn_original *original, struct buf *out)
 {
     char boundary[ID_TEXT + 8], id[ID_TEXT];
+    struct buf parts;
     id_format(id, d->facts.id);
     snprintf(boundary, sizeof boundary, "=_%s", id); /* "=_" cannot stand in what is not MIME */
-    int rc = add_header(d, boundary, out) | add_people(d, boundary, out) |
-             add_machine(d, boundary, out) | add_original(d, original, boundary, out);
+    buf_init(&parts, DSN_MAX - HEADER_ROOM);
+    int rc = add_people(d, boundary, &parts) | add_machine(d, boundary, &parts) |
+             add_original(d, original, boundary, &parts);
+    rc |= add_header(d, boundary, has_8bit(buf_span(&parts)), out);
+    rc |= buf_add_span(out, buf_span(&parts));
+    buf_free(&parts);
     buf_free(&d->bad);
     buf_free(&d->good);
     buf_free(&d->machine);

@@ -1,6 +1,10 @@
-/* Writes delivery status notifications: multipart/report by RFC 3462 and RFC 3464, with a part for
+/* Writes delivery status notifications: multipart/report by RFC 6522 and RFC 3464, with a part for
  * people first, and with what RFC 3461 6.3 lets a sender ask for. Octets in, octets out; no store,
  * no channels.
+ *
+ * A sender with an address beyond ASCII can be reached through SMTPUTF8 only, so his notification
+ * is an international one (RFC 6533: message/global-delivery-status). For all others it is in 7
+ * bits, whatever addresses it names, as far as what it returns is not 8-bit content itself.
  *
  * What remote servers said is opaque and hostile: it is shown as printable ASCII, each reply on one
  * line, and can start neither a header field nor a MIME part.
@@ -69,6 +73,7 @@ struct dsn {
     struct buf about;              /* addresses that are bad, each with a newline */
     struct buf experts;            /* the dialogues */
     bool has[DSN_ACTIONS];
+    bool is_global; /* RFC 6533 */
 };
 
 void dsn_begin(struct dsn *d, const struct dsn_facts *facts);

@@ -84,6 +84,8 @@ class Bounce:
         assert parts[0].get_content_type() == "text/plain"
         assert parts[1].get_content_type() == "message/delivery-status"
         assert parts[2].get_content_type() in ("message/rfc822", "text/rfc822-headers")
+        wide = any(octet > 127 for octet in octets.partition(b"\r\n\r\n")[2])  # RFC 2045 6.4
+        assert ("8bit" if wide else None) == self.mail["Content-Transfer-Encoding"], octets
         self.text = parts[0].get_content()
         groups = parts[1].get_payload()
         self.about = groups[0]

@@ -40,7 +40,8 @@ void fuzz_dsn(struct span in)
                               .hostname = SPAN("mx.example.org"),
                               .id = 1,
                               .about = 2,
-                              .to = SPAN("eve@client.example"),
+                              .to = field[4].n % 2 == 0 ? SPAN("eve@client.example")
+                                                        : SPAN("\u7528@client.example"),
                               .now = 1000};
     struct dsn_recipient r = {.action = DSN_FAILED,
                               .address = field[0],

@@ -52,6 +52,26 @@ class Bounces(RelayTest):
         bounce = self.bounce_to_alice(suite)
         self.assertEqual(set(bounce.recipients), {"carol@remote.example", "dave@remote.example"})
 
+    def test_an_answer_to_a_report_reaches_the_postmaster(self):
+        suite, _ = self.routed({"replies": {"RCPT": "550 5.1.1 no"}})
+        suite.cli("domain", "add", "example.org", "--postmaster", "bob@example.org")
+        suite.send(FROM, ["carol@remote.example"], message())
+        author = self.bounce_to_alice(suite).mail["From"].addresses[0].addr_spec
+        self.assertEqual(author, "MAILER-DAEMON@mx.example.org")
+        suite.send(FROM, [author], message("what does that mean?"))
+        self.assertIn(b"what does that mean?", suite.wait_for_mail("bob")[0])
+
+    def test_an_unreachable_server_says_nothing_but_we_do(self):
+        """RFC 3464 2.3.5, 2.3.6: a Remote-MTA only with what it said itself."""
+        port, (address,) = self.remotes(None)
+        suite = self.suite(config={"route remote.example": {"to": f"smtp://{address}:{port}"}},
+                           relay={"retry": "1s", "expire": "2s", "delay_warning": None})
+        suite.send(FROM, ["carol@remote.example"], message())
+        recipient = self.bounce_to_alice(suite).recipients["carol@remote.example"]
+        self.assertEqual((recipient["Status"], recipient["Remote-MTA"]), ("4.4.7", None))
+        self.assertRegex(recipient["Diagnostic-Code"], "^X-Barid; .*refused")
+        self.assertTrue(recipient["Final-Log-ID"])
+
     def test_content_refused(self):
         suite, _ = self.routed({"replies": {"DOT": "554 5.7.1 looks like spam"}})
         suite.send(FROM, ["carol@remote.example"], message())
@@ -108,7 +128,9 @@ class Bounces(RelayTest):
         suite, _ = self.routed({"replies": {"RCPT": {"*": "550 5.1.1 gone", "carol@remote.example": "550 5.1.1 no"}}})
         suite.cli("alias", "add", "team@example.org", "bob@example.org", "carol@remote.example")
         suite.send(FROM, ["team@example.org"], message())
-        self.assertIn("carol@remote.example", self.bounce_to_alice(suite).recipients)
+        bounce = self.bounce_to_alice(suite)
+        self.assertIn("carol@remote.example", bounce.recipients)
+        self.assertRegex(bounce.text, r"<carol@remote.example>\r?\n +\(you wrote to <team@example.org>\)")
         self.assertEqual(suite.count("bob"), 1)
 
     def test_a_large_message_comes_back_without_its_body(self):

@@ -102,6 +102,7 @@ class Utf8(RelayTest):
         recipient = report.recipients["j\\x{F8}rgen@remote.example"]
         self.assertEqual(recipient["Status"], "5.6.7")
         self.assertIn("j\u00f8rgen@remote.example", report.text)
+        self.assertTrue(report.octets.isascii())  # alice may read her mail where UTF-8 is not known
 
     def test_a_header_beyond_ascii_needs_it_too(self):
         suite, remote = self.routed()
@@ -113,6 +114,22 @@ class Utf8(RelayTest):
         # the same without SMTPUTF8 is the old 8-bit header: passed on as it is
         suite.send("alice@example.org", ["carol@remote.example"], UTF8_HEADER)
         self.assertEqual(len(remote.wait(1)), 1)
+
+    def test_a_sender_beyond_ascii_gets_an_international_report(self):
+        """RFC 6533 4; to a server that takes it as to a mailbox here."""
+        suite, remote = self.routed({"ehlo": ALL, "replies": {"RCPT": {"carol@remote.example": "550 5.1.1 no"}}})
+        self.send(suite, "\u00e5sa@remote.example", ["carol@remote.example"])
+        got = remote.wait(1)[0]
+        self.assertEqual((got["from"], got["rcpts"]), ("", ["\u00e5sa@remote.example".encode().decode("latin-1")]))
+        self.assertIn("SMTPUTF8", got["from_params"])
+        self.assertIn("BODY=8BITMIME", got["from_params"])
+        self.assertIn(b"Content-Type: message/global-delivery-status\r\n", got["data"])
+        self.assertIn("To: <\u00e5sa@remote.example>\r\n".encode(), got["data"])
+        self.assertIn(b"\r\nFinal-Recipient: rfc822; carol@remote.example\r\nAction: failed\r\n", got["data"])
+        suite.cli("alias", "add", "j\u00f8rgen@example.org", "alice@example.org")
+        self.send(suite, "j\u00f8rgen@example.org", ["carol@remote.example"])
+        self.assertIn(b"message/global-delivery-status", suite.wait_for_mail("alice")[0])
+        self.assertEqual(remote.violations, [])
 
     def test_only_a_domain_beyond_ascii_needs_nothing(self):
         suite, remote = self.routed(domain="xn--bcher-kva.example")

@@ -215,6 +215,26 @@ Test(resolve, postmaster)
     expect(&(struct row){"postmaster", ADDRESS_LOCAL, "1"}, 1);
 }
 
+/* An answer to a report, which comes from MAILER-DAEMON at hostname (RFC 3464 2). */
+Test(resolve, mailer_daemon_is_the_postmaster)
+{
+    static const struct row rows[] = {
+        {"MAILER-DAEMON@mx.example.org", ADDRESS_LOCAL, ">admin@example.net"},
+        {"postmaster@MX.example.org", ADDRESS_LOCAL, ">admin@example.net"},
+        {"mailer-daemon@example.org", ADDRESS_LOCAL, ">admin@example.net"},
+        {"mailer-daemon@all.example", ADDRESS_LOCAL, "2"}, /* the catch-all */
+        {"bob@mx.example.org", ADDRESS_FOREIGN, ""},
+        {"mailer-daemonx@mx.example.org", ADDRESS_FOREIGN, ""},
+        {"mailer-daemon@mx2.example.org", ADDRESS_FOREIGN, ""},
+        {"mailer-daemon@example.net", ADDRESS_FOREIGN, ""},
+    };
+    expect(rows, sizeof rows / sizeof rows[0]);
+    add_alias("mailer-daemon@example.org", "alice@example.org");
+    expect(&(struct row){"mailer-daemon@example.org", ADDRESS_LOCAL, "1"}, 1);
+    directory_set_hostname(d, SPAN(""));
+    expect(&(struct row){"mailer-daemon@mx.example.org", ADDRESS_FOREIGN, ""}, 1);
+}
+
 Test(resolve, a_host_without_any_postmaster_takes_the_first_there_is)
 {
     directory_set_postmaster(directory_domain(d, SPAN("example.org")), SPAN(""));
@@ -225,6 +245,7 @@ Test(resolve, a_host_without_any_postmaster_takes_the_first_there_is)
     directory_set_postmaster(directory_domain(d, SPAN("first.example")), SPAN(""));
     directory_remove_alias(d, directory_alias(d, SPAN("@all.example")));
     expect(&(struct row){"postmaster", ADDRESS_UNKNOWN, ""}, 1);
+    expect(&(struct row){"mailer-daemon@mx.example.org", ADDRESS_FOREIGN, ""}, 1);
 }
 
 Test(resolve, junk_is_no_address_and_no_crash)

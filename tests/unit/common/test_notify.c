@@ -169,3 +169,33 @@ Test(notify, orcpt_of_a_transaction_in_utf8)
         cr_expect(rc != 0 || orcpt_is_valid(span_of(out)));
     }
 }
+
+Test(notify, orcpt_address)
+{
+    static const struct {
+        const char *in, *out; /* NULL: none */
+    } rows[] = {
+        {"rfc822;bob@example.org", "bob@example.org"},
+        {"RFC822;b+2Bx@example.org", "b+x@example.org"},
+        {"utf-8;j\\x{F8}rgen@example.org", "j\u00f8rgen@example.org"},
+        {"utf-8;\\x{7528}\\x{6237}@example.org", "\u7528\u6237@example.org"},
+        {"utf-8;\\x{1F4EE}\\x{5C}\\x{3D}@example.org", "\U0001f4ee\\=@example.org"},
+        {"utf-8;plain@example.org", "plain@example.org"},
+        {"utf-8;a=b", NULL},
+        {"utf-8;\\x{F8", NULL},
+        {"utf-8;\\x{D800}", NULL},
+        {"utf-8;", NULL},
+        {"x400;c=us", NULL},
+        {"rfc822;a+0Ab", NULL},
+        {"rfc822;", NULL},
+        {"rfc822", NULL},
+        {"", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        char out[ORCPT_MAX + 1];
+        ssize_t n = orcpt_address(span_of(rows[i].in), out);
+        cr_expect_eq(n > 0, rows[i].out != NULL, "%s", rows[i].in);
+        if (n > 0 && rows[i].out != NULL)
+            cr_expect_str_eq(out, rows[i].out);
+    }
+}

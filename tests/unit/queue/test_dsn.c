@@ -63,10 +63,13 @@ static const char golden[] =
     "Status: 5.1.1\r\n"
     "Remote-MTA: dns; mx.example.net\r\n"
     "Diagnostic-Code: smtp; 550 5.1.1 no such user\r\n"
+    "Final-Log-ID: 04d2pf2dbsqqg\r\n"
     "\r\n"
     "Final-Recipient: rfc822; y@example.com\r\n"
     "Action: failed\r\n"
     "Status: 4.4.7\r\n"
+    "Diagnostic-Code: X-Barid; connection refused\r\n"
+    "Final-Log-ID: 04d2pf2dbsqqg\r\n"
     "\r\n"
     "--=_028t5cy4tqkff\r\n"
     "Content-Description: Header of your message\r\n"
@@ -109,6 +112,14 @@ static bool has(struct span s, const char *what)
     return memmem(s.p, s.n, what, strlen(what)) != NULL;
 }
 
+static bool has_8bit(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if ((unsigned char)s.p[i] > 0x7f)
+            return true;
+    return false;
+}
+
 /* Whatever remote servers say and whatever the original's header is: lines stay lines, it fits, and
  * nothing can start a field or a part. */
 Test(dsn, hostile_text_stays_text)
@@ -145,7 +156,8 @@ Test(dsn, hostile_text_stays_text)
     content_end(&scan);
     cr_assert(!scan.is_damaged);
     cr_assert_eq(scan.flags & CONTENT_LONGLINE, 0);
-    cr_assert(has(s, "Content-Transfer-Encoding: 8bit\r\n"));
+    cr_assert(has(s, "Content-Transfer-Encoding: quoted-printable\r\n"));
+    cr_assert(!has_8bit(s));
     size_t seen = 0;
     for (struct span rest = s; (rest.p = memmem(rest.p, rest.n, "Final-Recipient:", 16)) != NULL;) {
         seen++;
@@ -208,11 +220,223 @@ Test(dsn, what_was_asked_for)
     cr_expect(has(s, "\r\nFuture-Release-Request: until;2026-11-22T09:00:00Z\r\n"));
     cr_expect(has(s, "Original-Recipient: rfc822; x+a@example.org\r\n"
                      "Final-Recipient: rfc822; x@example.org\r\nAction: delivered\r\n"
-                     "Status: 2.0.0\r\nLast-Attempt-Date: Wed, 18 Nov 2026 11:06:40 +0000\r\n"));
+                     "Status: 2.0.0\r\nLast-Attempt-Date: Wed, 18 Nov 2026 11:06:40 +0000\r\n"
+                     "Final-Log-ID: 04d2pf2dbsqqg\r\n"));
     cr_expect(has(s, "Action: relayed\r\nStatus: 2.1.5\r\nRemote-MTA: dns; mx.example.com\r\n"));
     cr_expect(has(s, "taken by the server mx.example.com,\r\n"));
     cr_expect(!has(s, "could not be delivered") && !has(s, "message/rfc822"));
     buf_free(&out);
+}
+
+/* One recipient, and what the sender's address is; out: NUL at the end. */
+static void report_on(const char *to, const struct dsn_recipient *r, const struct dsn_original *o,
+                      struct buf *out)
+{
+    struct dsn d;
+    struct dsn_facts f = facts;
+    f.to = span_of(to);
+    f.envid = SPAN("id");
+    f.hold_request = SPAN("for;60");
+    buf_init(out, DSN_MAX);
+    dsn_begin(&d, &f);
+    cr_assert_eq(dsn_add(&d, r), 0);
+    cr_assert_eq(dsn_finish(&d, o, out), 0);
+    buf_add(out, "", 1);
+}
+
+/* Each field once, in the order of the grammar, and those that must be there are. */
+static void expect_grammar(const char *const *names, uint64_t needed, struct span group)
+{
+    size_t last = 0;
+    uint64_t seen = 0;
+    while (group.n > 0) {
+        struct span line = span_cut(&group, '\n');
+        size_t at = 0;
+        for (size_t i = 0; names[i] != NULL && at == 0; i++)
+            if (span_istarts(line, span_of(names[i])) && line.n > strlen(names[i]) &&
+                line.p[strlen(names[i])] == ':')
+                at = i + 1;
+        if (line.n > 0 && line.p[0] == ' ')
+            continue; /* of the one before */
+        cr_expect(at > last, "%.*s", (int)line.n, line.p);
+        last = at;
+        seen |= (uint64_t)1 << at;
+    }
+    cr_expect_eq(seen & needed, needed);
+}
+
+Test(dsn, fields_stand_in_the_order_of_the_grammar)
+{
+    static const char *const about[] = {
+        "Original-Envelope-Id", "Reporting-MTA",          "DSN-Gateway", "Received-From-MTA",
+        "Arrival-Date",         "Future-Release-Request", NULL};
+    static const char *const each[] = {
+        "Original-Recipient", "Final-Recipient",   "Action",       "Status",           "Remote-MTA",
+        "Diagnostic-Code",    "Last-Attempt-Date", "Final-Log-ID", "Will-Retry-Until", NULL};
+    for (int action = 0; action < DSN_ACTIONS; action++) {
+        for (int from_remote = 0; from_remote < 2; from_remote++) {
+            struct dsn_recipient r = {.action = (enum dsn_action)action,
+                                      .address = SPAN("X@Example.net"),
+                                      .orcpt = SPAN("rfc822;y@example.net"),
+                                      .status = SPAN("5.1.1"),
+                                      .remote = SPAN("mx.example.net[192.0.2.1]:25"),
+                                      .reply = from_remote ? SPAN("550 5.1.1 no") : SPAN("silence"),
+                                      .last_attempt = 1795000000};
+            struct buf out;
+            report_on("a@example.org", &r, &original, &out);
+            const char *text = buf_span(&out).p;
+            const char *from = strstr(text, "message/delivery-status\r\n\r\n");
+            cr_assert_not_null(from);
+            from += strlen("message/delivery-status\r\n\r\n");
+            const char *middle = strstr(from, "\r\n\r\n");
+            const char *to = strstr(middle + 4, "\r\n\r\n");
+            expect_grammar(about, 1 << 2, (struct span){from, (size_t)(middle - from)});
+            struct span group = {middle + 4, (size_t)(to - middle - 4)};
+            expect_grammar(each, 1 << 2 | 1 << 3 | 1 << 4, group);
+            /* a Remote-MTA says that it gave the diagnosis (2.3.6) */
+            cr_expect_eq(has(group, "Remote-MTA:"), from_remote == 1);
+            cr_expect_eq(has(group, "Diagnostic-Code: smtp; 550 5.1.1 no"), from_remote == 1);
+            bool is_bad = action == DSN_FAILED || action == DSN_DELAYED;
+            cr_expect_eq(has(group, "Diagnostic-Code: X-Barid; silence"), is_bad && !from_remote);
+            cr_expect_eq(has(group, "Will-Retry-Until:"), action == DSN_DELAYED);
+            cr_expect_eq(has(group, "Final-Log-ID:"),
+                         action != DSN_DELAYED && action != DSN_RELAYED);
+            cr_expect(has(group, "Final-Recipient: rfc822; X@Example.net\r\n"));
+            buf_free(&out);
+        }
+    }
+}
+
+Test(dsn, a_long_answer_is_folded)
+{
+    static const char reply[] =
+        "550 5.7.1 this answer is so long that it does not fit into a line of the report, and "
+        "goes  on  and on "
+        "withaverylongwordwithaverylongwordwithaverylongwordwithaverylongwordwithaverylongword end";
+    struct dsn_recipient r = {.address = SPAN("x@example.net"),
+                              .status = SPAN("5.7.1"),
+                              .remote = SPAN("mx.example.net[192.0.2.1]:25"),
+                              .reply = span_of(reply)};
+    struct buf out;
+    report_on("a@example.org", &r, &original, &out);
+    const char *from = strstr(buf_span(&out).p, "Diagnostic-Code: smtp; ");
+    cr_assert_not_null(from);
+    char unfolded[400] = "";
+    size_t n = 0, column = 0, lines = 0;
+    for (const char *p = from + strlen("Diagnostic-Code: smtp; "); n + 1 < sizeof unfolded; p++) {
+        if (p[0] == '\r' && p[2] != ' ')
+            break;
+        if (p[0] == '\r') { /* what is folded goes on with the space that was there */
+            cr_expect(column + 23 * (lines == 0) <= 78 || lines == 2);
+            lines++;
+            column = 0;
+            p++;
+            continue;
+        }
+        unfolded[n++] = *p;
+        column++;
+    }
+    cr_expect_str_eq(unfolded, reply);
+    cr_expect_eq(lines, 3);
+    buf_free(&out);
+}
+
+/* A sender with an address in ASCII gets 7 bits, whatever the recipient and the header are. */
+Test(dsn, seven_bits_for_an_ascii_sender)
+{
+    static const char header[] = "Subject: J\xf8rgen=\r\n\r\n";
+    struct dsn_original o = {.start = {header, sizeof header - 1},
+                             .size = sizeof header - 1,
+                             .header = sizeof header - 1};
+    struct dsn_recipient r = {.address = SPAN("j\u00f8rgen@example.net"),
+                              .orcpt = SPAN("utf-8;\\x{E5}sa@example.org"),
+                              .status = SPAN("5.6.7"),
+                              .reply = SPAN("553 5.6.7 no")};
+    struct buf out;
+    report_on("a@example.org", &r, &o, &out);
+    struct span s = buf_span(&out);
+    cr_expect(!has_8bit(s));
+    cr_expect(has(s, "text/plain; charset=utf-8\r\n"
+                     "Content-Transfer-Encoding: quoted-printable\r\n\r\n"));
+    cr_expect(
+        has(s, "  <j=C3=B8rgen@example.net>\r\n    (you wrote to <=C3=A5sa@example.org>)\r\n"));
+    cr_expect(has(s, "message/delivery-status\r\n\r\n"));
+    cr_expect(has(s, "Original-Recipient: utf-8; \\x{E5}sa@example.org\r\n"
+                     "Final-Recipient: utf-8; j\\x{F8}rgen@example.net\r\n"));
+    cr_expect(has(s, "text/rfc822-headers\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"
+                     "Subject: J=F8rgen=3D\r\n"));
+    cr_expect(!has(s, "8bit"));
+    buf_free(&out);
+    /* a header in UTF-8 is not hidden from programs (RFC 6533 6.3); then all of it says so */
+    o.flags = CONTENT_UTF8 | CONTENT_HEADER8;
+    report_on("a@example.org", &r, &o, &out);
+    cr_expect(
+        has(buf_span(&out), "\"\r\nContent-Transfer-Encoding: 8bit\r\n\r\nThis is a delivery"));
+    cr_expect(
+        has(buf_span(&out),
+            "message/global-headers\r\nContent-Transfer-Encoding: 8bit\r\n\r\nSubject: J\xf8"));
+    buf_free(&out);
+}
+
+/* One with an address beyond ASCII is reached through SMTPUTF8 only: RFC 6533 4. */
+Test(dsn, an_international_report)
+{
+    struct dsn_recipient r = {.address = SPAN("j\u00f8rgen@example.net"),
+                              .orcpt = SPAN("utf-8;\\x{E5}sa@example.org"),
+                              .status = SPAN("5.1.1"),
+                              .reply = SPAN("550 5.1.1 no")};
+    struct buf out;
+    report_on("\u7528\u6237@example.org", &r, &original, &out);
+    struct span s = buf_span(&out);
+    cr_expect(has(s, "To: <\u7528\u6237@example.org>\r\n"));
+    cr_expect(has(s, "\"\r\nContent-Transfer-Encoding: 8bit\r\n\r\nThis is a delivery"));
+    cr_expect(has(s, "multipart/report; report-type=delivery-status;"));
+    cr_expect(has(s, "text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"));
+    cr_expect(
+        has(s, "  <j\u00f8rgen@example.net>\r\n    (you wrote to <\u00e5sa@example.org>)\r\n"));
+    cr_expect(has(s, "message/global-delivery-status\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"));
+    cr_expect(has(s, "Original-Recipient: utf-8; \u00e5sa@example.org\r\n"
+                     "Final-Recipient: utf-8; j\u00f8rgen@example.net\r\n"));
+    buf_free(&out);
+    r.address = SPAN("x@example.net");
+    r.orcpt = SPAN("rfc822;x@example.net");
+    report_on("\u7528\u6237@example.org", &r, &original, &out);
+    s = buf_span(&out);
+    cr_expect(has(s, "message/global-delivery-status\r\n\r\nOriginal-Envelope-Id"));
+    cr_expect(has(s, "Final-Recipient: rfc822; x@example.net\r\n"));
+    cr_expect(!has(s, "8bit") && !has(s, "you wrote to"));
+    buf_free(&out);
+}
+
+/* However much of it has to be encoded, all parts have room. */
+Test(dsn, many_names_beyond_ascii_fit)
+{
+    static char header[40000], said[8000];
+    struct dsn d;
+    struct buf out;
+    struct dsn_original o = {
+        .start = {header, sizeof header}, .size = sizeof header, .header = sizeof header};
+    memset(header, 0xe5, sizeof header);
+    for (size_t i = 78; i < sizeof header; i += 80)
+        memcpy(header + i, "\r\n", 2);
+    memset(said, '=', sizeof said);
+    for (int is_good = 0; is_good < 2; is_good++) {
+        struct dsn_recipient r = {.action = is_good ? DSN_DELIVERED : DSN_FAILED,
+                                  .address = SPAN("\u7528\u6237\u7528\u6237\u7528@example.net"),
+                                  .status = SPAN("5.1.1"),
+                                  .reply = SPAN("550 ==================================")};
+        dsn_begin(&d, &facts);
+        size_t n = 0;
+        while (dsn_add(&d, &r) == 0)
+            n++;
+        cr_expect(n > 30);
+        dsn_quote(&d, &(struct dsn_dialogue){.text = {said, sizeof said}});
+        buf_init(&out, DSN_MAX);
+        cr_expect_eq(dsn_finish(&d, &o, &out), 0);
+        cr_expect(!has_8bit(buf_span(&out)));
+        cr_expect(has(buf_span(&out), "=E5=E5=E5"));
+        buf_free(&out);
+    }
 }
 
 static void finish_with(struct dsn_original *o, enum dsn_action action, struct buf *out)
@@ -279,6 +503,17 @@ Test(dsn, status_is_taken_from_the_reply)
         {"connection refused", '4', "4.0.0"},
         {"250 2.1.5 ok", '2', "2.1.5"},
         {"250 ok", '2', "2.0.0"},
+        {"550 5.1.0 x", '5', "5.1.0"},
+        {"550 5.10.100 x", '5', "5.10.100"},
+        /* no number has a zero in front, or more than three digits (RFC 3464 2.3.4) */
+        {"550 5.01.1 x", '5', "5.0.0"},
+        {"550 5.1.01 x", '5', "5.0.0"},
+        {"550 5.1.00 x", '5', "5.0.0"},
+        {"550 5.1.1234 x", '5', "5.0.0"},
+        {"550 5.1.12345", '5', "5.0.0"},
+        {"550 5.1234.1 x", '5', "5.0.0"},
+        {"550 5.1", '5', "5.0.0"},
+        {"550 5.", '5', "5.0.0"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         cr_expect(
