@@ -45,6 +45,7 @@ static void warn_of_fixed(const struct config *old, const struct config *fresh)
     warn_if_changed("state_dir", strcmp(old->state_dir, fresh->state_dir) != 0);
     warn_if_changed("run_dir", strcmp(old->run_dir, fresh->run_dir) != 0);
     warn_if_changed("workers", old->workers != fresh->workers);
+    warn_if_changed("[pam] service", (old->pam.service == NULL) != (fresh->pam.service == NULL));
 }
 
 void reload(struct parent *p)

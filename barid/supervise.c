@@ -237,11 +237,27 @@ static struct child *new_child(struct parent *p, const struct tree_process *kind
     return c;
 }
 
+/* What was left out of this build cannot be wished for. */
+static int check_build(const struct config *c, struct error *e)
+{
+#ifndef HAVE_PAM
+    if (c->pam.service != NULL)
+        return error_set(e, "[pam] service: " CONFIG_NO_PAM);
+#endif
+    (void)c, (void)e;
+    return 0;
+}
+
 int supervise_start(struct parent *p, struct error *e)
 {
+    if (check_build(p->config, e) < 0)
+        return -1;
     for (size_t k = 0; k < tree_n_processes; k++) {
         const struct tree_process *kind = &tree_processes[k];
         unsigned n = kind->is_per_worker ? (unsigned)p->config->workers : 1;
+        p->memory_fds[kind->role] = -1;
+        if (kind->is_wanted != NULL && !kind->is_wanted(p->config))
+            continue;
         p->memory_fds[kind->role] = kind->is_per_worker ? peers_memory(n) : -1;
         if (kind->is_per_worker && p->memory_fds[kind->role] < 0)
             return error_set(e, "cannot make memory for %s: %s", role_name(kind->role),

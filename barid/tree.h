@@ -12,6 +12,7 @@ struct tree_process {
     unsigned kinds;      /* 1 << enum listen_kind: sockets it serves */
     const char *control; /* its control socket in run_dir, or NULL */
     unsigned stop_rank;  /* 0 stops first; the next rank when all of it are gone */
+    bool (*is_wanted)(const struct config *c); /* NULL: always */
 };
 extern const struct tree_process tree_processes[];
 extern const size_t tree_n_processes;

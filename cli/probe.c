@@ -104,16 +104,16 @@ static const struct {
     bool (*attempt)(void);
     unsigned granted; /* roles whose work needs it */
 } attempts[] = {
-    {"open /etc/passwd", open_passwd, 0},
+    {"open /etc/passwd", open_passwd, P_PAMD},
     {"make a file in /tmp", make_file, 0},
     /* As root "/" is the role's own directory; else it is the machine's, and closed. */
-    {"list /", list_root, P_FILES},
+    {"list /", list_root, P_FILES | P_PAMD},
     {"execute a program", execute, 0},
-    {"fork", make_process, 0},
+    {"fork", make_process, P_PAMD},
     {"ptrace", trace, 0},
     {"become root", become_root, 0},
     {"open a TCP socket", tcp_socket, P_OUTGOING},
-    {"open a Unix socket", unix_socket, 0},
+    {"open a Unix socket", unix_socket, P_PAMD},
     {"open a raw socket", raw_socket, 0},
     {"signal another process", signal_parent, 0},
     {"make memory executable", executable_memory, 0},
@@ -122,7 +122,8 @@ static const struct {
 
 static const char *root_of(enum role role)
 {
-    return role == ROLE_AUTHD                           ? "authd"
+    return role == ROLE_PAMD                            ? "/"
+           : role == ROLE_AUTHD                         ? "authd"
            : role == ROLE_QUEUE || role == ROLE_MAILBOX ? "queue"
                                                         : "empty";
 }
@@ -131,7 +132,8 @@ static int attempt_inside(const struct config *c, enum role role, size_t which)
 {
     char root[PATH_MAX];
     struct error e;
-    snprintf(root, sizeof root, "%s/%s", c->state_dir, root_of(role));
+    bool is_machine = root_of(role)[0] == '/';
+    snprintf(root, sizeof root, "%s/%s", is_machine ? "" : c->state_dir, root_of(role));
     struct jail j = {.role = role,
                      .root = root,
                      .files_max = PROBE_FILES,
@@ -223,7 +225,8 @@ int probe_main(struct cli *cli)
     struct error e;
     if (role_parse(cli->args[0], &role) < 0 || (P_CHILDREN & 1U << role) == 0)
         return cli_fail(
-            cli, "no such process: smtpd authd queue relay mailbox pop3d resolver keyd policy");
+            cli,
+            "no such process: smtpd authd queue relay mailbox pop3d resolver keyd policy pamd");
     if (cli_load(cli, &e) < 0 || layout_state(cli->config, &e) < 0)
         return cli_fail(cli, "%s", e.text);
     return probe(cli, role);

@@ -59,6 +59,8 @@ enum admission admission_login_refused(const struct msg_login_re *answer)
         return ADMISSION_LOGIN_LATER;
     if (answer->reason == LOGIN_DISABLED)
         return ADMISSION_LOGIN_DISABLED;
+    if (answer->reason == LOGIN_EXPIRED)
+        return ADMISSION_LOGIN_EXPIRED;
     return answer->reason == LOGIN_RECEIVE_ONLY ? ADMISSION_LOGIN_RECEIVE_ONLY
                                                 : ADMISSION_LOGIN_WRONG;
 }

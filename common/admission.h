@@ -29,6 +29,7 @@
     D(LOGIN_FIRST, "530", "5.7.0", REPLY_FAULT, "Authentication required")                         \
     D(LOGIN_WRONG, "535", "5.7.8", REPLY_FAULT, "Wrong user name or password")                     \
     D(LOGIN_DISABLED, "535", "5.7.13", REPLY_FAULT, "This account is disabled")                    \
+    D(LOGIN_EXPIRED, "535", "5.7.8", REPLY_FAULT, "The account, or its password, has expired")     \
     D(LOGIN_RECEIVE_ONLY, "535", "5.7.8", REPLY_FAULT, "This account may not send mail")           \
     D(NO_SUCH_USER, "550", "5.1.1", REPLY_FAULT, "No such mailbox here")                           \
     D(NO_RELAYING, "550", "5.7.1", REPLY_FAULT,                                                    \

@@ -223,6 +223,14 @@ struct dns_config {
     char *trust_anchor;
 };
 
+/* [pam] */
+#define PAM_CHECKS 64
+struct pam_config {
+    char *service;   /* NULL: none */
+    uint64_t checks; /* at once */
+    int64_t timeout_ms;
+};
+
 struct config {
     char *file; /* where it came from, for messages */
     char *hostname, *state_dir, *run_dir;
@@ -252,9 +260,11 @@ struct config {
     struct mailbox_config mailbox;
     struct pop3_config pop3;
     struct containment_config containment;
+    struct pam_config pam;
     size_t *lines; /* private: where each setting was set, in the order of the table's walk */
 };
 
+#define CONFIG_NO_PAM "this barid was built without PAM: build it with ./configure --with-pam"
 #define CONFIG_MAKE_A_PAIR                                                                         \
     "add a [tls] section with certificate and key; 'barid tls self-signed' makes a pair to begin " \
     "with"

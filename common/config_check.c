@@ -1,4 +1,5 @@
 #include "common/config_table.h"
+#include "common/pam.h"
 
 /* A listener of a configuration without [tls]. */
 static void check_without_tls(const struct listen_config *l, struct config_problems *problems)
@@ -243,6 +244,15 @@ static void check_backups(const struct config *c, struct config_problems *proble
         check_backup(&c->routes[i], problems);
 }
 
+static void check_pam(const struct config *c, struct config_problems *problems)
+{
+    const char *service = c->pam.service;
+    if (service != NULL && !pam_is_service(span_of(service)))
+        config_problem_add(problems, config_line(c, SECTION_PAM, "service"), false,
+                           "[pam] service is the name of a file in " PAM_DIRECTORY
+                           ": letters, digits, '.', '-', '_'");
+}
+
 void config_check(const struct config *c, struct config_problems *problems)
 {
     check_kinds(c, problems);
@@ -253,4 +263,5 @@ void config_check(const struct config *c, struct config_problems *problems)
     check_hops(c, problems);
     check_logins(c, problems);
     check_backups(c, problems);
+    check_pam(c, problems);
 }

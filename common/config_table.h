@@ -18,6 +18,7 @@ enum section_kind {
     SECTION_RELAY,
     SECTION_DNS,
     SECTION_CONTAINMENT,
+    SECTION_PAM,
     SECTION_JAIL,
     SECTION_LISTEN, /* from here on: there can be several */
     SECTION_TLS,
@@ -44,7 +45,7 @@ enum value_type {
     VALUE_DURATIONS, /* int64_t *, size_t */
     VALUE_RATE,      /* struct rate */
     VALUE_CHOICE,    /* an enum: the place of the word in `words` */
-    VALUE_NAME,      /* char *: of a group of this machine */
+    VALUE_NAME,      /* char *: of a group of this machine, a service of PAM */
     VALUE_LISTEN,    /* struct endpoint *, size_t: address:port or unix:/path */
     VALUE_SERVERS,   /* struct netaddr *, size_t: address@port, port 53 if it is missing */
     VALUE_NETWORKS,  /* struct network *, size_t */

@@ -363,7 +363,7 @@ static int parse_name(const struct place *at, struct span text, struct error *e)
         if (text.p[i] <= ' ' || text.p[i] > '~' || text.p[i] == ':' || text.p[i] == '/')
             text.n = 0;
     if (text.n == 0 || text.n > NAME_OCTETS)
-        return error_set(e, "'%.*s' is not the name of a group", shown(text), text.p);
+        return error_set(e, "'%.*s' is not a name", shown(text), text.p);
     return keep_text(at->value, text, e);
 }
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sodium.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -297,6 +298,17 @@ static bool is_full(int err)
            err == ETOOMANYREFS;
 }
 
+static int send_or_keep(struct ipc *ch, const char *octets, size_t n, int fd)
+{
+    if (ch->first == NULL) {
+        if (send_octets(ch->fd, octets, n, fd) >= 0)
+            return 0;
+        if (!is_full(errno))
+            return -1; /* the reading side will see the end of the channel */
+    }
+    return keep_for_later(ch, octets, n, fd);
+}
+
 int ipc_send(struct ipc *ch, enum msg_type type, const void *fields, int fd)
 {
     static char out[IPC_MAX];
@@ -305,13 +317,11 @@ int ipc_send(struct ipc *ch, enum msg_type type, const void *fields, int fd)
     size_t n = proto_pack(out, sizeof out, type, fields);
     if (n == 0)
         return -1;
-    if (ch->first == NULL) {
-        if (send_octets(ch->fd, out, n, fd) >= 0)
-            return 0;
-        if (!is_full(errno))
-            return -1; /* the reading side will see the end of the channel */
-    }
-    return keep_for_later(ch, out, n, fd);
+    int result = send_or_keep(ch, out, n, fd);
+    if (type == MSG_LOGIN || type == MSG_PAM_CHECK ||
+        type == MSG_ADMIN) /* there is a password in it */
+        sodium_memzero(out, n);
+    return result;
 }
 
 static void send_kept(struct ipc *ch)

@@ -52,6 +52,22 @@ static int set_limits(const struct jail *j, struct error *e)
     return limit(RLIMIT_FSIZE, j->file_size_max, "file size", e);
 }
 
+/* What a role needs of the file system and the network, beyond descriptors it is given; and of
+ * groups: PAM's modules read /etc/shadow, which is that group's on Debian. */
+static const struct {
+    enum landlock_files files;
+    bool may_connect;
+    const char *group; /* one of the system's, if it has it */
+} needs[ROLES] = {
+    [ROLE_AUTHD] = {LANDLOCK_WRITES, false, NULL},
+    [ROLE_QUEUE] = {LANDLOCK_WRITES, false, NULL},
+    [ROLE_MAILBOX] = {LANDLOCK_READS, false, NULL},
+    [ROLE_RELAY] = {LANDLOCK_NO_FILES, true, NULL},
+    [ROLE_RESOLVER] = {LANDLOCK_NO_FILES, true, NULL},
+    [ROLE_POLICY] = {LANDLOCK_NO_FILES, true, NULL},
+    [ROLE_PAMD] = {LANDLOCK_SYSTEM, false, "shadow"},
+};
+
 /* The processes of one uid are counted together, so for an ordinary user, whose other processes
  * count too, the limit would hit the wrong ones. */
 static int drop_root(const struct jail *j, struct error *e)
@@ -60,12 +76,15 @@ static int drop_root(const struct jail *j, struct error *e)
     gid_t gid;
     bool is_named;
     jail_account(j->role, &uid, &gid, &is_named);
+    const char *name = needs[j->role].group;
+    const struct group *other = name != NULL ? getgrnam(name) : NULL;
+    gid_t group = other != NULL && other->gr_gid != 0 ? other->gr_gid : gid;
     if (uid == 0 || gid == 0)
         return error_set(e, "the account of %s is root's: give it one of its own",
                          role_name(j->role));
     if (chroot(j->root) < 0 || chdir("/") < 0)
         return error_set(e, "cannot chroot to %s: %s", j->root, strerror(errno));
-    if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0)
+    if (setgroups(other != NULL, &group) < 0 || setresgid(gid, gid, gid) < 0)
         return error_set(e, "cannot become group %u: %s", (unsigned)gid, strerror(errno));
     if (limit(RLIMIT_NPROC, j->processes, "processes", e) < 0)
         return -1;
@@ -77,16 +96,6 @@ static int drop_root(const struct jail *j, struct error *e)
         return error_set(e, "root's rights could not be given up");
     return 0;
 }
-
-/* What a role needs of the file system and the network, beyond descriptors it is given. */
-static const struct {
-    enum landlock_files files;
-    bool may_connect;
-} needs[ROLES] = {
-    [ROLE_AUTHD] = {LANDLOCK_WRITES, false},     [ROLE_QUEUE] = {LANDLOCK_WRITES, false},
-    [ROLE_MAILBOX] = {LANDLOCK_READS, false},    [ROLE_RELAY] = {LANDLOCK_NO_FILES, true},
-    [ROLE_RESOLVER] = {LANDLOCK_NO_FILES, true}, [ROLE_POLICY] = {LANDLOCK_NO_FILES, true},
-};
 
 static int enter_landlock(const struct jail *j, struct error *e)
 {

@@ -51,13 +51,11 @@ static size_t ruleset_octets(int abi)
                              : sizeof(uint64_t);
 }
 
-static int allow_root(int ruleset, const struct landlock_rules *rules, uint64_t handled)
+static int allow(int ruleset, const char *path, uint64_t access)
 {
-    if (rules->files == LANDLOCK_NO_FILES)
-        return 0;
     struct landlock_path_beneath_attr at = {
-        .allowed_access = (rules->files == LANDLOCK_WRITES ? FS_WRITES : FS_READS) & handled,
-        .parent_fd = open(rules->root, O_PATH | O_DIRECTORY | O_CLOEXEC),
+        .allowed_access = access,
+        .parent_fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC),
     };
     if (at.parent_fd < 0)
         return -1;
@@ -66,6 +64,26 @@ static int allow_root(int ruleset, const struct landlock_rules *rules, uint64_t 
     close(at.parent_fd);
     errno = saved;
     return (int)result;
+}
+
+/* Those of them that this system has. */
+static int allow_system(int ruleset, uint64_t handled)
+{
+    static const char *const paths[] = {"/etc", "/lib", "/lib64", "/usr", "/run", "/var/lib/sss"};
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++)
+        if (allow(ruleset, paths[i], FS_READS & handled) < 0 && errno != ENOENT)
+            return -1;
+    return 0;
+}
+
+static int allow_files(int ruleset, const struct landlock_rules *rules, uint64_t handled)
+{
+    if (rules->files == LANDLOCK_NO_FILES)
+        return 0;
+    if (rules->files == LANDLOCK_SYSTEM)
+        return allow_system(ruleset, handled);
+    uint64_t access = rules->files == LANDLOCK_WRITES ? FS_WRITES : FS_READS;
+    return allow(ruleset, rules->root, access & handled);
 }
 
 int landlock_enter(const struct landlock_rules *rules, struct error *e)
@@ -78,7 +96,7 @@ int landlock_enter(const struct landlock_rules *rules, struct error *e)
     long fd = syscall(SYS_landlock_create_ruleset, &all, ruleset_octets((int)abi), 0U);
     if (fd < 0)
         return error_set(e, "landlock: cannot make a rule set: %s", strerror(errno));
-    int result = allow_root((int)fd, rules, all.fs);
+    int result = allow_files((int)fd, rules, all.fs);
     if (result == 0)
         result = (int)syscall(SYS_landlock_restrict_self, (int)fd, 0U);
     if (result < 0)

@@ -10,6 +10,7 @@
 enum landlock_files {
     LANDLOCK_NO_FILES,
     LANDLOCK_READS,  /* below root */
+    LANDLOCK_SYSTEM, /* reads what the libraries and modules of the system lie and look in */
     LANDLOCK_WRITES, /* below root: reads, makes, writes, removes files and directories */
 };
 

@@ -336,7 +336,11 @@ static int enter_jail(struct proc *p, struct error *e)
 {
     char root[PATH_MAX];
     const struct proc_spec *s = p->spec;
-    snprintf(root, sizeof root, "%s/%s", p->config->state_dir, s->root != NULL ? s->root : "empty");
+    bool is_machine = s->root != NULL && s->root[0] == '/';
+    snprintf(root, sizeof root, "%s/%s", is_machine ? "" : p->config->state_dir,
+             is_machine        ? ""
+             : s->root != NULL ? s->root
+                               : "empty");
     struct jail j = {
         .role = s->role,
         .root = root,
@@ -345,7 +349,7 @@ static int enter_jail(struct proc *p, struct error *e)
         .file_size_max = s->file_size_max,
         .has_seccomp = p->config->seccomp == JAIL_ON,
         .has_landlock = p->config->landlock == JAIL_ON,
-        .processes = 0,
+        .processes = s->processes_max,
     };
     return jail_enter(&j, e);
 }

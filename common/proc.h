@@ -50,7 +50,8 @@ struct proc_spec {
     uint64_t files_max;     /* RLIMIT_NOFILE; 0: 1024 */
     uint64_t memory_max;    /* RLIMIT_AS; 0: none */
     uint64_t file_size_max; /* RLIMIT_FSIZE; 0: writes no files */
-    const char *root;       /* under state_dir: "queue"; NULL: an empty directory */
+    const char *root; /* under state_dir: "queue"; NULL: an empty directory; "/": the machine */
+    unsigned processes_max; /* how many it may fork */
 };
 
 /* What a file of the configuration holds: `*n` octets to be freed, a zero behind them. NULL and e:

@@ -18,7 +18,7 @@ static const char *const role_names[ROLES] = {
     [ROLE_PARENT] = "parent", [ROLE_SMTPD] = "smtpd",       [ROLE_AUTHD] = "authd",
     [ROLE_QUEUE] = "queue",   [ROLE_RELAY] = "relay",       [ROLE_MAILBOX] = "mailbox",
     [ROLE_POP3D] = "pop3d",   [ROLE_RESOLVER] = "resolver", [ROLE_KEYD] = "keyd",
-    [ROLE_POLICY] = "policy", [ROLE_CLI] = "cli",
+    [ROLE_POLICY] = "policy", [ROLE_PAMD] = "pamd",         [ROLE_CLI] = "cli",
 };
 
 static const size_t widths[] = {[FIELD_U8] = 1, [FIELD_U16] = 2, [FIELD_U32] = 4, [FIELD_U64] = 8};

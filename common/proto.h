@@ -15,6 +15,7 @@
 
 #include "common/content.h"
 #include "common/hold.h"
+#include "common/pam.h"
 #include "common/proto_values.h"
 #include "common/str.h"
 
@@ -29,6 +30,7 @@ enum role {
     ROLE_RESOLVER,
     ROLE_KEYD,
     ROLE_POLICY,
+    ROLE_PAMD,
     ROLE_CLI,
     ROLES
 };
@@ -46,9 +48,11 @@ int role_parse(struct span name, enum role *out);
 #define P_RESOLVER (1U << ROLE_RESOLVER)
 #define P_KEYD     (1U << ROLE_KEYD)
 #define P_POLICY   (1U << ROLE_POLICY)
+#define P_PAMD     (1U << ROLE_PAMD)
 #define P_CLI      (1U << ROLE_CLI)
 #define P_CHILDREN                                                                                 \
-    (P_SMTPD | P_AUTHD | P_QUEUE | P_RELAY | P_MAILBOX | P_POP3D | P_RESOLVER | P_KEYD | P_POLICY)
+    (P_SMTPD | P_AUTHD | P_QUEUE | P_RELAY | P_MAILBOX | P_POP3D | P_RESOLVER | P_KEYD |           \
+     P_POLICY | P_PAMD)
 #define P_ANY (P_CHILDREN | P_PARENT | P_CLI)
 
 /* Bounds of fields, in octets. */
@@ -142,6 +146,9 @@ int role_parse(struct span name, enum role *out);
     M(KEY_SIGN, key_sign, P_SMTPD | P_POP3D, P_KEYD, KEY_SIGN_RE, 0,                               \
       "sign this part of a TLS handshake; nothing else is signed")                                 \
     M(KEY_SIGN_RE, key_sign_re, P_KEYD, P_SMTPD | P_POP3D, NONE, 0, "")                            \
+    M(PAM_CHECK, pam_check, P_AUTHD, P_PAMD, PAM_CHECK_RE, 0,                                      \
+      "is this the password of that login of the system, and may it be used?")                     \
+    M(PAM_CHECK_RE, pam_check_re, P_PAMD, P_AUTHD, NONE, 0, "")                                    \
     M(RELAY_JOB, relay_job, P_QUEUE, P_RELAY, RELAY_JOB_RE, 1,                                     \
       "deliver one message to recipients that share a next hop; large content as descriptor")      \
     M(RELAY_JOB_RE, relay_job_re, P_RELAY, P_QUEUE, NONE, 0, "what became of each recipient")      \
@@ -322,6 +329,11 @@ int role_parse(struct span name, enum role *out);
 #define PROTO_FIELDS_queue_room_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0)
 /* generation: of the configuration that the keys are of. keys: octets, KEY_ID of them each. */
 #define PROTO_FIELDS_key_held(F, X) F(X, U32, generation, 0) F(X, BYTES, keys, LIST_MAX)
+/* login: as pam.h allows it. reason: enum pam_reason; OK, WRONG and EXPIRED were decided. */
+#define PROTO_FIELDS_pam_check(F, X)                                                               \
+    F(X, U64, tag, 0) F(X, U64, session, 0) F(X, TEXT, client, IP_MAX)                             \
+    F(X, TEXT, login, PAM_LOGIN_MAX) F(X, BYTES, password, 1024)
+#define PROTO_FIELDS_pam_check_re(F, X) F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, reason, 0)
 /* key: KEY_ID octets. scheme: enum key_scheme. input: what is to be signed, whole, not its hash. */
 #define PROTO_FIELDS_key_sign(F, X)                                                                \
     F(X, U64, tag, 0) F(X, BYTES, key, KEY_ID) F(X, U16, scheme, 0) F(X, BYTES, input, 512)

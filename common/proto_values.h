@@ -82,6 +82,15 @@ enum login_reason {
     LOGIN_DISABLED,
     LOGIN_BUSY,         /* could not decide */
     LOGIN_RECEIVE_ONLY, /* may fetch mail, not send it */
+    LOGIN_EXPIRED,      /* of a user whom PAM checks: the account, or its password */
+};
+
+/* What PAM says of a login. */
+enum pam_reason {
+    PAM_REASON_OK = 0,
+    PAM_REASON_WRONG,   /* login or password, or it may not be used here or now */
+    PAM_REASON_EXPIRED, /* the account, or its password, which would have to be changed first */
+    PAM_REASON_BUSY,    /* could not decide */
 };
 
 /* What a ticket is good for. */

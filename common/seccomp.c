@@ -2,9 +2,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #define ALL     P_CHILDREN
@@ -12,6 +14,7 @@
 #define CLIENTS (P_RELAY | P_POLICY)            /* of other servers */
 #define STORES  (P_AUTHD | P_QUEUE | P_MAILBOX) /* SQLite */
 #define WRITERS (P_AUTHD | P_QUEUE)
+#define MODULES (P_PAMD) /* loads code of the system and lets it run, each time in a process */
 
 /* From runs with everything logged, and from what the C library, libevent and SQLite fall back to.
  */
@@ -68,24 +71,24 @@ static const struct {
     {"getsockopt", SERVERS | CLIENTS | P_RESOLVER | WRITERS | P_MAILBOX},
     {"getsockname", SERVERS | CLIENTS | P_RESOLVER},
     {"getpeername", SERVERS | CLIENTS | P_RESOLVER},
-    {"connect", CLIENTS | P_RESOLVER},
+    {"connect", CLIENTS | P_RESOLVER | MODULES},
     {"bind", P_RESOLVER},
     {"socketpair", P_AUTHD}, /* channels to one mailbox */
-    {"wait4", P_AUTHD},
-    {"pread64", STORES | CLIENTS | SERVERS | P_KEYD},
+    {"wait4", P_AUTHD | MODULES},
+    {"pread64", STORES | CLIENTS | SERVERS | P_KEYD | MODULES},
     {"sendfile", P_POP3D | P_RELAY},
     {"memfd_create", P_MAILBOX}, /* listings, which it seals */
     /* stores */
     {"openat", STORES},
-    {"access", STORES},
-    {"faccessat2", STORES},
-    {"stat", STORES},
-    {"lstat", STORES},
-    {"readlink", STORES},
-    {"getcwd", STORES},
-    {"fstatfs", STORES},
-    {"statfs", STORES},
-    {"getdents64", STORES},
+    {"access", STORES | MODULES},
+    {"faccessat2", STORES | MODULES},
+    {"stat", STORES | MODULES},
+    {"lstat", STORES | MODULES},
+    {"readlink", STORES | MODULES},
+    {"getcwd", STORES | MODULES},
+    {"fstatfs", STORES | MODULES},
+    {"statfs", STORES | MODULES},
+    {"getdents64", STORES | MODULES},
     {"pwrite64", WRITERS},
     {"ftruncate", WRITERS},
     {"fallocate", WRITERS},
@@ -106,6 +109,22 @@ static const struct {
     {"unlinkat", WRITERS},
     {"rmdir", WRITERS},
     {"utimensat", WRITERS},
+    /* workers, and what modules of PAM ask of the system */
+    {"pipe2", MODULES},
+    {"dup3", MODULES},
+    {"close_range", MODULES},
+    {"timer_create", MODULES},
+    {"timer_settime", MODULES},
+    {"set_robust_list", MODULES},
+    {"uname", MODULES},
+    {"sysinfo", MODULES},
+    {"getgid", MODULES},
+    {"getegid", MODULES},
+    {"getresuid", MODULES},
+    {"getgroups", MODULES},
+    {"prlimit64", MODULES},
+    {"select", MODULES},
+    {"pselect6", MODULES},
 };
 
 /* Nobody here ever has a reason, but for who is named above. */
@@ -185,14 +204,48 @@ static int memory_rules(scmp_filter_ctx ctx)
                : 0;
 }
 
+/* What is mapped from a file may be executed there: modules. It is never writable, and nothing that
+ * was written becomes executable. Files are opened for reading only, also without Landlock. */
+static int module_rules(scmp_filter_ctx ctx)
+{
+    const scmp_datum_t writes = O_WRONLY | O_RDWR | O_CREAT | O_TRUNC;
+    const scmp_datum_t apart = CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET |
+                               CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP | CLONE_PTRACE;
+    struct scmp_arg_cmp code[] = {SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC | PROT_WRITE, PROT_EXEC),
+                                  SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, 0)};
+    struct scmp_arg_cmp reading = SCMP_A2(SCMP_CMP_MASKED_EQ, writes, 0);
+    struct scmp_arg_cmp plain = SCMP_A0(SCMP_CMP_MASKED_EQ, apart, 0);
+    struct scmp_arg_cmp dying = SCMP_A0(SCMP_CMP_EQ, PR_SET_PDEATHSIG);
+    return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, code) < 0 ||
+                   seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, &reading) < 0 ||
+                   seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, &plain) < 0 ||
+                   seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(prctl), 1, &dying) < 0
+               ? -1
+               : 0;
+}
+
 static int allow_family(scmp_filter_ctx ctx, int family)
 {
     struct scmp_arg_cmp is_family = SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)family, 0);
     return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1, &is_family);
 }
 
+/* Modules talk to services of this machine (sssd, nscd, the system's log). For the rest they hear
+ * that there is no such thing, as they would on a machine without it: libpam gives up when it may
+ * not speak of a login to the kernel's audit, unless the kernel has none. */
+static int module_socket_rules(scmp_filter_ctx ctx)
+{
+    struct scmp_arg_cmp is_other = SCMP_A0(SCMP_CMP_NE, AF_UNIX);
+    return seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
+                                  &is_other) < 0
+               ? -1
+               : allow_family(ctx, AF_UNIX);
+}
+
 static int socket_rules(scmp_filter_ctx ctx, enum role role)
 {
+    if ((MODULES & 1U << role) != 0)
+        return module_socket_rules(ctx);
     if (((CLIENTS | P_RESOLVER) & 1U << role) != 0)
         return allow_family(ctx, AF_INET) < 0 || allow_family(ctx, AF_INET6) < 0 ? -1 : 0;
     return seccomp_rule_add(ctx, SCMP_ACT_KILL_PROCESS, SCMP_SYS(socket), 0);
@@ -215,7 +268,8 @@ static int all_rules(scmp_filter_ctx ctx, enum role role, struct error *e)
     for (size_t i = 0; i < sizeof fatal / sizeof fatal[0]; i++)
         if (!is_allowed(fatal[i], role) && rule(ctx, SCMP_ACT_KILL_PROCESS, fatal[i], e) < 0)
             return -1;
-    if (memory_rules(ctx) < 0 || socket_rules(ctx, role) < 0)
+    if (memory_rules(ctx) < 0 || socket_rules(ctx, role) < 0 ||
+        ((MODULES & 1U << role) != 0 && module_rules(ctx) < 0))
         return error_set(e, "seccomp: the rules on memory and sockets were refused");
     return 0;
 }

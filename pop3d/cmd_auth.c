@@ -187,6 +187,8 @@ void login_decided(struct session *s, const struct msg_login_re *r, int fd)
         not_now(s, REPLY_LOGIN_BUSY);
     else if (r->reason == LOGIN_DISABLED)
         refused(s, REPLY_DISABLED, "disabled");
+    else if (r->reason == LOGIN_EXPIRED)
+        refused(s, REPLY_EXPIRED, "expired");
     else
         refused(s, REPLY_WRONG, "wrong");
 }

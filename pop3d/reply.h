@@ -37,6 +37,7 @@
 #define REPLY_FAILURES       "-ERR [AUTH] too many failed logins; closing"
 #define REPLY_THROTTLED      "-ERR [SYS/TEMP] too many failed logins from your address, try again later"
 #define REPLY_DISABLED       "-ERR [AUTH] this account is disabled"
+#define REPLY_EXPIRED        "-ERR [AUTH] the account, or its password, has expired"
 #define REPLY_CAPA_SASL      "SASL %s"
 #define REPLY_NO_MECHANISM   "-ERR no such authentication mechanism"
 #define REPLY_AUTH_CANCELLED "-ERR authentication cancelled"

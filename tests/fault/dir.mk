@@ -26,7 +26,7 @@ tests_fault_powercut_LDADD = $(FAULT_LIBS)
 # How each process lives.
 FAULT_SUBJECTS = tests/fault/subject.c tests/fault/subject.h tests/fault/subject_authd.c \
   tests/fault/subject_keyd.c tests/fault/subject_mailbox.c tests/fault/subject_policy.c \
-  tests/fault/subject_pop3d.c tests/fault/subject_queue.c tests/fault/subject_relay.c \
+  tests/fault/subject_pamd.c tests/fault/subject_pop3d.c tests/fault/subject_queue.c tests/fault/subject_relay.c \
   tests/fault/subject_resolver.c tests/fault/subject_smtpd.c
 
 check_PROGRAMS += tests/fault/calls

@@ -487,6 +487,8 @@ static const struct pair pairs[] = {
     {ROLE_AUTHD, ROLE_POP3D, NULL, false},
     {ROLE_AUTHD, ROLE_QUEUE, NULL, false},
     {ROLE_AUTHD, ROLE_MAILBOX, NULL, false},
+    {ROLE_AUTHD, ROLE_PAMD, NULL, false},
+    {ROLE_PAMD, ROLE_AUTHD, &subject_pamd, false},
     {ROLE_KEYD, ROLE_SMTPD, NULL, false},
     {ROLE_KEYD, ROLE_POP3D, NULL, false},
     {ROLE_SMTPD, ROLE_AUTHD, &subject_smtpd, true},
@@ -512,6 +514,17 @@ static const struct pair pairs[] = {
     {ROLE_RELAY, ROLE_CLI, &subject_relay, false},
 };
 #define PAIRS (sizeof pairs / sizeof pairs[0])
+
+/* Not every process is in every build. */
+static bool is_built(enum role role)
+{
+#ifdef HAVE_PAM
+    (void)role;
+    return true;
+#else
+    return role != ROLE_PAMD;
+#endif
+}
 
 static bool is_faced(enum role owner, enum role sibling)
 {
@@ -549,7 +562,8 @@ int main(int argc, char **argv)
     control_socket = listen_for_cli();
     expect_all_channels();
     for (size_t i = 0; i < PAIRS; i++)
-        if (only == NULL || strcmp(only, role_name(pairs[i].owner)) == 0)
+        if (is_built(pairs[i].owner) &&
+            (only == NULL || strcmp(only, role_name(pairs[i].owner)) == 0))
             face(&pairs[i]);
     for (size_t i = 0; i < sizeof played / sizeof played[0]; i++)
         played[i]->put_away();

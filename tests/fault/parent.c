@@ -40,6 +40,12 @@
 #define TAKEN_PER_TURN 64 /* messages of one child */
 #define NOISE_MAX      (8U << 20)
 
+#ifdef HAVE_PAM
+#define WITH_PAM "[pam]\nservice = mail\n"
+#else
+#define WITH_PAM ""
+#endif
+
 /* What the parent takes for a child. */
 struct fake {
     pid_t pid;
@@ -50,6 +56,19 @@ static char base[PATH_MAX / 4];
 static struct parent parent;
 static struct fake fakes[ROLES];
 static unsigned lines_closed, lines_died, lines_other;
+
+static bool is_wanted(const struct tree_process *kind)
+{
+    return kind->is_wanted == NULL || kind->is_wanted(parent.config);
+}
+
+static int count_wanted(void)
+{
+    int n = 0;
+    for (size_t i = 0; i < tree_n_processes; i++)
+        n += is_wanted(&tree_processes[i]);
+    return n;
+}
 
 /* --- its children --- */
 
@@ -313,11 +332,10 @@ static void face(const struct tree_process *kind)
         }
     int rows = ask("status");
     size_t fds_after = count_fds(), octets = tap_memory();
-    if (rows < (int)tree_n_processes || fds_after != fds || octets > MEMORY_MAX)
+    if (rows < count_wanted() || fds_after != fds || octets > MEMORY_MAX)
         printf("# %d rows, %zu descriptors (before: %zu), %zu octets\n", rows, fds_after, fds,
                octets);
-    tap_ok(a.wrong == 0 && rows >= (int)tree_n_processes && fds_after == fds &&
-               octets <= MEMORY_MAX,
+    tap_ok(a.wrong == 0 && rows >= count_wanted() && fds_after == fds && octets <= MEMORY_MAX,
            "the parent faces a hostile %s", role_name(kind->role));
 }
 
@@ -401,7 +419,7 @@ static void begin(char *text, size_t cap)
     struct config_problems problems = {0};
     size_t n = (size_t)snprintf(text, cap,
                                 "hostname = mx.example.org\nworkers = 1\nstate_dir = %s/state\n"
-                                "run_dir = %s/run\n[listen smtp]\n",
+                                "run_dir = %s/run\n" WITH_PAM "[listen smtp]\n",
                                 base, base);
     for (; n + 100 < PADDING; n += 100)
         snprintf(text + n, cap - n, "#%98s\n", "");
@@ -435,13 +453,15 @@ int main(int argc, char **argv)
     signal(SIGPIPE, SIG_IGN);
     begin(text, sizeof text);
     for (size_t i = 0; i < tree_n_processes; i++)
-        begin_life(tree_processes[i].role);
+        if (is_wanted(&tree_processes[i]))
+            begin_life(tree_processes[i].role);
     for (int i = 0; i < TURNS_MAX && !parent.was_ready; i++)
         turn();
     log_set_sink(count_lines);
-    tap_ok(parent.was_ready && ask("status") >= (int)tree_n_processes, "it is ready, and answers");
+    tap_ok(parent.was_ready && ask("status") >= count_wanted(), "it is ready, and answers");
     for (size_t i = 0; i < tree_n_processes; i++)
-        face(&tree_processes[i]);
+        if (is_wanted(&tree_processes[i]))
+            face(&tree_processes[i]);
     tell_the_deaf();
     write_noise();
     supervise_stop(&parent);

@@ -30,7 +30,7 @@ struct subject {
     "124.0.0.0/7, 126.0.0.0/8, 128.0.0.0/1, ::/0\n"
 
 extern const struct subject subject_queue, subject_authd, subject_mailbox, subject_smtpd,
-    subject_pop3d, subject_relay, subject_keyd, subject_policy, subject_resolver;
+    subject_pop3d, subject_relay, subject_keyd, subject_policy, subject_resolver, subject_pamd;
 
 /* Day and again say so what is wrong with an answer: a line, and one more of subject_take_wrong. */
 void subject_complain(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -5,7 +5,8 @@ import unittest
 
 from harness import NOBODY, ROLES, Suite, sanitizers
 
-GRANTED = {"list /": ("authd", "queue", "mailbox"), "open a TCP socket": ("relay", "resolver", "policy")}
+GRANTED = {"list /": ("authd", "queue", "mailbox", "pamd"), "open a TCP socket": ("relay", "resolver", "policy"),
+           "open /etc/passwd": ("pamd",), "fork": ("pamd",), "open a Unix socket": ("pamd",)}
 
 
 FILTERED = unittest.skipIf(sanitizers(), "the sanitizers make system calls that no filter would allow")
@@ -23,7 +24,7 @@ class Jail(unittest.TestCase):
         return suite
 
     def probe_all(self, suite):
-        for role in ROLES:
+        for role in ROLES + ("pamd",):
             rows = suite.cli("probe", role, json=True)
             self.assertGreaterEqual(len(rows), 12)
             for row in rows:
