@@ -149,8 +149,8 @@ class TestCell:
             base = os.path.basename(m["path"])
             if base.startswith("test_"):
                 self.unit(m["path"].removeprefix("tests/unit/").removeprefix("unit/"))
-            else:
-                self.place(m["path"])
+            else:  # a module of the end-to-end tests
+                self.place(m["path"] if "/" in m["path"] else f"{E2E}/{m['path']}")
         elif m["unit"]:
             self.unit(m["unit"])
         elif m["bare"]:
