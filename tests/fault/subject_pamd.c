@@ -5,8 +5,6 @@
 
 #include "common/verdict.h"
 
-static unsigned wrong;
-
 /* 1: answered; -1, WORK_SILENCE. */
 static int ask(struct play *p)
 {
@@ -20,17 +18,14 @@ static int ask(struct play *p)
                                   .password = SPAN("secret")};
     int rc = subject_ask(p->channels[ROLE_AUTHD], MSG_PAM_CHECK, &check, MSG_PAM_CHECK_RE, &m, &fd);
     if (rc > 0 && m.pam_check_re.verdict != VERDICT_NEVER &&
-        m.pam_check_re.verdict != VERDICT_TRY_LATER) {
-        printf("# the login of nobody: %u\n", m.pam_check_re.verdict);
-        wrong++;
-    }
+        m.pam_check_re.verdict != VERDICT_TRY_LATER)
+        subject_complain_of("the login of nobody", m.pam_check_re.verdict);
     return rc;
 }
 
 static void lay_out(const char *state, const char *template)
 {
     (void)template;
-    wrong = 0;
     play_layout(state);
 }
 
@@ -40,18 +35,10 @@ static int day(struct play *p)
     return rc < 0 ? rc : 0;
 }
 
-static unsigned evening(bool is_clean)
+static void again(struct play *p)
 {
-    (void)is_clean;
-    return wrong;
-}
-
-static unsigned again(struct play *p)
-{
-    wrong = 0;
     if (ask(p) != 1)
-        wrong++;
-    return wrong;
+        subject_complain("afterwards, no answer");
 }
 
 const struct subject subject_pamd = {.role = ROLE_PAMD,
@@ -61,5 +48,4 @@ const struct subject subject_pamd = {.role = ROLE_PAMD,
                                      .is_kept = true,
                                      .lay_out = lay_out,
                                      .day = day,
-                                     .evening = evening,
                                      .again = again};
