@@ -5,64 +5,6 @@
 #include "common/addr.h"
 #include "common/log.h"
 
-#define TARGETS_MAX ADMIN_ARGS_MAX
-#define LOOKS_MAX   256
-
-struct targets {
-    char texts[TARGETS_MAX][ADDRESS_MAX];
-    struct span spans[TARGETS_MAX];
-    bool is_new[TARGETS_MAX];
-    size_t n;
-};
-
-/* The arguments after the address, as addresses. 0, or -1 (answered). */
-static int read_targets(struct admin_call *call, struct targets *t)
-{
-    t->n = 0;
-    for (size_t i = 1; i < call->n_args; i++, t->n++) {
-        if (argument_address(call, call->args[i], false, t->texts[t->n]) < 0)
-            return -1;
-        t->spans[t->n] = span_of(t->texts[t->n]);
-    }
-    return 0;
-}
-
-/* --- would it still fit? --- */
-
-/* The longest recipient there can be stands in the seal. NULL, or what is wrong. */
-static const char *wrong_with(struct authd *a, struct span address)
-{
-    static struct resolved found;
-    static struct sealer sealer;
-    char longest[254];
-    struct span sealed;
-    memset(longest, 'x', sizeof longest);
-    resolve(a->directory, address, &found);
-    if (found.has_loop)
-        return "leads back to itself";
-    struct span rcpt = {longest, sizeof longest};
-    if (resolve_seal(&found, rcpt, a->seal_key, &sealer, &sealed) < 0)
-        return "has too many targets";
-    return NULL;
-}
-
-/* Also of the aliases that lead to it, up to a number of looks: what is not seen here is undecided
- * (and said by `check`) when mail comes. On a fault *address is the alias that has it. */
-static const char *wrong_above(struct authd *a, struct span *address, unsigned *looks)
-{
-    struct span changed = *address;
-    const char *why = wrong_with(a, changed);
-    const struct table *t = &a->directory->aliases;
-    for (struct node *n = table_next(t, NULL); n != NULL && why == NULL; n = table_next(t, n)) {
-        if (!directory_alias_has((struct alias *)n, changed) || *looks == 0)
-            continue;
-        --*looks;
-        *address = n->name;
-        why = wrong_above(a, address, looks);
-    }
-    return why;
-}
-
 /* --- adding: in memory first to see where it leads, then on disk; nobody is asked in between ---
  */
 
@@ -93,11 +35,10 @@ static void add_targets(struct authd *a, struct admin_call *call, struct span ad
 {
     const struct domain *domain = directory_domain(a->directory, resolve_domain_of(address));
     struct span at = address;
-    unsigned looks = LOOKS_MAX;
     const char *why = NULL;
     if (add_in_memory(a, address, t) < 0)
         admin_fail(call, VERDICT_TRY_LATER, "nothing was changed: out of memory");
-    else if ((why = wrong_above(a, &at, &looks)) != NULL)
+    else if ((why = targets_fault(a, &at)) != NULL)
         admin_fail(call, VERDICT_NEVER, "nothing was changed: with this, %s %s", at.p, why);
     else if (users_add_targets(a->users, address, domain->number, t->spans, t->n) < 0)
         store_failed(a, call);
@@ -116,15 +57,30 @@ void alias_add(void *authd, struct admin_call *call)
     char address[ADDRESS_MAX];
     struct span given = call->n_args > 0 ? call->args[0] : SPAN("");
     if (argument_address(call, given, true, address) < 0 ||
-        address_domain(a, call, address) == NULL || read_targets(call, &t) < 0)
+        address_domain(a, call, address) == NULL || argument_targets(call, &t) < 0)
         return;
     if (t.n == 0)
         admin_fail(call, VERDICT_NEVER, "an alias needs a target");
     else if (directory_user(a->directory, span_of(address)) != NULL)
-        admin_fail(call, VERDICT_NEVER, "%.300s is a user: an alias needs another address",
+        admin_fail(call, VERDICT_NEVER,
+                   "%.250s is a user: an alias needs another address, and mail of a user is sent "
+                   "on by: barid user forward",
                    address);
     else
         add_targets(a, call, span_of(address), &t);
+}
+
+/* What is no alias for an administrator, though it is kept as one: a user's own. */
+static struct alias *argument_alias(struct authd *a, struct admin_call *call, const char *address)
+{
+    struct alias *alias = directory_alias(a->directory, span_of(address));
+    bool is_user = directory_user(a->directory, span_of(address)) != NULL;
+    if (is_user)
+        admin_fail(call, VERDICT_NEVER,
+                   "%.250s is a user: where his mail is sent on says barid user forward", address);
+    else if (alias == NULL)
+        admin_fail(call, VERDICT_NEVER, "there is no alias %.300s", address);
+    return is_user ? NULL : alias;
 }
 
 /* --- who may send to it --- */
@@ -146,10 +102,10 @@ void alias_post(void *authd, struct admin_call *call)
     }
     if (argument_address(call, call->args[0], true, address) < 0)
         return;
-    struct alias *alias = directory_alias(a->directory, span_of(address));
-    if (alias == NULL) {
-        admin_fail(call, VERDICT_NEVER, "there is no alias %.300s", address);
-    } else if (address[0] == '@') {
+    struct alias *alias = argument_alias(a, call, address);
+    if (alias == NULL)
+        return;
+    if (address[0] == '@') {
         admin_fail(call, VERDICT_NEVER,
                    "a catch-all takes mail from everybody: give the rule to an alias");
     } else if (is_postmaster(address) && rule != POST_ANYONE) {
@@ -182,13 +138,11 @@ void alias_remove(void *authd, struct admin_call *call)
     struct authd *a = authd;
     char address[ADDRESS_MAX];
     struct span given = call->n_args > 0 ? call->args[0] : SPAN("");
-    if (argument_address(call, given, true, address) < 0 || read_targets(call, &t) < 0)
+    if (argument_address(call, given, true, address) < 0 || argument_targets(call, &t) < 0)
         return;
-    struct alias *alias = directory_alias(a->directory, span_of(address));
-    if (alias == NULL) {
-        admin_fail(call, VERDICT_NEVER, "there is no alias %.300s", address);
+    struct alias *alias = argument_alias(a, call, address);
+    if (alias == NULL)
         return;
-    }
     if (all_there(call, alias, &t) < 0)
         return;
     if (t.n >= alias->n_targets && alias->post != POST_ANYONE) {
@@ -225,6 +179,8 @@ static void print(void *arg, const struct users_row *row)
     struct admin_row r;
     const struct alias *alias = directory_alias(page->authd->directory, row->name);
     page->last = row->number;
+    if (directory_user(page->authd->directory, row->name) != NULL)
+        return;
     row_begin(&r);
     row_text(&r, "address", row->name);
     row_text(&r, "post", span_of(post_word(alias != NULL ? alias->post : POST_ANYONE)));

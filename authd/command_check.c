@@ -54,15 +54,17 @@ static void check_alias(struct authd *a, const struct alias *alias, struct repor
 {
     static struct resolved found;
     const char *name = alias->node.name.p;
+    bool is_user = directory_user(a->directory, alias->node.name) != NULL;
+    const char *what = is_user ? "forwarding of the user" : "alias";
     resolve(a->directory, alias->node.name, &found);
     if (found.is_too_large)
-        warn(to, "mail for the alias %s is put off: it has too many targets", name);
+        warn(to, "mail for %s is put off: it has too many targets", name);
     else if (found.has_loop)
         warn(to, "the alias %s leads back to itself", name);
     for (size_t i = 0; i < alias->n_targets; i++) {
         resolve(a->directory, alias->targets[i], &found);
         if (found.kind == ADDRESS_UNKNOWN)
-            warn(to, "the target %s of the alias %s leads nowhere", alias->targets[i].p, name);
+            warn(to, "the target %s of the %s %s leads nowhere", alias->targets[i].p, what, name);
     }
 }
 

@@ -8,7 +8,8 @@
 #define ROWS_MAX 1000
 
 /* What of the order in resolve.h decided. */
-static const char *way_of(const struct resolved *found, struct span address)
+static const char *way_of(const struct directory *d, const struct resolved *found,
+                          struct span address)
 {
     struct span first = {NULL, 0};
     if (found->kind != ADDRESS_LOCAL)
@@ -19,16 +20,16 @@ static const char *way_of(const struct resolved *found, struct span address)
         first = found->opened[0].alias->node.name;
     else if (found->n_targets > 0)
         first = found->targets[0].address;
+    bool is_user = directory_user(d, first) != NULL;
     if (span_ieq(first, address))
-        return found->n_opened > 0 ? "alias" : "user";
+        return is_user ? found->n_opened > 0 ? "user, whose mail is sent on" : "user" : "alias";
     if (found->is_borrowed)
         return "postmaster of another domain";
     if (span_istarts(address, SPAN("postmaster")) && !span_starts(first, SPAN("@")))
         return "postmaster of the domain";
     if (span_starts(first, SPAN("@")))
         return "catch-all";
-    return found->n_opened > 0 ? "alias of the address without its tag"
-                               : "user of the address without its tag";
+    return is_user ? "user of the address without its tag" : "alias of the address without its tag";
 }
 
 static const char *kind_of(const struct resolved *found)
@@ -93,7 +94,7 @@ void explain_address(void *authd, struct admin_call *call)
     resolve(a->directory, address, &found);
     row_begin(&r);
     row_text(&r, "kind", span_of(kind_of(&found)));
-    row_text(&r, "by", span_of(way_of(&found, address)));
+    row_text(&r, "by", span_of(way_of(a->directory, &found, address)));
     row_bool(&r, "has_quota", found.has_quota);
     row_bool(&r, "is_return", found.is_return);
     struct post post = post_of(a->directory, address, admin_option(call, "from"));

@@ -81,6 +81,9 @@ void user_remove(void *authd, struct admin_call *call)
         return;
     }
     LOG(0, "user-removed", LS("user", user->node.name), LN("box", (int64_t)user->box));
+    struct alias *way = directory_alias(a->directory, user->node.name);
+    if (way != NULL)
+        directory_remove_alias(a->directory, way);
     directory_remove_user(a->directory, user);
     admin_done(call, 0);
     forget_again(a);
@@ -88,11 +91,24 @@ void user_remove(void *authd, struct admin_call *call)
 
 /* --- lists --- */
 
+/* Where his mail is sent on, if it is. */
+static void print_forward(struct authd *a, struct admin_call *call, struct span address)
+{
+    struct admin_row r;
+    const struct alias *way = directory_alias(a->directory, address);
+    for (size_t i = 0; way != NULL && i < way->n_targets; i++) {
+        row_begin(&r);
+        row_text(&r, "address", way->targets[i]);
+        row_send(&r, call, 1, "forward");
+    }
+}
+
 struct page {
     struct authd *authd;
     struct admin_call *call;
     uint64_t last;
     bool is_long; /* everything: user show, and user list for `barid mailbox list` */
+    bool is_one;
 };
 
 static void print(void *arg, const struct users_row *row)
@@ -123,6 +139,8 @@ static void print(void *arg, const struct users_row *row)
         row_time(&r, "last_login", user != NULL ? user->last_login : 0);
     }
     row_send(&r, page->call, 0, NULL);
+    if (page->is_one)
+        print_forward(page->authd, page->call, row->name);
 }
 
 void user_list(void *authd, struct admin_call *call)
@@ -138,7 +156,7 @@ void user_list(void *authd, struct admin_call *call)
 
 void user_show(void *authd, struct admin_call *call)
 {
-    struct page page = {.authd = authd, .call = call, .is_long = true};
+    struct page page = {.authd = authd, .call = call, .is_long = true, .is_one = true};
     const struct user *user = argument_user(page.authd, call);
     if (user == NULL)
         return;

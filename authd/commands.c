@@ -16,6 +16,7 @@ static const struct admin_command commands[] = {
     {"user enable", user_enable},
     {"user quota", user_quota},
     {"user receive-only", user_receive_only},
+    {"user forward", user_forward},
     {"user app-password add", app_add},
     {"user app-password list", app_list},
     {"user app-password remove", app_remove},

@@ -9,7 +9,7 @@
 typedef void command_fn(void *authd, struct admin_call *call);
 command_fn domain_add, domain_remove, domain_show, domain_list;
 command_fn user_add, user_list, user_show, user_passwd, user_disable, user_enable, user_quota,
-    user_receive_only, user_remove, app_add, app_list, app_remove;
+    user_receive_only, user_forward, user_remove, app_add, app_list, app_remove;
 command_fn alias_add, alias_post, alias_remove, alias_list;
 command_fn check, explain_address, fsck_users, fsck_forgotten, fsck_indexes;
 
@@ -31,6 +31,22 @@ struct user *argument_user(struct authd *a, struct admin_call *call);
 struct domain *address_domain(struct authd *a, struct admin_call *call, const char *address);
 /* Refuses if the address is taken. */
 int address_free(struct authd *a, struct admin_call *call, const char *address);
+
+#define TARGETS_MAX ADMIN_ARGS_MAX
+
+struct targets {
+    char texts[TARGETS_MAX][ADDRESS_MAX];
+    struct span spans[TARGETS_MAX];
+    bool is_new[TARGETS_MAX];
+    size_t n;
+};
+
+/* The arguments after the address, as addresses. 0, or -1. */
+int argument_targets(struct admin_call *call, struct targets *t);
+/* NULL: mail for *address, and for every alias seen to lead to it, still has a way. Else what is
+ * wrong, and *address is the alias that has it. */
+const char *targets_fault(struct authd *a, struct span *address);
+
 void store_failed(struct authd *a, struct admin_call *call);
 /* The change is on disk, but memory for it was missing: done, and authd starts anew. */
 void memory_failed(struct authd *a, struct admin_call *call);

@@ -4,8 +4,9 @@
  *
  * Names are in one form everywhere: domains in lower case; addresses as addr.h's canonical text in
  * lower case ("bob@example.org", "\"a b\"@example.org"); the catch-all of a domain is the alias
- * "@example.org". An address is a user's or an alias, never both. All texts kept here end with a
- * NUL behind their span. */
+ * "@example.org". An alias of a user's own address says where his mail is sent on (`barid user
+ * forward`); with itself among its targets, a copy stays. All texts kept here end with a NUL behind
+ * their span. */
 #ifndef BARID_AUTHD_DIRECTORY_H
 #define BARID_AUTHD_DIRECTORY_H
 

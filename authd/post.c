@@ -46,8 +46,8 @@ static bool is_member(const struct directory *d, const struct alias *list, struc
     char text[ADDRESS_MAX];
     if (sender.n == 0)
         return false;
-    resolve(d, list->node.name, &members);
-    resolve(d, sender, &who);
+    resolve_owners(d, list->node.name, &members);
+    resolve_owners(d, sender, &who);
     if (who.kind == ADDRESS_LOCAL)
         return shares_target(&members, &who);
     return resolve_canonical(sender, false, text) == 0 && names_target(&members, span_of(text));

@@ -87,20 +87,28 @@ static bool resolve_alias(const struct directory *d, const struct alias *alias, 
     return leads_somewhere;
 }
 
+/* False: his mailbox gets it. */
+static bool is_sent_on(const struct directory *d, const struct user *user, unsigned depth,
+                       struct resolved *r)
+{
+    const struct alias *way = r->wants_owners ? NULL : directory_alias(d, user->node.name);
+    for (size_t i = 0; way != NULL && i < r->n_opened; i++)
+        if (r->opened[i].alias == way && r->opened[i].is_open)
+            return false;
+    return way != NULL && resolve_alias(d, way, depth, r);
+}
+
 static bool resolve_exact(const struct directory *d, struct span address, unsigned depth,
                           struct resolved *r, bool *leads_somewhere)
 {
     const struct user *user = directory_user(d, address);
     const struct alias *alias = user == NULL ? directory_alias(d, address) : NULL;
-    if (user != NULL) {
+    if (user != NULL && !is_sent_on(d, user, depth, r))
         add_target(r, &(struct target){.is_local = true,
                                        .box = user->box,
                                        .quota = user->quota,
                                        .address = user->node.name});
-        *leads_somewhere = true;
-    } else if (alias != NULL) {
-        *leads_somewhere = resolve_alias(d, alias, depth, r);
-    }
+    *leads_somewhere = user != NULL || (alias != NULL && resolve_alias(d, alias, depth, r));
     return user != NULL || alias != NULL;
 }
 
@@ -252,7 +260,7 @@ static bool resolve_ours(const struct directory *d, struct span given, struct sp
     return is_found ? leads_somewhere : resolve_local(d, text, 0, r);
 }
 
-void resolve(const struct directory *d, struct span address, struct resolved *out)
+static void resolve_any(const struct directory *d, struct span address, struct resolved *out)
 {
     char text[ADDRESS_MAX];
     begin(out);
@@ -276,6 +284,27 @@ void resolve(const struct directory *d, struct span address, struct resolved *ou
     }
 }
 
+void resolve(const struct directory *d, struct span address, struct resolved *out)
+{
+    out->wants_owners = false;
+    resolve_any(d, address, out);
+}
+
+void resolve_owners(const struct directory *d, struct span address, struct resolved *out)
+{
+    out->wants_owners = true;
+    resolve_any(d, address, out);
+}
+
+/* Of exactly this address. */
+static const struct alias *list_of(const struct directory *d, struct span address, bool *is_taken)
+{
+    bool is_user = directory_user(d, address) != NULL;
+    const struct alias *alias = is_user ? NULL : directory_alias(d, address);
+    *is_taken = is_user || alias != NULL;
+    return alias;
+}
+
 const struct alias *resolve_list(const struct directory *d, struct span address, bool *is_ours)
 {
     char text[ADDRESS_MAX], untagged[ADDRESS_MAX];
@@ -287,11 +316,11 @@ const struct alias *resolve_list(const struct directory *d, struct span address,
     if (!*is_ours)
         return NULL;
     struct span name = span_of(text);
-    bool is_user = directory_user(d, name) != NULL;
-    const struct alias *alias = is_user ? NULL : directory_alias(d, name);
-    if (is_user || alias != NULL || !cut_tag(name, resolve_domain_of(name), untagged))
+    bool is_taken;
+    const struct alias *alias = list_of(d, name, &is_taken);
+    if (is_taken || !cut_tag(name, resolve_domain_of(name), untagged))
         return alias;
-    return directory_alias(d, span_of(untagged));
+    return list_of(d, span_of(untagged), &is_taken);
 }
 
 int resolve_seal(const struct resolved *r, struct span rcpt,

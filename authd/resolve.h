@@ -2,7 +2,9 @@
  * microseconds. The order for an address whose domain is ours; the first that is there decides:
  *
  *   0. a sender that we gave to mail we sent on (srs.h): who stands in it; for null senders only
- *   1. a user of exactly this address (a disabled user cannot log in, but still gets mail)
+ *   1. a user of exactly this address (a disabled user cannot log in, but still gets mail): his
+ *      mailbox, or where his mail is sent on. What leads back to him there, or nowhere, stays in
+ *      his mailbox
  *   2. an alias of exactly this address
  *   3. with a tag ("user+tag", not in quoted local parts): 1 and 2 for the address without it
  *   4. nobody, if it looks like 0 but is forged or too old
@@ -48,11 +50,15 @@ struct resolved {
         bool leads_somewhere;
     } opened[RESOLVE_ALIASES_MAX];
     size_t n_opened;
+    bool wants_owners;
 };
 
 /* `address` is the text of a path without <>, in any case of letters. */
 void resolve(const struct directory *d, struct span address, struct resolved *out);
-/* The alias of this address, with or without a tag; no catch-all, no postmaster of `domain add`.
+/* Whose address is it? As above, but users are users wherever their mail is sent on. */
+void resolve_owners(const struct directory *d, struct span address, struct resolved *out);
+/* The alias of this address, with or without a tag; no user's, no catch-all, no postmaster of
+ * `domain add`.
  * NULL: none. *is_ours: its domain is. */
 const struct alias *resolve_list(const struct directory *d, struct span address, bool *is_ours);
 /* 0 and the sealed octets (in s; none unless LOCAL), or -1: too large for a seal, could not decide.

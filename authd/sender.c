@@ -1,6 +1,7 @@
 /* Tickets are redeemed here: by smtpd at MAIL, and by queue before a message counts as sent by who
  * logged in. A user may send as himself: his address, with or without a tag, and every address of
- * ours whose mail comes to him (an alias, also one that leads to others too, a catch-all). The null
+ * ours whose mail is for him (an alias, also one that leads to others too, a catch-all), wherever
+ * he has it sent on. The null
  * sender is everybody's: a mail client sends its disposition notifications with it (RFC 8098 3). */
 #include "authd/authd.h"
 #include "authd/resolve.h"
@@ -11,7 +12,7 @@ bool sender_is_his(const struct authd *a, const struct user *user, struct span s
     static struct resolved found;
     if (sender.n == 0)
         return true;
-    resolve(a->directory, sender, &found);
+    resolve_owners(a->directory, sender, &found);
     for (size_t i = 0; found.kind == ADDRESS_LOCAL && i < found.n_targets; i++)
         if (found.targets[i].is_local && found.targets[i].box == user->box)
             return true;

@@ -43,6 +43,8 @@
     S(SET_QUOTA, "UPDATE user SET quota = ?2 WHERE box = ?1")                                      \
     S(SET_LOGIN, "UPDATE user SET last_login = ?2 WHERE box = ?1")                                 \
     S(DOMAIN_OF_BOX, "SELECT domain FROM user WHERE box = ?1")                                     \
+    S(REMOVE_FORWARD, "DELETE FROM alias"                                                          \
+                      " WHERE address = (SELECT address FROM user WHERE box = ?1)")                \
     S(REMOVE_USER, "DELETE FROM user WHERE box = ?1")                                              \
     S(FORGET, "INSERT INTO forgotten (box, since, address)"                                        \
               "SELECT box, ?2, address FROM user WHERE box = ?1")                                  \

@@ -321,6 +321,8 @@ int users_remove(struct users *u, uint64_t box)
         return -1;
     int rc = run_number(u, Q_FORGET, box, (uint64_t)clock_wall_s());
     if (rc == 0)
+        rc = run_number(u, Q_REMOVE_FORWARD, box, 0);
+    if (rc == 0)
         rc = run_number(u, Q_REMOVE_USER, box, 0);
     return users_end(u, rc);
 }
@@ -361,16 +363,33 @@ static int run_name(struct users *u, enum statement which, struct span name)
     return users_run(u, which);
 }
 
-int users_add_targets(struct users *u, struct span address, uint64_t domain,
-                      const struct span *targets, size_t n)
+static int add_targets(struct users *u, struct span address, uint64_t domain,
+                       const struct span *targets, size_t n)
 {
-    if (users_run(u, Q_BEGIN) < 0)
-        return -1;
     sql_bind_text(u->q[Q_ADD_ALIAS], 1, address);
     sql_bind_u64(u->q[Q_ADD_ALIAS], 2, domain);
     int rc = users_run(u, Q_ADD_ALIAS);
     for (size_t i = 0; i < n && rc == 0; i++)
         rc = run_pair(u, Q_ADD_TARGET, address, targets[i]);
+    return rc;
+}
+
+int users_add_targets(struct users *u, struct span address, uint64_t domain,
+                      const struct span *targets, size_t n)
+{
+    if (users_run(u, Q_BEGIN) < 0)
+        return -1;
+    return users_end(u, add_targets(u, address, domain, targets, n));
+}
+
+int users_set_targets(struct users *u, struct span address, uint64_t domain,
+                      const struct span *targets, size_t n)
+{
+    if (users_run(u, Q_BEGIN) < 0)
+        return -1;
+    int rc = run_name(u, Q_REMOVE_ALIAS, address);
+    if (rc == 0 && n > 0)
+        rc = add_targets(u, address, domain, targets, n);
     return users_end(u, rc);
 }
 

@@ -104,6 +104,9 @@ int users_news_told(struct users *u, const struct device_news *n);
 
 int users_add_targets(struct users *u, struct span address, uint64_t domain,
                       const struct span *targets, size_t n);
+/* In the place of all that it has; n 0: none. */
+int users_set_targets(struct users *u, struct span address, uint64_t domain,
+                      const struct span *targets, size_t n);
 int users_set_post(struct users *u, struct span address, enum post_rule rule);
 /* n 0: the whole alias. */
 int users_remove_targets(struct users *u, struct span address, const struct span *targets,

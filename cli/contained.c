@@ -1,6 +1,6 @@
 /* `barid user show` and `barid user release`: authd knows the user, queue knows whether his mail is
  * held (queue/contain.h). A user of the submit socket has a number only: uid:1000. */
-#include "cli/mailbox.h"
+#include "cli/output.h"
 #include "cli/tables.h"
 
 #include "common/admin.h"
@@ -18,14 +18,13 @@ static void append(struct admin_row *row, struct span fields)
     row->w.n += fields.n;
 }
 
-/* What authd says of the user in args[0], into *row; of a number nothing but that. 0, or -1 and e.
- */
-static int ask_user(struct cli *cli, struct admin_row *row, char address[ADDRESS_MAX + 1],
-                    struct error *e)
+/* What authd says of the user in args[0]: into *row, and what belongs to it stays in *user; of a
+ * number nothing but that. 0, or -1 and e. */
+static int ask_user(struct cli *cli, struct admin_row *row, struct rows *user,
+                    char address[ADDRESS_MAX + 1], struct error *e)
 {
     struct question q = {
         .process = ROLE_AUTHD, .admin = "user show", .args = cli->args, .n_args = 1};
-    struct rows user = {.n = 0};
     struct column c;
     int rc = 0;
     row_begin(row);
@@ -35,14 +34,13 @@ static int ask_user(struct cli *cli, struct admin_row *row, char address[ADDRESS
                    ? 0
                    : error_set(e, "that is no number of a user");
     }
-    if (cli_ask(cli, &q, &user, NULL, e) < 0)
+    if (cli_ask(cli, &q, user, NULL, e) < 0)
         rc = -1;
-    else if (user.n == 0 || !row_find(&user.list[0], "address", &c) ||
+    else if (user->n == 0 || !row_find(&user->list[0], "address", &c) ||
              span_copy(address, ADDRESS_MAX + 1, c.text) < 0)
         rc = error_set(e, "authd: " INCOMPLETE);
     else
-        append(row, row_fields(&user.list[0]));
-    rows_free(&user);
+        append(row, row_fields(&user->list[0]));
     return rc;
 }
 
@@ -68,25 +66,37 @@ static int add_containment(struct cli *cli, struct admin_row *row, const char *a
     return rc;
 }
 
-static int print(struct cli *cli, const struct admin_row *row)
+static int print(struct cli *cli, const struct admin_row *row, const struct rows *user,
+                 const char *const *groups)
 {
     struct rows out = {.n = 0};
-    int status = row->w.failed || rows_add(&out, 0, SPAN(""), packer_span(&row->w)) < 0
-                     ? cli_fail(cli, "no memory")
-                     : mailbox_print(cli, &out, SHAPE_OBJECT);
+    struct buf text;
+    bool failed = row->w.failed || rows_add(&out, 0, SPAN(""), packer_span(&row->w)) < 0;
+    for (size_t i = 1; i < user->n && !failed; i++) {
+        const struct row *r = &user->list[i];
+        failed = rows_add(&out, r->depth, span_of(r->group), row_fields(r)) < 0;
+    }
+    buf_init(&text, SIZE_MAX / 4);
+    if (!failed)
+        failed = (cli->is_json ? output_json(&text, &out, SHAPE_OBJECT, groups)
+                               : output_table(&text, &out, SHAPE_OBJECT)) < 0;
     rows_free(&out);
-    return status;
+    return output_print(cli, &text, failed ? -1 : 0);
 }
 
 int user_show_main(struct cli *cli)
 {
+    static const char *const groups[] = {"forward", NULL};
     static struct admin_row row;
+    struct rows user = {.n = 0};
     char address[ADDRESS_MAX + 1];
     struct error e;
-    if (cli_load(cli, &e) < 0 || ask_user(cli, &row, address, &e) < 0 ||
-        add_containment(cli, &row, address, &e) < 0)
-        return cli_fail(cli, "%s", e.text);
-    return print(cli, &row);
+    int status = cli_load(cli, &e) < 0 || ask_user(cli, &row, &user, address, &e) < 0 ||
+                         add_containment(cli, &row, address, &e) < 0
+                     ? cli_fail(cli, "%s", e.text)
+                     : print(cli, &row, &user, groups);
+    rows_free(&user);
+    return status;
 }
 
 /* Releases or removes what is held for that, and not what an administrator holds; the number of
@@ -123,8 +133,11 @@ int user_release_main(struct cli *cli)
     static struct admin_row row;
     char address[ADDRESS_MAX + 1];
     struct error e;
+    struct rows user = {.n = 0};
     bool is_purge = cli_option(cli, "purge").p != NULL;
-    if (cli_load(cli, &e) < 0 || ask_user(cli, &row, address, &e) < 0)
+    int rc = cli_load(cli, &e) < 0 ? -1 : ask_user(cli, &row, &user, address, &e);
+    rows_free(&user);
+    if (rc < 0)
         return cli_fail(cli, "%s", e.text);
     int64_t was = ask_number(cli, "contained end", address, "was_contained", &e);
     const char *what = is_purge ? "queue remove" : "queue release";
@@ -137,5 +150,5 @@ int user_release_main(struct cli *cli)
     row_text(&row, "address", span_of(address));
     row_bool(&row, "was_contained", was > 0);
     row_number(&row, is_purge ? "removed" : "released", n);
-    return print(cli, &row);
+    return print(cli, &row, &(struct rows){.n = 0}, NULL);
 }

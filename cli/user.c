@@ -62,6 +62,15 @@ static const struct command commands[] = {
      .args_min = 2,
      .args_max = 2,
      .process = ROLE_AUTHD},
+    {.words = "user forward",
+     .usage = "ADDRESS TARGET…|none [--keep]",
+     .summary =
+         "send the user's mail on to these addresses, local or remote, in the place of where "
+         "it went before; with --keep a copy stays in the mailbox. none: it all stays there",
+     .options = {"keep"},
+     .args_min = 2,
+     .args_max = CLI_ARGS_MAX,
+     .process = ROLE_AUTHD},
     {.words = "user app-password add",
      .usage = "ADDRESS NAME [--device]",
      .summary =

@@ -74,6 +74,55 @@ class Forwards(RelayTest):
         status, shown, _ = suite.run("explain", "--json", "--from", "", "--to", good)
         self.assertEqual((status, "srs" in shown), (0, True), shown)
 
+    def test_mail_of_a_user_is_sent_on(self):
+        suite, there, _ = self.hosts()
+        where = "carol@remote.example"
+
+        def shown():
+            return [row["address"] for row in suite.cli("user", "show", "alice@example.org", json=True)["forward"]]
+        self.assertEqual(shown(), [])
+        suite.cli("user", "forward", "alice@example.org", where, "--keep")
+        self.assertEqual(sorted(shown()), ["alice@example.org", where])
+        self.assertNotIn("alice@example.org", [row["address"] for row in suite.cli("alias", "list", json=True)])
+        suite.send(SENDER, ["alice+tag@example.org"], message("a copy stays"))
+        self.assertEqual(there.wait(1)[0]["rcpts"], [where])
+        self.assertRegex(there.messages[0]["from"], "^" + SRS0 % r"example\.org" + "$")
+        self.assertEqual(suite.count("alice"), 1)
+        suite.cli("user", "forward", "alice@example.org", where)
+        self.assertEqual(shown(), [where])
+        suite.restart()
+        suite.send(SENDER, ["alice@example.org"], message("away"))
+        there.wait(2)
+        self.assertEqual(suite.count("alice"), 1)
+        explained = suite.run("explain", "--json", "--from", "x@there.example", "--to", "alice@example.org")[1]
+        self.assertIn("user, whose mail is sent on", explained)
+        suite.cli("user", "forward", "alice@example.org", "none")
+        self.assertEqual(shown(), [])
+        suite.send(SENDER, ["alice@example.org"], message("back"))
+        self.assertEqual(suite.count("alice"), 2)
+        wait_for_empty_queue(suite)
+        self.assertEqual(len(there.messages), 2)
+
+    def test_a_user_is_himself_wherever_his_mail_goes(self):
+        suite, _, _ = self.hosts()
+        for words, why in ((("alias", "add", "alice@example.org", "x@remote.example"), "user forward"),
+                           (("alias", "post", "alice@example.org", "users"), "user forward"),
+                           (("alias", "remove", "alice@example.org"), "user forward"),
+                           (("user", "forward", "alice@example.org", "none", "--keep"), "none"),
+                           (("user", "forward", "alice@example.org", "no address"), "not an address"),
+                           (("user", "forward", "nobody@example.org", "alice@example.org"), "no user")):
+            status, _, said = suite.run(*words)
+            self.assertEqual((status, why in said), (1, True), said)
+        suite.cli("user", "forward", "alice@example.org", "bob@example.org")
+        suite.cli("user", "forward", "bob@example.org", "alice@example.org")  # round in a circle: nothing is lost
+        suite.send(SENDER, ["alice@example.org", "bob@example.org"], message())
+        self.assertEqual((suite.count("alice"), suite.count("bob")), (1, 1))
+        suite.cli("user", "remove", "alice@example.org")
+        self.assertRegex(self.reply(suite, SENDER, "alice@example.org"), r"^550 5\.1\.1 ")
+        self.assertIn("bob@example.org", suite.run("check")[2] + suite.run("check")[1])
+        suite.add_user("alice")
+        self.assertEqual(suite.cli("user", "show", "alice@example.org", json=True)["forward"], [])
+
     def test_the_key_outlives_a_restart(self):
         suite, there, _ = self.hosts()
         suite.send(SENDER, ["away@example.org"], message())

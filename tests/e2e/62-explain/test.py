@@ -146,10 +146,12 @@ class Logins(ExplainTest):
         suite.start()
         suite.add_user("dora")
         suite.cli("user", "disable", "dora@example.org")
+        suite.cli("user", "forward", "bob@example.org", "alice@example.org")
         rows = (("alice@example.org", "alice@example.org", REMOTE, "250 2.1.5"),
                 ("alice@example.org", "alice@example.org", "bob@example.org", "250 2.1.5"),
                 ("alice", "alice+x@example.org", REMOTE, "250 2.1.5"),
                 ("alice@example.org", "bob@example.org", REMOTE, "553 5.7.1"),
+                ("bob@example.org", "bob@example.org", REMOTE, "250 2.1.5"),
                 ("dora@example.org", "dora@example.org", REMOTE, "535 5.7.13"),
                 ("nobody@example.org", "alice@example.org", REMOTE, "535 5.7.8"))
         for login, sender, rcpt, reply in rows:

@@ -191,6 +191,40 @@ Test(resolve, aliases_of_aliases)
     cr_expect(!found.has_loop && found.has_dead_end);
 }
 
+Test(resolve, users_whose_mail_is_sent_on)
+{
+    add_alias("alice@example.org", "far@example.net");
+    add_alias("a+b@example.org", "far@example.net");
+    add_alias("a+b@example.org", "a+b@example.org"); /* a copy stays */
+    add_alias("bob@example.org", "alice@all.example");
+    add_alias("alice@all.example", "bob@example.org"); /* back again */
+    add_alias("\"a b\"@example.org", "nobody@example.org");
+    static const struct row rows[] = {
+        {"alice@example.org", ADDRESS_LOCAL, ">far@example.net"},
+        {"alice+tag@example.org", ADDRESS_LOCAL, ">far@example.net"},
+        {"info@example.org", ADDRESS_LOCAL, ">far@example.net"},
+        {"team@example.org", ADDRESS_LOCAL, ">far@example.net 2 >carol@example.net"},
+        {"a+b@example.org", ADDRESS_LOCAL, ">far@example.net 3"},
+        {"bob@example.org", ADDRESS_LOCAL, "2"}, /* who would have it sends it back */
+        {"alice@all.example", ADDRESS_LOCAL, "5"},
+        {"\"a b\"@example.org", ADDRESS_LOCAL, "4"}, /* it would be lost */
+    };
+    expect(rows, sizeof rows / sizeof rows[0]);
+    cr_expect_not(found.has_loop);
+    resolve(d, SPAN("bob@example.org"), &found);
+    cr_expect_not(found.has_loop);
+    resolve_owners(d, SPAN("team@example.org"), &found);
+    char text[512];
+    print(text, sizeof text);
+    cr_expect_str_eq(text, "1 2 >carol@example.net", "%s", text);
+    bool is_ours;
+    cr_expect_null(resolve_list(d, SPAN("alice@example.org"), &is_ours));
+    cr_expect_null(resolve_list(d, SPAN("alice+tag@example.org"), &is_ours));
+    directory_alias(d, SPAN("team@example.org"))->post = POST_MEMBERS;
+    cr_expect(post_of(d, SPAN("team@example.org"), SPAN("alice@example.org")).is_member);
+    cr_expect_not(post_of(d, SPAN("team@example.org"), SPAN("far@example.net")).is_member);
+}
+
 Test(resolve, postmaster)
 {
     static const struct row rows[] = {
