@@ -313,13 +313,17 @@ const struct setting config_settings[] = {
                 "none it is not asked for. It is not used for smarthosts and routes."},
     {SECTION_RELAY, "mta_sts_port", VALUE_PORT, AT(relay_config, mta_sts_port), .min = 1,
      .max = UINT16_MAX, .fallback = "443",
-     .meaning = "The port of the servers that such policies are fetched from. Tests set another."},
+     .meaning =
+         "The port of the servers that such policies are fetched from, and reports about TLS "
+         "posted to where none is named. Tests set another."},
     {SECTION_RELAY, "tls_reports", VALUE_CHOICE, AT(relay_config, tls_reports), .words = yes_words,
      .fallback = "no",
      .meaning =
          "Whether domains that ask for it (TLSRPT, RFC 8460) are told once a day how TLS with "
-         "their mail exchangers went, by a mail from MAILER-DAEMON at hostname. It tells them "
-         "that mail came from here, so it is to be switched on; hostname should lead here."},
+         "their mail exchangers went, by a mail from MAILER-DAEMON at hostname, or over HTTPS "
+         "to a server of theirs with a valid certificate (never at a private address, unless "
+         "never_connect_to is none). It tells them that mail came from here, so it is to be "
+         "switched on; hostname should lead here."},
     {SECTION_RELAY, "srs", VALUE_CHOICE, AT(relay_config, srs), .words = yes_words,
      .fallback = "yes",
      .meaning = "Whether mail that an alias sends on to another domain gets a sender of ours, with "

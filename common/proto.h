@@ -156,6 +156,8 @@ int role_parse(struct span name, enum role *out);
       "what came of TLS with a mail exchanger, for a report to its domain (RFC 8460)")             \
     M(RUA, rua, P_QUEUE, P_POLICY, RUA_RE, 0, "where does a domain want its reports about TLS")    \
     M(RUA_RE, rua_re, P_POLICY, P_QUEUE, NONE, 0, "")                                              \
+    M(TLS_POST, tls_post, P_QUEUE, P_POLICY, TLS_POST_RE, 0, "give a report to a web server")      \
+    M(TLS_POST_RE, tls_post_re, P_POLICY, P_QUEUE, NONE, 0, "")                                    \
     M(DNS_MX, dns_mx, P_RELAY | P_SMTPD, P_RESOLVER, DNS_MX_RE, 0, "mail exchangers of a domain")  \
     M(DNS_MX_RE, dns_mx_re, P_RESOLVER, P_RELAY | P_SMTPD, NONE, 0, "")                            \
     M(DNS_ADDR, dns_addr, P_RELAY | P_SMTPD | P_POLICY, P_RESOLVER, DNS_ADDR_RE, 0,                \
@@ -378,11 +380,16 @@ static inline int64_t relay_job_ms(uint64_t size)
     F(X, TEXT, domain, DOMAIN_MAX) F(X, U8, policy, 0) F(X, U8, result, 0)                         \
     F(X, TEXT, host, DOMAIN_MAX) F(X, TEXT, address, IP_MAX)
 #define PROTO_FIELDS_rua(F, X) F(X, U64, tag, 0) F(X, TEXT, domain, DOMAIN_MAX)
-/* addresses: records {bytes address}; none: it wants no reports, or not by mail. */
-#define RUA_MAX    4
-#define RUA_OCTETS (RUA_MAX * (4 + ADDRESS_MAX))
+/* to: records {bytes}: addresses, and URLs of https; none: it wants no reports. */
+#define RUA_MAX     4
+#define RUA_URL_MAX ADDRESS_MAX
+#define RUA_OCTETS  (RUA_MAX * (4 + ADDRESS_MAX))
 #define PROTO_FIELDS_rua_re(F, X)                                                                  \
-    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, BYTES, addresses, RUA_OCTETS)
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, BYTES, to, RUA_OCTETS)
+#define PROTO_FIELDS_tls_post(F, X)                                                                \
+    F(X, U64, tag, 0) F(X, TEXT, url, RUA_URL_MAX) F(X, BYTES, report, CHUNK_MAX)
+#define PROTO_FIELDS_tls_post_re(F, X)                                                             \
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, TEXT, because, 200)
 #define PROTO_FIELDS_dns_mx(F, X) F(X, U64, tag, 0) F(X, TEXT, domain, DOMAIN_MAX)
 /* verdict NEVER: the domain does not exist. OK with an empty list: it exists without MX records.
  * hosts: records {u16 preference, bytes host}; null MX (RFC 7505) is one record with an empty host.

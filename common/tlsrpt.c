@@ -1,11 +1,14 @@
 #include "common/tlsrpt.h"
 
 #include "common/addr.h"
+#include "common/net.h"
 
 #include <sodium.h>
 
-#define RECORD "v=TLSRPTv1"
-#define MAILTO "mailto:"
+#define RECORD     "v=TLSRPTv1"
+#define MAILTO     "mailto:"
+#define HTTPS      "https://"
+#define URL_OCTETS "-._~%!$&'()*+,;=:@/?"
 
 const char *tlsrpt_policy_name(enum tlsrpt_policy p)
 {
@@ -57,16 +60,68 @@ static int read_mailto(struct span text, char out[ADDRESS_MAX])
     return span_copy(out, ADDRESS_MAX, span_of(a.text));
 }
 
+bool tlsrpt_is_url(struct span text)
+{
+    return span_istarts(text, SPAN(HTTPS));
+}
+
+static bool is_url_octet(char c)
+{
+    return (c >= '0' && c <= '9') || (ascii_lower(c) >= 'a' && ascii_lower(c) <= 'z') ||
+           (c != '\0' && strchr(URL_OCTETS, c) != NULL);
+}
+
+static int read_port(struct span text, uint16_t *out)
+{
+    uint64_t port;
+    if (span_u64(text, &port) < 0 || port > UINT16_MAX || (port < 1024 && port != 443))
+        return -1;
+    *out = (uint16_t)port;
+    return 0;
+}
+
+int tlsrpt_read_url(struct span text, struct tlsrpt_url *out)
+{
+    if (!tlsrpt_is_url(text) || text.n > RUA_URL_MAX)
+        return -1;
+    struct span rest = span_from(text, sizeof HTTPS - 1);
+    for (size_t i = 0; i < rest.n; i++)
+        if (!is_url_octet(rest.p[i]))
+            return -1;
+    size_t n = 0;
+    while (n < rest.n && rest.p[n] != '/' && rest.p[n] != '?')
+        n++;
+    struct span authority = {rest.p, n};
+    *out = (struct tlsrpt_url){.path = span_from(rest, n)};
+    out->host = span_cut(&authority, ':');
+    if (authority.p != NULL && read_port(authority, &out->port) < 0)
+        return -1;
+    struct netaddr a;
+    bool is_name = addr_is_domain(out->host) && memchr(out->host.p, '.', out->host.n) != NULL &&
+                   netaddr_parse(out->host, &a) < 0;
+    return is_name ? 0 : -1;
+}
+
+/* What a URI names; empty: nothing that is known. */
+static struct span read_uri(struct span uri, char room[ADDRESS_MAX])
+{
+    struct tlsrpt_url url;
+    if (tlsrpt_read_url(uri, &url) == 0)
+        return uri;
+    bool is_mail = span_istarts(uri, SPAN(MAILTO)) &&
+                   read_mailto(span_from(uri, sizeof MAILTO - 1), room) == 0;
+    return is_mail ? span_of(room) : SPAN("");
+}
+
 static size_t read_uris(struct span list, struct packer *out, size_t *n_others)
 {
     size_t n = 0;
     while (list.n > 0) {
-        char address[ADDRESS_MAX];
+        char room[ADDRESS_MAX];
         struct span uri = span_trim(span_cut(&list, ','));
-        bool is_mail = span_istarts(uri, SPAN(MAILTO)) &&
-                       read_mailto(span_from(uri, sizeof MAILTO - 1), address) == 0;
-        if (is_mail && n < RUA_MAX) {
-            pack_bytes(out, span_of(address));
+        struct span to = read_uri(uri, room);
+        if (to.n > 0 && n < RUA_MAX) {
+            pack_bytes(out, to);
             n++;
         } else if (uri.n > 0) {
             ++*n_others;

@@ -23,9 +23,21 @@ enum tlsrpt_result {
 };
 const char *tlsrpt_result_name(enum tlsrpt_result r); /* of the failures, for any value */
 
-/* The TXT records of _smtp._tls (records {bytes}): packs the addresses of its mailto: URIs as
- * records {bytes}, RUA_MAX at most. How many; *n_others: URIs of other kinds. 0 also if there is no
- * record, or several (3). */
+/* The TXT records of _smtp._tls (records {bytes}): packs what its rua URIs name as records {bytes},
+ * the address of a mailto:, all of an https:; RUA_MAX at most. How many; *n_others: other URIs. 0
+ * also if there is no record, or several (3). */
 size_t tlsrpt_read_records(struct span records, struct packer *out, size_t *n_others);
+
+struct tlsrpt_url {
+    struct span host; /* a name, never an address */
+    uint16_t port;    /* 0: none is given */
+    struct span path; /* with the query; may be empty, or begin with "?" */
+};
+
+/* "https://host[:port][/path][?query]", of printable ASCII that can stand in a request as it is.
+ * Nobody's name or password; a port below 1024 only if it is 443, since other servers than those of
+ * the web listen there. 0 with spans into `text`, or -1. */
+int tlsrpt_read_url(struct span text, struct tlsrpt_url *out);
+bool tlsrpt_is_url(struct span text); /* and no address */
 
 #endif

@@ -1,8 +1,8 @@
 #include "policy/http.h"
 
-void http_begin(struct http *h)
+void http_begin(struct http *h, enum http_wants wants)
 {
-    *h = (struct http){.state = HTTP_STATUS};
+    *h = (struct http){.state = HTTP_STATUS, .wants = wants};
     buf_init(&h->body, HTTP_BODY_MAX);
 }
 
@@ -31,6 +31,10 @@ static enum http_result take_status(struct http *h, struct span line)
     if (!is_http)
         return fail(h, "not an answer of HTTP/1.1");
     h->is_interim = line.p[9] == '1';
+    if (!h->is_interim && h->wants == HTTP_SUCCESS)
+        return line.p[9] == '2'   ? over(h)
+               : line.p[9] == '3' ? fail(h, "it is somewhere else (redirect)")
+                                  : fail(h, "it does not take it (status)");
     if (!h->is_interim && memcmp(line.p + 9, "200", 3) != 0)
         return fail(h, line.p[9] == '3' ? "it is somewhere else (redirect)" : "status not 200");
     h->state = HTTP_FIELDS;

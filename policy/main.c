@@ -1,10 +1,12 @@
 /* The policy process: fetches what domains publish about how their mail servers are to be spoken to
- * (MTA-STS, RFC 8461). It is apart from relay, which has mail and speaks SMTP only, and from the
- * resolver, which speaks DNS only: it reads answers of web servers that anybody can name. It sees
- * the network and opens no file. */
+ * (MTA-STS, RFC 8461), and gives reports about that to the web servers they name (RFC 8460). It is
+ * apart from relay, which has mail and speaks SMTP only, and from the resolver, which speaks DNS
+ * only: it reads answers of web servers that anybody can name. It sees the network and opens no
+ * file. */
 #include "common/log.h"
 #include "common/proc.h"
 #include "policy/cache.h"
+#include "policy/post.h"
 #include "policy/rua.h"
 
 #define AGAIN_MS 1000
@@ -15,7 +17,14 @@ struct policy {
     struct cache *cache;
     struct timer again, sweep;
     struct rua rua;
+    struct posts posts;
 };
+
+static void set_tls(struct policy *s, struct tls_client *fresh)
+{
+    cache_set_tls(s->cache, tls_client_use(fresh));
+    posts_set_tls(&s->posts, fresh);
+}
 
 /* Without authorities no policy can be fetched; those that are known still count. */
 static void read_trust(struct policy *s)
@@ -28,7 +37,7 @@ static void read_trust(struct policy *s)
     if (fresh == NULL)
         LOG(0, "no-authorities", LZ("because", e.text), LZ("instead", "those before, or none"));
     else
-        cache_set_tls(s->cache, fresh);
+        set_tls(s, fresh);
 }
 
 /* Again until queue has answered. */
@@ -53,7 +62,7 @@ static int policy_open(struct proc *p, struct error *e)
         free(s);
         return error_set(e, "out of memory");
     }
-    s->proc = s->rua.proc = p;
+    s->proc = s->rua.proc = s->posts.proc = p;
     proc_set_state(p, s);
     if (tls_init() < 0)
         return error_set(e, "OpenSSL cannot be used");
@@ -79,8 +88,10 @@ static void policy_peer_down(struct proc *p, enum role role, unsigned instance, 
     struct policy *s = proc_state(p);
     if (role == ROLE_RELAY && s != NULL)
         cache_forget(s->cache, ch);
-    if (role == ROLE_QUEUE && s != NULL)
+    if (role == ROLE_QUEUE && s != NULL) {
         rua_forget(&s->rua, ch);
+        posts_forget(&s->posts, ch);
+    }
 }
 
 static void policy_reloaded(struct proc *p)
@@ -102,7 +113,15 @@ static void on_rua(void *owner, struct ipc *from, const union msg *m, int fd)
     rua_ask(&s->rua, from, &m->rua);
 }
 
-static const struct ipc_handler handlers[] = {{MSG_STS, on_sts}, {MSG_RUA, on_rua}};
+static void on_tls_post(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)fd;
+    struct policy *s = proc_state(owner);
+    post_begin(&s->posts, from, &m->tls_post);
+}
+
+static const struct ipc_handler handlers[] = {
+    {MSG_STS, on_sts}, {MSG_RUA, on_rua}, {MSG_TLS_POST, on_tls_post}};
 
 static const struct proc_spec spec = {
     .role = ROLE_POLICY,

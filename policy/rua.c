@@ -6,9 +6,9 @@
 
 #define DNS_MS 30000
 
-static void answer(struct ipc *to, uint64_t tag, enum verdict v, struct span addresses)
+static void answer(struct ipc *to, uint64_t tag, enum verdict v, struct span destinations)
 {
-    struct msg_rua_re re = {.tag = tag, .verdict = (uint8_t)v, .addresses = addresses};
+    struct msg_rua_re re = {.tag = tag, .verdict = (uint8_t)v, .to = destinations};
     ipc_send_rua_re(to, &re, -1);
 }
 
@@ -31,7 +31,7 @@ static void on_txt(void *arg, const union msg *m, int fd)
         tlsrpt_read_records(m->dns_txt_re.texts, &out, &n_others);
     if (n_others > 0)
         LOG(0, "tls-report-address-skipped", LZ("domain", r->domain), LN("uris", (int64_t)n_others),
-            LZ("because", "reports are sent by mail only"));
+            LZ("because", "neither mailto: nor https:, or too many"));
     answer(to, r->tag, VERDICT_OK, packer_span(&out));
 }
 

@@ -332,6 +332,15 @@
                    " WHERE day = ?1 AND domain = ?2 ORDER BY policy, result, host, address")       \
     S(TLSRPT_REMOVE, "DELETE FROM tlsrpt WHERE day = ?1 AND domain = ?2")                          \
     S(TLSRPT_SWEEP, "DELETE FROM tlsrpt WHERE day < ?1")                                           \
+    S(TLSRPT_POST_ADD,                                                                             \
+      "INSERT INTO tlsrpt_post (report, domain, url, began, attempts, next, octets)"               \
+      " SELECT ?1, ?2, ?3, ?4, 0, ?4, ?5"                                                          \
+      " WHERE (SELECT count(*) FROM tlsrpt_post) < ?6")                                            \
+    S(TLSRPT_POST_NEXT, "SELECT id, report, domain, url, began, attempts, octets FROM tlsrpt_post" \
+                        " WHERE next <= ?1 AND id NOT IN (?2, ?3, ?4, ?5)"                         \
+                        " ORDER BY next, id LIMIT 1")                                              \
+    S(TLSRPT_POST_LATER, "UPDATE tlsrpt_post SET attempts = ?2, next = ?3 WHERE id = ?1")          \
+    S(TLSRPT_POST_REMOVE, "DELETE FROM tlsrpt_post WHERE id = ?1")                                 \
     S(COUNT_DUE, "SELECT count(*) FROM recipient INDEXED BY recipient_due"                         \
                  " WHERE state = 0 AND next_attempt <= ?1")                                        \
     S(COUNT_DEFERRED, "SELECT count(*) FROM recipient INDEXED BY recipient_due"                    \

@@ -12,6 +12,7 @@
 #include "queue/deliver.h"
 #include "queue/dispatch.h"
 #include "queue/statements.h"
+#include "queue/tlsrpt_post.h"
 #include "queue/tlsrpt_report.h"
 
 #include <sodium.h>
@@ -38,7 +39,10 @@ struct tlsrpts {
     uint64_t tag;
     char to[RUA_OCTETS]; /* its addresses, and how many octets of them are resolved */
     size_t to_n, to_at;
+    char urls[RUA_OCTETS];
+    size_t urls_n;
     struct targets targets;
+    struct tlsrpt_posts *posts;
 };
 
 static void look(void *arg);
@@ -48,6 +52,11 @@ struct tlsrpts *tlsrpts_new(struct queue *q)
     struct tlsrpts *t = calloc(1, sizeof *t);
     if (t == NULL)
         return NULL;
+    t->posts = tlsrpt_posts_new(q);
+    if (t->posts == NULL) {
+        free(t);
+        return NULL;
+    }
     t->q = q;
     t->day = -1;
     t->spread_s = (int64_t)randombytes_uniform(SPREAD_S);
@@ -65,6 +74,7 @@ void tlsrpts_free(struct queue *q)
     if (t->tag != 0 && (t->asked == q->policy || t->asked == q->authd))
         ipc_cancel(t->asked, t->tag);
     targets_free(&t->targets);
+    tlsrpt_posts_free(t->posts);
     free(t);
     q->tlsrpts = NULL;
 }
@@ -72,6 +82,7 @@ void tlsrpts_free(struct queue *q)
 void tlsrpts_look(struct queue *q)
 {
     look(q->tlsrpts);
+    tlsrpt_posts_look(q->tlsrpts->posts);
 }
 
 int64_t tlsrpts_delay_s(const struct queue *q)
@@ -147,18 +158,26 @@ static void done_with_it(struct tlsrpts *t)
     timer_set(&t->timer, 0);
 }
 
+static bool has_addresses(const struct tlsrpts *t)
+{
+    return t->targets.n_boxes + t->targets.n_remotes > 0;
+}
+
 static void settled(struct waiter *w, enum outcome o)
 {
     struct tlsrpts *t = (struct tlsrpts *)w;
-    if (o == OUTCOME_SAVED && t->targets.n_boxes + t->targets.n_remotes > 0) {
+    if (o == OUTCOME_SAVED && (has_addresses(t) || t->urls_n > 0))
+        LOG(t->id, "tls-report", LZ("domain", t->domain), LN("day", t->day));
+    if (o == OUTCOME_SAVED && has_addresses(t)) {
         struct message m = {.id = t->id,
                             .flags = CONTENT_TLSRPT,
                             .sender = SPAN(""),
                             .client = SPAN(""),
                             .login = SPAN("")};
-        LOG(t->id, "tls-report", LZ("domain", t->domain), LN("day", t->day));
         dispatch_fresh_all(t->q, &m, &t->targets);
     }
+    if (o == OUTCOME_SAVED && t->urls_n > 0)
+        tlsrpt_posts_look(t->posts);
     done_with_it(t);
 }
 
@@ -181,19 +200,36 @@ static enum intake_reason deliver_report(struct tlsrpts *t, struct span content)
     return scan.is_damaged ? INTAKE_FAULT : deliver(t->q->store, &d);
 }
 
+static int write_mail(struct tlsrpts *t, const struct tlsrpt_about *about, struct span gzip)
+{
+    struct buf mail;
+    buf_init(&mail, TLSRPT_REPORT_MAX);
+    int rc = tlsrpt_compose_mail(about, gzip, &mail);
+    if (rc == 0 && deliver_report(t, buf_span(&mail)) != INTAKE_OK)
+        rc = -1;
+    buf_free(&mail);
+    return rc;
+}
+
 static int write_report(struct tlsrpts *t)
 {
-    struct buf out;
+    struct buf gzip;
     struct tlsrpt_about about = {.id = t->id,
                                  .day = t->day,
                                  .domain = span_of(t->domain),
                                  .hostname = t->q->config->hostname,
                                  .to = {t->to, t->to_n}};
-    buf_init(&out, TLSRPT_REPORT_MAX);
-    int rc = tlsrpt_compose(t->q->store, &about, &out);
-    if (rc == 0 && deliver_report(t, buf_span(&out)) != INTAKE_OK)
-        rc = -1;
-    buf_free(&out);
+    buf_init(&gzip, TLSRPT_REPORT_MAX);
+    int rc = tlsrpt_compose(t->q->store, &about, &gzip);
+    struct tlsrpt_parcel parcel = {.report = t->id,
+                                   .domain = about.domain,
+                                   .urls = {t->urls, t->urls_n},
+                                   .octets = buf_span(&gzip)};
+    if (rc == 0 && has_addresses(t))
+        rc = write_mail(t, &about, parcel.octets);
+    if (rc == 0)
+        rc = tlsrpt_posts_add(t->posts, &parcel);
+    buf_free(&gzip);
     return rc;
 }
 
@@ -210,7 +246,7 @@ static void save(struct tlsrpts *t)
 {
     struct batch *b = &t->q->batch;
     targets_tidy(&t->targets);
-    bool is_wanted = t->targets.n_boxes + t->targets.n_remotes > 0;
+    bool is_wanted = has_addresses(t) || t->urls_n > 0;
     if (t->q->is_draining || batch_begin(b) < 0) {
         done_with_it(t);
     } else if ((is_wanted && write_report(t) < 0) || remove_rows(t) < 0) {
@@ -261,21 +297,31 @@ static void resolve_next(struct tlsrpts *t)
         done_with_it(t);
 }
 
+static bool is_destination(struct span to)
+{
+    struct addr a;
+    size_t used = 0;
+    struct tlsrpt_url url;
+    return tlsrpt_is_url(to) ? tlsrpt_read_url(to, &url) == 0
+                             : addr_parse(to, ADDR_MAILBOX, &a, &used) == 0 && used == to.n;
+}
+
 /* What policy says was text of strangers. */
-static bool take_addresses(struct tlsrpts *t, struct span records)
+static bool take_destinations(struct tlsrpts *t, struct span records)
 {
     struct unpacker u = unpacker_on(records);
-    struct addr a;
-    size_t used;
+    struct packer addresses = packer_on(t->to, sizeof t->to);
+    struct packer urls = packer_on(t->urls, sizeof t->urls);
     while (u.left.n > 0 && !u.failed) {
-        struct span address = unpack_text(&u, ADDRESS_MAX);
-        if (u.failed || addr_parse(address, ADDR_MAILBOX, &a, &used) < 0 || used != address.n)
+        struct span to = unpack_text(&u, ADDRESS_MAX);
+        if (u.failed || !is_destination(to))
             return false;
+        pack_bytes(tlsrpt_is_url(to) ? &urls : &addresses, to);
     }
-    memcpy(t->to, records.n > 0 ? records.p : "", records.n);
-    t->to_n = records.n;
+    t->to_n = packer_span(&addresses).n;
+    t->urls_n = packer_span(&urls).n;
     t->to_at = 0;
-    return true;
+    return !addresses.failed && !urls.failed;
 }
 
 static void looked_up(void *arg, const union msg *m, int fd)
@@ -283,8 +329,8 @@ static void looked_up(void *arg, const union msg *m, int fd)
     (void)fd;
     struct tlsrpts *t = arg;
     t->tag = 0;
-    bool is_known = m != NULL && m->rua_re.verdict == VERDICT_OK &&
-                    m->rua_re.addresses.n <= sizeof t->to && take_addresses(t, m->rua_re.addresses);
+    bool is_known =
+        m != NULL && m->rua_re.verdict == VERDICT_OK && take_destinations(t, m->rua_re.to);
     if (is_known)
         resolve_next(t);
     else
@@ -355,6 +401,7 @@ void tlsrpt_send(void *owner, struct admin_call *call)
         return;
     }
     t->is_forced = true;
+    tlsrpt_posts_look(t->posts);
     if (!t->is_busy) {
         t->day = -1;
         t->domain[0] = '\0';

@@ -16,7 +16,7 @@ struct tlsrpts;
 
 struct tlsrpts *tlsrpts_new(struct queue *q); /* NULL without memory */
 void tlsrpts_free(struct queue *q);
-/* Begins a round, if one is due; called every five minutes, and by tests. */
+/* Begins a round, if one is due, and what is to be posted; timers do so, and tests call it. */
 void tlsrpts_look(struct queue *q);
 /* How long after midnight (UTC) the reports on the day before begin; drawn at the start. */
 int64_t tlsrpts_delay_s(const struct queue *q);

@@ -154,33 +154,33 @@ static int compose_json(struct store *s, const struct tlsrpt_about *about, struc
 
 /* --- the message --- */
 
-/* 0 and the octets (to be freed), or -1. */
-static int compress_it(struct span in, unsigned char **out, size_t *n)
+static int compress_it(struct span in, struct buf *out)
 {
     z_stream z = {0};
-    *out = NULL;
     if (in.n > TLSRPT_REPORT_MAX ||
         deflateInit2(&z, Z_BEST_COMPRESSION, Z_DEFLATED, GZIP_BITS, 8, Z_DEFAULT_STRATEGY) != Z_OK)
         return -1;
     uLong cap = deflateBound(&z, (uLong)in.n);
-    *out = malloc(cap);
+    char *room = buf_room(out, cap);
     z.next_in = (const Bytef *)in.p;
     z.avail_in = (uInt)in.n;
-    z.next_out = *out;
+    z.next_out = (Bytef *)room;
     z.avail_out = (uInt)cap;
-    int rc = *out != NULL && deflate(&z, Z_FINISH) == Z_STREAM_END ? 0 : -1;
-    *n = z.total_out;
+    int rc = room != NULL && deflate(&z, Z_FINISH) == Z_STREAM_END ? 0 : -1;
+    if (rc == 0)
+        buf_grew(out, z.total_out);
     deflateEnd(&z);
     return rc;
 }
 
-static int add_base64(struct buf *out, const unsigned char *octets, size_t n)
+static int add_base64(struct buf *out, struct span octets)
 {
     char line[LINE_OCTETS * 2];
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < n; i += LINE_OCTETS) {
-        size_t part = n - i < LINE_OCTETS ? n - i : LINE_OCTETS;
-        sodium_bin2base64(line, sizeof line, octets + i, part, sodium_base64_VARIANT_ORIGINAL);
+    for (size_t i = 0; rc == 0 && i < octets.n; i += LINE_OCTETS) {
+        size_t part = octets.n - i < LINE_OCTETS ? octets.n - i : LINE_OCTETS;
+        sodium_bin2base64(line, sizeof line, (const unsigned char *)octets.p + i, part,
+                          sodium_base64_VARIANT_ORIGINAL);
         rc = buf_addf(out, "%s\r\n", line);
     }
     return rc;
@@ -215,43 +215,43 @@ static int add_header(const struct tlsrpt_about *about, const char *id, struct b
                          domain, host, id);
 }
 
-static int add_parts(const struct tlsrpt_about *about, const char *id, struct span json,
+static int add_parts(const struct tlsrpt_about *about, const char *id, struct span gzip,
                      struct buf *out)
 {
-    unsigned char *octets;
-    size_t n;
     int64_t from = about->day * TLSRPT_DAY_S;
     char domain[DOMAIN_MAX + 1];
     if (span_copy(domain, sizeof domain, about->domain) < 0)
         return -1;
-    int rc = compress_it(json, &octets, &n);
-    rc |= buf_addf(out,
-                   "--=_%s\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n"
-                   "This is a report about TLS with the mail servers of\r\n\r\n    %s\r\n\r\n"
-                   "as %s saw them within one day, as your record _smtp._tls asks\r\nfor "
-                   "(RFC 8460). The details are in the attached file.\r\n\r\n",
-                   id, domain, about->hostname);
+    int rc = buf_addf(out,
+                      "--=_%s\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n"
+                      "This is a report about TLS with the mail servers of\r\n\r\n    %s\r\n\r\n"
+                      "as %s saw them within one day, as your record _smtp._tls asks\r\nfor "
+                      "(RFC 8460). The details are in the attached file.\r\n\r\n",
+                      id, domain, about->hostname);
     rc |= buf_addf(out,
                    "--=_%s\r\nContent-Type: application/tlsrpt+gzip\r\n"
                    "Content-Transfer-Encoding: base64\r\nContent-Disposition: attachment;\r\n"
                    " filename=\"%s!%s!%lld!%lld!%s.json.gz\"\r\n\r\n",
                    id, about->hostname, domain, (long long)from,
                    (long long)(from + TLSRPT_DAY_S - 1), id);
-    if (rc == 0)
-        rc = add_base64(out, octets, n);
-    free(octets);
+    rc |= add_base64(out, gzip);
     return rc | buf_addf(out, "--=_%s--\r\n", id);
 }
 
 int tlsrpt_compose(struct store *s, const struct tlsrpt_about *about, struct buf *out)
 {
-    char id[ID_TEXT];
     struct buf json;
     buf_init(&json, TLSRPT_REPORT_MAX);
-    id_format(id, about->id);
     int rc = compose_json(s, about, &json);
     if (rc == 0)
-        rc = add_header(about, id, out) | add_parts(about, id, buf_span(&json), out);
+        rc = compress_it(buf_span(&json), out);
     buf_free(&json);
-    return rc == 0 ? 0 : -1;
+    return rc;
+}
+
+int tlsrpt_compose_mail(const struct tlsrpt_about *about, struct span gzip, struct buf *out)
+{
+    char id[ID_TEXT];
+    id_format(id, about->id);
+    return add_header(about, id, out) == 0 && add_parts(about, id, gzip, out) == 0 ? 0 : -1;
 }

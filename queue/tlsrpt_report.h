@@ -16,7 +16,10 @@ struct tlsrpt_about {
     struct span to; /* addresses: records {bytes} */
 };
 
-/* Of the rows of the store. 0, or -1: no memory, no rows, or the store failed. */
+/* Of the rows of the store, as the gzipped JSON that is attached or posted: 0, or -1: no memory, no
+ * rows, or the store failed. */
 int tlsrpt_compose(struct store *s, const struct tlsrpt_about *about, struct buf *out);
+/* The mail with that. 0, or -1 without memory. */
+int tlsrpt_compose_mail(const struct tlsrpt_about *about, struct span gzip, struct buf *out);
 
 #endif

@@ -25,6 +25,7 @@ void fuzz_no_log(struct span lines); /* for log_set_sink */
     T(dsn)                                                                                         \
     T(form)                                                                                        \
     T(http)                                                                                        \
+    T(rua)                                                                                         \
     T(sts)                                                                                         \
     T(letter)                                                                                      \
     T(line)                                                                                        \

@@ -1,5 +1,6 @@
 /* What web servers that anybody can name answer to policy/, and the policies in it. */
 #include "common/sts.h"
+#include "common/tlsrpt.h"
 #include "policy/http.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -7,8 +8,8 @@
 void fuzz_http(struct span in)
 {
     struct http whole, split;
-    http_begin(&whole);
-    http_begin(&split);
+    http_begin(&whole, HTTP_TEXT);
+    http_begin(&split, HTTP_TEXT);
     enum http_result a = http_feed(&whole, in), b = HTTP_MORE;
     for (size_t i = 0; i < in.n && b == HTTP_MORE; i++)
         b = http_feed(&split, (struct span){in.p + i, 1});
@@ -22,6 +23,20 @@ void fuzz_http(struct span in)
     fuzz_check(a != HTTP_FAILED || whole.why != NULL, "http: no reason");
     http_free(&whole);
     http_free(&split);
+}
+
+/* What a record names comes out as something that can stand in a request. */
+void fuzz_rua(struct span in)
+{
+    char room[RUA_OCTETS];
+    struct packer out = packer_on(room, sizeof room);
+    struct tlsrpt_url url;
+    size_t n_others;
+    tlsrpt_read_records(in, &out, &n_others);
+    fuzz_check(!out.failed, "rua: no room");
+    if (tlsrpt_read_url(in, &url) == 0)
+        for (size_t i = 0; i < in.n; i++)
+            fuzz_check(in.p[i] > ' ' && in.p[i] < 127, "rua: not for a request");
 }
 
 void fuzz_sts(struct span in)

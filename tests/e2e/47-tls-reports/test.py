@@ -1,15 +1,20 @@
 """TLS-RPT (RFC 8460): who asks for it is told how TLS with his mail servers went."""
 
+import contextlib
 import email
 import email.policy
 import gzip
+import http.server
 import json
 import os
 import shutil
+import sqlite3
+import ssl
 import tempfile
+import threading
 
 from certs import Pair
-from harness import message, wait_until
+from harness import message, own_address, wait_until
 from relaying import RelayTest, wait_for_empty_queue
 
 FROM = "alice@example.org"
@@ -29,8 +34,43 @@ class Report:
         self.json = json.loads(gzip.decompress(self.file.get_payload(decode=True)))
 
 
-class TlsReports(RelayTest):
+class Collector:
+    """A web server that takes reports, and answers what is in `statuses`, the last one for ever."""
+
+    def __init__(self, pair, address):
+        outer = self
+        self.posts, self.statuses = [], [201]
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self):
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                outer.posts.append((self.headers["Host"], self.path, self.headers["Content-Type"], body))
+                self.send_response(outer.statuses.pop(0) if len(outer.statuses) > 1 else outer.statuses[0])
+                self.send_header("Location", f"https://{self.headers['Host']}/elsewhere")
+                self.send_header("Content-Length", "5")
+                self.end_headers()
+                self.wfile.write(b"thank")
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer((address, 0), Handler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pair.certificate, pair.key)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True, do_handshake_on_connect=False)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class ReportTest(RelayTest):
     def setUp(self):
+        self.web_address = own_address()
         self.dir = tempfile.mkdtemp(prefix="barid-tlsrpt-")
         self.addCleanup(shutil.rmtree, self.dir)
         os.chmod(self.dir, 0o755)
@@ -47,6 +87,7 @@ class TlsReports(RelayTest):
             zone[f"mx.{domain}"] = {"A": [server.host]}
             if domain in records:
                 zone[f"_smtp._tls.{domain}"] = {"TXT": records[domain]}
+        zone["web.example"] = {"A": [self.web_address]}
         dns = self.dns(zone)
         suite = self.suite(config={"dns": {"server": f"{dns.host}@{dns.port}"}},
                            relay={"port": port, "tls_reports": "yes", "connections_per_destination": 1, **relay})
@@ -58,9 +99,11 @@ class TlsReports(RelayTest):
         wait_for_empty_queue(suite, 30)
         suite.cli("tls", "report")
 
+
+class TlsReports(ReportTest):
     def test_a_failure_is_told_where_the_domain_wants_it(self):
         suite = self.start({"plain.example": ["v=spf1 -all", "v=TLSRPTv1; x=y; rua=mailto:tls%2Drpt@collector.example"
-                                              "?subject=no, https://collector.example/report"]})
+                                              "?subject=no, gopher://collector.example/report"]})
         self.send_and_report(suite, "carol@plain.example", "dave@secure.example")
         got = self.collector.wait(1)[0]
         self.assertEqual((got["from"], got["rcpts"]), ("", ["tls-rpt@collector.example"]))
@@ -76,7 +119,7 @@ class TlsReports(RelayTest):
         self.assertEqual(policy["failure-details"],
                          [{"result-type": "starttls-not-supported", "receiving-mx-hostname": "mx.plain.example",
                            "receiving-ip": self.plain.host, "failed-session-count": 1}])
-        wait_until(lambda: "tls-report-address-skipped" in suite.log(), 30, "the https address to be skipped")
+        wait_until(lambda: "tls-report-address-skipped" in suite.log(), 30, "the unknown scheme to be skipped")
         wait_for_empty_queue(suite, 30)
         self.assertEqual(self.plain.violations + self.collector.violations, [])
 
@@ -114,3 +157,70 @@ class TlsReports(RelayTest):
         status, _, stderr = suite.run("tls", "report")
         self.assertEqual(status, 1)
         self.assertIn("tls_reports", stderr)
+
+
+class Posted(ReportTest):
+    """rua=https: (RFC 8460 5.4): a POST to a server that proves its name."""
+
+    def setUp(self):
+        super().setUp()
+        web = Pair(self.dir, "web", ("web.example",))
+        self.web = Collector(web, self.web_address)
+        self.addCleanup(self.web.stop)
+        self.relay = {"ca_file": web.certificate, "mta_sts_port": self.web.port}
+
+    def report_on_plain(self, rua, **relay):
+        suite = self.start({"plain.example": [f"v=TLSRPTv1; rua={rua}"]}, **(self.relay | relay))
+        self.send_and_report(suite, "carol@plain.example")
+        return suite
+
+    def check_post(self, suite, host, path):
+        wait_until(lambda: " tls-report-posted " in suite.log(), 30, "the report to be taken")
+        (got_host, got_path, kind, body), = self.web.posts
+        self.assertEqual((got_host, got_path, kind), (host, path, "application/tlsrpt+gzip"))
+        report = json.loads(gzip.decompress(body))
+        self.assertEqual(report["policies"][0]["policy"]["policy-domain"], "plain.example")
+        self.assertEqual(report["policies"][0]["summary"]["total-failure-session-count"], 1)
+        self.assertTrue({"organization-name", "date-range", "contact-info", "report-id"} <= set(report))
+
+    def test_it_is_posted_and_mailed(self):
+        suite = self.report_on_plain("https://web.example/v1/tls%20rpt?a=b,mailto:bob@example.org")
+        self.check_post(suite, "web.example", "/v1/tls%20rpt?a=b")
+        mailed = Report(suite.wait_for_mail("bob", timeout=30)[0])
+        self.assertEqual(gzip.decompress(self.web.posts[0][3]),
+                         gzip.decompress(mailed.file.get_payload(decode=True)))
+        self.assertNotIn("https", mailed.mail["To"])
+
+    def test_a_port_of_its_own_and_no_path(self):
+        suite = self.report_on_plain(f"https://web.example:{self.web.port}", mta_sts_port=1)
+        self.check_post(suite, f"web.example:{self.web.port}", "/")
+
+    def test_what_is_not_taken_waits_over_a_restart(self):
+        self.web.statuses = [307, 503, 200]
+        suite = self.report_on_plain("https://web.example/")
+        wait_until(lambda: "tls-report-not-posted" in suite.log(), 30, "the refusal")
+        suite.restart()
+        suite.stop()
+        with contextlib.closing(sqlite3.connect(os.path.join(suite.state_dir, "mail.db"))) as db:
+            (url, attempts, wait_s), = db.execute("SELECT url, attempts, next - began FROM tlsrpt_post")
+        self.assertEqual((url, attempts), ("https://web.example/", 1))
+        self.assertGreaterEqual(wait_s, 300)
+        self.assertEqual([path for _, path, _, _ in self.web.posts], ["/"], "a redirect is not followed")
+
+    def test_a_server_that_is_another(self):
+        other = Pair(self.dir, "other", ("other.example",))
+        with open(self.relay["ca_file"], "a") as out:
+            out.write(open(other.certificate).read())
+        self.web.stop()
+        self.web = Collector(other, self.web_address)
+        self.relay["mta_sts_port"] = self.web.port
+        suite = self.report_on_plain("https://web.example/")
+        wait_until(lambda: "tls-report-not-posted" in suite.log(), 30, "the refusal")
+        self.assertRegex(suite.log(), "tls-report-not-posted .*[Hh]ostname mismatch")
+        self.assertEqual(self.web.posts, [])
+
+    def test_never_to_private_addresses_though_mail_may_go_there(self):
+        suite = self.report_on_plain("https://web.example/", never_connect_to="192.0.2.0/24")
+        wait_until(lambda: "tls-report-not-posted" in suite.log(), 30, "the refusal")
+        self.assertIn("its host has no usable address", suite.log())
+        self.assertEqual(self.web.posts, [])

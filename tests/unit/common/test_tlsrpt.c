@@ -13,8 +13,9 @@ Test(tlsrpt, records)
         {{"v=TLSRPTv1;rua=mailto:a@b.example"}, "a@b.example ", 0},
         {{"v=TLSRPTv1 ; x=1; rua=mailto:a@b.example;"}, "a@b.example ", 0},
         {{"v=TLSRPTv1;rua=https://b.example/x,mailto:A%2bb@B.example?x=y , MAILTO:c@d.example"},
-         "A+b@b.example c@d.example ",
-         1},
+         "https://b.example/x A+b@b.example c@d.example ",
+         0},
+        {{"v=TLSRPTv1;rua=http://b.example/,https://u@b.example/,ftp://b.example"}, "", 3},
         {{"v=spf1 -all", "v=TLSRPTv1;rua=mailto:a@b.example"}, "a@b.example ", 0},
         {{"v=TLSRPTv1;rua=mailto:a@b.example", "v=TLSRPTv1;rua=mailto:a@b.example"}, "", 0},
         {{"v=TLSRPTv10;rua=mailto:a@b.example"}, "", 0},
@@ -46,6 +47,53 @@ Test(tlsrpt, records)
         cr_expect_str_eq(text, rows[i].addresses, "row %zu: %s", i, text);
         cr_expect_eq(n_others, rows[i].n_others, "row %zu: %zu", i, n_others);
     }
+}
+
+Test(tlsrpt, urls)
+{
+    static const struct {
+        const char *text, *host, *path; /* host NULL: it is none */
+        uint16_t port;
+    } rows[] = {
+        {"https://b.example", "b.example", "", 0},
+        {"HTTPS://B.example/", "B.example", "/", 0},
+        {"https://b.example:443/v1/a%20b?c=d&e", "b.example", "/v1/a%20b?c=d&e", 443},
+        {"https://b.example:8443?x", "b.example", "?x", 8443},
+        {"https://b.example:25/", NULL, NULL, 0},
+        {"https://b.example:65536/", NULL, NULL, 0},
+        {"https://b.example:/", NULL, NULL, 0},
+        {"https://b.example:4x/", NULL, NULL, 0},
+        {"https://b.example/#x", NULL, NULL, 0},
+        {"https://b.example/ HTTP/1.1\r\nHost: c", NULL, NULL, 0},
+        {"https://b.example/a b", NULL, NULL, 0},
+        {"https://b.example/\x7f", NULL, NULL, 0},
+        {"https://b.example/\xc3\xa4", NULL, NULL, 0},
+        {"https://u:p@b.example/", NULL, NULL, 0},
+        {"https://u@b.example/", NULL, NULL, 0},
+        {"https://192.0.2.1/", NULL, NULL, 0},
+        {"https://[2001:db8::1]/", NULL, NULL, 0},
+        {"https://localhost/", NULL, NULL, 0},
+        {"https:///x", NULL, NULL, 0},
+        {"https://", NULL, NULL, 0},
+        {"http://b.example/", NULL, NULL, 0},
+        {"", NULL, NULL, 0},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct tlsrpt_url url;
+        int rc = tlsrpt_read_url(span_of(rows[i].text), &url);
+        cr_expect_eq(rc, rows[i].host != NULL ? 0 : -1, "%s", rows[i].text);
+        if (rc == 0 && rows[i].host != NULL)
+            cr_expect(span_eq(url.host, span_of(rows[i].host)) &&
+                          span_eq(url.path, span_of(rows[i].path)) && url.port == rows[i].port,
+                      "%s", rows[i].text);
+    }
+    char text[700] = "https://b.example/";
+    memset(text + strlen(text), 'a', RUA_URL_MAX - strlen(text));
+    struct tlsrpt_url url;
+    cr_expect_eq(tlsrpt_read_url(span_of(text), &url), 0);
+    text[RUA_URL_MAX] = 'a';
+    cr_expect_eq(tlsrpt_read_url(span_of(text), &url), -1, "too long");
+    cr_expect_eq(tlsrpt_read_url((struct span){"https://b.example/\0", 19}, &url), -1);
 }
 
 Test(tlsrpt, damaged_records_are_none)

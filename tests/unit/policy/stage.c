@@ -59,6 +59,12 @@ static void on_sts(void *owner, struct ipc *from, const union msg *m, int fd)
     cache_ask(stage->cache, from, &m->sts);
 }
 
+static void on_post(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)owner, (void)fd;
+    post_begin(&stage->posts, from, &m->tls_post);
+}
+
 static void gone(void *owner, struct ipc *ch)
 {
     (void)owner;
@@ -160,8 +166,8 @@ static void on_next(void *owner, struct ipc *from, const union msg *m, int fd)
     ipc_send_sts_next_re(from, &re, -1);
 }
 
-static const struct ipc_handler our_handlers[] = {{MSG_STS, on_sts}};
-static const struct ipc_ops our_ops = {.handlers = our_handlers, .n_handlers = 1, .on_close = gone};
+static const struct ipc_handler our_handlers[] = {{MSG_STS, on_sts}, {MSG_TLS_POST, on_post}};
+static const struct ipc_ops our_ops = {.handlers = our_handlers, .n_handlers = 2, .on_close = gone};
 static const struct ipc_handler their_handlers[] = {{MSG_DNS_TXT, on_txt},
                                                     {MSG_DNS_ADDR, on_addr},
                                                     {MSG_STS_KEEP, on_keep},
@@ -239,6 +245,31 @@ struct answer stage_ask(struct stage *s, const char *domain)
     return a;
 }
 
+static void posted(void *arg, const union msg *m, int fd)
+{
+    (void)fd;
+    struct stage_answer *a = arg;
+    a->is_there = true;
+    a->verdict = m != NULL ? (enum verdict)m->tls_post_re.verdict : VERDICT_NEVER;
+    if (m != NULL)
+        span_copy(a->because, sizeof a->because, m->tls_post_re.because);
+}
+
+struct stage_answer stage_post(struct stage *s, const char *url)
+{
+    struct stage_answer a = {.is_there = false};
+    struct msg_tls_post m = {.url = span_of(url), .report = STAGE_REPORT};
+    cr_assert_neq(ipc_ask_tls_post(s->queue, &m, -1, 600000, posted, &a), 0);
+    cr_assert(stage_wait(s, &a.is_there), "no answer about %s", url);
+    cr_expect(s->posts.n == 0 && s->posts.first == NULL);
+    return a;
+}
+
+void stage_allow_all(void)
+{
+    self.config->relay.n_never_connect_to = 0;
+}
+
 /* --- life --- */
 
 static void hear_log(struct span lines)
@@ -301,6 +332,8 @@ void stage_begin(struct stage *s, const char *names)
     s->cache = cache_new(&self);
     cr_assert_not_null(s->cache);
     cache_set_tls(s->cache, stage_tls());
+    s->posts.proc = &self;
+    posts_set_tls(&s->posts, stage_tls());
     now_s = STAGE_START_S;
     stage_pass(s, 0);
 }
@@ -312,6 +345,7 @@ void stage_end(struct stage *s)
         ipc_close(theirs[i]);
     stage_turns(s, 20);
     web_end();
+    posts_set_tls(&s->posts, NULL);
     tls_client_free(tls);
     config_free(self.config);
     log_flush();

@@ -6,6 +6,7 @@
 #include "common/sts.h"
 #include "common/verdict.h"
 #include "policy/cache.h"
+#include "policy/post.h"
 
 #define STAGE_START_S 1700000000
 #define STAGE_HOSTS   "DNS:mta-sts.remote.example"
@@ -29,6 +30,7 @@ struct answer {
 struct stage {
     struct loop *loop;
     struct cache *cache;
+    struct posts posts;
     struct ipc *relay, *queue, *resolver; /* the peers' ends; NULL: not there */
     /* what they say */
     const char *txt;        /* of each domain; NULL: there is none */
@@ -58,6 +60,15 @@ bool stage_wait(struct stage *s, const bool *is_there);
 void stage_turns(struct stage *s, int n);
 /* relay asks; the answer comes later. */
 void stage_begin_ask(struct stage *s, const char *domain, struct answer *a);
+/* queue has a report for this URL. */
+#define STAGE_REPORT SPAN("\x1f\x8b\0gzip")
+struct stage_answer {
+    bool is_there;
+    enum verdict verdict;
+    char because[201];
+};
+struct stage_answer stage_post(struct stage *s, const char *url);
+void stage_allow_all(void); /* never_connect_to = none */
 struct answer stage_ask(struct stage *s, const char *domain);
 void stage_disconnect_relay(struct stage *s);
 /* Time goes on, on both clocks. */

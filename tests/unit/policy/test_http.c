@@ -85,7 +85,7 @@ static void try(const struct row *row, size_t step)
     struct http h;
     enum http_result r = HTTP_MORE;
     size_t n = strlen(row->in);
-    http_begin(&h);
+    http_begin(&h, HTTP_TEXT);
     for (size_t at = 0; at < n && r == HTTP_MORE; at += step)
         r = http_feed(&h, (struct span){row->in + at, n - at < step ? n - at : step});
     if (r == HTTP_MORE)
@@ -109,7 +109,7 @@ Test(http, answers_whole_and_octet_by_octet)
 Test(http, an_end_that_nobody_said_is_none)
 {
     struct http h;
-    http_begin(&h);
+    http_begin(&h, HTTP_TEXT);
     cr_expect_eq(http_feed(&h, SPAN(OK TEXT "\r\nhello")), HTTP_MORE);
     cr_expect_eq(http_eof(&h, false), HTTP_FAILED);
     cr_expect_str_eq(h.why, "the connection ended before the answer did");
@@ -122,28 +122,59 @@ Test(http, endless_headers_and_bodies_end)
     struct http h;
     enum http_result r;
     size_t n = 0;
-    http_begin(&h);
+    http_begin(&h, HTTP_TEXT);
     r = http_feed(&h, SPAN(OK "X: "));
     for (; r == HTTP_MORE && n < 1000000; n++)
         r = http_feed(&h, SPAN("a"));
     cr_expect(r == HTTP_FAILED && n <= HTTP_HEADER_MAX);
     http_free(&h);
-    http_begin(&h);
+    http_begin(&h, HTTP_TEXT);
     r = http_feed(&h, SPAN(OK TEXT "Transfer-Encoding: chunked\r\n\r\n"));
     for (n = 0; r == HTTP_MORE && n < 1000000; n++)
         r = http_feed(&h, SPAN("1\r\na\r\n"));
     cr_expect(r == HTTP_FAILED && n <= HTTP_BODY_MAX + 1, "%zu", n);
     http_free(&h);
-    http_begin(&h);
+    http_begin(&h, HTTP_TEXT);
     r = http_feed(&h, SPAN(OK TEXT "\r\n"));
     for (n = 0; r == HTTP_MORE && n < 1000000; n += 7)
         r = http_feed(&h, SPAN("endless"));
     cr_expect(r == HTTP_FAILED && n <= HTTP_BODY_MAX + 7, "%zu", n);
     cr_expect_str_eq(h.why, "it is too long");
     http_free(&h);
-    http_begin(&h);
+    http_begin(&h, HTTP_TEXT);
     for (n = 0, r = HTTP_MORE; r == HTTP_MORE && n < 1000000; n += 25)
         r = http_feed(&h, SPAN("HTTP/1.1 100 Continue\r\n\r\n"));
     cr_expect(r == HTTP_FAILED && n <= HTTP_HEADER_MAX + 25, "%zu", n);
     http_free(&h);
+}
+
+/* Of the answer to what was sent only the status counts, however it goes on. */
+Test(http, a_success_is_any_2xx)
+{
+    static const struct {
+        const char *in;
+        enum http_result result;
+    } table[] = {
+        {"HTTP/1.1 200 OK\r\n", HTTP_DONE},
+        {"HTTP/1.1 201 Created\r\nContent-Length: 99999999\r\n\r\n", HTTP_DONE},
+        {"HTTP/1.1 204\r\n", HTTP_DONE},
+        {"HTTP/1.1 100 Continue\r\nX: y\r\n\r\nHTTP/1.1 202 Accepted\r\n", HTTP_DONE},
+        {"HTTP/1.1 100 Continue\r\n\r\n", HTTP_MORE},
+        {"HTTP/1.1 307 Elsewhere\r\nLocation: https://127.0.0.1/\r\n\r\n", HTTP_FAILED},
+        {"HTTP/1.1 404 Not Found\r\n\r\n", HTTP_FAILED},
+        {"HTTP/1.1 503 Later\r\n\r\n", HTTP_FAILED},
+        {"220 mx.example ESMTP\r\n", HTTP_FAILED},
+    };
+    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+        struct http h;
+        enum http_result r = HTTP_MORE;
+        http_begin(&h, HTTP_SUCCESS);
+        cr_expect_eq(http_feed(&h, span_of(table[i].in)), table[i].result, "%s", table[i].in);
+        http_free(&h);
+        http_begin(&h, HTTP_SUCCESS);
+        for (const char *at = table[i].in; *at != '\0' && r == HTTP_MORE; at++)
+            r = http_feed(&h, (struct span){at, 1});
+        cr_expect_eq(r, table[i].result, "%s", table[i].in);
+        http_free(&h);
+    }
 }

@@ -1,4 +1,5 @@
 /* What is counted of TLS, and the report that is made of it. */
+#include "common/maildb.h"
 #include "common/sts.h"
 #include "common/tlsrpt.h"
 #include "common/unixsock.h"
@@ -10,6 +11,7 @@
 
 #include <criterion/criterion.h>
 #include <sodium.h>
+#define ZLIB_CONST /* it does not write to what it reads */
 #include <zlib.h>
 
 #define DAY (WORLD_START_S / TLSRPT_DAY_S)
@@ -65,6 +67,18 @@ static void unpack_report(const char *text, char *json, size_t cap)
     inflateEnd(&z);
 }
 
+/* The mail. */
+static int compose(const struct tlsrpt_about *about, struct buf *out)
+{
+    struct buf gzip;
+    buf_init(&gzip, TLSRPT_REPORT_MAX);
+    int rc = tlsrpt_compose(w.q->store, about, &gzip);
+    if (rc == 0)
+        rc = tlsrpt_compose_mail(about, buf_span(&gzip), out);
+    buf_free(&gzip);
+    return rc;
+}
+
 Test(tlsrpt, sessions_are_counted_and_reported)
 {
     static char json[8000], text[20000];
@@ -89,7 +103,7 @@ Test(tlsrpt, sessions_are_counted_and_reported)
                                  .hostname = "mx.example.org",
                                  .to = packer_span(&p)};
     buf_init(&out, TLSRPT_REPORT_MAX);
-    cr_assert_eq(tlsrpt_compose(w.q->store, &about, &out), 0);
+    cr_assert_eq(compose(&about, &out), 0);
     cr_assert_eq(span_copy(text, sizeof text, buf_span(&out)), 0);
     cr_expect_not_null(strstr(text, "\r\nTLS-Report-Domain: remote.example\r\n"));
     cr_expect_not_null(strstr(text, "\r\nTo: <tls@remote.example>\r\n"));
@@ -115,7 +129,7 @@ Test(tlsrpt, sessions_are_counted_and_reported)
     cr_expect_null(strstr(json, "other.example"));
     buf_free(&out);
     about.day++;
-    cr_expect_eq(tlsrpt_compose(w.q->store, &about, &out), -1, "there is nothing to tell");
+    cr_expect_eq(compose(&about, &out), -1, "there is nothing to tell");
     buf_free(&out);
     world_end(&w);
 }
@@ -155,19 +169,51 @@ Test(tlsrpt, off_is_off)
 static char asked[4][DOMAIN_MAX + 1]; /* of policy */
 static size_t n_asked;
 static enum verdict rua_verdict = VERDICT_OK;
+static const char *const *rua = (const char *const[]){"tls@collector.example", NULL};
 
 static void on_rua(void *owner, struct ipc *from, const union msg *m, int fd)
 {
     (void)owner, (void)fd;
-    char room[100];
+    char room[RUA_OCTETS];
     struct packer p = packer_on(room, sizeof room);
-    pack_bytes(&p, SPAN("tls@collector.example"));
+    for (const char *const *to = rua; *to != NULL; to++)
+        pack_bytes(&p, span_of(*to));
     struct msg_rua_re re = {
-        .tag = m->rua.tag, .verdict = (uint8_t)rua_verdict, .addresses = packer_span(&p)};
+        .tag = m->rua.tag, .verdict = (uint8_t)rua_verdict, .to = packer_span(&p)};
     cr_assert_lt(n_asked, 4);
     span_copy(asked[n_asked], sizeof asked[0], m->rua.domain);
     n_asked++;
     ipc_send_rua_re(from, &re, -1);
+}
+
+/* What policy was asked to post. */
+static struct {
+    uint64_t tag;
+    char url[RUA_URL_MAX];
+    char json[4000];
+} posts[8];
+static size_t n_posts;
+
+static void unzip(struct span gzip, char *json, size_t cap)
+{
+    z_stream z = {.next_in = (const Bytef *)gzip.p,
+                  .avail_in = (uInt)gzip.n,
+                  .next_out = (Bytef *)json,
+                  .avail_out = (uInt)cap - 1};
+    cr_assert_eq(inflateInit2(&z, 15 + 16), Z_OK);
+    cr_assert_eq(inflate(&z, Z_FINISH), Z_STREAM_END);
+    json[z.total_out] = '\0';
+    inflateEnd(&z);
+}
+
+static void on_post(void *owner, struct ipc *from, const union msg *m, int fd)
+{
+    (void)owner, (void)from, (void)fd;
+    cr_assert_lt(n_posts, 8);
+    posts[n_posts].tag = m->tls_post.tag;
+    span_copy(posts[n_posts].url, sizeof posts[0].url, m->tls_post.url);
+    unzip(m->tls_post.report, posts[n_posts].json, sizeof posts[0].json);
+    n_posts++;
 }
 
 static void closed(void *owner, struct ipc *ch)
@@ -179,9 +225,9 @@ static struct ipc *queues_policy, *policy;
 
 static void join_policy(void)
 {
-    static const struct ipc_handler handlers[] = {{MSG_RUA, on_rua}};
+    static const struct ipc_handler handlers[] = {{MSG_RUA, on_rua}, {MSG_TLS_POST, on_post}};
     static const struct ipc_ops theirs = {
-        .handlers = handlers, .n_handlers = 1, .on_close = closed};
+        .handlers = handlers, .n_handlers = 2, .on_close = closed};
     static const struct ipc_ops ours = {.on_close = closed};
     int fds[2];
     cr_assert_eq(unixsock_pair(fds), 0);
@@ -292,6 +338,147 @@ Test(tlsrpt, who_cannot_be_asked_is_asked_again_for_three_days)
     cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt"), 0);
     cr_expect_eq(w.n_jobs, 0);
     finish();
+}
+
+static void answer_post(size_t i, enum verdict v)
+{
+    struct msg_tls_post_re re = {
+        .tag = posts[i].tag, .verdict = (uint8_t)v, .because = SPAN("status not 200")};
+    ipc_send_tls_post_re(policy, &re, -1);
+    world_pump(&w);
+}
+
+/* RFC 8460 3: all that the record names get it. */
+Test(tlsrpt, posts_and_a_mail)
+{
+    rua = (const char *const[]){"https://a.example/x?y=z", "tls@collector.example",
+                                "https://b.example", NULL};
+    world_begin(&w, "tls_reports = yes\n");
+    join_policy();
+    tell("remote.example", TLSRPT_NO_POLICY, TLSRPT_NO_STARTTLS, "mx.remote.example");
+    world_pass(&w, 2 * 86400);
+    look();
+    cr_assert_eq(w.n_asked, 1, "the address, and no URL");
+    cr_expect_str_eq(w.asked[0], "tls@collector.example");
+    cr_expect_eq(n_posts, 0, "nothing is on disk yet");
+    world_resolve(&w, 0, ADDRESS_FOREIGN, 0);
+    cr_assert(w.n_jobs == 1 && n_posts == 2);
+    cr_expect_null(strstr(w.jobs[0].content, "https://"), "no URL in To");
+    cr_expect_str_eq(posts[0].url, "https://a.example/x?y=z");
+    cr_expect_str_eq(posts[1].url, "https://b.example");
+    cr_expect_not_null(strstr(posts[0].json, "\"policy-domain\":\"remote.example\""));
+    cr_expect_str_eq(posts[0].json, posts[1].json);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt"), 0);
+    answer_post(0, VERDICT_OK);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt_post"), 1);
+    answer_post(1, VERDICT_OK);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt_post"), 0);
+    cr_expect_eq(n_posts, 2, "once each");
+    finish();
+}
+
+/* RFC 8460 5.5: again for 24 hours, at growing distances; a restart does not forget it. */
+Test(tlsrpt, a_post_that_fails_is_tried_for_a_day)
+{
+    int64_t waited = 0;
+    rua = (const char *const[]){"https://a.example/", NULL};
+    world_begin(&w, "tls_reports = yes\n");
+    join_policy();
+    tell("remote.example", TLSRPT_NO_POLICY, TLSRPT_NO_STARTTLS, "mx.remote.example");
+    world_pass(&w, 2 * 86400);
+    look();
+    cr_assert(n_posts == 1 && w.n_asked == 0 && w.n_jobs == 0);
+    answer_post(0, VERDICT_TRY_LATER);
+    cr_expect_eq(n_posts, 1, "not at once");
+    int64_t wait_s = world_count(&w, "SELECT next - began FROM tlsrpt_post");
+    cr_expect_eq(wait_s, 300);
+    world_pass(&w, 299);
+    look();
+    cr_expect_eq(n_posts, 1);
+    ipc_close(queues_policy);
+    ipc_close(policy);
+    w.q->policy = NULL;
+    world_restart(&w);
+    join_policy();
+    world_pass(&w, 1);
+    look();
+    cr_assert_eq(n_posts, 2, "after the restart, too");
+    posts[0] = posts[1];
+    for (waited = 300; waited < 3 * 86400 && world_count(&w, "SELECT count(*) FROM tlsrpt_post");
+         waited += 1800) {
+        if (n_posts > 0)
+            answer_post(0, VERDICT_TRY_LATER);
+        n_posts = 0;
+        world_pass(&w, 1800);
+        look();
+    }
+    cr_expect(waited >= 86400 && waited < 86400 + 5 * 3600, "%lld", (long long)waited);
+    finish();
+}
+
+/* That our policy process dies says nothing of the server. */
+Test(tlsrpt, a_post_without_an_answer_stays_due)
+{
+    rua = (const char *const[]){"https://a.example/", NULL};
+    world_begin(&w, "tls_reports = yes\n");
+    join_policy();
+    tell("remote.example", TLSRPT_NO_POLICY, TLSRPT_NO_STARTTLS, "mx.remote.example");
+    world_pass(&w, 2 * 86400);
+    look();
+    cr_assert_eq(n_posts, 1);
+    ipc_close(policy);
+    world_pump(&w);
+    ipc_close(queues_policy);
+    w.q->policy = NULL;
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt_post WHERE attempts = 0"), 1);
+    join_policy();
+    look();
+    cr_expect_eq(n_posts, 2);
+    finish();
+}
+
+/* What is read back is checked as what came: a row that cannot be posted goes. */
+Test(tlsrpt, damaged_rows_of_posts_go)
+{
+    world_begin(&w, "tls_reports = yes\n");
+    join_policy();
+    cr_assert_eq(sqlite3_exec(w.q->store->db,
+                              "INSERT INTO tlsrpt_post VALUES"
+                              " (1, 9, 'remote.example', 'http://a.example/', 1, 0, 1, x'00'),"
+                              " (2, 9, 'no domain', 'https://a.example/', 1, 0, 1, x'00'),"
+                              " (3, 9, 'remote.example', 'https://127.0.0.1/', 1, 0, 1, x'00'),"
+                              " (4, 9, 'remote.example', 'https://a.example/' || char(13, 10),"
+                              "  1, 0, 1, x'00')",
+                              NULL, NULL, NULL),
+                 SQLITE_OK);
+    for (int i = 0; i < 4; i++)
+        look();
+    cr_expect_eq(n_posts, 0);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt_post"), 0);
+    finish();
+}
+
+/* What was counted by the version before is told. */
+Test(tlsrpt, a_store_of_version_8)
+{
+    sqlite3 *db;
+    world_begin(&w, "tls_reports = yes\n");
+    world_pump(&w);
+    cr_assert_eq(sqlite3_open("mail.db", &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db,
+                              WORLD_UNDO_9
+                              "DROP TABLE tlsrpt; CREATE TABLE tlsrpt (day INTEGER, domain TEXT,"
+                              " policy INTEGER, result INTEGER, host TEXT, address TEXT,"
+                              " n INTEGER) STRICT;"
+                              "INSERT INTO tlsrpt VALUES (20775, 'remote.example', 2, 6,"
+                              " 'mx.remote.example', '192.0.2.1', 17); PRAGMA user_version = 8",
+                              NULL, NULL, NULL),
+                 SQLITE_OK, "%s", sqlite3_errmsg(db));
+    sqlite3_close(db);
+    world_restart(&w);
+    cr_expect_eq(world_count(&w, "PRAGMA user_version"), MAILDB_VERSION);
+    cr_expect_eq(world_count(&w, "SELECT n FROM tlsrpt WHERE host = 'mx.remote.example'"), 17);
+    world_end(&w);
 }
 
 /* Policies of others are no more than the policy process keeps: the one fetched first goes. */

@@ -19,8 +19,10 @@
 
 #define WORLD_START_S 1795000000
 
-/* What makes a mail.db of today one of version 7, and of version 6. */
+/* What makes a mail.db of today one of version 8 (but for what tlsrpt may hold), 7, and 6. */
+#define WORLD_UNDO_9 "DROP TABLE tlsrpt_post; DROP TABLE tlsrpt_tlsa;"
 #define WORLD_UNDO_8                                                                               \
+    WORLD_UNDO_9                                                                                   \
     "DROP TABLE counted; DROP TABLE hold; DROP INDEX message_sender; DROP INDEX past_sender;"      \
     "DROP INDEX event_address; DROP TABLE addressee;"
 #define WORLD_UNDO_7                                                                               \

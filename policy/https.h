@@ -1,0 +1,32 @@
+/* One request to a web server that a stranger named: one of the addresses that the resolver tells,
+ * TLS verified for its name, the answer read by http.h, within a minute in all. For fetch.h and
+ * post.h; it knows neither. What the resolver says is checked again, for it sees the network: never
+ * [relay] never_connect_to. */
+#ifndef BARID_POLICY_HTTPS_H
+#define BARID_POLICY_HTTPS_H
+
+#include "common/proc.h"
+#include "common/tls.h"
+#include "policy/http.h"
+
+struct https;
+
+struct https_params {
+    struct proc *proc;
+    struct tls_client *tls; /* a use of it is taken */
+    struct span host;       /* a name; copied */
+    uint16_t port;
+    struct span head, body; /* of the request, as they are sent; copied */
+    enum http_wants wants;
+    bool is_public; /* not to networks of private use either, unless never_connect_to is none */
+};
+
+/* answer: NULL if none came, and why. It is gone after the call, which happens once, from the event
+ * loop, as is the request. */
+typedef void https_done_fn(void *arg, const struct http *answer, const char *why);
+
+struct https *https_begin(const struct https_params *params, https_done_fn *done,
+                          void *arg); /* NULL: could not begin */
+void https_cancel(struct https *s);   /* NULL is allowed; `done` is not called */
+
+#endif

@@ -1,0 +1,24 @@
+/* Reports about TLS on their way to web servers (RFC 8460 5.4): rows of tlsrpt_post, added in the
+ * transaction that removes what they tell of. A few are posted at a time, by the policy process;
+ * one that is not taken is tried again after 5, 10, 20, ... minutes, for 24 hours (5.5). A crash
+ * between the server's answer and the commit posts it again, under the same report-id. */
+#ifndef BARID_QUEUE_TLSRPT_POST_H
+#define BARID_QUEUE_TLSRPT_POST_H
+
+#include "queue/queue.h"
+
+struct tlsrpt_posts;
+
+struct tlsrpt_posts *tlsrpt_posts_new(struct queue *q); /* NULL without memory */
+void tlsrpt_posts_free(struct tlsrpt_posts *p);         /* NULL is allowed */
+/* Within a transaction: one row for each of urls (records {bytes}). 0, or -1: nothing may be kept.
+ */
+struct tlsrpt_parcel {
+    uint64_t report;
+    struct span domain, urls, octets;
+};
+int tlsrpt_posts_add(struct tlsrpt_posts *p, const struct tlsrpt_parcel *parcel);
+/* Begins what is due; called by a timer every minute, and when something was added. */
+void tlsrpt_posts_look(struct tlsrpt_posts *p);
+
+#endif
