@@ -79,6 +79,26 @@ static void check_srs(struct authd *a, struct report *to)
              c->srs_domain);
 }
 
+/* One line for all of them. */
+static void check_pam(const struct authd *a, struct report *to)
+{
+    const struct table *t = &a->directory->users;
+    const struct user *one = NULL;
+    unsigned n = 0;
+    if (proc_config(a->proc)->pam.service != NULL)
+        return;
+    for (struct node *u = table_next(t, NULL); u != NULL; u = table_next(t, u))
+        if (((const struct user *)u)->is_pam) {
+            one = (const struct user *)u;
+            n++;
+        }
+    if (one != NULL)
+        warn(to,
+             "%u users cannot log in (%.200s, for one): PAM checks their passwords, and [pam] "
+             "service is not set",
+             n, one->node.name.p);
+}
+
 void check(void *authd, struct admin_call *call)
 {
     struct authd *a = authd;
@@ -90,5 +110,6 @@ void check(void *authd, struct admin_call *call)
     for (struct node *n = table_next(t, NULL); n != NULL; n = table_next(t, n))
         check_alias(a, (struct alias *)n, &to);
     check_srs(a, &to);
+    check_pam(a, &to);
     admin_done(call, 0);
 }

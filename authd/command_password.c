@@ -55,30 +55,40 @@ static bool is_wanted(void *hashing)
 /* --- when the hash is there; what was checked before is checked again: others worked meanwhile ---
  */
 
-static void add_user(struct authd *a, struct hashing *h, const struct users_secrets *secrets)
+void command_add_user(struct authd *a, struct admin_call *call, const struct user_wish *wish,
+                      const struct users_secrets *secrets)
 {
-    const struct domain *domain = address_domain(a, &h->call, h->address);
-    if (domain == NULL || address_free(a, &h->call, h->address) < 0)
+    const struct domain *domain = address_domain(a, call, wish->address);
+    if (domain == NULL || address_free(a, call, wish->address) < 0)
         return;
-    struct users_new new = {.address = span_of(h->address),
+    struct users_new new = {.address = span_of(wish->address),
                             .domain = domain->number,
                             .secrets = secrets,
-                            .quota = h->quota,
-                            .is_receive_only = h->is_receive_only};
+                            .quota = wish->quota,
+                            .is_receive_only = wish->is_receive_only,
+                            .pam = wish->pam};
     uint64_t box;
     if (users_add(a->users, &new, &box) < 0) {
-        store_failed(a, &h->call);
+        store_failed(a, call);
         return;
     }
-    LOG(0, "user-added", LZ("user", h->address), LN("box", (int64_t)box));
+    LOG(0, "user-added", LZ("user", wish->address), LN("box", (int64_t)box), LS("pam", wish->pam));
     struct user *user = directory_add_user(a->directory, new.address, box);
     if (user == NULL) {
-        memory_failed(a, &h->call);
+        memory_failed(a, call);
         return;
     }
-    user->quota = h->quota;
-    user->is_receive_only = h->is_receive_only;
-    admin_done(&h->call, 0);
+    user->quota = wish->quota;
+    user->is_receive_only = wish->is_receive_only;
+    user->is_pam = wish->pam.n > 0;
+    admin_done(call, 0);
+}
+
+static void add_user(struct authd *a, struct hashing *h, const struct users_secrets *secrets)
+{
+    struct user_wish wish = {
+        .address = h->address, .quota = h->quota, .is_receive_only = h->is_receive_only};
+    command_add_user(a, &h->call, &wish, secrets);
 }
 
 static void set_password(struct authd *a, struct hashing *h, const struct users_secrets *secrets)
@@ -93,6 +103,7 @@ static void set_password(struct authd *a, struct hashing *h, const struct users_
         return;
     }
     LOG(0, "password-changed", LZ("user", h->address));
+    user->is_pam = false;
     directory_renew(a->directory, user);
     admin_done(&h->call, 0);
 }
@@ -182,7 +193,7 @@ static void begin_hashing(struct authd *a, const struct hashing *what, struct sp
     admin_fail(&call, VERDICT_TRY_LATER, "too many passwords are being hashed: try again");
 }
 
-static struct scram_salt new_salt(const struct authd *a)
+struct scram_salt command_new_salt(const struct authd *a)
 {
     struct scram_salt salt = {.iterations = (uint32_t)proc_config(a->proc)->auth.scram_iterations};
     randombytes_buf(salt.octets, sizeof salt.octets);
@@ -197,7 +208,7 @@ static int find_salt(struct authd *a, struct admin_call *call, const struct user
     int rc = users_secrets(a->users, user->box, &secrets);
     *out = secrets.salt;
     if (rc == 1 && out->iterations == 0) {
-        *out = new_salt(a);
+        *out = command_new_salt(a);
         rc = users_set_salt(a->users, user->box, out) == 0 ? 1 : -1;
     }
     sodium_memzero(&secrets, sizeof secrets);
@@ -221,7 +232,7 @@ static int renew_salt(struct authd *a, struct admin_call *call, const struct use
     if (n < 0)
         store_failed(a, call);
     else
-        *out = new_salt(a);
+        *out = command_new_salt(a);
     return n;
 }
 
@@ -230,14 +241,19 @@ void user_add(void *authd, struct admin_call *call)
     struct authd *a = authd;
     struct hashing h = {.call = *call,
                         .purpose = NEW_USER,
-                        .salt = new_salt(a),
+                        .salt = command_new_salt(a),
                         .is_receive_only = admin_option(call, "receive-only").p != NULL};
     struct span quota = admin_option(call, "quota");
     struct span given = call->n_args > 0 ? call->args[0] : SPAN("");
-    if (argument_address(call, given, false, h.address) == 0 &&
-        address_domain(a, call, h.address) != NULL && address_free(a, call, h.address) == 0 &&
-        (quota.p == NULL || argument_quota(call, quota, &h.quota) == 0) &&
-        check_password(call) == 0)
+    if (argument_address(call, given, false, h.address) < 0 ||
+        address_domain(a, call, h.address) == NULL || address_free(a, call, h.address) < 0 ||
+        (quota.p != NULL && argument_quota(call, quota, &h.quota) < 0))
+        return;
+    struct user_wish wish = {
+        .address = h.address, .quota = h.quota, .is_receive_only = h.is_receive_only};
+    if (admin_option(call, "pam").p != NULL)
+        user_add_pam(a, call, &wish);
+    else if (check_password(call) == 0)
         begin_hashing(a, &h, call->secret);
 }
 

@@ -133,6 +133,10 @@ static void print(void *arg, const struct users_row *row)
         else
             row_null(&r, "reason");
         row_bool(&r, "receive_only", row->is_receive_only);
+        if (row->pam.n > 0)
+            row_text(&r, "pam", row->pam);
+        else
+            row_null(&r, "pam");
         row_number(&r, "box", (int64_t)row->number);
         row_number(&r, "domain", domain != NULL ? (int64_t)domain->number : 0);
         row_time(&r, "created", row->created);

@@ -20,6 +20,7 @@ static const struct admin_command commands[] = {
     {"user app-password add", app_add},
     {"user app-password list", app_list},
     {"user app-password remove", app_remove},
+    {"user pam", user_pam},
     {"user remove", user_remove},
     {"alias add", alias_add},
     {"alias post", alias_post},

@@ -9,9 +9,22 @@
 typedef void command_fn(void *authd, struct admin_call *call);
 command_fn domain_add, domain_remove, domain_show, domain_list;
 command_fn user_add, user_list, user_show, user_passwd, user_disable, user_enable, user_quota,
-    user_receive_only, user_forward, user_remove, app_add, app_list, app_remove;
+    user_receive_only, user_forward, user_pam, user_remove, app_add, app_list, app_remove;
 command_fn alias_add, alias_post, alias_remove, alias_list;
 command_fn check, explain_address, fsck_users, fsck_forgotten, fsck_indexes;
+
+struct user_wish {
+    const char *address;
+    uint64_t quota;
+    bool is_receive_only;
+    struct span pam; /* the login that PAM checks; empty: he has a password of his own */
+};
+/* Adds the user and answers. */
+void command_add_user(struct authd *a, struct admin_call *call, const struct user_wish *wish,
+                      const struct users_secrets *secrets);
+struct scram_salt command_new_salt(const struct authd *a);
+/* With the option --pam. */
+void user_add_pam(struct authd *a, struct admin_call *call, const struct user_wish *wish);
 
 #define ARGUMENT_TEXT 200 /* an argument in an error message, cut off there */
 

@@ -26,6 +26,7 @@ struct user {
     uint64_t quota; /* octets, 0: none */
     bool is_disabled;
     bool is_receive_only; /* may fetch mail, not send it */
+    bool is_pam;          /* PAM checks the password, under a login that users.db knows */
     uint64_t generation;  /* another one after each change of the password */
     int64_t last_login;   /* wall seconds, 0: never */
     bool is_login_unsaved;

@@ -45,6 +45,8 @@ void login_free(struct login *l)
     if (l->scram != NULL)
         sodium_memzero(l->scram, sizeof *l->scram);
     free(l->scram);
+    login_drop_password(l);
+    ipc_cancel(proc_peer(l->authd->proc, ROLE_PAMD), l->pam_tag);
     free(l);
 }
 
@@ -93,6 +95,11 @@ static void say(const struct login *l, struct outcome o)
 static const char *service_name(const struct login *l)
 {
     return l->service == SERVICE_POP3 ? "pop3" : "submission";
+}
+
+static const char *mechanism_name(const struct login *l)
+{
+    return l->scram != NULL ? "scram" : l->is_pam ? "pam" : "password";
 }
 
 static void log_refusal(const struct login *l, const char *why)
@@ -197,7 +204,7 @@ void login_succeed(struct login *l, struct user *user)
     stats_count(STAT_LOGINS);
     stats_time_us(STAT_TIME_LOGIN, clock_mono_us() - l->began_us);
     LOG(l->session, "login", LS("user", user->node.name), LZ("client", l->client_text),
-        LZ("service", service_name(l)), LZ("mechanism", l->scram != NULL ? "scram" : "password"),
+        LZ("service", service_name(l)), LZ("mechanism", mechanism_name(l)),
         LN("app-password", (int64_t)l->credential.number));
     ipc_send_login_re(l->ch, &re, fd);
     if (fd >= 0)
@@ -214,7 +221,7 @@ void login_fail(struct login *l, const char *why)
         accounts_failed(l->authd->accounts, &auth->failures_per_account, l->account, &l->client);
     log_refusal(l, why);
     timer_init(&l->timer, proc_loop(l->authd->proc), login_refuse_after_delay, l);
-    timer_set(&l->timer, auth->failure_delay_ms);
+    timer_set(&l->timer, login_failure_ms(l));
 }
 
 /* --- verifying --- */
@@ -283,6 +290,10 @@ static void judge(struct login *l, struct user *user, enum verify_result result,
     int rc = result == VERIFY_MATCH ? 1 : find_app(l, user, keys);
     if (rc < 0) {
         login_refuse(l, login_busy, "could not decide");
+    } else if (rc == 0 && user->is_pam && login_is_over(l)) {
+        login_refuse(l, login_throttled, "throttled"); /* others failed while this one waited */
+    } else if (rc == 0 && user->is_pam) {
+        login_ask_pam(l, user);
     } else if (rc == 0) {
         login_fail(l, "wrong");
     } else {
@@ -312,7 +323,9 @@ static int verify(struct login *l, const struct user *user, struct span password
     struct users_secrets secrets = {.hash = ""};
     struct authd *a = l->authd;
     if (user != NULL && (a->users == NULL || users_secrets(a->users, user->box, &secrets) != 1 ||
-                         secrets.hash[0] == '\0'))
+                         (secrets.hash[0] == '\0') != user->is_pam))
+        return -1;
+    if (user != NULL && user->is_pam && login_keep_password(l, password) < 0)
         return -1;
     struct verify_call call = {.is_wanted = is_wanted, .done = verified, .arg = l};
     struct verify_ask ask = {.hash = secrets.hash, .salt = secrets.salt, .password = password};

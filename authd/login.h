@@ -23,6 +23,10 @@ struct login {
     bool is_first;       /* that message is not answered yet */
     bool is_judged;      /* the second message came */
     char proof[SCRAM_PROOF_TEXT];
+    char *password; /* of a user whom PAM checks: kept until it was asked; or NULL */
+    size_t n_password;
+    uint64_t pam_tag;   /* PAM is being asked, 0: it is not */
+    bool is_pam;        /* it was asked */
     struct timer timer; /* failure_delay, or the client's time for its second message */
 };
 
@@ -59,5 +63,14 @@ void login_refuse(struct login *l, struct outcome o, const char *why);
 void login_fail(struct login *l,
                 const char *why); /* wrong: counted, and answered after the delay */
 void login_succeed(struct login *l, struct user *user);
+
+/* login_pam.c */
+/* 0, or -1 without memory. */
+int login_keep_password(struct login *l, struct span password);
+void login_drop_password(struct login *l);
+/* The kept password is none of his app passwords: answers when PAM did. */
+void login_ask_pam(struct login *l, const struct user *user);
+/* In how many milliseconds a failure is answered. */
+int64_t login_failure_ms(const struct login *l);
 
 #endif

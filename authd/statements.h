@@ -11,7 +11,8 @@
     S(ROLLBACK, "ROLLBACK")                                                                        \
     S(ALL_DOMAINS, "SELECT number, name, postmaster FROM domain ORDER BY number")                  \
     S(ALL_USERS,                                                                                   \
-      "SELECT box, address, quota, disabled, last_login, receive_only FROM user ORDER BY box")     \
+      "SELECT box, address, quota, disabled, last_login, receive_only, pam <> '' FROM user"        \
+      " ORDER BY box")                                                                             \
     S(SET_POST, "UPDATE alias SET post = ?2 WHERE address = ?1")                                   \
     S(ALL_TARGETS, "SELECT a.address, t.target, a.post FROM alias a JOIN alias_target t "          \
                    "ON t.alias = a.number ORDER BY a.number, t.target")                            \
@@ -20,11 +21,13 @@
     S(REMOVE_DOMAIN, "DELETE FROM domain WHERE number = ?1")                                       \
     S(COUNT, "SELECT (SELECT count(*) FROM user WHERE domain = ?1),"                               \
              " (SELECT count(*) FROM alias WHERE domain = ?1)")                                    \
-    S(ADD_USER,                                                                                    \
-      "INSERT INTO user (address, domain, hash, quota, created, receive_only, salt,"               \
-      " iterations, stored_key, server_key) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)")     \
+    S(ADD_USER, "INSERT INTO user (address, domain, hash, quota, created, receive_only, salt,"     \
+                " iterations, stored_key, server_key, pam)"                                        \
+                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)")                          \
     S(SET_SECRETS, "UPDATE user SET hash = ?2, salt = ?3, iterations = ?4, stored_key = ?5,"       \
-                   " server_key = ?6 WHERE box = ?1")                                              \
+                   " server_key = ?6, pam = '' WHERE box = ?1")                                    \
+    S(SET_PAM, "UPDATE user SET pam = ?2, hash = '', stored_key = x'', server_key = x''"           \
+               " WHERE box = ?1")                                                                  \
     S(FORGET_KEYS, "UPDATE user SET stored_key = x'', server_key = x'' WHERE stored_key <> x''")   \
     S(SET_SALT, "UPDATE user SET salt = ?2, iterations = ?3 WHERE box = ?1")                       \
     S(SET_DISABLED, "UPDATE user SET disabled = ?2, reason = ?3 WHERE box = ?1")                   \
@@ -48,7 +51,8 @@
     S(REMOVE_USER, "DELETE FROM user WHERE box = ?1")                                              \
     S(FORGET, "INSERT INTO forgotten (box, since, address)"                                        \
               "SELECT box, ?2, address FROM user WHERE box = ?1")                                  \
-    S(SECRETS, "SELECT hash, salt, iterations, stored_key, server_key FROM user WHERE box = ?1")   \
+    S(SECRETS, "SELECT hash, salt, iterations, stored_key, server_key, pam FROM user"              \
+               " WHERE box = ?1")                                                                  \
     S(ADD_ALIAS, "INSERT INTO alias (address, domain) VALUES (?1, ?2) ON CONFLICT DO NOTHING")     \
     S(ADD_TARGET, "INSERT INTO alias_target (alias, target)"                                       \
                   " SELECT number, ?2 FROM alias WHERE address = ?1 ON CONFLICT DO NOTHING")       \
@@ -60,14 +64,15 @@
     S(NEXT_FORGOTTEN, "SELECT box, address FROM forgotten WHERE box > ?1 ORDER BY box LIMIT 1")    \
     S(FORGOTTEN_DONE, "DELETE FROM forgotten WHERE box = ?1")                                      \
     S(LIST_DOMAINS,                                                                                \
-      "SELECT number, name, postmaster, 0, 0, 0, '', 0, 0 FROM domain WHERE number > ?1"           \
+      "SELECT number, name, postmaster, 0, 0, 0, '', 0, 0, '' FROM domain WHERE number > ?1"       \
       " ORDER BY number LIMIT ?2")                                                                 \
     S(LIST_USERS,                                                                                  \
       "SELECT box, address, '', quota, disabled, created, reason, receive_only, (SELECT count(*) " \
-      "FROM app_password a WHERE a.box = user.box) FROM user WHERE box > ?1"                       \
+      "FROM app_password a WHERE a.box = user.box), pam FROM user WHERE box > ?1"                  \
       " ORDER BY box LIMIT ?2")                                                                    \
-    S(LIST_ALIASES, "SELECT number, address, '', 0, 0, 0, '', 0, 0 FROM alias WHERE number > ?1"   \
-                    " ORDER BY number LIMIT ?2")
+    S(LIST_ALIASES,                                                                                \
+      "SELECT number, address, '', 0, 0, 0, '', 0, 0, '' FROM alias WHERE number > ?1"             \
+      " ORDER BY number LIMIT ?2")
 
 enum statement {
 #define STATEMENT_ENUM(name, sql) Q_##name,

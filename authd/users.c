@@ -68,6 +68,8 @@ static const char *const migrations[] = {
     ("ALTER TABLE forgotten ADD COLUMN address TEXT NOT NULL DEFAULT '';"
      /* Who may send to it: enum post_rule. */
      "ALTER TABLE alias ADD COLUMN post INTEGER NOT NULL DEFAULT 0 CHECK (post BETWEEN 0 AND 2);"),
+    /* The login of the system whose password is the user's, asked of PAM; empty: he has his own. */
+    "ALTER TABLE user ADD COLUMN pam TEXT NOT NULL DEFAULT '';",
 };
 _Static_assert(sizeof migrations / sizeof migrations[0] == USERDB_VERSION,
                "each version has its migration");
@@ -199,6 +201,7 @@ static int take_user(struct directory *d, sqlite3_stmt *s)
     user->is_disabled = sql_column_u64(s, 3) != 0;
     user->last_login = (int64_t)sql_column_u64(s, 4);
     user->is_receive_only = sql_column_u64(s, 5) != 0;
+    user->is_pam = sql_column_u64(s, 6) != 0;
     return 0;
 }
 
@@ -456,6 +459,7 @@ static int list(struct users *u, enum statement which, const uint64_t page[2], u
                                 .created = (int64_t)sql_column_u64(s, 5),
                                 .reason = sql_column(s, 6),
                                 .is_receive_only = sql_column_u64(s, 7) != 0,
+                                .pam = sql_column(s, 9),
                                 .n_apps = sql_column_u64(s, 8)};
         fn(arg, &row);
         n++;

@@ -8,6 +8,7 @@
 
 #include "authd/directory.h"
 #include "authd/scram.h"
+#include "common/pam.h"
 #include "common/sql.h"
 
 #include <sodium.h>
@@ -23,7 +24,9 @@ struct users_secrets {
     char hash[USERS_HASH_MAX]; /* argon2id; "": no password fits */
     struct scram_salt salt;    /* of all credentials of the user */
     struct scram_keys keys;
-    bool has_keys; /* not if the password was set before there were any */
+    bool has_keys;               /* not if the password was set before there were any */
+    bool is_pam;                 /* then there is no hash; passwords of programs may be there */
+    char pam[PAM_LOGIN_MAX + 1]; /* "": the row is damaged */
 };
 
 /* The password of a program, or of a device with its own view of the mailbox. */
@@ -64,9 +67,13 @@ struct users_new {
     const struct users_secrets *secrets;
     uint64_t quota;
     bool is_receive_only;
+    struct span pam; /* the login that PAM checks; empty: none */
 };
 int users_add(struct users *u, const struct users_new *new, uint64_t *box);
 int users_set_secrets(struct users *u, uint64_t box, const struct users_secrets *new);
+/* From now on PAM checks him; the password that was set here is gone. users_set_secrets ends that.
+ */
+int users_set_pam(struct users *u, uint64_t box, struct span login);
 int users_set_salt(struct users *u, uint64_t box, const struct scram_salt *salt);
 int users_set_disabled(struct users *u, uint64_t box, bool is_disabled, struct span reason);
 int users_set_receive_only(struct users *u, uint64_t box, bool is_receive_only);
@@ -137,6 +144,7 @@ struct users_row {
     struct span reason;     /* users: why disabled */
     bool is_receive_only;   /* users */
     uint64_t n_apps;        /* users */
+    struct span pam;        /* users */
 };
 typedef void users_row_fn(void *arg, const struct users_row *row);
 /* The number of rows, or -1. */

@@ -42,6 +42,7 @@ int users_add(struct users *u, const struct users_new *new, uint64_t *box)
     sql_bind_i64(s, 5, clock_wall_s());
     sql_bind_u64(s, 6, new->is_receive_only);
     bind_secrets(s, 7, new->secrets);
+    sql_bind_text(s, 11, new->pam);
     if (users_run(u, Q_ADD_USER) < 0)
         return -1;
     *box = (uint64_t)sqlite3_last_insert_rowid(u->db);
@@ -55,6 +56,13 @@ int users_set_secrets(struct users *u, uint64_t box, const struct users_secrets 
     sql_bind_text(s, 2, span_of(new->hash));
     bind_secrets(s, 3, new);
     return users_run(u, Q_SET_SECRETS);
+}
+
+int users_set_pam(struct users *u, uint64_t box, struct span login)
+{
+    sql_bind_u64(u->q[Q_SET_PAM], 1, box);
+    sql_bind_text(u->q[Q_SET_PAM], 2, login);
+    return users_run(u, Q_SET_PAM);
 }
 
 int users_set_salt(struct users *u, uint64_t box, const struct scram_salt *salt)
@@ -77,6 +85,10 @@ int users_secrets(struct users *u, uint64_t box, struct users_secrets *out)
     if (rc == 0)
         return 0;
     uint64_t iterations = sql_column_u64(s, 2);
+    struct span pam = sql_column(s, 5);
+    out->is_pam = pam.n > 0;
+    if (pam_is_login(pam))
+        span_copy(out->pam, sizeof out->pam, pam);
     if (span_copy(out->hash, sizeof out->hash, sql_column(s, 0)) < 0)
         out->hash[0] = '\0'; /* no password fits to it */
     if (iterations > 0 && iterations <= SCRAM_ITERATIONS_MAX &&

@@ -7,6 +7,7 @@
 #include "common/admin.h"
 #include "common/json.h"
 #include "common/maildb.h"
+#include "common/pam.h"
 #include "common/spawn.h"
 #include "common/sql_peek.h"
 #include "common/userdb.h"
@@ -221,6 +222,26 @@ static void check_sockets(struct checking *c)
                 check_socket(c, &config->listens[i], config->listens[i].addresses[k].path);
 }
 
+/* Without its file PAM takes the service "other", which is hardly meant. */
+static void check_pam(struct checking *c)
+{
+    const char *service = c->cli->config->pam.service;
+    char path[PATH_MAX], vendor[PATH_MAX];
+    if (service == NULL)
+        return;
+#ifndef HAVE_PAM
+    config_problem_add(&c->problems, line_of(c, "pam", "service"), false,
+                       "service: " CONFIG_NO_PAM);
+#endif
+    snprintf(path, sizeof path, PAM_DIRECTORY "/%s", service);
+    snprintf(vendor, sizeof vendor, "/usr/lib/pam.d/%s", service);
+    if (!exists(path) && !exists(vendor))
+        config_problem_add(&c->problems, line_of(c, "pam", "service"), false,
+                           "service: there is no file %.150s: make it, for example with '@include "
+                           "common-auth' and '@include common-account'",
+                           path);
+}
+
 static void check_machine(struct checking *c)
 {
     const struct config *config = c->cli->config;
@@ -237,6 +258,7 @@ static void check_machine(struct checking *c)
                            config->dns.trust_anchor, strerror(errno));
     check_tls(config, &c->problems);
     check_secrets(c);
+    check_pam(c);
     check_sockets(c);
     check_recipients(c);
     check_database(c, "users.db", USERDB_APPLICATION_ID, USERDB_VERSION);

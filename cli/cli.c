@@ -96,10 +96,17 @@ static size_t all_arguments(const struct cli *cli, struct span *args, struct buf
     return n;
 }
 
+static bool wants_secret(const struct cli *cli)
+{
+    const struct command *c = cli->command;
+    return c->secret != SECRET_NONE &&
+           (c->secret_unless == NULL || cli_option(cli, c->secret_unless).p == NULL);
+}
+
 static int ask_with_secret(struct cli *cli, struct question *q, struct rows *rows, struct error *e)
 {
     struct secret_text secret = {.n = 0};
-    if (cli->command->secret != SECRET_NONE && secret_read(cli, &secret, e) < 0) {
+    if (wants_secret(cli) && secret_read(cli, &secret, e) < 0) {
         sodium_memzero(&secret, sizeof secret);
         return -1;
     }
@@ -120,7 +127,11 @@ static uint64_t limit_of(const struct cli *cli)
 int cli_ask_and_print(struct cli *cli)
 {
     const struct command *c = cli->command;
-    if (c->secret == SECRET_REQUIRED && !cli->password_stdin && !isatty(STDIN_FILENO))
+    if (!wants_secret(cli) && cli->password_stdin)
+        return cli_wrong_usage(cli, "--password-stdin and --%s exclude each other",
+                               c->secret_unless != NULL ? c->secret_unless : "json");
+    if (c->secret == SECRET_REQUIRED && wants_secret(cli) && !cli->password_stdin &&
+        !isatty(STDIN_FILENO))
         return cli_wrong_usage(cli, "there is no terminal to ask for the password on: give it with "
                                     "--password-stdin");
     struct span args[CLI_ARGS_MAX + CLI_OPTIONS_MAX];

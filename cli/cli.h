@@ -50,6 +50,7 @@ struct command {
     enum shape shape;
     const char *groups[6]; /* arrays that are there even if they are empty; NULL ends them */
     enum secret secret;
+    const char *secret_unless; /* an option that makes it needless; or NULL */
 };
 
 /* What was typed, and what it needs. */

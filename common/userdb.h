@@ -4,6 +4,6 @@
 #define BARID_USERDB_H
 
 #define USERDB_APPLICATION_ID 0x62617255 /* "barU" */
-#define USERDB_VERSION        4
+#define USERDB_VERSION        5
 
 #endif

@@ -142,6 +142,16 @@ static void on_devices(void *owner, struct ipc *ch, const union msg *m, int fd)
     }
 }
 
+static void on_pam_check(void *owner, struct ipc *ch, const union msg *m, int fd)
+{
+    (void)ch;
+    struct heard *h = note(owner, MSG_PAM_CHECK, fd);
+    h->tag = m->pam_check.tag;
+    snprintf(h->text, sizeof h->text, "%.*s %.*s %.*s", (int)m->pam_check.login.n,
+             m->pam_check.login.p, (int)m->pam_check.client.n, m->pam_check.client.p,
+             (int)m->pam_check.password.n, m->pam_check.password.p);
+}
+
 static void on_row(void *owner, struct ipc *ch, const union msg *m, int fd)
 {
     (void)ch;
@@ -158,11 +168,9 @@ static void on_row(void *owner, struct ipc *ch, const union msg *m, int fd)
     }
 }
 
-static const struct ipc_handler their_handlers[] = {{MSG_SEAL_KEY, on_seal_key},
-                                                    {MSG_BOX_GRANT, on_grant},
-                                                    {MSG_BOX_FORGET, on_forget},
-                                                    {MSG_BOX_DEVICES, on_devices},
-                                                    {MSG_ADMIN_ROW, on_row}};
+static const struct ipc_handler their_handlers[] = {
+    {MSG_SEAL_KEY, on_seal_key},   {MSG_BOX_GRANT, on_grant},     {MSG_BOX_FORGET, on_forget},
+    {MSG_BOX_DEVICES, on_devices}, {MSG_PAM_CHECK, on_pam_check}, {MSG_ADMIN_ROW, on_row}};
 static const struct ipc_ops their_ops = {.handlers = their_handlers,
                                          .n_handlers =
                                              sizeof their_handlers / sizeof their_handlers[0],

@@ -254,3 +254,74 @@ Test(users, lists_come_in_pages)
     last = 0;
     cr_expect_eq(users_list_aliases(users, 0, 10, count, &last), 0);
 }
+
+/* --- older files --- */
+
+static void run_sql(const char *sql)
+{
+    sqlite3 *db;
+    char *why = NULL;
+    cr_assert_eq(sqlite3_open("users.db", &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, &why), SQLITE_OK, "%s", why);
+    cr_assert_eq(sqlite3_close(db), SQLITE_OK);
+}
+
+/* What each version added is taken out again, newest first, with data in the rest. */
+static const struct {
+    unsigned version;
+    const char *undo;
+} older[] = {
+    {4, "ALTER TABLE user DROP COLUMN pam; PRAGMA user_version = 4"},
+    {3, "ALTER TABLE user DROP COLUMN pam; ALTER TABLE forgotten DROP COLUMN address;"
+        "ALTER TABLE alias DROP COLUMN post; PRAGMA user_version = 3"},
+    {2, "ALTER TABLE user DROP COLUMN pam; ALTER TABLE forgotten DROP COLUMN address;"
+        "ALTER TABLE alias DROP COLUMN post; DROP TABLE device_news; PRAGMA user_version = 2"},
+};
+
+Test(users, a_file_of_an_older_version_is_brought_up_with_what_is_in_it)
+{
+    struct span target = SPAN("a@example.org");
+    uint64_t org = add_domain("example.org", ""), box = add_user("a@example.org", org);
+    cr_assert_eq(users_add_targets(users, SPAN("all@example.org"), org, &target, 1), 0);
+    for (size_t i = 0; i < sizeof older / sizeof older[0]; i++) {
+        struct users_secrets secrets;
+        users_close(users);
+        users = NULL;
+        run_sql(older[i].undo);
+        reopen();
+        const struct user *user = directory_user(d, SPAN("a@example.org"));
+        cr_assert(user != NULL && user->box == box && user->quota == 7 && !user->is_pam, "from %u",
+                  older[i].version);
+        const struct alias *alias = directory_alias(d, SPAN("all@example.org"));
+        cr_assert(alias != NULL && alias->post == POST_ANYONE && alias->n_targets == 1);
+        cr_assert_eq(users_secrets(users, box, &secrets), 1);
+        cr_expect_str_eq(secrets.hash, "$hash");
+        cr_expect(!secrets.is_pam && secrets.pam[0] == '\0');
+        cr_expect_eq(users_set_pam(users, box, SPAN("bob")), 0, "the new column is there");
+        cr_assert_eq(users_set_secrets(users, box, &(struct users_secrets){.hash = "$hash"}), 0);
+        cr_expect_eq(users_set_post(users, SPAN("all@example.org"), POST_USERS), 0);
+        cr_expect_eq(users_set_post(users, SPAN("all@example.org"), POST_ANYONE), 0);
+    }
+}
+
+Test(users, pam_takes_the_place_of_a_password_and_back)
+{
+    struct users_secrets secrets;
+    uint64_t box = add_user("a@example.org", add_domain("example.org", ""));
+    cr_assert_eq(users_set_pam(users, box, SPAN("bob")), 0);
+    reopen();
+    cr_expect(directory_user(d, SPAN("a@example.org"))->is_pam);
+    cr_assert_eq(users_secrets(users, box, &secrets), 1);
+    cr_expect(secrets.is_pam && secrets.hash[0] == '\0' && !secrets.has_keys);
+    cr_expect_str_eq(secrets.pam, "bob");
+    cr_expect_eq(secrets.salt.iterations, 4096, "app passwords hang on it");
+    run_sql("UPDATE user SET pam = 'a b'"); /* a damaged row is nobody's login, nor no login */
+    cr_assert_eq(users_secrets(users, box, &secrets), 1);
+    cr_expect(secrets.is_pam && secrets.pam[0] == '\0');
+    cr_assert_eq(users_set_secrets(users, box, &(struct users_secrets){.hash = "$new"}), 0);
+    reopen();
+    cr_expect(!directory_user(d, SPAN("a@example.org"))->is_pam);
+    cr_assert_eq(users_secrets(users, box, &secrets), 1);
+    cr_expect(!secrets.is_pam && secrets.pam[0] == '\0');
+    cr_expect_str_eq(secrets.hash, "$new");
+}
