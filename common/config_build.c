@@ -139,8 +139,8 @@ static void make_submit(struct config *c)
     limits.recipients = c->submit.recipients;
     limits.errors = limits.junk_commands = limits.minimum_rate = UINT64_MAX;
     limits.command_timeout_ms = limits.session_timeout_ms = SUBMIT_TIMEOUT_MS;
-    c->submit_listen =
-        (struct listen_config){.kind = LISTEN_SUBMIT, .auth = c->auth, .limits = limits};
+    c->submit_listen = (struct listen_config){
+        .kind = LISTEN_SUBMIT, .auth = c->auth, .limits = limits, .require_tls = SWITCH_OFF};
 }
 
 int config_build(struct config *c, struct reader *r)
