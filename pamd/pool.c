@@ -138,8 +138,9 @@ static void some_ended(evutil_socket_t fd, short what, void *pool)
         struct place *at = &p->places[i];
         if (at->worker.pid == 0 || !worker_ended(&at->worker, &a))
             continue;
-        if (!at->is_answered)
-            p->spec.answered(p->spec.arg, at->tag, &a);
+        bool is_late = a.reason == PAM_REASON_BUSY && at->until_ms <= clock_mono_ms();
+        if (!at->is_answered) /* our timer may come after the kernel's */
+            p->spec.answered(p->spec.arg, at->tag, is_late ? &too_late : &a);
     }
     go_on(p);
 }
