@@ -64,10 +64,9 @@
  * addressee: That a user, by a hash of what counted.who would be, wrote to an address elsewhere, by
  * its hash (queue/addressees.h); at: when that was, within a month.
  *
- * tlsrpt: What came of TLS with the exchangers of other domains, for a report to each (RFC 8460);
- * own: the address it was tried from. tlsrpt_tlsa: the TLSA records that were met meanwhile, as the
- * report has them. tlsrpt_post: Reports that are to be posted to a URL (octets: gzip); report: the
- * number in their report-id; next: when it is tried.
+ * tlsrpt: What came of TLS with the exchangers of other domains, for a report to each (RFC 8460).
+ * tlsrpt_post: Reports that are to be posted to a URL (octets: gzip); report: the number in their
+ * report-id; next: when it is tried.
  *
  * sts: The MTA-STS policies of other domains (RFC 8461), as the policy process fetched them; they
  * count until fetched + max_age.
@@ -339,44 +338,17 @@ static const char version_8[] = "CREATE TABLE counted ("
                                 ") STRICT, WITHOUT ROWID;"
                                 "CREATE INDEX addressee_at ON addressee (at);";
 
-/* A CHECK cannot be changed: the table is made anew, with more of what 8460 4.4 has room for. */
-static const char version_9[] =
-    "CREATE TABLE tlsrpt_9 ("
-    " day INTEGER NOT NULL CHECK (day >= 0),"
-    " domain TEXT NOT NULL CHECK (length(domain) BETWEEN 1 AND 255),"
-    " policy INTEGER NOT NULL CHECK (policy BETWEEN 0 AND 2),"
-    " result INTEGER NOT NULL CHECK (result BETWEEN 1 AND 31),"
-    " host TEXT NOT NULL CHECK (length(host) <= 255),"
-    " address TEXT NOT NULL CHECK (length(address) <= 64),"
-    " own TEXT NOT NULL DEFAULT '' CHECK (length(own) <= 64),"
-    " helo TEXT NOT NULL DEFAULT '' CHECK (length(helo) <= 255),"
-    " reason TEXT NOT NULL DEFAULT '' CHECK (length(reason) <= 200),"
-    " n INTEGER NOT NULL CHECK (n > 0),"
-    " PRIMARY KEY (day, domain, policy, result, host, address, own, helo, reason)"
-    ") STRICT, WITHOUT ROWID;"
-    "INSERT INTO tlsrpt_9 SELECT day, domain, policy, result, host, address, '', '', '', n"
-    " FROM tlsrpt;"
-    "DROP TABLE tlsrpt;"
-    "ALTER TABLE tlsrpt_9 RENAME TO tlsrpt;"
-
-    "CREATE TABLE tlsrpt_tlsa ("
-    " day INTEGER NOT NULL CHECK (day >= 0),"
-    " domain TEXT NOT NULL CHECK (length(domain) BETWEEN 1 AND 255),"
-    " record TEXT NOT NULL CHECK (length(record) BETWEEN 1 AND 1500),"
-    " PRIMARY KEY (day, domain, record)"
-    ") STRICT, WITHOUT ROWID;"
-
-    "CREATE TABLE tlsrpt_post ("
-    " id INTEGER PRIMARY KEY,"
-    " report INTEGER NOT NULL,"
-    " domain TEXT NOT NULL CHECK (length(domain) BETWEEN 1 AND 255),"
-    " url TEXT NOT NULL CHECK (length(url) BETWEEN 1 AND 512),"
-    " began INTEGER NOT NULL CHECK (began >= 0),"
-    " attempts INTEGER NOT NULL CHECK (attempts >= 0),"
-    " next INTEGER NOT NULL CHECK (next >= 0),"
-    " octets BLOB NOT NULL CHECK (length(octets) BETWEEN 1 AND 65536)"
-    ") STRICT;"
-    "CREATE INDEX tlsrpt_post_next ON tlsrpt_post (next);";
+static const char version_9[] = "CREATE TABLE tlsrpt_post ("
+                                " id INTEGER PRIMARY KEY,"
+                                " report INTEGER NOT NULL,"
+                                " domain TEXT NOT NULL CHECK (length(domain) BETWEEN 1 AND 255),"
+                                " url TEXT NOT NULL CHECK (length(url) BETWEEN 1 AND 512),"
+                                " began INTEGER NOT NULL CHECK (began >= 0),"
+                                " attempts INTEGER NOT NULL CHECK (attempts >= 0),"
+                                " next INTEGER NOT NULL CHECK (next >= 0),"
+                                " octets BLOB NOT NULL CHECK (length(octets) BETWEEN 1 AND 65536)"
+                                ") STRICT;"
+                                "CREATE INDEX tlsrpt_post_next ON tlsrpt_post (next);";
 
 const char *const maildb_migrations[MAILDB_VERSION] = {
     NULL, NULL, NULL, NULL, version_5, version_6, version_7, version_8, version_9};

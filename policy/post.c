@@ -23,6 +23,7 @@ static void answer(struct ipc *to, uint64_t tag, enum verdict v, const char *bec
     ipc_send_tls_post_re(to, &re, -1);
 }
 
+/* Before anybody is answered, who may be gone then. */
 static void remove_post(struct post *post)
 {
     struct post **at = &post->all->first;
@@ -36,8 +37,10 @@ static void remove_post(struct post *post)
 static void on_answer(void *arg, const struct http *http, const char *why)
 {
     struct post *post = arg;
-    answer(post->from, post->tag, http != NULL ? VERDICT_OK : VERDICT_TRY_LATER, why);
+    struct ipc *from = post->from;
+    uint64_t tag = post->tag;
     remove_post(post);
+    answer(from, tag, http != NULL ? VERDICT_OK : VERDICT_TRY_LATER, why);
 }
 
 /* -1: it is no URL that is posted to, or could not begin. */
@@ -82,8 +85,8 @@ void post_begin(struct posts *p, struct ipc *from, const struct msg_tls_post *m)
     p->n++;
     if (begin(post, m) == 0)
         return;
-    answer(from, m->tag, VERDICT_TRY_LATER, "it cannot be posted now");
     remove_post(post);
+    answer(from, m->tag, VERDICT_TRY_LATER, "it cannot be posted now");
 }
 
 void posts_forget(struct posts *p, const struct ipc *from)

@@ -177,7 +177,7 @@ static void settled(struct waiter *w, enum outcome o)
         dispatch_fresh_all(t->q, &m, &t->targets);
     }
     if (o == OUTCOME_SAVED && t->urls_n > 0)
-        tlsrpt_posts_look(t->posts);
+        tlsrpt_posts_wake(t->posts);
     done_with_it(t);
 }
 

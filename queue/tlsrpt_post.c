@@ -65,6 +65,11 @@ void tlsrpt_posts_free(struct tlsrpt_posts *p)
     free(p);
 }
 
+void tlsrpt_posts_wake(struct tlsrpt_posts *p)
+{
+    timer_set(&p->timer, 0);
+}
+
 int tlsrpt_posts_add(struct tlsrpt_posts *p, const struct tlsrpt_parcel *parcel)
 {
     struct store *s = p->q->store;
@@ -114,7 +119,7 @@ static void settled(struct waiter *w, enum outcome o)
     struct slot *slot = (struct slot *)w;
     slot->id = 0;
     if (o == OUTCOME_SAVED)
-        timer_set(&slot->all->timer, 0);
+        tlsrpt_posts_wake(slot->all);
 }
 
 static void end_slot(struct slot *slot, bool is_over)

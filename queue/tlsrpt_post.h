@@ -18,7 +18,8 @@ struct tlsrpt_parcel {
     struct span domain, urls, octets;
 };
 int tlsrpt_posts_add(struct tlsrpt_posts *p, const struct tlsrpt_parcel *parcel);
-/* Begins what is due; called by a timer every minute, and when something was added. */
+/* Begins what is due; a timer does it every minute. It may write: not for waiters of a commit. */
 void tlsrpt_posts_look(struct tlsrpt_posts *p);
+void tlsrpt_posts_wake(struct tlsrpt_posts *p); /* the same, in another turn of the loop */
 
 #endif

@@ -466,18 +466,16 @@ Test(tlsrpt, a_store_of_version_8)
     world_pump(&w);
     cr_assert_eq(sqlite3_open("mail.db", &db), SQLITE_OK);
     cr_assert_eq(sqlite3_exec(db,
-                              WORLD_UNDO_9
-                              "DROP TABLE tlsrpt; CREATE TABLE tlsrpt (day INTEGER, domain TEXT,"
-                              " policy INTEGER, result INTEGER, host TEXT, address TEXT,"
-                              " n INTEGER) STRICT;"
-                              "INSERT INTO tlsrpt VALUES (20775, 'remote.example', 2, 6,"
-                              " 'mx.remote.example', '192.0.2.1', 17); PRAGMA user_version = 8",
+                              WORLD_UNDO_9 "INSERT INTO tlsrpt VALUES (20775, 'remote.example', 2,"
+                                           " 6, 'mx.remote.example', '192.0.2.1', 17);"
+                                           "PRAGMA user_version = 8",
                               NULL, NULL, NULL),
                  SQLITE_OK, "%s", sqlite3_errmsg(db));
     sqlite3_close(db);
     world_restart(&w);
     cr_expect_eq(world_count(&w, "PRAGMA user_version"), MAILDB_VERSION);
     cr_expect_eq(world_count(&w, "SELECT n FROM tlsrpt WHERE host = 'mx.remote.example'"), 17);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt_post"), 0);
     world_end(&w);
 }
 
