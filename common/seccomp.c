@@ -215,7 +215,7 @@ static int module_rules(scmp_filter_ctx ctx)
                                   SCMP_A3(SCMP_CMP_MASKED_EQ, MAP_ANONYMOUS, 0)};
     struct scmp_arg_cmp reading = SCMP_A2(SCMP_CMP_MASKED_EQ, writes, 0);
     struct scmp_arg_cmp plain = SCMP_A0(SCMP_CMP_MASKED_EQ, apart, 0);
-    struct scmp_arg_cmp dying = SCMP_A0(SCMP_CMP_EQ, PR_SET_PDEATHSIG);
+    struct scmp_arg_cmp dying = SCMP_A0(SCMP_CMP_EQ, PR_SET_PDEATHSIG, 0);
     return seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(mmap), 2, code) < 0 ||
                    seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(openat), 1, &reading) < 0 ||
                    seccomp_rule_add_array(ctx, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1, &plain) < 0 ||
@@ -235,7 +235,7 @@ static int allow_family(scmp_filter_ctx ctx, int family)
  * not speak of a login to the kernel's audit, unless the kernel has none. */
 static int module_socket_rules(scmp_filter_ctx ctx)
 {
-    struct scmp_arg_cmp is_other = SCMP_A0(SCMP_CMP_NE, AF_UNIX);
+    struct scmp_arg_cmp is_other = SCMP_A0(SCMP_CMP_NE, AF_UNIX, 0);
     return seccomp_rule_add_array(ctx, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
                                   &is_other) < 0
                ? -1

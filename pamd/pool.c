@@ -184,6 +184,11 @@ void pool_configure(struct pool *p, uint64_t places, int64_t timeout_ms)
     p->timeout_ms = timeout_ms;
 }
 
+/* gcc's analyzer does not see that the list holds it. */
+#if defined __GNUC__ && !defined __clang__
+#pragma GCC diagnostic ignored "-Wanalyzer-malloc-leak"
+#endif
+
 int pool_ask(struct pool *p, uint64_t tag, const struct check_ask *ask)
 {
     struct job *j = p->n_jobs < POOL_WAITING_MAX ? malloc(sizeof *j) : NULL;

@@ -11,7 +11,8 @@ static int ask(struct play *p)
     static uint64_t tag;
     union msg m;
     int fd;
-    struct msg_pam_check check = {.tag = ++tag,
+    tag++;
+    struct msg_pam_check check = {.tag = tag,
                                   .session = tag,
                                   .client = SPAN("127.0.0.1"),
                                   .login = SPAN("barid-nobody-is-called-so"),

@@ -161,16 +161,8 @@ Test(pamd, answers)
 
 Test(pamd, what_is_no_login_is_not_asked)
 {
-    static const char *const names[] = {"",
-                                        "root",
-                                        "-x",
-                                        "a b",
-                                        "a/b",
-                                        "a:b",
-                                        ".",
-                                        "\x7f",
-                                        "b\xc3\xb6"
-                                        "b"};
+    static const char *const names[] = {"",    "root", "-x",   "a b",     "a/b",
+                                        "a:b", ".",    "\x7f", "\xc3\xb6"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         expect(names[i], span_of(names[i]), VERDICT_NEVER, PAM_REASON_WRONG);
     expect("b.o-b_1@dom+x$", SPAN("b.o-b_1@dom+x$"), VERDICT_OK, PAM_REASON_OK);
