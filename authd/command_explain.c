@@ -79,6 +79,8 @@ static void send_targets(struct admin_call *call, const struct resolved *found)
         if (t->is_local) {
             row_number(&r, "box", (int64_t)t->box);
             row_size(&r, "quota", t->quota);
+        } else if (t->owner.n > 0) {
+            row_text(&r, "owner", t->owner);
         }
         row_send(&r, call, 1, t->is_local ? "mailboxes" : "remote");
     }

@@ -55,6 +55,24 @@ static void add_target(struct resolved *r, const struct target *t)
     r->has_quota = r->has_quota || t->quota != 0;
 }
 
+/* Who hears what becomes of mail to this list; empty: who sent it. */
+static struct span owner_of(const struct directory *d, struct span list)
+{
+    static const struct span prefix = {"owner-", 6};
+    char text[ADDRESS_MAX];
+    if (list.n + prefix.n >= sizeof text || list.p[0] == '@' || list.p[0] == '"' ||
+        span_istarts(list, prefix))
+        return SPAN("");
+    memcpy(text, prefix.p, prefix.n);
+    memcpy(text + prefix.n, list.p, list.n);
+    struct span name = {text, prefix.n + list.n};
+    const struct user *user = directory_user(d, name);
+    const struct alias *alias = user == NULL ? directory_alias(d, name) : NULL;
+    if (user != NULL)
+        return user->node.name;
+    return alias != NULL ? alias->node.name : SPAN("");
+}
+
 /* Both say whether it leads anywhere. */
 static bool resolve_name(const struct directory *d, struct span address, unsigned depth,
                          struct resolved *r);
@@ -76,12 +94,16 @@ static bool resolve_alias(const struct directory *d, const struct alias *alias, 
     r->opened[self].leads_somewhere = false;
     r->opened[self].is_open = true;
     bool leads_somewhere = false;
+    struct span outer = r->owner, own = owner_of(d, alias->node.name);
+    if (own.n > 0)
+        r->owner = own;
     for (size_t i = 0; i < alias->n_targets; i++) {
         bool was_loop = r->has_loop;
         bool leads = resolve_name(d, alias->targets[i], depth + 1, r);
         leads_somewhere = leads_somewhere || leads;
         r->has_dead_end = r->has_dead_end || (!leads && was_loop == r->has_loop);
     }
+    r->owner = outer;
     r->opened[self].is_open = false;
     r->opened[self].leads_somewhere = leads_somewhere;
     return leads_somewhere;
@@ -162,7 +184,7 @@ static bool resolve_name(const struct directory *d, struct span address, unsigne
                          struct resolved *r)
 {
     if (directory_domain(d, resolve_domain_of(address)) == NULL) {
-        add_target(r, &(struct target){.address = address});
+        add_target(r, &(struct target){.address = address, .owner = r->owner});
         return true;
     }
     return resolve_local(d, address, depth, r);
@@ -186,6 +208,7 @@ static void begin(struct resolved *r)
     r->is_too_large = r->has_loop = r->has_dead_end = r->has_quota = r->is_borrowed = r->is_return =
         false;
     r->n_targets = r->n_opened = 0;
+    r->owner = SPAN("");
 }
 
 static bool resolve_postmaster_of(const struct directory *d, const struct domain *domain,

@@ -19,6 +19,9 @@
  * that is not ours, and any address literal, is ADDRESS_FOREIGN; but 7 holds for hostname, too.
  * Case never matters.
  *
+ * An alias LIST@domain is a list with an owner if there is a user or an alias owner-LIST@domain, of
+ * the same domain: he stands with the targets elsewhere (RFC 5321 3.9.2).
+ *
  * Targets of an alias are resolved in the same way; foreign ones stay addresses. What leads nowhere
  * is left out, what comes twice is taken once, a loop is cut where it closes. An alias none of
  * whose targets leads anywhere is nobody. */
@@ -43,6 +46,7 @@ struct resolved {
     struct target targets[RESOLVE_TARGETS_MAX]; /* LOCAL: at least one; spans of the directory */
     size_t n_targets;
     /* private */
+    struct span owner;          /* of the innermost list that is open; empty: none has one */
     char returned[ADDRESS_MAX]; /* who stands in a sender of srs.h */
     struct {
         const struct alias *alias;

@@ -153,16 +153,20 @@ static const char *word_of(enum hop_kind kind)
 static void show_remote(struct way *w, const struct row *target)
 {
     static struct admin_row r;
-    struct column address;
+    struct column address, owner;
     struct addr a;
     size_t used;
     struct route route;
+    struct span sender = span_of(w->x->from.text);
     char section[ROUTE_KEY_MAX];
     const struct config *c = w->x->cli->config;
     if (!row_find(target, "address", &address) ||
         addr_parse(address.text, ADDR_MAILBOX, &a, &used) < 0)
         return;
-    route_for(c, span_of(a.domain), span_of(w->x->from.text), &route);
+    bool has_owner = sender.n > 0 && row_find(target, "owner", &owner);
+    if (has_owner) /* of a list, who is the sender of what it sends on */
+        sender = owner.text;
+    route_for(c, span_of(a.domain), sender, &route);
     bool is_by_mx = route.n_to == 0;
     snprintf(section, sizeof section, "%s%s", route.name != NULL ? "route " : "relay",
              route.name != NULL ? route.name : "");
@@ -170,6 +174,8 @@ static void show_remote(struct way *w, const struct row *target)
     config_show(c, find_setting, &to);
     row_begin(&r);
     row_text(&r, "address", span_of(a.text));
+    if (has_owner)
+        row_text(&r, "sender", sender);
     row_text(&r, "by",
              route.name != NULL ? span_of(section)
              : is_by_mx         ? SPAN("MX")

@@ -6,16 +6,24 @@
 
 #define MAC_OCTETS 16
 
+enum kind { KIND_REMOTE, KIND_LOCAL, KIND_OWNER }; /* KIND_OWNER: of the remote ones behind it */
+
 void seal_begin(struct sealer *s, struct span rcpt, int64_t now_s)
 {
     s->w = packer_on(s->out + MAC_OCTETS, sizeof s->out - MAC_OCTETS);
     pack_uint(&s->w, (uint64_t)now_s, 8);
     pack_bytes(&s->w, rcpt);
+    s->owner = SPAN("");
 }
 
 void seal_target(struct sealer *s, const struct target *t)
 {
-    pack_uint(&s->w, t->is_local, 1);
+    if (!t->is_local && !span_eq(t->owner, s->owner)) {
+        pack_uint(&s->w, KIND_OWNER, 1);
+        pack_bytes(&s->w, t->owner);
+        s->owner = t->owner;
+    }
+    pack_uint(&s->w, t->is_local ? KIND_LOCAL : KIND_REMOTE, 1);
     pack_uint(&s->w, t->box, 8);
     pack_uint(&s->w, t->quota, 8);
     pack_bytes(&s->w, t->address);
@@ -56,7 +64,12 @@ bool seal_next(struct unpacker *targets, struct target *t)
 {
     if (targets->failed || targets->left.n == 0)
         return false;
-    t->is_local = unpack_uint(targets, 1) != 0;
+    uint64_t kind = unpack_uint(targets, 1);
+    while (kind == KIND_OWNER && !targets->failed) {
+        t->owner = unpack_text(targets, ADDRESS_MAX);
+        kind = unpack_uint(targets, 1);
+    }
+    t->is_local = kind == KIND_LOCAL;
     t->box = unpack_uint(targets, 8);
     t->quota = unpack_uint(targets, 8);
     t->address = unpack_text(targets, ADDRESS_MAX);

@@ -18,11 +18,13 @@ struct target {
     uint64_t box;        /* local: the mailbox (user) number */
     uint64_t quota;      /* local: octets, 0: none */
     struct span address; /* local: the user's address; remote: where to send it */
+    struct span owner;   /* remote: who hears what becomes of it; empty: its sender */
 };
 
 struct sealer {
     char out[SEALED_MAX];
     struct packer w;
+    struct span owner; /* of the remote target that came last */
 };
 
 /* authd: begin, any number of targets, end. seal_end gives the sealed octets (in s->out), or an
@@ -35,7 +37,8 @@ struct span seal_end(struct sealer *s, const unsigned char key[SEAL_KEY_OCTETS])
  * recipient. */
 int seal_open(struct span sealed, struct span rcpt, const unsigned char key[SEAL_KEY_OCTETS],
               int64_t now_s, struct unpacker *targets);
-/* true and *t, or false at the end (targets->failed tells a damaged one). */
+/* true and *t, or false at the end (targets->failed tells a damaged one). t begins as zero, and is
+ * the same for all targets of a seal: an owner is told once for those behind it. */
 bool seal_next(struct unpacker *targets, struct target *t);
 
 /* One recipient in QUEUE_OPEN/QUEUE_MORE: the address as the client gave it (canonical text), and

@@ -34,6 +34,7 @@ struct bounce {
     struct targets targets;
     size_t n_told, n_failed;
     char sender[ADDRESS_MAX + 1];
+    char owner[ADDRESS_MAX + 1]; /* of the list that sent it on to those it is about; "": none */
 };
 
 struct bounces {
@@ -157,8 +158,17 @@ struct told {
     size_t n_dialogues;
 };
 
+/* Who is to hear of it in the place of the sender (RFC 5321 3.9.2). What authd/srs.h makes of a
+ * sender stands there too, and is not to be heard of by anybody else. */
+static struct span owner_of(const struct recipient *r)
+{
+    return span_istarts(r->sender, SPAN("owner-")) ? r->sender : SPAN("");
+}
+
 static bool is_about(const struct bounce *b, const struct recipient *r)
 {
+    if (!b->is_damaged && !span_eq(owner_of(r), span_of(b->owner)))
+        return false;
     if (b->kind == DSN_FINAL)
         return r->state == RCPT_FAILED || r->state == RCPT_OWED;
     return r->state == RCPT_WAITING && r->attempts > 0;
@@ -439,12 +449,33 @@ static int read_sender(struct bounce *b)
     return f == FOUND_FAULT ? -1 : is_told;
 }
 
+/* Whose list the first of the failed recipients is of. A report has one reader, so those of others
+ * come in reports of their own. 0, or -1. */
+static int read_owner(struct bounce *b)
+{
+    struct recipient r;
+    enum found f;
+    bool has_one = false;
+    store_rcpts_begin(b->q->store, b->message);
+    while (!has_one &&
+           ((f = store_rcpts_next(b->q->store, &r)) == FOUND_YES || f == FOUND_DAMAGED)) {
+        has_one = f == FOUND_YES && (r.state == RCPT_FAILED || r.state == RCPT_OWED);
+        if (has_one && owner_of(&r).n > 0 &&
+            span_copy(b->owner, sizeof b->owner, owner_of(&r)) == 0)
+            memcpy(b->sender, b->owner, sizeof b->sender);
+    }
+    store_rcpts_end(b->q->store);
+    return !has_one && f == FOUND_FAULT ? -1 : 0;
+}
+
 static void start(struct queue *q, uint64_t message, enum dsn_kind kind)
 {
     struct bounce *b = new_bounce(q, message, kind);
     if (b == NULL)
         return;
     int rc = read_sender(b);
+    if (rc == 0 && kind == DSN_FINAL && !b->is_damaged && read_owner(b) < 0)
+        rc = -1;
     if (rc != 0) {
         if (rc < 0)
             later(b, "message not read");

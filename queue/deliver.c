@@ -11,6 +11,7 @@ static void free_remote(struct remote_target *r)
 {
     free(r->address);
     free(r->orcpt);
+    free(r->owner);
 }
 
 static void free_deed(struct deed *d)
@@ -136,7 +137,7 @@ struct counts {
 static struct counts count(struct unpacker sealed)
 {
     struct counts c = {0};
-    struct target target;
+    struct target target = {0};
     while (seal_next(&sealed, &target))
         *(target.is_local ? &c.boxes : &c.remotes) += 1;
     return c;
@@ -149,25 +150,31 @@ static int add_deed_of(struct targets *t, const struct rcpt *r, const struct cou
     return add_deed(t, c->remotes == 0 ? DONE_DELIVERED : DONE_EXPANDED, r);
 }
 
+/* The target that was added last came from a list or an alias of ours. */
+static int note_origin(struct targets *t, const struct rcpt *r, struct span owner)
+{
+    struct remote_target *last = &t->remotes[t->n_remotes - 1];
+    last->is_forwarded = true;
+    if (owner.n > 0)
+        return (last->owner = span_dup(owner)) != NULL ? 0 : -1;
+    return t->forwards != NULL || (t->forwards = span_dup(r->address)) != NULL ? 0 : -1;
+}
+
 int targets_add_sealed(struct targets *t, const struct rcpt *r,
                        const unsigned char key[SEAL_KEY_OCTETS], int64_t now_s)
 {
     struct unpacker sealed;
-    struct target target;
+    struct target target = {0};
     char orcpt[ORCPT_MAX + 1];
     if (seal_open(r->sealed, r->address, key, now_s, &sealed) < 0)
         return -1;
     struct counts c = count(sealed);
-    if (c.remotes > 0 && t->forwards == NULL && (t->forwards = span_dup(r->address)) == NULL)
-        return -1;
     while (seal_next(&sealed, &target)) {
         struct rcpt to = forwarded(r, target.address, c.boxes + c.remotes == 1, orcpt);
         int rc = target.is_local ? targets_add_box(t, target.box, target.quota)
                                  : targets_add_remote(t, &to);
-        if (rc < 0)
+        if (rc < 0 || (!target.is_local && note_origin(t, r, target.owner) < 0))
             return -1;
-        if (!target.is_local)
-            t->remotes[t->n_remotes - 1].is_forwarded = true;
     }
     bool is_whole = c.boxes + c.remotes > 0 && unpack_done(&sealed);
     return is_whole ? add_deed_of(t, r, &c) : -1;
@@ -183,7 +190,18 @@ size_t targets_elsewhere(const struct targets *t)
 
 struct span targets_sender(const struct targets *t, const struct remote_target *r)
 {
+    if (r->owner != NULL)
+        return span_of(r->owner);
     return r->is_forwarded && t->forward_sender != NULL ? span_of(t->forward_sender) : SPAN("");
+}
+
+const char *targets_new_owner(const struct targets *t, size_t i)
+{
+    const char *owner = t->remotes[i].owner;
+    for (size_t k = 0; owner != NULL && k < i; k++)
+        if (t->remotes[k].owner != NULL && strcmp(t->remotes[k].owner, owner) == 0)
+            owner = NULL;
+    return owner;
 }
 
 static int compare_boxes(const void *a, const void *b)
@@ -197,7 +215,10 @@ static int compare_remotes(const void *a, const void *b)
 {
     const struct remote_target *x = a, *y = b;
     int rc = strcmp(x->address, y->address);
-    return rc != 0 ? rc : x->is_forwarded - y->is_forwarded;
+    if (rc == 0)
+        rc = x->is_forwarded - y->is_forwarded;
+    return rc != 0 ? rc
+                   : strcmp(x->owner != NULL ? x->owner : "", y->owner != NULL ? y->owner : "");
 }
 
 static void drop_refused_deeds(struct targets *t)
@@ -226,7 +247,7 @@ static void drop_refused(struct targets *t)
             free_remote(&t->remotes[i]);
             continue;
         }
-        is_forwarded |= t->remotes[i].is_forwarded;
+        is_forwarded |= t->remotes[i].is_forwarded && t->remotes[i].owner == NULL;
         t->remotes[n++] = t->remotes[i];
     }
     t->n_remotes = n;
@@ -359,18 +380,30 @@ static int add_rcpt(struct store *s, const struct delivery *d, size_t number,
                           .outcome = t->is_local ? DONE_DELIVERED : DONE_NOT,
                           .notify = t->notify,
                           .orcpt = span_of(t->orcpt),
-                          .sender = targets_sender(d->targets, t)};
+                          .sender =
+                              d->message->sender.n > 0 ? targets_sender(d->targets, t) : SPAN("")};
     return store_rcpt_add(s, &r);
 }
 
 /* For `barid trace`. */
-static int note_sender(struct store *s, const struct delivery *d)
+static int note_sender(struct store *s, const struct delivery *d, const char *sender)
 {
     struct incident e = {.message = d->message->id,
                          .at = d->message->arrived,
                          .what = "sender-rewritten",
-                         .address = span_of(d->targets->forward_sender)};
+                         .address = span_of(sender)};
     return store_event_add(s, &e);
+}
+
+static int note_senders(struct store *s, const struct delivery *d)
+{
+    const struct targets *t = d->targets;
+    int rc = t->forward_sender != NULL ? note_sender(s, d, t->forward_sender) : 0;
+    for (size_t i = 0; rc == 0 && d->message->sender.n > 0 && i < t->n_remotes; i++) {
+        const char *owner = targets_new_owner(t, i);
+        rc = owner != NULL ? note_sender(s, d, owner) : 0;
+    }
+    return rc;
 }
 
 /* It waits for its report only. */
@@ -415,7 +448,7 @@ enum intake_reason deliver(struct store *s, const struct delivery *d)
     for (size_t i = 0; i < t->n_remotes; i++)
         if (add_rcpt(s, d, i, &t->remotes[i]) < 0)
             return INTAKE_FAULT;
-    if (t->forward_sender != NULL && note_sender(s, d) < 0)
+    if (note_senders(s, d) < 0)
         return INTAKE_FAULT;
     return add_deeds(s, d) == 0 ? INTAKE_OK : INTAKE_FAULT;
 }

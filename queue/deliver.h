@@ -20,6 +20,7 @@ struct remote_target {
     char *address; /* canonical local@domain */
     char *domain;  /* within address */
     char *orcpt;   /* "" if there is none */
+    char *owner;   /* of the list that sends it there, to be its sender; NULL: none */
     uint8_t notify;
     bool is_local;      /* of a domain of ours: resolved again when it is released (release.h) */
     bool is_forwarded;  /* an address of ours sends it there */
@@ -41,7 +42,7 @@ struct targets {
     size_t n_remotes, cap_remotes;
     struct deed *deeds;
     size_t n_deeds, cap_deeds;
-    char *forwards; /* the first address of ours that sends on to elsewhere; NULL: none does */
+    char *forwards; /* the first address of ours without an owner that sends on to elsewhere */
     char *forward_sender; /* of what is sent on; NULL: that of the message */
 };
 
@@ -62,6 +63,9 @@ int targets_add_sealed(struct targets *t, const struct rcpt *r,
 size_t targets_elsewhere(const struct targets *t);
 /* The reverse-path of a recipient; empty: that of its message. */
 struct span targets_sender(const struct targets *t, const struct remote_target *r);
+
+/* The owner of the i-th of remotes, if none before it has the same; NULL: not so. */
+const char *targets_new_owner(const struct targets *t, size_t i);
 
 /* When all are there: each once, however often it was added, without those that are refused. */
 void targets_tidy(struct targets *t);

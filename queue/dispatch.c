@@ -79,7 +79,8 @@ uint64_t dispatch_flow(struct span login, struct span client, struct span sender
 
 uint64_t dispatch_forward_flow(uint64_t flow, struct span forward_sender)
 {
-    return forward_sender.n > 0 ? hash_text(flow, SPAN("forwarded")) : flow;
+    return forward_sender.n > 0 ? hash_text(hash_text(flow, SPAN("forwarded")), forward_sender)
+                                : flow;
 }
 
 /* What keeps others from a server is what the report is about. */
@@ -129,7 +130,7 @@ void dispatch_fresh_all(struct queue *q, const struct message *m, const struct t
     char lane[ROUTE_KEY_MAX];
     struct agenda_entry e;
     for (size_t i = 0; i < t->n_remotes && !q->is_draining; i++) {
-        struct span own = targets_sender(t, &t->remotes[i]);
+        struct span own = m->sender.n > 0 ? targets_sender(t, &t->remotes[i]) : SPAN("");
         item.number = (uint32_t)i;
         item.domain = t->remotes[i].domain;
         item.sender = own.n > 0 ? own : m->sender;

@@ -20,8 +20,8 @@ struct dispatch_item {
 };
 /* The same for all that shares a turn, as it has one origin. */
 uint64_t dispatch_flow(struct span login, struct span client, struct span sender);
-/* What an alias sends on goes with a sender of its own (recipient.sender), if that is not empty,
- * and so is never in one job with the rest of its message. */
+/* What an alias or a list sends on goes with a sender of its own (recipient.sender), if that is not
+ * empty, and so is in one job only with what has the same. */
 uint64_t dispatch_forward_flow(uint64_t flow, struct span forward_sender);
 /* A recipient that is due. AGENDA_DOWN: it was put off. */
 enum agenda_result dispatch_add(struct queue *q, const struct dispatch_item *item);

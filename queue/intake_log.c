@@ -24,4 +24,7 @@ void intake_log_accepted(const struct message *m, const struct targets *t, uint6
             LZ("because", "its sender is contained"));
     if (t->forward_sender != NULL)
         LOG(m->id, "sender-rewritten", LZ("by", t->forwards), LZ("to", t->forward_sender));
+    for (size_t i = 0; m->sender.n > 0 && i < t->n_remotes; i++)
+        if (targets_new_owner(t, i) != NULL)
+            LOG(m->id, "sender-rewritten", LZ("by", "a list"), LZ("to", t->remotes[i].owner));
 }

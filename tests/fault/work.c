@@ -48,7 +48,10 @@ static struct span pack_rcpts(const struct letter *l, char *room, size_t cap)
         seal_begin(&s, r.address, clock_wall_s());
         for (unsigned b = 0; b < LEDGER_BOXES; b++)
             if ((l->boxes & 1U << b) != 0)
-                seal_target(&s, &(struct target){true, b + LEDGER_BOXES, 0, r.address});
+                seal_target(&s, &(struct target){.is_local = true,
+                                                 .box = b + LEDGER_BOXES,
+                                                 .quota = 0,
+                                                 .address = r.address});
         r.sealed = seal_end(&s, key);
     }
     rcpt_pack(&w, &r);

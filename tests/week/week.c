@@ -103,7 +103,8 @@ static void got_resolve(void *owner, struct ipc *from, const union msg *m, int f
     struct msg_resolve_re re = {
         .tag = m->resolve.tag, .verdict = VERDICT_OK, .kind = ADDRESS_LOCAL};
     seal_begin(&s, m->resolve.address, clock_wall_s());
-    seal_target(&s, &(struct target){true, BOX, 0, m->resolve.address});
+    seal_target(&s, &(struct target){
+                        .is_local = true, .box = BOX, .quota = 0, .address = m->resolve.address});
     re.sealed = seal_end(&s, seal_key);
     w.others.activity++;
     ipc_send_resolve_re(from, &re, -1);

@@ -151,6 +151,48 @@ class Forwards(RelayTest):
         self.assertEqual(got["dave@remote.example"], SENDER)
         self.assertRegex(got["carol@remote.example"], "^SRS0=")
 
+    def lists(self):
+        """As hosts, with two lists that lead to remote.example and have owners, and who these are."""
+        suite, there, back = self.hosts()
+        for name, member in (("staff", "carol"), ("crew", "dave")):
+            suite.cli("alias", "add", f"{name}@example.org", f"{member}@remote.example", "alice@example.org")
+        suite.cli("alias", "add", "owner-staff@example.org", "bob@example.org")
+        suite.cli("alias", "add", "owner-crew@example.org", "alice@example.org")
+        return suite, there, back
+
+    def test_a_list_sends_as_its_owner(self):
+        """RFC 5321 3.9.2, each of two lists in one transaction; an alias beside them keeps its SRS."""
+        suite, there, _ = self.lists()
+        suite.cli("alias", "add", "far@example.org", "erin@remote.example")
+        suite.send(SENDER, ["staff@example.org", "crew@example.org", "far@example.org"], message())
+        senders = {rcpt: got["from"] for got in there.wait(3, 30) for rcpt in got["rcpts"]}
+        self.assertRegex(senders.pop("erin@remote.example"), "^" + SRS0 % r"example\.org" + "$")
+        self.assertEqual(senders, {"carol@remote.example": "owner-staff@example.org",
+                                   "dave@remote.example": "owner-crew@example.org"})
+        (got,) = suite.mail("alice")
+        self.assertIn(b"Return-Path: <%s>" % SENDER.encode(), got)  # nothing comes back from a mailbox here
+        for owner in ("owner-staff", "owner-crew"):
+            wait_until(lambda: re.search(rf'sender-rewritten by="a list" .*{owner}@example\.org', suite.log()), 30,
+                       "the log to tell it")
+
+    def test_an_owner_hears_of_what_failed(self):
+        """Both owners are told of their own list's member; nobody else is."""
+        suite, there, back = self.lists()
+        there.script["replies"] = {"RCPT": "550 5.1.1 nobody"}
+        suite.send(SENDER, ["staff@example.org", "crew@example.org"], message())
+        report = wait_until(lambda: [m for m in suite.mail("bob") if b"Action: failed" in m], 30, "the report of staff")[0]
+        self.assertIn(b"carol@remote.example", report)
+        self.assertNotIn(b"dave@remote.example", report.split(b"Content-Type: message/rfc822")[0].split(b"delivery-status")[1])
+        wait_until(lambda: [m for m in suite.mail("alice") if b"Final-Recipient: rfc822; dave@remote.example" in m], 30,
+                   "the report of crew")
+        wait_for_empty_queue(suite)
+        self.assertEqual(back.messages, [])  # who wrote it
+
+    def test_a_null_sender_stays_null_at_a_list(self):
+        suite, there, _ = self.lists()
+        suite.send("", ["staff@example.org"], message())
+        self.assertEqual(there.wait(1)[0]["from"], "")
+
     def test_a_catch_all_and_a_domain_of_its_own(self):
         suite, there, _ = self.hosts(srs_domain="bounces.example")
         suite.cli("domain", "add", "bounces.example", "--postmaster", "alice@example.org")

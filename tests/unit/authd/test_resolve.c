@@ -332,7 +332,7 @@ Test(resolve, seals_what_queue_can_open)
     cr_expect(found.has_quota); /* bob's */
     cr_assert_eq(resolve_seal(&found, rcpt, key, &s, &sealed), 0);
     struct unpacker targets;
-    struct target t;
+    struct target t = {0};
     cr_assert_eq(seal_open(sealed, rcpt, key, clock_wall_s(), &targets), 0);
     cr_assert(seal_next(&targets, &t) && t.is_local && t.box == 1 && t.quota == 0);
     cr_assert(seal_next(&targets, &t) && t.is_local && t.box == 2 && t.quota == 1000);
@@ -353,6 +353,40 @@ Test(resolve, seals_what_queue_can_open)
     resolve(d, SPAN("big@example.org"), &found);
     cr_expect_not(found.is_too_large);
     cr_expect_eq(resolve_seal(&found, SPAN("big@example.org"), key, &s, &sealed), -1);
+}
+
+/* RFC 5321 3.9.2: who is behind owner-LIST hears what becomes of what the list sends elsewhere. */
+Test(resolve, lists_with_an_owner)
+{
+    static struct sealer s;
+    const unsigned char key[SEAL_KEY_OCTETS] = {1};
+    struct span rcpt = SPAN("crew+x@example.org"), sealed;
+    struct unpacker targets;
+    struct target t = {0};
+    clock_fake(1, 1000000);
+    add_alias("crew@example.org", "a@example.net");
+    add_alias("crew@example.org", "alice@example.org");
+    add_alias("crew@example.org", "deck@example.org");
+    add_alias("crew@example.org", "z@example.net");
+    add_alias("deck@example.org", "d@example.net");
+    resolve(d, rcpt, &found);
+    for (size_t i = 0; i < found.n_targets; i++)
+        cr_expect_eq(found.targets[i].owner.n, 0);
+    add_alias("owner-crew@example.org", "boss@example.net");
+    add_alias("owner-deck@example.org", "mate@example.net");
+    resolve(d, rcpt, &found);
+    cr_assert_eq(resolve_seal(&found, rcpt, key, &s, &sealed), 0);
+    cr_assert_eq(seal_open(sealed, rcpt, key, clock_wall_s(), &targets), 0);
+    size_t n = 0;
+    while (seal_next(&targets, &t)) {
+        bool is_deck = span_eq(t.address, SPAN("d@example.net"));
+        cr_expect(t.is_local || span_eq(t.owner, is_deck ? SPAN("owner-deck@example.org")
+                                                         : SPAN("owner-crew@example.org")));
+        n++;
+    }
+    cr_expect(n == 4 && unpack_done(&targets));
+    resolve(d, SPAN("owner-crew@example.org"), &found); /* he has no owner himself */
+    cr_expect(found.n_targets == 1 && found.targets[0].owner.n == 0);
 }
 
 Test(resolve, canonical_forms)

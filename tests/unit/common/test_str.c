@@ -169,7 +169,7 @@ Test(seal, only_what_authd_said_opens)
 {
     unsigned char key[SEAL_KEY_OCTETS] = {1}, other[SEAL_KEY_OCTETS] = {2};
     static struct sealer s;
-    struct target t = {.is_local = true, .box = 7, .quota = 9, .address = SPAN("a@b.c")}, got;
+    struct target t = {.is_local = true, .box = 7, .quota = 9, .address = SPAN("a@b.c")}, got = {0};
     struct unpacker targets;
     seal_begin(&s, SPAN("a@b.c"), 1000);
     seal_target(&s, &t);

@@ -151,8 +151,12 @@ Test(release, an_address_elsewhere_behind_an_alias)
     cr_assert_eq(w.n_asked, 1);
     cr_assert_eq(w.n_jobs, 1, "the search has passed this second");
     seal_begin(&s, span_of(w.asked[0]), clock_wall_s());
-    seal_target(&s, &(struct target){true, 17, 0, SPAN("user@example.org")});
-    seal_target(&s, &(struct target){false, 0, 0, SPAN("bob@remote.example")});
+    seal_target(&s,
+                &(struct target){
+                    .is_local = true, .box = 17, .quota = 0, .address = SPAN("user@example.org")});
+    seal_target(
+        &s, &(struct target){
+                .is_local = false, .box = 0, .quota = 0, .address = SPAN("bob@remote.example")});
     struct msg_resolve_re re = {
         .tag = w.asked_tags[0], .kind = ADDRESS_LOCAL, .sealed = seal_end(&s, world_key)};
     cr_assert_eq(ipc_send_resolve_re(w.authd, &re, -1), 0);

@@ -309,7 +309,9 @@ void world_rcpt(struct packer *p, const char *address, const uint64_t *boxes, ui
     if (boxes != NULL) {
         seal_begin(&s, r.address, clock_wall_s());
         for (; *boxes != 0; boxes++)
-            seal_target(&s, &(struct target){true, *boxes, quota, r.address});
+            seal_target(&s,
+                        &(struct target){
+                            .is_local = true, .box = *boxes, .quota = quota, .address = r.address});
         r.sealed = seal_end(&s, world_key);
     }
     rcpt_pack(p, &r);
@@ -322,7 +324,8 @@ void world_rcpt_asking(struct packer *p, const struct rcpt *asks, const uint64_t
     struct rcpt r = *asks;
     seal_begin(&s, r.address, clock_wall_s());
     for (; *boxes != 0; boxes++)
-        seal_target(&s, &(struct target){true, *boxes, 0, r.address});
+        seal_target(&s, &(struct target){
+                            .is_local = true, .box = *boxes, .quota = 0, .address = r.address});
     for (; *elsewhere != NULL; elsewhere++)
         seal_target(&s, &(struct target){.address = span_of(*elsewhere)});
     r.sealed = seal_end(&s, world_key);
@@ -421,7 +424,9 @@ void world_resolve(struct world *w, size_t at, enum address_kind kind, uint64_t 
                                 .sealed = SPAN("")};
     if (kind == ADDRESS_LOCAL) {
         seal_begin(&s, span_of(w->asked[at]), clock_wall_s());
-        seal_target(&s, &(struct target){true, box, 0, span_of(w->asked[at])});
+        seal_target(
+            &s, &(struct target){
+                    .is_local = true, .box = box, .quota = 0, .address = span_of(w->asked[at])});
         re.sealed = seal_end(&s, world_key);
     }
     cr_assert_eq(ipc_send_resolve_re(w->authd, &re, -1), 0);
