@@ -67,11 +67,38 @@ static bool check_crs(struct content_scan *s, struct span text)
     return text.p[text.n - 1] == '\r';
 }
 
+/* A header field is over. */
+static void end_field(struct content_scan *s)
+{
+    struct span value = {s->field, s->field_n <= CONTENT_FIELD ? s->field_n : 0};
+    struct span name = span_cut(&value, ':');
+    if (span_ieq(name, SPAN("TLS-Required")) && span_ieq(span_trim(value), SPAN("No")))
+        s->is_tls_optional = true;
+    s->field_n = 0;
+}
+
+/* A line of the header, or a part of one. One that starts with white space goes on with the field
+ * (RFC 5322 2.2.3). */
+static void add_to_field(struct content_scan *s, struct span segment)
+{
+    bool is_fold = segment.p[0] == ' ' || segment.p[0] == '\t';
+    if (s->line == 0 && !is_fold)
+        end_field(s);
+    while (segment.n > 0 && (segment.p[segment.n - 1] == '\n' || segment.p[segment.n - 1] == '\r'))
+        segment.n--;
+    size_t room = s->field_n < CONTENT_FIELD ? CONTENT_FIELD - s->field_n : 0;
+    size_t n = segment.n < room ? segment.n : room;
+    memcpy(s->field + s->field_n, segment.p, n);
+    s->field_n = segment.n > room ? CONTENT_FIELD + 1 : s->field_n + n;
+}
+
 /* Takes a line or a part of one; has_lf: its last octet is the LF. */
 static void add_segment(struct content_scan *s, struct span segment, bool has_lf)
 {
     if (s->line == 0 && segment.p[0] == '.')
         s->flags |= CONTENT_DOTS;
+    if (!s->in_body)
+        add_to_field(s, segment);
     s->after_cr = check_crs(s, (struct span){segment.p, segment.n - has_lf});
     s->octets += segment.n;
     s->line += segment.n;
@@ -116,6 +143,7 @@ void content_end(struct content_scan *s)
         s->is_damaged = true;
     if (!s->in_body)
         s->header = s->octets;
+    end_field(s);
     crypto_generichash_final(state_of(&s->hashing), s->hash, CONTENT_HASH);
 }
 

@@ -66,8 +66,8 @@ enum content_flag {
     CONTENT_HEADER8 = 8,  /* has octets over 127 in its header section */
     CONTENT_UTF8 = 16, /* its client said SMTPUTF8 (RFC 6531): the envelope's, not the content's */
     CONTENT_BARE = 32, /* imported: no Return-Path is put in front of it */
-    CONTENT_REQUIRETLS = 64, /* its client said REQUIRETLS (RFC 8689): the envelope's too */
-    CONTENT_TLSRPT = 128,    /* a report about TLS (RFC 8460): delivered however TLS fails */
+    CONTENT_REQUIRETLS = 64,    /* its client said REQUIRETLS (RFC 8689): the envelope's too */
+    CONTENT_TLS_OPTIONAL = 128, /* says "TLS-Required: No" (RFC 8689 3): goes however TLS fails */
 };
 
 enum login_service {

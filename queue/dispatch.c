@@ -125,7 +125,8 @@ enum agenda_result dispatch_add(struct queue *q, const struct dispatch_item *ite
 
 void dispatch_fresh_all(struct queue *q, const struct message *m, const struct targets *t)
 {
-    struct dispatch_item item = {.message = m->id, .is_report = (m->flags & CONTENT_TLSRPT) != 0};
+    struct dispatch_item item = {.message = m->id,
+                                 .is_report = (m->flags & CONTENT_TLS_OPTIONAL) != 0};
     uint64_t flow = t->n_remotes > 0 ? dispatch_flow(m->login, m->client, m->sender) : 0;
     char lane[ROUTE_KEY_MAX];
     struct agenda_entry e;

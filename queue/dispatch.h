@@ -15,7 +15,8 @@ struct dispatch_item {
     uint32_t number;
     const char *domain;
     struct span sender; /* it goes with this one */
-    bool is_report;     /* about TLS: it does not wait until others get there (RFC 8460 3) */
+    bool is_report;     /* about TLS, or as free of it: it does not wait until others get there (RFC
+                         * 8460 3, 8689 4.2.2) */
     uint64_t flow;      /* dispatch_flow, dispatch_forward_flow */
 };
 /* The same for all that shares a turn, as it has one origin. */

@@ -316,6 +316,8 @@ static void store_it(struct intake *in, struct span whole)
     m->size = in->scan.octets;
     m->header = in->scan.header;
     m->flags |= in->scan.flags;
+    if (in->scan.is_tls_optional && (m->flags & CONTENT_REQUIRETLS) == 0) /* RFC 8689 4.1 */
+        m->flags |= CONTENT_TLS_OPTIONAL;
     m->is_spooled = in->has_file;
     memcpy(m->hash, in->scan.hash, sizeof m->hash);
     struct delivery d = {.message = m, .content = whole, .targets = &in->targets};

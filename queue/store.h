@@ -303,7 +303,7 @@ struct due {
     uint64_t message;
     uint32_t number;
     bool is_local;      /* for a mailbox here: release.h */
-    bool is_report;     /* about TLS (CONTENT_TLSRPT) */
+    bool is_report;     /* about TLS, or as free of it (CONTENT_TLS_OPTIONAL) */
     struct span domain; /* it and the next hold until the next call */
     struct span sender, client, login;
     struct span forward_sender; /* recipient.sender */

@@ -214,7 +214,7 @@ enum found store_due_next(struct store *s, struct due *d)
                       .login = sql_column(st, 6),
                       .is_local = sql_column_u64(st, 7) == DONE_DELIVERED,
                       .forward_sender = sql_column(st, 8),
-                      .is_report = (sql_column_u64(st, 9) & CONTENT_TLSRPT) != 0};
+                      .is_report = (sql_column_u64(st, 9) & CONTENT_TLS_OPTIONAL) != 0};
     bool is_sane = number <= UINT32_MAX && is_line(d->domain, 1, DOMAIN_MAX) &&
                    is_line(d->sender, 0, ADDRESS_MAX) && is_line(d->forward_sender, 0, ADDRESS_MAX);
     return is_sane ? FOUND_YES : FOUND_DAMAGED;

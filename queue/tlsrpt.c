@@ -170,7 +170,7 @@ static void settled(struct waiter *w, enum outcome o)
         LOG(t->id, "tls-report", LZ("domain", t->domain), LN("day", t->day));
     if (o == OUTCOME_SAVED && has_addresses(t)) {
         struct message m = {.id = t->id,
-                            .flags = CONTENT_TLSRPT,
+                            .flags = CONTENT_TLS_OPTIONAL,
                             .sender = SPAN(""),
                             .client = SPAN(""),
                             .login = SPAN("")};
@@ -193,7 +193,7 @@ static enum intake_reason deliver_report(struct tlsrpts *t, struct span content)
                         .expires = now_s + TLSRPT_DAY_S, /* RFC 8460 5.4 */
                         .size = scan.octets,
                         .header = scan.header,
-                        .flags = scan.flags | CONTENT_TLSRPT};
+                        .flags = scan.flags | CONTENT_TLS_OPTIONAL};
     memcpy(m.hash, scan.hash, sizeof m.hash);
     struct delivery d = {
         .message = &m, .content = content, .targets = &t->targets, .passes_quota = true};

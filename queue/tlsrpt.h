@@ -5,7 +5,7 @@
  * within three days goes too.
  *
  * A report has a null sender, so nothing is ever returned; its own delivery counts in none, and is
- * not kept back by what it is about (CONTENT_TLSRPT). */
+ * not kept back by what it is about (CONTENT_TLS_OPTIONAL). */
 #ifndef BARID_QUEUE_TLSRPT_H
 #define BARID_QUEUE_TLSRPT_H
 

@@ -43,6 +43,7 @@ struct client_params {
     struct span tls_host, tlsa, tls_names[2];
     const char *policy;               /* who asks for it, in a word, for people; a constant */
     bool requires_tls;                /* for mail that may only go to who offers REQUIRETLS */
+    bool is_report;                   /* but is not lost if he does not (RFC 8689 5) */
     bool is_implicit;                 /* TLS from the first octet; else by STARTTLS (RFC 3207) */
     struct span plain_because;        /* RELAY_TLS_NONE: why, for people; outlives the client */
     struct tls_client *tls;           /* NULL: none can be had; counted */

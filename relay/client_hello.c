@@ -60,7 +60,7 @@ static void distrust(struct client *c, const char *why)
 {
     if (c->requires_tls)
         client_part(c,
-                    "550 5.7.30 the message requires TLS, and the certificate of %s is not "
+                    "550 5.7.10 the message requires TLS, and the certificate of %s is not "
                     "valid for it: %s",
                     c->remote, why);
     else
@@ -103,7 +103,8 @@ static void hello_is_done(struct client *c)
     c->is_securing = false;
     if (c->level != RELAY_TLS_NONE && !conn_is_tls(c->conn) && !c->offer.has_starttls)
         c->tls_result = TLSRPT_NO_STARTTLS;
-    if (c->requires_tls && conn_is_tls(c->conn) && !c->offer.has_requiretls) {
+    bool is_unfit = c->requires_tls && !c->is_report && !c->offer.has_requiretls;
+    if (is_unfit && conn_is_tls(c->conn)) {
         client_part(c, "550 5.7.30 the message requires TLS, and %s does not offer REQUIRETLS",
                     c->remote);
     } else if (c->level == RELAY_TLS_NONE || conn_is_tls(c->conn)) {
@@ -115,7 +116,7 @@ static void hello_is_done(struct client *c)
         snprintf(c->protection, sizeof c->protection, "no (not offered)");
         client_log_in(c);
     } else if (c->requires_tls) {
-        client_part(c, "550 5.7.30 the message requires TLS, and %s does not offer STARTTLS",
+        client_part(c, "550 5.7.10 the message requires TLS, and %s does not offer STARTTLS",
                     c->remote);
     } else {
         client_part(c, "451 4.7.4 %s does not offer STARTTLS, and TLS is required here", c->remote);

@@ -378,13 +378,15 @@ static void count_in(struct relay *r, struct job *j)
 }
 
 /* Connections are shared only by those who want them protected alike: mail that requires TLS finds
- * only those that were made for such mail, to servers that are fit for it. */
+ * only those that were made for such mail, to servers that are fit for it; reports of it, which
+ * need less, have their own. */
 static void add_level(char *key, size_t cap, enum relay_tls level, const struct job *j)
 {
     size_t n = strlen(key);
-    snprintf(key + n, cap - n, " tls %u%s%s%s", (unsigned)level,
-             j->mail.requires_tls ? " requiretls" : "", j->expects_tls ? " expected" : "",
-             (j->mail.flags & CONTENT_TLSRPT) != 0 ? " waived" : "");
+    const char *fit = j->mail.sender.n > 0 ? " requiretls" : " requiretls report";
+    snprintf(key + n, cap - n, " tls %u%s%s%s", (unsigned)level, j->mail.requires_tls ? fit : "",
+             j->expects_tls ? " expected" : "",
+             (j->mail.flags & CONTENT_TLS_OPTIONAL) != 0 ? " waived" : "");
 }
 
 /* Decides what needs no connection, else waits for a turn. */

@@ -152,6 +152,7 @@ bool seek_connect(struct job *j)
         .level = j->is_hopeless ? RELAY_TLS_NONE : policy->level,
         .policy = policy_word(policy),
         .requires_tls = j->mail.requires_tls,
+        .is_report = j->mail.sender.n == 0,
         .is_implicit = j->plan.is_implicit,
         .plain_because = j->is_hopeless ? SPAN("failed before") : SPAN("switched off"),
         .tls = j->relay->tls,
@@ -205,7 +206,7 @@ void seek_begin(struct job *j)
     j->remote[0] = j->protection[0] = '\0';
     j->generation = proc_generation(j->relay->proc);
     plan_begin(&j->plan, &scope, span_of(j->domain), j->mail.sender, j->mail.requires_tls);
-    if ((j->mail.flags & CONTENT_TLSRPT) != 0)
+    if ((j->mail.flags & CONTENT_TLS_OPTIONAL) != 0)
         plan_waive_policies(&j->plan);
     else if (j->expects_tls)
         plan_expect_tls(&j->plan);

@@ -345,6 +345,35 @@ class Reports(Dane):
         self.assertEqual(self.sessions(suite), [])
 
 
+class NoNeedOfTls(Dane):
+    """RFC 8689 4.2.2: who says "TLS-Required: No" has it go out though TLS fails."""
+
+    NO_NEED = b"TLS-Required: No\r\n" + message()
+
+    def names(self, remote):
+        return {"remote.example": {"MX": [[10, HOST]]}, HOST: {"A": [remote.host]},
+                f"_{self.port}._tcp.{HOST}": {"TLSA": [tlsa(self.pair(label="another"))]}}
+
+    def test_to_a_server_whose_records_are_wrong(self):
+        remote = self.server(self.pair())
+        suite = self.suite_for(self.zone(self.names(remote)))
+        self.deferred(suite, "4.7.5 the certificate", remote)
+        suite.send(FROM, [TO], self.NO_NEED)
+        got, = remote.wait(1, 30)
+        self.assertEqual((got["tls"], b"TLS-Required: No\r\n" in got["data"]), ("TLSv1.3", True))
+
+    def test_requiretls_comes_first(self):
+        """4.1: with the parameter the field is ignored."""
+        remote = self.server(self.pair(), tls={"ehlo": ["mx", "REQUIRETLS"]})
+        suite = self.suite_for(self.zone(self.names(remote)), {"tls": self.pair("mx.example.org", label="us").config()})
+        with smtplib.SMTP(*suite.smtp_address, local_hostname="client.example", timeout=30) as client:
+            client.starttls(context=context())
+            client.ehlo()
+            client.sendmail("bob@example.org", [TO], self.NO_NEED, mail_options=["REQUIRETLS"])
+        self.assertIn(b"Status: 5.7.10\r\n", suite.wait_for_mail("bob")[0])
+        self.assertEqual(remote.messages, [])
+
+
 class Requiretls(Dane):
     """RFC 8689 with certificates that only DANE vouches for."""
 
@@ -370,7 +399,7 @@ class Requiretls(Dane):
         for record in (tlsa(self.pair(label="another")), tlsa(pair, 1)):
             remote = self.server(pair, tls={"ehlo": ["mx", "REQUIRETLS"]})
             suite = self.submit(remote, record)
-            self.assertIn(b"Status: 5.7.30\r\n", suite.wait_for_mail("bob")[0])
+            self.assertIn(b"Status: 5.7.10\r\n", suite.wait_for_mail("bob")[0])
             self.assertEqual(remote.messages, [])
             suite.close()
             remote.stop()

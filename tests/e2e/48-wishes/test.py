@@ -71,10 +71,10 @@ class Requiretls(RelayTest):
         self.secured(suite).sendmail("bob@example.org", ["x@remote.example"], message("a secret"),
                                      mail_options=list(options))
 
-    def bounced(self, suite, pattern):
+    def bounced(self, suite, pattern, status="5.7.10"):
         self.submit(suite)
         report, = suite.wait_for_mail("bob")
-        self.assertIn(b"Status: 5.7.30\r\n", report)
+        self.assertIn(f"Status: {status}\r\n".encode(), report)
         self.assertRegex(re.sub(rb"\r\n\s+", b" ", report).decode(), pattern)
 
     def test_goes_on_to_who_is_verified_and_offers_it(self):
@@ -103,6 +103,19 @@ class Requiretls(RelayTest):
         self.bounced(suite, "the certificate of mx.remote.example")
         self.assertEqual(len(remote.messages), 1)
 
+    def test_aliases_and_lists_keep_it(self):
+        remote = self.hop()
+        suite = self.routed_to(remote)
+        suite.cli("alias", "add", "away@example.org", "carol@remote.example")
+        suite.cli("alias", "add", "staff@example.org", "dave@remote.example")
+        suite.cli("alias", "add", "owner-staff@example.org", "bob@example.org")
+        self.secured(suite).sendmail("bob@example.org", ["away@example.org", "staff@example.org"], message(),
+                                     mail_options=["REQUIRETLS"])
+        got = remote.wait(2)
+        self.assertEqual(sorted(rcpt for one in got for rcpt in one["rcpts"]),
+                         ["carol@remote.example", "dave@remote.example"])
+        self.assertEqual([one["from_params"].split()[-1] for one in got], ["REQUIRETLS"] * 2)
+
     def test_implicit(self):
         remote = self.hop(implicit=True)
         self.submit(self.routed_to(remote, scheme="smtps"))
@@ -110,7 +123,7 @@ class Requiretls(RelayTest):
 
     def test_not_offered_within_tls(self):
         remote = self.hop(offers=["fake.example"])
-        self.bounced(self.routed_to(remote), "mx.remote.example.* does not offer REQUIRETLS")
+        self.bounced(self.routed_to(remote), "mx.remote.example.* does not offer REQUIRETLS", "5.7.30")
         self.assertEqual(remote.messages, [])
         self.assertTrue([line for line in remote.transcript if line.endswith("< QUIT")])
 
@@ -137,6 +150,30 @@ class Requiretls(RelayTest):
         self.assertIn("REQUIRETLS", second.wait(1)[0]["from_params"])
         self.assertEqual(first.messages, [])
 
+    def test_a_report_is_not_lost_where_it_is_not_offered(self):
+        """RFC 8689 5: verified TLS all the same, and no other mail that requires TLS follows it."""
+        remote = self.hop(offers=["fake.example"])
+        suite = self.routed_to(remote)
+        client = self.secured(suite)
+        client.sendmail("", ["x@remote.example"], message("report"), mail_options=["REQUIRETLS"])
+        got, = remote.wait(1)
+        self.assertEqual((got["tls"], got["from"], got["from_params"]), ("TLSv1.3", "", ""))
+        self.bounced(suite, "does not offer REQUIRETLS", "5.7.30")
+        self.assertEqual(len(remote.messages), 1)
+
+    def test_a_report_has_the_parameter_where_it_is_offered(self):
+        remote = self.hop()
+        self.secured(self.routed_to(remote)).sendmail("", ["x@remote.example"], message("report"),
+                                                      mail_options=["REQUIRETLS"])
+        self.assertIn("REQUIRETLS", remote.wait(1)[0]["from_params"])
+
+    def test_no_report_goes_to_a_stranger(self):
+        remote = self.hop(names=("other.example",))
+        suite = self.routed_to(remote)
+        self.secured(suite).sendmail("", ["x@remote.example"], message("report"), mail_options=["REQUIRETLS"])
+        wait_for_empty_queue(suite)
+        self.assertEqual(remote.messages, [])
+
     def test_who_cannot_be_reached_may_be_fit_later(self):
         first, second = self.hop(offers=["fake.example"]), self.hop(names=("mx1.remote.example",))
         suite = self.routed_to(first, second)
@@ -156,7 +193,7 @@ class Requiretls(RelayTest):
                             "dns": {"server": f"{dns.host}@{dns.port}"},
                             "tls": Pair(suite.dir, "us", ["mx.example.org"]).config()})
         suite.start()
-        self.bounced(suite, "neither DNSSEC nor MTA-STS protects the name of the server .mx.remote.example")
+        self.bounced(suite, "neither DNSSEC nor MTA-STS protects the name of the server .mx.remote.example", "5.7.30")
         self.assertEqual(remote.connections, 0)
 
     def test_no_server_without_it_gets_the_mail(self):
@@ -168,7 +205,7 @@ class Requiretls(RelayTest):
                         mail_options=["REQUIRETLS", "RET=FULL"])
         self.assertEqual(len(suite.wait_for_mail("alice")), 1)
         report, = suite.wait_for_mail("bob")
-        self.assertIn(b"Status: 5.7.30\r\n", report)
+        self.assertIn(b"Status: 5.7.10\r\n", report)
         self.assertNotIn(b"a secret", report)
         self.assertEqual(remote.messages, [])
 

@@ -86,3 +86,45 @@ Test(content, flags_are_not_that_of_an_import)
     cr_expect_eq(found & CONTENT_BARE, 0);
     cr_expect_gt(maildb_prefix_octets(SPAN("a@b.example"), (uint8_t)found), 0);
 }
+
+/* RFC 8689 3. */
+static const struct {
+    const char *in;
+    bool is_optional;
+} wishes[] = {
+    {"TLS-Required: No\r\n\r\nx\r\n", true},
+    {"Subject: x\r\ntls-required:no\r\nTo: y\r\n\r\n", true},
+    {"TLS-Required:\t\r\n \tNO \r\n\r\n", true},
+    {"TLS-Required: No\r\n", true},
+    {"A: b\r\nTLS-Required: No\r\nTLS-Required: Yes\r\n\r\n", true},
+    {"TLS-Required: Yes\r\n\r\n", false},
+    {"TLS-Required: No\r\n way\r\n\r\n", false},
+    {"TLS-Required: None\r\n\r\n", false},
+    {"TLS-Required: N o\r\n\r\n", false},
+    {"TLS-Required: No 0123456789012345678901234567890\r\n\r\n", false},
+    {"TLS-Required: No                                 \r\n Way\r\n\r\n", false},
+    {"X-TLS-Required: No\r\n\r\n", false},
+    {"Subject:\r\n TLS-Required: No\r\n\r\n", false},
+    {"Subject: 0123456789012345678901234567890123456789\r\n TLS-Required: No\r\n\r\n", false},
+    {"Subject: x\r\n\r\nTLS-Required: No\r\n", false},
+    {"TLS-Required:\r\n\r\nNo\r\n", false},
+    {"TLS-Required\r\n\r\n", false},
+};
+
+Test(content, no_need_of_tls)
+{
+    for (size_t i = 0; i < sizeof wishes / sizeof wishes[0]; i++) {
+        struct span in = span_of(wishes[i].in);
+        for (size_t step = 1; step <= in.n; step++) {
+            struct content_scan s;
+            content_begin(&s);
+            for (size_t at = 0; at < in.n; at += step) {
+                struct span chunk = span_from(in, at);
+                chunk.n = chunk.n < step ? chunk.n : step;
+                content_add(&s, chunk);
+            }
+            content_end(&s);
+            cr_expect_eq(s.is_tls_optional, wishes[i].is_optional, "row %zu by %zu", i, step);
+        }
+    }
+}

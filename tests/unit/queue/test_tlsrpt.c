@@ -322,6 +322,26 @@ Test(tlsrpt, a_report_does_not_wait_with_the_others)
     finish();
 }
 
+/* RFC 8689 4.2.2: nor does mail that says "TLS-Required: No". */
+Test(tlsrpt, who_needs_no_tls_does_not_wait_with_the_others)
+{
+    world_begin(&w, "");
+    world_send_remote(&w, "alice@example.org", "bob@collector.example", "Subject: x\r\n\r\nx\r\n");
+    world_pump(&w);
+    cr_assert_eq(w.n_jobs, 1);
+    world_reach(&w, 0, VERDICT_TRY_LATER, "451 4.7.5 not valid", REACH_DOWN);
+    world_send_remote(&w, "alice@example.org", "eve@collector.example",
+                      "Subject: y\r\n\r\nTLS-Required: No\r\n");
+    world_pump(&w);
+    cr_assert_eq(w.n_jobs, 1, "the server is left alone");
+    world_send_remote(&w, "alice@example.org", "carol@collector.example",
+                      "TLS-Required: No\r\n\r\ny\r\n");
+    world_pump(&w);
+    cr_assert_eq(w.n_jobs, 2);
+    cr_expect_str_eq(w.jobs[1].rcpts[0], "carol@collector.example");
+    world_end(&w);
+}
+
 Test(tlsrpt, who_cannot_be_asked_is_asked_again_for_three_days)
 {
     world_begin(&w, "tls_reports = yes\n");

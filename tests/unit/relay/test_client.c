@@ -416,7 +416,7 @@ static const struct row rows[] = {
      {HELLO, QUIT},
      TEXT,
      0,
-     "ended unfit 550 5.7.30 the message requires TLS, and HERE does not offer STARTTLS"},
+     "ended unfit 550 5.7.10 the message requires TLS, and HERE does not offer STARTTLS"},
     {"requiretls: no EHLO, and no answer to QUIT",
      {{"", "220 mx\r\n"},
       {"EHLO us\r\n", "500 what\r\n"},
@@ -424,12 +424,12 @@ static const struct row rows[] = {
       {"QUIT\r\n", NULL}},
      TEXT,
      0,
-     "ended unfit 550 5.7.30 the message requires TLS, and HERE does not offer STARTTLS"},
+     "ended unfit 550 5.7.10 the message requires TLS, and HERE does not offer STARTTLS"},
     {"requiretls: nonsense in answer to QUIT",
      {HELLO, {"QUIT\r\n", "421 x\r\n"}},
      TEXT,
      0,
-     "ended unfit 550 5.7.30 the message requires TLS, and HERE does not offer STARTTLS"},
+     "ended unfit 550 5.7.10 the message requires TLS, and HERE does not offer STARTTLS"},
 };
 
 /* --- the two sides --- */
