@@ -8,6 +8,16 @@
 
 #define DAY_MS (86400 * INT64_C(1000))
 
+/* As long as mail may be on its way, reports about it come. */
+static int64_t longest_ms(const struct config *c)
+{
+    int64_t longest = c->relay.delivery.expire_ms;
+    for (size_t i = 0; i < c->n_routes; i++)
+        if (c->routes[i].delivery.expire_ms > longest)
+            longest = c->routes[i].delivery.expire_ms;
+    return longest;
+}
+
 void forward_configure(struct authd *a)
 {
     const struct relay_config *c = &proc_config(a->proc)->relay;
@@ -15,7 +25,7 @@ void forward_configure(struct authd *a)
     srs_key(a->users_secret, sizeof a->users_secret, srs->key);
     srs->has_key = true;
     srs->is_on = c->srs == SWITCH_ON;
-    srs->days_max = SRS_DAYS + (c->expire_ms + DAY_MS - 1) / DAY_MS;
+    srs->days_max = SRS_DAYS + (longest_ms(proc_config(a->proc)) + DAY_MS - 1) / DAY_MS;
 }
 
 /* [relay] srs_domain; else the domain that the mail came to. Either must be ours, or no report

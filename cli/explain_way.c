@@ -150,6 +150,19 @@ static const char *word_of(enum hop_kind kind)
     return kind == HOP_HOLD ? "hold" : kind == HOP_DISCARD ? "discard" : "send";
 }
 
+/* How long it is tried, and when its sender hears that it is late. */
+static void show_times(const struct config *c, const char *section, struct admin_row *r)
+{
+    static const char *const keys[] = {"expire", "delay_warning"};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        struct setting s = {.section = "relay", .key = keys[i]};
+        config_show(c, find_setting, &s);
+        s.section = section; /* what the route does not set is not shown for it */
+        config_show(c, find_setting, &s);
+        row_text(r, keys[i], span_of(s.value));
+    }
+}
+
 static void show_remote(struct way *w, const struct row *target)
 {
     static struct admin_row r;
@@ -190,6 +203,7 @@ static void show_remote(struct way *w, const struct row *target)
     else
         row_text(&r, "next_hop", span_of(to.value));
     row_text(&r, "tls", span_of(relay_tls_name(route.delivery->tls)));
+    show_times(c, section, &r);
     explain_show(w->x, "remote", &r);
     if (route_kind(&route) == HOP_SMTP)
         ask_hops(w, a.domain);

@@ -143,7 +143,8 @@ struct delivery_config {
     enum relay_tls tls;
     int64_t *retry_ms; /* the last one repeats */
     size_t n_retry;
-    struct rate rate; /* messages */
+    int64_t expire_ms, delay_warning_ms; /* DURATION_NONE: nobody is warned */
+    struct rate rate;                    /* messages */
     uint64_t connections_per_destination;
 };
 
@@ -170,7 +171,6 @@ struct relay_config {
     struct url *fallback;   /* after all MX of a domain were tried in vain */
     size_t n_fallback;
     struct delivery_config delivery;
-    int64_t expire_ms, delay_warning_ms;
     uint16_t port;
     enum ip_word { IP_BOTH, IP_4, IP_6, IP_PREFER_4, IP_PREFER_6 } ip;
     enum switch_word dane;

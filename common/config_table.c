@@ -248,12 +248,15 @@ const struct setting config_settings[] = {
      .meaning = "How long to wait after each failed attempt; the last one repeats. A destination "
                 "that cannot be reached at all is asked again after the same times, one hour at "
                 "the most, and all that waits for it waits with it. May stand in a [route] too."},
-    {SECTION_RELAY, "expire", VALUE_DURATION, AT(relay_config, expire_ms), .min = SECOND,
-     .max = 100 * DAY, .fallback = "5d",
-     .meaning = "How long to try, then the message is returned to its sender."},
-    {SECTION_RELAY, "delay_warning", VALUE_DURATION, AT(relay_config, delay_warning_ms),
-     .min = SECOND, .max = 100 * DAY, .fallback = "4h",
-     .meaning = "After how long the sender is told that a message still waits."},
+    {SECTION_RELAY, "expire", VALUE_DURATION, .is_delivery = true, AT(delivery_config, expire_ms),
+     .min = SECOND, .max = 100 * DAY, .fallback = "5d",
+     .meaning = "How long to try, then the message is returned to its sender. May stand in a "
+                "[route] too; it then counts for all that takes this route, also for what waits "
+                "already."},
+    {SECTION_RELAY, "delay_warning", VALUE_DURATION, .or_none = true, .is_delivery = true,
+     AT(delivery_config, delay_warning_ms), .min = SECOND, .max = 100 * DAY, .fallback = "4h",
+     .meaning = "After how long the sender is told that a message still waits, which is done once "
+                "for a message. none: he is not told. May stand in a [route] too."},
     {SECTION_RELAY, "port", VALUE_PORT, AT(relay_config, port), .min = 1, .max = UINT16_MAX,
      .fallback = "25", .meaning = "The port of mail exchangers. Tests set another."},
     {SECTION_RELAY, "ip", VALUE_CHOICE, AT(relay_config, ip), .words = ip_words, .fallback = "both",

@@ -10,6 +10,7 @@
 #include "queue/deliver.h"
 #include "queue/dispatch.h"
 #include "queue/dsn.h"
+#include "queue/lifetime.h"
 #include "queue/warning.h"
 
 #define AT_ONCE     20
@@ -196,7 +197,7 @@ static bool is_wanted(const struct recipient *r)
 }
 
 /* 0, or -1: no more fit. */
-static int add_rcpt(struct dsn *d, const struct recipient *r)
+static int add_rcpt(struct dsn *d, const struct recipient *r, int64_t expires)
 {
     struct dsn_recipient about = {
         .action = action_of(r),
@@ -206,6 +207,7 @@ static int add_rcpt(struct dsn *d, const struct recipient *r)
         .remote = r->remote,
         .reply = r->last_reply,
         .last_attempt = r->last_attempt,
+        .expires = expires,
         .is_expired = r->state == RCPT_FAILED && span_eq(r->status, SPAN("4.4.7")),
     };
     return dsn_add(d, &about);
@@ -233,8 +235,16 @@ static void quote_dialogues(const struct bounce *b, struct dsn *d, const struct 
     }
 }
 
+/* By its route it may be nobody's concern that it waits. */
+static struct lifetime lifetime(const struct bounce *b, const struct message *m,
+                                const struct recipient *r)
+{
+    struct lifetime l = {.expires = 0, .late = 0};
+    return b->kind == DSN_LATE ? lifetime_of(b->q->config, b->q->store, m, r) : l;
+}
+
 /* Adds the recipients it is about to the notification (d NULL: there is none) and to the list. */
-static int read_rcpts(struct bounce *b, struct dsn *d, struct told *told)
+static int read_rcpts(struct bounce *b, const struct message *m, struct dsn *d, struct told *told)
 {
     struct store *store = b->q->store;
     struct recipient r;
@@ -244,8 +254,9 @@ static int read_rcpts(struct bounce *b, struct dsn *d, struct told *told)
     while ((f = store_rcpts_next(store, &r)) == FOUND_YES || f == FOUND_DAMAGED) {
         if (f == FOUND_DAMAGED || !is_about(b, &r))
             continue;
-        bool is_shown = d != NULL && is_wanted(&r);
-        if (told->n == TOLD_MAX || (is_shown && add_rcpt(d, &r) < 0))
+        struct lifetime l = lifetime(b, m, &r);
+        bool is_shown = d != NULL && is_wanted(&r) && l.late != INT64_MAX;
+        if (told->n == TOLD_MAX || (is_shown && add_rcpt(d, &r, l.expires) < 0))
             break;
         told->n_shown += is_shown;
         if (is_shown)
@@ -295,7 +306,7 @@ static int compose(struct bounce *b, const struct message *m, struct buf *out, s
         facts.hold_request = span_of(hold_request);
     b->requires_tls = m->flags & CONTENT_REQUIRETLS;
     dsn_begin(&d, &facts);
-    int rc = read_rcpts(b, &d, told);
+    int rc = read_rcpts(b, m, &d, told);
     quote_dialogues(b, &d, told);
     struct dsn_original original = {.start = read_start(b->q, m, start),
                                     .size = m->size,
@@ -317,7 +328,7 @@ static enum intake_reason deliver_report(struct bounce *b, struct span content)
     int64_t now_s = clock_wall_s();
     struct message report = {.id = b->id,
                              .arrived = now_s,
-                             .expires = now_s + q->config->relay.expire_ms / 1000,
+                             .expires = now_s + q->config->relay.delivery.expire_ms / 1000,
                              .size = scan.octets,
                              .header = scan.header,
                              .flags = scan.flags | b->requires_tls |
@@ -370,7 +381,7 @@ static int write_report(struct bounce *b, struct told *told)
 
 static int write_off(struct bounce *b, struct told *told)
 {
-    return b->kind == DSN_LATE || read_rcpts(b, NULL, told) == 0 ? mark_told(b, told) : -1;
+    return b->kind == DSN_LATE || read_rcpts(b, NULL, NULL, told) == 0 ? mark_told(b, told) : -1;
 }
 
 /* Ends in settled() or later(). */

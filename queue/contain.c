@@ -5,6 +5,7 @@
 #include "queue/addressees.h"
 #include "queue/counts.h"
 #include "queue/deliver.h"
+#include "queue/lifetime.h"
 
 #include <inttypes.h>
 
@@ -196,7 +197,7 @@ static int hold_one(struct queue *q, const struct message *m, uint32_t number)
     if (store_rcpt_get(q->store, m->id, number, &r) != FOUND_YES)
         return -1;
     r.state = RCPT_HELD;
-    r.next_attempt = m->expires;
+    r.next_attempt = lifetime_of(q->config, q->store, m, &r).expires;
     r.last_reply = SPAN(CONTAIN_REPLY);
     struct incident e = {.message = m->id,
                          .at = clock_wall_s(),

@@ -141,7 +141,7 @@ static enum intake_reason deliver_notice(struct notices *n, struct span content)
         return INTAKE_FAULT;
     struct message m = {.id = n->id,
                         .arrived = now_s,
-                        .expires = now_s + n->q->config->relay.expire_ms / 1000,
+                        .expires = now_s + n->q->config->relay.delivery.expire_ms / 1000,
                         .size = scan.octets,
                         .header = scan.header,
                         .flags = scan.flags};

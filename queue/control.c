@@ -11,6 +11,7 @@
 #include "queue/dispatch.h"
 #include "queue/explain.h"
 #include "queue/filter.h"
+#include "queue/lifetime.h"
 #include "queue/repair.h"
 #include "queue/retention.h"
 #include "queue/schedule.h"
@@ -32,10 +33,10 @@ struct walk {
     struct queue *q;
     struct admin_call *call;
     struct filter filter;
-    const struct action *action; /* NULL: list */
-    uint64_t n_matched;          /* messages */
-    int64_t expires;             /* of the message being changed */
-    struct span who;             /* sent it, if he could be contained */
+    const struct action *action;   /* NULL: list */
+    uint64_t n_matched;            /* messages */
+    const struct message *message; /* being changed or shown */
+    struct span who;               /* sent it, if he could be contained */
     struct changed {
         uint64_t id;
         size_t n;
@@ -78,7 +79,15 @@ static int walk_page(struct walk *w, visit_fn *fn, uint64_t *cursor)
 struct survey {
     enum shown_state state;
     uint64_t n_rcpts;
+    int64_t expires; /* the last of those that wait */
 };
+
+/* When it is given up; 0: it does not wait. */
+static int64_t expiry(struct walk *w, const struct recipient *r)
+{
+    bool is_pending = r->state == RCPT_WAITING || r->state == RCPT_HELD;
+    return is_pending ? lifetime_of(w->q->config, w->q->store, w->message, r).expires : 0;
+}
 
 /* What the message is as a whole; false if none of its recipients is meant. */
 static bool survey(struct walk *w, uint64_t id, struct survey *s)
@@ -94,6 +103,8 @@ static bool survey(struct walk *w, uint64_t id, struct survey *s)
         enum shown_state state = shown_state_of(w->q, &r, w->filter.now_s);
         s->state = state < s->state ? state : s->state;
         s->n_rcpts++;
+        int64_t expires = expiry(w, &r);
+        s->expires = expires > s->expires ? expires : s->expires;
         is_meant |= filter_has_rcpt(&w->filter, w->q, &r);
     }
     return is_meant;
@@ -110,7 +121,7 @@ static void send_message(struct walk *w, const struct message *m, const struct s
     row_text(&row, "from", m->sender);
     row_size(&row, "size", m->size);
     row_time(&row, "arrived", m->arrived);
-    row_time(&row, "expires", m->expires);
+    row_time(&row, "expires", s->expires > 0 ? s->expires : m->expires);
     row_text(&row, "login", m->login);
     row_text(&row, "client", m->client);
     row_number(&row, "recipients_count", (int64_t)s->n_rcpts);
@@ -126,6 +137,7 @@ static void send_rcpt(struct walk *w, const struct recipient *r)
     row_text(&row, "state", span_of(shown_state_name(shown_state_of(w->q, r, w->filter.now_s))));
     row_number(&row, "attempts", (int64_t)r->attempts);
     row_time(&row, "next_attempt", r->state == RCPT_WAITING ? r->next_attempt : 0);
+    row_time(&row, "expires", expiry(w, r));
     row_text(&row, "last_reply", r->last_reply);
     if (r->sender.n > 0)
         row_text(&row, "sender", r->sender);
@@ -138,6 +150,7 @@ static int list_one(struct walk *w, const struct message *m)
     struct survey s;
     struct recipient r;
     enum found f = FOUND_YES;
+    w->message = m;
     if (!survey(w, m->id, &s))
         return 0;
     send_message(w, m, &s);
@@ -218,14 +231,6 @@ static int make_due(struct walk *w, uint64_t message, uint32_t number)
     return store_rcpt_set_state(w->q->store, message, number, RCPT_WAITING, w->filter.now_s - 1);
 }
 
-/* When a message may go that its sender asked to hold; 0: he did not. */
-static int64_t wished_s(struct store *s, uint64_t message)
-{
-    char request[HOLD_REQUEST_MAX + 1];
-    bool is_wished = store_message_hold(s, message, request) == FOUND_YES;
-    return is_wished ? hold_ends_s(span_of(request), id_wall_ms(message) / 1000) : 0;
-}
-
 /* What was held as its sender is contained is known to be his then, and so is who gets it. It does
  * not go before the time that he gave. */
 static int let_go(struct walk *w, uint64_t message, uint32_t number)
@@ -240,7 +245,7 @@ static int let_go(struct walk *w, uint64_t message, uint32_t number)
     if (is_contained)
         r.last_reply = SPAN("");
     r.state = RCPT_WAITING;
-    int64_t wished = is_contained ? wished_s(w->q->store, message) : 0;
+    int64_t wished = is_contained ? lifetime_held_until(w->q->store, message) : 0;
     r.next_attempt = wished > w->filter.now_s ? wished : w->filter.now_s - 1;
     return store_rcpt_set(w->q->store, &r);
 }
@@ -248,7 +253,12 @@ static int let_go(struct walk *w, uint64_t message, uint32_t number)
 /* Until it expires like any other. */
 static int make_held(struct walk *w, uint64_t message, uint32_t number)
 {
-    return store_rcpt_set_state(w->q->store, message, number, RCPT_HELD, w->expires);
+    struct recipient r;
+    enum found f = store_rcpt_get(w->q->store, message, number, &r);
+    if (f != FOUND_YES)
+        return f == FOUND_NONE ? 0 : -1;
+    int64_t expires = lifetime_of(w->q->config, w->q->store, w->message, &r).expires;
+    return store_rcpt_set_state(w->q->store, message, number, RCPT_HELD, expires);
 }
 
 static int remove_it(struct walk *w, uint64_t message, uint32_t number)
@@ -315,7 +325,7 @@ static int change_one(struct walk *w, const struct message *m)
     static struct chosen c;
     uint64_t id = m->id;
     bool freed_file;
-    w->expires = m->expires;
+    w->message = m;
     w->who = contain_who(m->login, m->client);
     if (choose(w, id, &c) < 0)
         return -1;

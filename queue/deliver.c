@@ -5,6 +5,7 @@
 #include "common/idn.h"
 #include "common/maildb.h"
 #include "queue/contain.h"
+#include "queue/lifetime.h"
 #include "queue/uidl.h"
 
 static void free_remote(struct remote_target *r)
@@ -382,6 +383,8 @@ static int add_rcpt(struct store *s, const struct delivery *d, size_t number,
                           .orcpt = span_of(t->orcpt),
                           .sender =
                               d->message->sender.n > 0 ? targets_sender(d->targets, t) : SPAN("")};
+    if (is_held && d->config != NULL)
+        r.next_attempt = lifetime_of(d->config, s, m, &r).expires;
     return store_rcpt_add(s, &r);
 }
 

@@ -76,6 +76,7 @@ struct delivery {
     const struct targets *targets; /* tidy */
     struct span uidl;              /* in its mailboxes; empty: its id */
     bool is_held;                  /* what goes elsewhere, as its sender is contained */
+    const struct config *config;   /* whose routes say when that expires; NULL: with the message */
     int64_t hold_until;            /* seconds since 1970; 0: it is not held (RFC 4865) */
     bool passes_quota;             /* a bounce: short, and too important to be lost */
 };

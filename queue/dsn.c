@@ -229,6 +229,11 @@ static int add_diagnosis(struct buf *b, const struct dsn_recipient *r)
     return rc;
 }
 
+static int64_t expiry(const struct dsn *d, const struct dsn_recipient *r)
+{
+    return r->expires > 0 ? r->expires : d->facts.expires;
+}
+
 /* RFC 3464 2.3: the fields of one recipient, with the empty line that ends the group before. */
 static int tell_machine(struct dsn *d, const struct dsn_recipient *r)
 {
@@ -249,7 +254,7 @@ static int tell_machine(struct dsn *d, const struct dsn_recipient *r)
     if (is_final)
         rc |= buf_addf(b, "Final-Log-ID: %s\r\n", id);
     if (r->action == DSN_DELAYED)
-        rc |= add_time(b, "Will-Retry-Until", d->facts.expires);
+        rc |= add_time(b, "Will-Retry-Until", expiry(d, r));
     return rc;
 }
 
@@ -277,6 +282,7 @@ int dsn_add(struct dsn *d, const struct dsn_recipient *r)
            machine = buf_span(&d->machine).n;
     if (tell_people(d, r) == 0 && tell_machine(d, r) == 0 && fits(d)) {
         d->has[r->action] = true;
+        d->until = expiry(d, r) > d->until ? expiry(d, r) : d->until;
         if (is_bad(r->action)) /* without memory: what is said of it is not shown */
             (void)(add_foreign(&d->about, r->address) == 0 && add(&d->about, "\n"));
         return 0;
@@ -321,7 +327,7 @@ static int add_header(struct dsn *d, const char *boundary, bool has_8bit, struct
 static int add_bad(struct dsn *d, struct buf *out)
 {
     char until[CLOCK_TEXT_MAX];
-    clock_rfc5322(until, d->facts.expires);
+    clock_rfc5322(until, d->until);
     int rc = add(out, d->has[DSN_FAILED] ? "could not be delivered to:\r\n\r\n"
                                          : "has not been delivered yet to:\r\n\r\n");
     rc |= buf_add_span(out, buf_span(&d->bad));

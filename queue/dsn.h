@@ -48,6 +48,7 @@ struct dsn_recipient {
     struct span remote;   /* "mx.example.org[192.0.2.1]:25", or empty */
     struct span reply;    /* what it said, or why it could not be asked */
     int64_t last_attempt; /* 0: none */
+    int64_t expires;      /* of one that is delayed; 0: with the message */
     bool is_expired;      /* was tried until there was no more time */
 };
 
@@ -73,6 +74,7 @@ struct dsn {
     struct buf about;              /* addresses that are bad, each with a newline */
     struct buf experts;            /* the dialogues */
     bool has[DSN_ACTIONS];
+    int64_t until;  /* the last time of those that are delayed */
     bool is_global; /* RFC 6533 */
 };
 

@@ -312,7 +312,7 @@ static void store_it(struct intake *in, struct span whole)
     struct message *m = &in->message;
     m->arrived = in->import != NULL ? in->import->arrived : clock_wall_s();
     m->expires = (in->hold_until > m->arrived ? in->hold_until : m->arrived) +
-                 q->config->relay.expire_ms / 1000;
+                 q->config->relay.delivery.expire_ms / 1000;
     m->size = in->scan.octets;
     m->header = in->scan.header;
     m->flags |= in->scan.flags;
@@ -333,6 +333,7 @@ static void store_it(struct intake *in, struct span whole)
     in->charge.recipients = targets_elsewhere(&in->targets) + in->room.n_remotes;
     in->is_held = contain_accept(q, m, &in->targets, &in->charge);
     d.is_held = in->is_held;
+    d.config = q->config;
     d.hold_until = in->hold_until;
     if (batch_join(&q->batch) < 0) {
         refuse(in, store_fault(q->store) == STORE_FAULT_FULL ? INTAKE_DISK : INTAKE_FAULT);

@@ -9,6 +9,7 @@
 #include "queue/contain.h"
 #include "queue/dispatch.h"
 #include "queue/dsn.h"
+#include "queue/lifetime.h"
 #include "queue/schedule.h"
 #include "queue/secured.h"
 
@@ -125,7 +126,10 @@ static void apply_result(struct job *j, struct result *result, const struct mess
                          struct recipient *r)
 {
     int64_t now_s = clock_wall_s();
-    bool is_expired = now_s >= m->expires;
+    struct lifetime l = {.expires = m->expires, .late = INT64_MAX};
+    if (result->verdict == VERDICT_TRY_LATER)
+        l = lifetime_of(j->q->config, j->q->store, m, r);
+    bool is_expired = now_s >= l.expires;
     if (!j->is_answered) {
         r->next_attempt =
             r->state == RCPT_WAITING ? schedule_soon(now_s, randombytes_random()) : r->next_attempt;
@@ -139,7 +143,7 @@ static void apply_result(struct job *j, struct result *result, const struct mess
     r->dialogue = j->dialogue_id;
     if (result->is_held) {
         r->state = RCPT_HELD;
-        r->next_attempt = m->expires;
+        r->next_attempt = l.expires;
     } else if (result->verdict == VERDICT_OK) {
         bool is_owed = (r->notify & NOTIFY_SUCCESS) != 0 && !j->is_told && m->sender.n > 0;
         r->state = is_owed ? RCPT_OWED : RCPT_DONE;
@@ -155,14 +159,11 @@ static void apply_result(struct job *j, struct result *result, const struct mess
     } else {
         bool is_held = r->state == RCPT_HELD;
         r->last_reply = why_held.n > 0 ? why_held : r->last_reply; /* it is found by that */
-        r->next_attempt = is_held ? m->expires
+        r->next_attempt = is_held ? l.expires
                                   : schedule_next(delivery_for(j, m, r), r->attempts, now_s,
-                                                  m->expires, randombytes_random());
-        int64_t warn_ms = j->q->config->relay.delay_warning_ms;
-        int64_t released_s = m->expires - j->q->config->relay.expire_ms / 1000;
-        int64_t began_s = released_s > m->arrived ? released_s : m->arrived;
-        j->is_late |= notify_wants(r->notify, NOTIFY_DELAY) && warn_ms > 0 && !m->is_warned &&
-                      m->sender.n > 0 && now_s - began_s >= warn_ms / 1000;
+                                                  l.expires, randombytes_random());
+        j->is_late |= notify_wants(r->notify, NOTIFY_DELAY) && !m->is_warned && m->sender.n > 0 &&
+                      now_s >= l.late;
     }
 }
 

@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "queue/bounce.h"
+#include "queue/lifetime.h"
 #include "queue/schedule.h"
 
 #include <sodium.h>
@@ -16,18 +17,19 @@ struct postponing {
 };
 
 /* What waited together does not come back together: over a quarter of the time. */
-static int64_t spread(const struct postponing *p)
+static int64_t spread(const struct postponing *p, int64_t expires)
 {
     int64_t wait = p->until_s - p->now_s;
     int64_t at = p->until_s + 1 + (int64_t)(randombytes_random() % (uint32_t)(wait / 4 + 1));
-    return at < p->message->expires ? at : p->message->expires;
+    return at < expires ? at : expires;
 }
 
 static int put_off(struct postponing *p, struct recipient *r)
 {
-    bool is_expired = p->now_s >= p->message->expires;
+    int64_t expires = lifetime_of(p->q->config, p->q->store, p->message, r).expires;
+    bool is_expired = p->now_s >= expires;
     if (r->state == RCPT_HELD && !is_expired) {
-        r->next_attempt = p->message->expires; /* it was something else */
+        r->next_attempt = expires; /* it was something else */
         return store_rcpt_set(p->q->store, r);
     }
     if (p->why.n > 0)
@@ -38,7 +40,7 @@ static int put_off(struct postponing *p, struct recipient *r)
         r->next_attempt = 0;
         p->n_expired++;
     } else {
-        r->next_attempt = spread(p);
+        r->next_attempt = spread(p, expires);
         p->n_put_off++;
     }
     struct incident e = {.message = r->message,

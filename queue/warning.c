@@ -70,7 +70,7 @@ static enum intake_reason add_warning(struct queue *q, const struct box_target *
     content_end(&scan);
     struct message m = {.id = id_new(),
                         .arrived = now_s,
-                        .expires = now_s + q->config->relay.expire_ms / 1000,
+                        .expires = now_s + q->config->relay.delivery.expire_ms / 1000,
                         .size = scan.octets,
                         .header = scan.header,
                         .flags = scan.flags};

@@ -100,6 +100,22 @@ class Bounces(RelayTest):
         self.assertIn("451 4.2.0 mailbox locked", recipient["Diagnostic-Code"])
         wait_for_empty_queue(suite)
 
+    def test_routes_with_times_of_their_own(self):
+        """[route] expire and delay_warning: senders are told by the route, and what goes elsewhere waits on."""
+        far, slow, near = (self.remote({"replies": {"RCPT": "451 4.2.0 mailbox locked"}}) for _ in range(3))
+        suite = self.suite(relay={"retry": "1s"}, config={
+            "route far.example": {"to": f"smtp://{far.host}:{far.port}", "delay_warning": "none"},
+            "route slow.example": {"to": f"smtp://{slow.host}:{slow.port}", "expire": "1h", "delay_warning": "1s"},
+            "route near.example": {"to": f"smtp://{near.host}:{near.port}", "expire": "3s", "delay_warning": "none"}})
+        suite.send(FROM, ["carol@far.example", "carol@slow.example", "carol@near.example"], message())
+        said = {}
+        for octets in suite.wait_for_mail("alice", 2, 60):
+            said.update({a: str(r["Action"]) for a, r in Bounce(octets).recipients.items()})
+        self.assertEqual(said, {"carol@slow.example": "delayed", "carol@near.example": "failed"})
+        left = suite.recipients()
+        self.assertLess(left["carol@slow.example"]["expires"], left["carol@far.example"]["expires"])
+        self.assertNotEqual(left["carol@far.example"]["state"], "bounced")
+
     def test_null_sender_never_bounces(self):
         suite, remote = self.routed({"replies": {"RCPT": "550 5.1.1 no"}})
         suite.cli("alias", "add", "postmaster@example.org", "bob@example.org")

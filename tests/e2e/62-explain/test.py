@@ -26,7 +26,7 @@ class ExplainTest(RelayTest):
 class Recipients(ExplainTest):
     def setUp(self):
         self.suite_ = self.suite(relay={"allow_from": "192.0.2.0/24"},
-                                 config={"route remote.example": {"to": "smtp://10.9.8.7:2525"}})
+                                 config={"route remote.example": {"to": "smtp://10.9.8.7:2525", "expire": "2d"}})
         self.suite_.cli("alias", "add", "team@example.org", "alice@example.org", REMOTE)
         self.suite_.cli("alias", "add", "@example.org", "bob@example.org")
         self.suite_.cli("domain", "add", "bare.example")
@@ -53,6 +53,7 @@ class Recipients(ExplainTest):
         remote, = said["remote"]
         self.assertEqual((remote["by"], remote["next_hop"], remote["tls"], remote["action"]),
                          ("route remote.example", "smtp://10.9.8.7:2525", "opportunistic", "send"))
+        self.assertEqual((remote["expire"], remote["delay_warning"]), ("2d", "4h"))
         with open(self.suite_.config_file) as f:
             self.assertIn("10.9.8.7:2525", f.read().splitlines()[remote["line"] - 1])
         self.assertEqual([h["address"] for h in said["hops"]], ["10.9.8.7:2525"])

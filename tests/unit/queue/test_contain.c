@@ -296,6 +296,25 @@ Test(contain, what_waits_already_is_held_too)
     world_end(&w);
 }
 
+/* What came before and what comes after he passed the limit. */
+Test(contain, what_is_held_expires_by_its_route)
+{
+    world_begin(&w, LIMITS "[route far.example]\nto = smtp://10.0.0.1:25\nexpire = 1h\n");
+    for (int i = 0; i < 3; i++)
+        submit(1);
+    for (size_t i = 0; i < 3; i++)
+        world_relay(&w, i, VERDICT_TRY_LATER, "450 4.2.0 later");
+    submit(1);
+    for (int i = 0; i < 5; i++)
+        world_pump(&w);
+    cr_expect_eq(held(), 4);
+    cr_expect_eq(world_count(&w,
+                             "SELECT count(*) FROM recipient WHERE state = 1 AND next_attempt = "
+                             "(SELECT arrived + 3600 FROM message WHERE id = message)"),
+                 4);
+    world_end(&w);
+}
+
 Test(contain, it_holds_over_a_restart_and_until_it_is_ended)
 {
     world_begin(&w, LIMITS);
