@@ -222,6 +222,7 @@ Test(config, defaults_are_those_of_the_contract)
     cr_assert_eq(c->relay.delivery.n_retry, 6);
     cr_expect_eq(c->relay.delivery.retry_ms[0], 300000);
     cr_expect_eq(c->relay.delivery.retry_ms[5], 4 * 3600000);
+    cr_expect_eq(c->submit_listen.require_tls, SWITCH_OFF); /* it is a socket of this machine */
     cr_expect_eq(c->relay.delivery.expire_ms, INT64_C(5) * 86400000);
     cr_expect_eq(c->relay.delivery.delay_warning_ms, 4 * 3600000);
     cr_expect_eq(c->relay.port, 25);
