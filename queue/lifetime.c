@@ -20,8 +20,8 @@ struct lifetime lifetime_of(const struct config *c, struct store *s, const struc
     int64_t began = held_until > m->arrived ? held_until : m->arrived;
     struct lifetime l = {.expires = m->expires, .late = INT64_MAX};
     /* A report about TLS is of no use after its day (RFC 8460 5.4), whatever the route says. */
-    bool is_own = route.delivery->expire_ms != c->relay.delivery.expire_ms &&
-                  (m->flags & CONTENT_TLSRPT) == 0;
+    bool is_report = m->sender.n == 0 && (m->flags & CONTENT_TLS_OPTIONAL) != 0;
+    bool is_own = route.delivery->expire_ms != c->relay.delivery.expire_ms && !is_report;
     if (is_own)
         l.expires = began + route.delivery->expire_ms / 1000;
     if (route.delivery->delay_warning_ms > 0)

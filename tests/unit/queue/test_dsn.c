@@ -327,7 +327,7 @@ Test(dsn, a_long_answer_is_folded)
         if (p[0] == '\r' && p[2] != ' ')
             break;
         if (p[0] == '\r') { /* what is folded goes on with the space that was there */
-            cr_expect(column + 23 * (lines == 0) <= 78 || lines == 2);
+            cr_expect(column + (lines == 0 ? 23U : 0U) <= 78 || lines == 2);
             lines++;
             column = 0;
             p++;
