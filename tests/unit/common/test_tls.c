@@ -315,3 +315,72 @@ Test(tls, choice_by_name, .init = init)
         cr_expect_eq(tls_choose(certs, 3, 0, span_of(rows[i].name)), rows[i].at, "%s",
                      rows[i].name);
 }
+
+struct hellos {
+    unsigned n;
+    bool has_old; /* something of a session before */
+};
+
+static int on_hello(SSL *ssl, int *alert, void *arg)
+{
+    struct hellos *h = arg;
+    const unsigned char *p;
+    size_t n;
+    (void)alert;
+    h->n++;
+    h->has_old |= SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_session_ticket, &p, &n) == 1 ||
+                  SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_psk, &p, &n) == 1;
+    return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+/* One session of the client with a server that would like to resume it. */
+static void meet(SSL_CTX *ctx, struct tls_client *from, struct span host)
+{
+    struct loop *loop = loop_new();
+    struct end client = {0};
+    int fds[2];
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    SSL *server = SSL_new(ctx);
+    SSL_set_fd(server, fds[0]);
+    SSL_set_accept_state(server);
+    client.conn = conn_new(loop, fds[1], &ops, &client, 65536, 65536);
+    cr_assert_eq(conn_start_tls_client(client.conn, from, &(struct tls_wish){.host = host}, 5000),
+                 0);
+    bool is_written = false;
+    for (int i = 0; i < 1000 && conn_input(client.conn).n == 0; i++) {
+        is_written = is_written || (SSL_do_handshake(server) == 1 &&
+                                    SSL_write(server, "after the tickets", 17) == 17);
+        loop_turn(loop, 1);
+    }
+    cr_expect(client.is_secured && conn_input(client.conn).n == 17);
+    cr_expect_eq(SSL_session_reused(server), 0);
+    conn_free(client.conn);
+    SSL_free(server);
+    close(fds[0]);
+    loop_free(loop);
+}
+
+/* RFC 8446 C.4: who gave a ticket could be known again by it, and a session that was verified by
+ * one name would be taken for one by another. */
+Test(tls, no_session_goes_on_elsewhere, .init = init)
+{
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    struct pair pair = make("EC", "DNS:mx.example.org");
+    struct error e;
+    struct tls_client *from = tls_client_new((struct span){pair.pem, pair.n}, &e);
+    for (size_t i = 0; i < 2; i++) {
+        struct hellos hellos = {0};
+        SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+        SSL_CTX_use_certificate(ctx, pair.x);
+        SSL_CTX_use_PrivateKey(ctx, pair.key);
+        SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"test", 4);
+        SSL_CTX_set_max_proto_version(ctx, versions[i]);
+        SSL_CTX_set_client_hello_cb(ctx, on_hello, &hellos);
+        meet(ctx, from, SPAN("mx.example.org"));
+        meet(ctx, from, SPAN("mx.example.org"));
+        meet(ctx, from, SPAN("mx.example.net"));
+        cr_expect(hellos.n == 3 && !hellos.has_old, "version %x", (unsigned)versions[i]);
+        SSL_CTX_free(ctx);
+    }
+    tls_client_free(from);
+}
