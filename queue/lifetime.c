@@ -19,8 +19,9 @@ struct lifetime lifetime_of(const struct config *c, struct store *s, const struc
     int64_t held_until = lifetime_held_until(s, m->id);
     int64_t began = held_until > m->arrived ? held_until : m->arrived;
     struct lifetime l = {.expires = m->expires, .late = INT64_MAX};
-    /* A report about TLS is of no use after its day (RFC 8460 5.4), whatever the route says. */
-    bool is_report = m->sender.n == 0 && (m->flags & CONTENT_TLS_OPTIONAL) != 0;
+    /* A report about TLS is of no use after its day (RFC 8460 5.4), whatever the route says. It is
+     * made here; others that say they need no TLS came from somebody. */
+    bool is_report = (m->flags & CONTENT_TLS_OPTIONAL) != 0 && m->sender.n == 0 && m->client.n == 0;
     bool is_own = route.delivery->expire_ms != c->relay.delivery.expire_ms && !is_report;
     if (is_own)
         l.expires = began + route.delivery->expire_ms / 1000;
