@@ -60,7 +60,7 @@ struct tls *tls_accept(struct tls_server *s, int fd)
 }
 
 /* Verified in any case; what a failure means is for the caller to decide. */
-static int expect_host(struct tls *t, struct span host)
+static int expect_host(struct tls *t, struct span host, bool only_dns_id)
 {
     char text[NAME_MAX_OCTETS + 1];
     struct netaddr address;
@@ -70,7 +70,8 @@ static int expect_host(struct tls *t, struct span host)
         return X509_VERIFY_PARAM_set1_ip(SSL_get0_param(t->ssl), address.octets, address.n) == 1
                    ? 0
                    : -1;
-    SSL_set_hostflags(t->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    SSL_set_hostflags(t->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS |
+                                  (only_dns_id ? X509_CHECK_FLAG_NEVER_CHECK_SUBJECT : 0U));
     return SSL_set1_host(t->ssl, text) == 1 && SSL_set_tlsext_host_name(t->ssl, text) == 1 ? 0 : -1;
 }
 
@@ -124,7 +125,8 @@ struct tls *tls_connect(struct tls_client *c, int fd, const struct tls_wish *wis
     if (t == NULL)
         return NULL;
     SSL_set_connect_state(t->ssl);
-    if ((wish->tlsa.n > 0 ? expect_tlsa(t, wish) : expect_host(t, wish->host)) < 0 ||
+    if ((wish->tlsa.n > 0 ? expect_tlsa(t, wish) : expect_host(t, wish->host, wish->only_dns_id)) <
+            0 ||
         (wish->is_lenient && SSL_set_cipher_list(t->ssl, TLS_LENIENT_CIPHERS) != 1)) {
         tls_free(t);
         return NULL;

@@ -69,6 +69,7 @@ struct tls_wish {
     struct span host; /* a name, sent as SNI and verified, or an address, only verified; at most
                          255 octets */
     bool is_lenient;  /* also old ciphers, for whom the alternative is none */
+    bool only_dns_id; /* a CN does not count, though there is no other name (RFC 8461 4.2) */
     /* DANE (RFC 7672 3.1): TLSA records as in DNS_TLSA_RE; if one of them can be used they verify
      * the server, and authorities do not. Empty: none. */
     struct span tlsa;

@@ -98,7 +98,7 @@ static void on_secured(void *owner)
 static void on_connected(void *owner)
 {
     struct https *s = owner;
-    struct tls_wish wish = {.host = span_of(s->host)};
+    struct tls_wish wish = {.host = span_of(s->host), .only_dns_id = true};
     conn_deadline(s->conn, 0);
     if (conn_start_tls_client(s->conn, s->params.tls, &wish, HANDSHAKE_MS) < 0)
         try_next(s, "TLS cannot begin");

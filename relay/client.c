@@ -362,6 +362,7 @@ struct client *client_connect(const struct client_params *params, const struct c
     c->policy = params->policy;
     c->requires_tls = params->requires_tls;
     c->is_report = params->is_report;
+    c->only_dns_id = params->only_dns_id;
     c->is_implicit = params->is_implicit;
     c->tls = tls_client_use(params->tls);
     if (c->level == RELAY_TLS_NONE)

@@ -41,6 +41,7 @@ struct client_params {
     /* DANE: as in struct tls_wish; they stay until `ready` or `ended`. Else empty, and `host`
      * counts. */
     struct span tls_host, tlsa, tls_names[2];
+    bool only_dns_id;                 /* as in struct tls_wish */
     const char *policy;               /* who asks for it, in a word, for people; a constant */
     bool requires_tls;                /* for mail that may only go to who offers REQUIRETLS */
     bool is_report;                   /* but is not lost if he does not (RFC 8689 5) */

@@ -43,6 +43,7 @@ void client_start_tls(struct client *c)
     struct tls_wish wish = {.host = span_of(c->tls_host),
                             .is_lenient = c->level == RELAY_TLS_OPPORTUNISTIC,
                             .tlsa = c->tlsa,
+                            .only_dns_id = c->only_dns_id,
                             .names = {c->tls_names[0], c->tls_names[1]}};
     if (c->tls == NULL || conn_start_tls_client(c->conn, c->tls, &wish, c->times->handshake_ms) < 0)
         client_end_by_us(c, "451 4.3.0 out of memory for TLS with %s", c->remote);

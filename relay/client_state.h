@@ -46,7 +46,7 @@ struct client {
     /* TLS */
     enum relay_tls level;
     const char *policy;
-    bool is_implicit, requires_tls, is_report;
+    bool is_implicit, requires_tls, is_report, only_dns_id;
     struct tls_client *tls;
     char tls_host[DOMAIN_MAX + 1]; /* a name, or an address */
     struct span tlsa, tls_names[2];

@@ -153,6 +153,7 @@ bool seek_connect(struct job *j)
         .policy = policy_word(policy),
         .requires_tls = j->mail.requires_tls,
         .is_report = j->mail.sender.n == 0,
+        .only_dns_id = j->plan.facts.sts != STS_NONE,
         .is_implicit = j->plan.is_implicit,
         .plain_because = j->is_hopeless ? SPAN("failed before") : SPAN("switched off"),
         .tls = j->relay->tls,

@@ -107,6 +107,7 @@ struct talk {
     struct loop *loop;
     struct end server, client;
     struct tls_client *from;
+    bool only_dns_id;
 };
 
 static void turns(struct talk *t)
@@ -125,8 +126,8 @@ static void shake(struct talk *t, struct tls_server *s, struct span trust, struc
     t->server.conn = conn_new(t->loop, fds[0], &ops, &t->server, 65536, 65536);
     t->client.conn = conn_new(t->loop, fds[1], &ops, &t->client, 65536, 65536);
     cr_assert_eq(conn_start_tls(t->server.conn, s, 5000), 0);
-    cr_assert_eq(
-        conn_start_tls_client(t->client.conn, t->from, &(struct tls_wish){.host = host}, 5000), 0);
+    struct tls_wish wish = {.host = host, .only_dns_id = t->only_dns_id};
+    cr_assert_eq(conn_start_tls_client(t->client.conn, t->from, &wish, 5000), 0);
     turns(t);
 }
 
@@ -198,6 +199,21 @@ Test(tls, both_ends_agree, .init = init)
         finish(&t);
     }
     tls_server_release(s);
+}
+
+/* RFC 8461 4.2: the name stands among the subjectAltNames, and nowhere else. */
+Test(tls, the_common_name_may_count, .init = init)
+{
+    struct pair pairs[] = {make("EC", "email:x@example.org"), make("EC", "DNS:test")};
+    for (size_t i = 0; i < 4; i++) {
+        struct talk t = {.loop = loop_new(), .only_dns_id = i % 2 == 1};
+        struct tls_server *s = server_of(&pairs[i / 2], 1);
+        shake(&t, s, (struct span){pairs[i / 2].pem, pairs[i / 2].n}, SPAN("test"));
+        cr_assert(t.client.is_secured, "row %zu: %s", i, t.server.words);
+        cr_expect_eq(conn_tls(t.client.conn)->is_verified, i != 1, "row %zu", i);
+        finish(&t);
+        tls_server_release(s);
+    }
 }
 
 /* OpenSSL reads by read(2), and finds this one in its place: it lets a client speak between our
