@@ -76,6 +76,7 @@ tests_unit_common_test_SOURCES += tests/unit/common/test_admission.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_stats.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_clock.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_scram_client.c
+tests_unit_common_test_SOURCES += tests/unit/common/test_seccomp.c
 tests_unit_common_test_LDADD = $(LIBS_TLS) $(CRITERION_LIBS)
 tests_unit_common_test_SOURCES += tests/unit/common/test_proxy.c tests/unit/common/test_trouble.c
 

@@ -52,6 +52,7 @@ static const struct {
     {"epoll_pwait2", ALL},
     {"epoll_ctl", ALL},
     {"poll", ALL},
+    {"ppoll", MODULES},
     {"recvmsg", ALL},
     {"sendmsg", ALL},
     {"recvfrom", ALL},
@@ -68,9 +69,10 @@ static const struct {
     {"accept4", SERVERS | WRITERS | P_MAILBOX | P_RELAY}, /* clients; the CLI */
     {"shutdown", SERVERS | CLIENTS},
     {"setsockopt", SERVERS | CLIENTS | P_RESOLVER | P_AUTHD},
-    {"getsockopt", SERVERS | CLIENTS | P_RESOLVER | WRITERS | P_MAILBOX},
+    {"getsockopt",
+     SERVERS | CLIENTS | P_RESOLVER | WRITERS | P_MAILBOX | MODULES}, /* sssd: who is it? */
     {"getsockname", SERVERS | CLIENTS | P_RESOLVER},
-    {"getpeername", SERVERS | CLIENTS | P_RESOLVER},
+    {"getpeername", SERVERS | CLIENTS | P_RESOLVER | MODULES},
     {"connect", CLIENTS | P_RESOLVER | MODULES},
     {"bind", P_RESOLVER},
     {"socketpair", P_AUTHD}, /* channels to one mailbox */
