@@ -33,7 +33,6 @@ struct authd {
     unsigned char seal_key[SEAL_KEY_OCTETS]; /* made at the start, sent to queue */
     struct login *logins;                    /* under way */
     unsigned n_logins;
-    int64_t pam_failure_ms;  /* how long it took until PAM had refused the last one */
     struct app_use uses[64]; /* of app passwords, not yet saved */
     size_t n_uses;
     unsigned char users_secret[USERS_SECRET_OCTETS];

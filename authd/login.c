@@ -212,7 +212,7 @@ void login_succeed(struct login *l, struct user *user)
     login_free(l);
 }
 
-void login_fail(struct login *l, const char *why)
+void login_count_failure(struct login *l, const char *why)
 {
     const struct auth_config *auth = &proc_config(l->authd->proc)->auth;
     stats_count(STAT_LOGINS_FAILED);
@@ -220,6 +220,11 @@ void login_fail(struct login *l, const char *why)
     if (l->has_account)
         accounts_failed(l->authd->accounts, &auth->failures_per_account, l->account, &l->client);
     log_refusal(l, why);
+}
+
+void login_fail(struct login *l, const char *why)
+{
+    login_count_failure(l, why);
     timer_init(&l->timer, proc_loop(l->authd->proc), login_refuse_after_delay, l);
     timer_set(&l->timer, login_failure_ms(l));
 }

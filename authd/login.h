@@ -58,6 +58,8 @@ bool login_is_over(const struct login *l); /* too many failures from there, or o
 /* The login's user, if nothing about him has changed since, or NULL. */
 struct user *login_user(const struct login *l);
 
+/* A wrong password: counted and logged, neither answered nor freed. */
+void login_count_failure(struct login *l, const char *why);
 /* Each of these answers, and frees it now or later. */
 void login_refuse(struct login *l, struct outcome o, const char *why);
 void login_fail(struct login *l,
@@ -70,7 +72,7 @@ int login_keep_password(struct login *l, struct span password);
 void login_drop_password(struct login *l);
 /* The kept password is none of his app passwords: answers when PAM did. */
 void login_ask_pam(struct login *l, const struct user *user);
-/* In how many milliseconds a failure is answered. */
+/* In how many milliseconds from now a failure is answered. */
 int64_t login_failure_ms(const struct login *l);
 
 #endif

@@ -9,9 +9,9 @@
 
 #define ANSWER_SLACK_MS 5000 /* pamd answers in time itself */
 
-/* Failed logins are answered at one of these steps after they began: what was asked is not to be
- * seen from the time. */
-#define FAILURE_STEP_MS 250
+/* Where PAM is asked about some, failed logins are answered at one of these steps after they began,
+ * usually the first: who was asked about is not to be seen from the time. */
+#define FAILURE_STEP_MS 1000
 
 static const struct outcome expired = {VERDICT_NEVER, LOGIN_EXPIRED};
 
@@ -40,25 +40,21 @@ static int64_t age_ms(const struct login *l)
     return (clock_mono_us() - l->began_us) / 1000;
 }
 
-/* Whoever failed without PAM waits as long as the last one for whom it was asked. */
 int64_t login_failure_ms(const struct login *l)
 {
     const struct config *c = proc_config(l->authd->proc);
-    int64_t age = age_ms(l), until = age;
-    if (c->pam.service == NULL)
-        return c->auth.failure_delay_ms;
-    if (l->is_pam)
-        l->authd->pam_failure_ms = age;
-    else if (l->scram == NULL && until < l->authd->pam_failure_ms)
-        until = l->authd->pam_failure_ms;
-    until = (until + FAILURE_STEP_MS - 1) / FAILURE_STEP_MS * FAILURE_STEP_MS;
-    return until - age + c->auth.failure_delay_ms;
+    int64_t age = age_ms(l), left = FAILURE_STEP_MS - age % FAILURE_STEP_MS;
+    return c->auth.failure_delay_ms + (c->pam.service != NULL ? left : 0);
 }
 
+/* Many may have been asked about at once: those that were waiting while others failed are refused
+ * whatever PAM says, or all of them were guesses that nobody counts in time. */
 static void conclude(struct login *l, uint8_t verdict, uint8_t reason)
 {
     struct user *user = login_user(l);
-    if (user == NULL || l->authd->users == NULL || verdict == VERDICT_TRY_LATER)
+    if (login_is_over(l))
+        login_refuse(l, login_throttled, "throttled");
+    else if (user == NULL || l->authd->users == NULL || verdict == VERDICT_TRY_LATER)
         login_refuse(l, login_busy, "could not decide");
     else if (verdict == VERDICT_OK && reason == PAM_REASON_OK)
         login_succeed(l, user);
@@ -70,13 +66,22 @@ static void conclude(struct login *l, uint8_t verdict, uint8_t reason)
         login_refuse(l, login_busy, "could not decide");
 }
 
+/* Who hung up meanwhile has guessed all the same. */
+static void count_unheard(struct login *l, const union msg *m)
+{
+    if (m != NULL && m->pam_check_re.verdict == VERDICT_NEVER &&
+        m->pam_check_re.reason == PAM_REASON_WRONG)
+        login_count_failure(l, "wrong");
+    login_free(l);
+}
+
 static void answered(void *login, const union msg *m, int fd)
 {
     (void)fd;
     struct login *l = login;
     l->pam_tag = 0;
     if (l->ch == NULL)
-        login_free(l);
+        count_unheard(l, m);
     else
         conclude(l, m != NULL ? m->pam_check_re.verdict : VERDICT_TRY_LATER,
                  m != NULL ? m->pam_check_re.reason : PAM_REASON_BUSY);

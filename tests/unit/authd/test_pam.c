@@ -1,6 +1,7 @@
 /* Users whose password PAM checks: what pamd is asked, and what its answers lead to. */
 #include "tests/unit/authd/fakeproc.h"
 
+#include "authd/login.h"
 #include "common/clock.h"
 
 #include <criterion/criterion.h>
@@ -179,25 +180,88 @@ Test(pam, who_hangs_up_gets_nothing)
     cr_expect_eq(fake_authd()->n_logins, 0);
 }
 
-/* Whether PAM was asked is not to be seen: who failed without it waits as long. Only lower bounds,
- * so a busy machine changes nothing. */
+/* Each is wrong, but nobody waits for the answers: they are counted all the same. */
+Test(pam, hanging_up_saves_no_guess)
+{
+    struct heard login, asked;
+    for (int i = 0; i < 4; i++) {
+        begin_login("bob@example.org", "wrong", &login);
+        cr_assert(fake_hear(ROLE_PAMD, &asked));
+        fake_disconnect(ROLE_POP3D);
+        say(asked.tag, VERDICT_NEVER, PAM_REASON_WRONG);
+        for (int k = 0; k < 3000 && fake_authd()->n_logins > 0; k++)
+            turn();
+        cr_assert_eq(fake_authd()->n_logins, 0);
+        pop3d = fake_connect(ROLE_POP3D);
+    }
+    expect_unasked("bob@example.org", "right", LOGIN_THROTTLED);
+}
+
+/* What PAM could not decide, or said to be expired, is no guess. */
+Test(pam, hanging_up_is_no_failure)
+{
+    struct heard login, asked;
+    for (int i = 0; i < 8; i++) {
+        begin_login("bob@example.org", "right", &login);
+        cr_assert(fake_hear(ROLE_PAMD, &asked));
+        fake_disconnect(ROLE_POP3D);
+        say(asked.tag, i % 2 == 0 ? VERDICT_TRY_LATER : VERDICT_OK,
+            i % 2 == 0 ? PAM_REASON_BUSY : PAM_REASON_OK);
+        for (int k = 0; k < 3000 && fake_authd()->n_logins > 0; k++)
+            turn();
+        pop3d = fake_connect(ROLE_POP3D);
+    }
+    expect_asked("right", VERDICT_OK, PAM_REASON_OK, LOGIN_OK);
+}
+
+/* Six at once, four may fail: the others hear nothing of what PAM says. */
+Test(pam, guesses_at_once_are_throttled)
+{
+    struct heard login[6], asked[6];
+    for (int i = 0; i < 6; i++) {
+        begin_login("bob@example.org", "guess", &login[i]);
+        cr_assert(fake_hear(ROLE_PAMD, &asked[i]));
+    }
+    for (int i = 0; i < 4; i++)
+        say(asked[i].tag, VERDICT_NEVER, PAM_REASON_WRONG);
+    for (int i = 0; i < 4; i++)
+        expect_end(&login[i], LOGIN_WRONG);
+    say(asked[4].tag, VERDICT_OK, PAM_REASON_OK);
+    expect_end(&login[4], LOGIN_THROTTLED);
+    say(asked[5].tag, VERDICT_NEVER, PAM_REASON_EXPIRED);
+    expect_end(&login[5], LOGIN_THROTTLED);
+    cr_expect_eq(fake_authd()->n_logins, 0);
+}
+
+/* Whether PAM was asked is not to be seen: who failed without it waits as long, and as a slow PAM
+ * makes one wait, others do not. Only lower bounds, so a busy machine changes nothing. */
 Test(pam, failures_take_the_same_time)
 {
     struct heard login, asked;
     int64_t began_ms = clock_mono_ms();
     begin_login("bob@example.org", "wrong", &login);
     cr_assert(fake_hear(ROLE_PAMD, &asked));
-    while (clock_mono_ms() - began_ms < 1100) /* PAM is slow */
-        turn();
     say(asked.tag, VERDICT_NEVER, PAM_REASON_WRONG);
     expect_end(&login, LOGIN_WRONG);
-    cr_expect_geq(clock_mono_ms() - began_ms, 1250 + DELAY_MS);
+    cr_expect_geq(clock_mono_ms() - began_ms, 1000 + DELAY_MS - 10);
     static const char *const others[] = {"nobody@example.org", "alice@example.org"};
     for (size_t i = 0; i < 2; i++) {
         began_ms = clock_mono_ms();
         begin_login(others[i], "wrong", &login);
         expect_end(&login, LOGIN_WRONG);
-        cr_expect_geq(clock_mono_ms() - began_ms, 1250 + DELAY_MS - 10, "%s", others[i]);
+        cr_expect_geq(clock_mono_ms() - began_ms, 1000 + DELAY_MS - 10, "%s", others[i]);
+    }
+}
+
+/* The step is taken from the beginning, and what one waited for PAM is nobody else's delay. */
+Test(pam, a_slow_one_delays_no_other)
+{
+    struct login quick = {.authd = fake_authd(), .began_us = clock_mono_us()};
+    struct login slow = {
+        .authd = fake_authd(), .began_us = clock_mono_us() - 30400000, .is_pam = true};
+    for (int i = 0; i < 2; i++) {
+        cr_expect_leq(login_failure_ms(&slow), 1000 + DELAY_MS);
+        cr_expect_leq(login_failure_ms(&quick), 1000 + DELAY_MS);
     }
 }
 
