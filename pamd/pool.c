@@ -194,7 +194,10 @@ int pool_ask(struct pool *p, uint64_t tag, const struct check_ask *ask)
     struct job *j = p->n_jobs < POOL_WAITING_MAX ? malloc(sizeof *j) : NULL;
     if (j == NULL)
         return -1;
-    *j = (struct job){.tag = tag, .until_ms = clock_mono_ms() + p->timeout_ms, .ask = *ask};
+    j->next = NULL; /* field by field: a copy on the stack would be left to all later workers */
+    j->tag = tag;
+    j->until_ms = clock_mono_ms() + p->timeout_ms;
+    memcpy(&j->ask, ask, sizeof j->ask);
     *p->last = j;
     p->last = &j->next;
     p->n_jobs++;
