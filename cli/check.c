@@ -237,8 +237,8 @@ static void check_pam(struct checking *c)
     snprintf(vendor, sizeof vendor, "/usr/lib/pam.d/%s", service);
     if (!exists(path) && !exists(vendor))
         config_problem_add(&c->problems, line_of(c, "pam", "service"), false,
-                           "service: there is no file %.150s: make it, for example with '@include "
-                           "common-auth' and '@include common-account'",
+                           "service: there is no file %.150s: make it, for example with the lines "
+                           "'auth required pam_unix.so' and 'account required pam_unix.so'",
                            path);
 }
 

@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <pwd.h>
 #include <security/pam_appl.h>
+#include <stdbool.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define PROMPTS_MAX 4 /* of a stack of modules: more is a module that asks for ever */
 
@@ -61,8 +63,9 @@ static void no_delay(int rc, unsigned us, void *arg)
     (void)rc, (void)us, (void)arg;
 }
 
-/* What is not named here was not decided. */
-static enum pam_reason reason_of(int rc)
+/* What is not named here was not decided. Whether his account has ended is not asked yet, and who
+ * does not know the password is not told. */
+static enum pam_reason of_password(int rc)
 {
     switch (rc) {
     case PAM_SUCCESS:
@@ -72,7 +75,23 @@ static enum pam_reason reason_of(int rc)
     case PAM_MAXTRIES:
     case PAM_PERM_DENIED:
     case PAM_CRED_INSUFFICIENT:
+    case PAM_ACCT_EXPIRED:
+    case PAM_NEW_AUTHTOK_REQD:
+    case PAM_AUTHTOK_EXPIRED:
+    case PAM_CRED_EXPIRED:
         return PAM_REASON_WRONG;
+    default:
+        return PAM_REASON_BUSY;
+    }
+}
+
+/* The password was right. A stack that ends in pam_deny says PAM_AUTH_ERR here when a module before
+ * it had a fault: that is no decision. */
+static enum pam_reason of_account(int rc)
+{
+    switch (rc) {
+    case PAM_SUCCESS:
+        return PAM_REASON_OK;
     case PAM_ACCT_EXPIRED:
     case PAM_NEW_AUTHTOK_REQD:
     case PAM_AUTHTOK_EXPIRED:
@@ -83,20 +102,35 @@ static enum pam_reason reason_of(int rc)
     }
 }
 
+/* As getpwnam(3) lists them for a name that is not found. */
+static bool is_not_found(int error)
+{
+    return error == 0 || error == ENOENT || error == ESRCH || error == EBADF || error == EPERM;
+}
+
 /* A module may have changed who it is: then it is not he who was asked for. And another name of
  * root is root. */
-static int is_same(pam_handle_t *h, const struct check_ask *ask)
+static enum pam_reason is_same(pam_handle_t *h, const struct check_ask *ask)
 {
     const void *name = NULL;
     if (pam_get_item(h, PAM_USER, &name) != PAM_SUCCESS || name == NULL ||
         strcmp(name, ask->login) != 0)
-        return PAM_PERM_DENIED;
+        return PAM_REASON_WRONG;
     errno = 0;
     const struct passwd *pw = getpwnam(ask->login);
-    return pw != NULL && pw->pw_uid == 0 ? PAM_PERM_DENIED : PAM_SUCCESS;
+    if (pw == NULL)
+        return is_not_found(errno) ? PAM_REASON_OK : PAM_REASON_BUSY;
+    return pw->pw_uid == 0 ? PAM_REASON_WRONG : PAM_REASON_OK;
 }
 
-static int ask_modules(pam_handle_t *h, const struct check_ask *ask)
+/* Is his password in a file that we cannot read? Then no module finds it right, whatever it is. */
+static bool is_out_of_reach(const struct check_ask *ask)
+{
+    const struct passwd *pw = getpwnam(ask->login);
+    return pw != NULL && strcmp(pw->pw_passwd, "x") == 0 && access(CHECK_SHADOW, R_OK) < 0;
+}
+
+static int prepare(pam_handle_t *h, const struct check_ask *ask)
 {
     union {
         void (*call)(int rc, unsigned us, void *arg);
@@ -105,11 +139,24 @@ static int ask_modules(pam_handle_t *h, const struct check_ask *ask)
     int rc = pam_set_item(h, PAM_FAIL_DELAY, delay.item);
     if (rc == PAM_SUCCESS && ask->client[0] != '\0')
         rc = pam_set_item(h, PAM_RHOST, ask->client);
-    if (rc == PAM_SUCCESS)
-        rc = pam_authenticate(h, PAM_SILENT | PAM_DISALLOW_NULL_AUTHTOK);
-    if (rc == PAM_SUCCESS)
-        rc = pam_acct_mgmt(h, PAM_SILENT | PAM_DISALLOW_NULL_AUTHTOK);
-    return rc == PAM_SUCCESS ? is_same(h, ask) : rc;
+    return rc;
+}
+
+/* *rc: what PAM said last. */
+static enum pam_reason ask_modules(pam_handle_t *h, const struct check_ask *ask, int *rc)
+{
+    *rc = prepare(h, ask);
+    if (*rc != PAM_SUCCESS)
+        return PAM_REASON_BUSY;
+    *rc = pam_authenticate(h, PAM_SILENT | PAM_DISALLOW_NULL_AUTHTOK);
+    enum pam_reason reason = of_password(*rc);
+    if (reason == PAM_REASON_WRONG && *rc == PAM_AUTH_ERR && is_out_of_reach(ask))
+        return PAM_REASON_BUSY;
+    if (reason != PAM_REASON_OK)
+        return reason;
+    *rc = pam_acct_mgmt(h, PAM_SILENT | PAM_DISALLOW_NULL_AUTHTOK);
+    reason = of_account(*rc);
+    return reason == PAM_REASON_OK ? is_same(h, ask) : reason;
 }
 
 enum pam_reason check_by_pam(const struct check_ask *ask, char why[CHECK_TEXT_MAX])
@@ -117,11 +164,12 @@ enum pam_reason check_by_pam(const struct check_ask *ask, char why[CHECK_TEXT_MA
     struct talk t = {.password = ask->password};
     struct pam_conv conv = {converse, &t};
     pam_handle_t *h = NULL;
+    enum pam_reason reason = PAM_REASON_BUSY;
     int rc = pam_start(ask->service, ask->login, &conv, &h);
     if (rc == PAM_SUCCESS)
-        rc = ask_modules(h, ask);
+        reason = ask_modules(h, ask, &rc);
     snprintf(why, CHECK_TEXT_MAX, "%s", pam_strerror(h, rc));
     if (h != NULL)
         pam_end(h, rc);
-    return reason_of(rc);
+    return reason;
 }

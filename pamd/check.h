@@ -9,6 +9,7 @@
 
 #define PASSWORD_MAX   1024 /* as in proto.h */
 #define CHECK_TEXT_MAX 120
+#define CHECK_SHADOW   "/etc/shadow"
 
 struct check_ask {
     char service[PAM_SERVICE_MAX + 1], login[PAM_LOGIN_MAX + 1], password[PASSWORD_MAX + 1];
@@ -18,7 +19,8 @@ struct check_ask {
 /* why: what PAM says, if it is not OK. */
 typedef enum pam_reason check_fn(const struct check_ask *ask, char why[CHECK_TEXT_MAX]);
 
-/* pam_authenticate, then pam_acct_mgmt. */
+/* pam_authenticate, then pam_acct_mgmt: only the latter's word counts for EXPIRED, and it never
+ * makes a password wrong. */
 check_fn check_by_pam;
 
 #endif
