@@ -138,6 +138,7 @@ static int attempt_inside(const struct config *c, enum role role, size_t which)
                      .root = root,
                      .files_max = PROBE_FILES,
                      .memory_max = PROBE_MEMORY,
+                     .processes = role == ROLE_PAMD ? PAM_PROCESSES : 0,
                      .has_seccomp = c->seccomp == JAIL_ON,
                      .has_landlock = c->landlock == JAIL_ON};
     if (jail_enter(&j, &e) < 0) {

@@ -224,7 +224,8 @@ struct dns_config {
 };
 
 /* [pam] */
-#define PAM_CHECKS 64
+#define PAM_CHECKS    64
+#define PAM_PROCESSES (2 * PAM_CHECKS) /* with those that modules start */
 struct pam_config {
     char *service;   /* NULL: none */
     uint64_t checks; /* at once */

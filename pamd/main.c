@@ -5,13 +5,12 @@
 #include <unistd.h>
 
 #define WORKER_MEMORY (512U << 20) /* address space: modules bring libraries */
-#define PROCESSES_MAX (2 * PAM_CHECKS)
 
 static int open_pool(struct proc *p, struct error *e)
 {
-    if (geteuid() != 0 && access("/etc/shadow", R_OK) < 0)
+    if (geteuid() != 0 && access(CHECK_SHADOW, R_OK) < 0)
         LOG(0, "no-shadow",
-            LZ("because", "/etc/shadow cannot be read: pam_unix will find no password right"));
+            LZ("because", CHECK_SHADOW " cannot be read: pam_unix will find no password right"));
     return pamd_open(p, check_by_pam, e);
 }
 
@@ -25,7 +24,7 @@ static const struct proc_spec spec = {
     .peer_down = pamd_peer_down,
     .reloaded = pamd_configure,
     .memory_max = WORKER_MEMORY,
-    .processes_max = PROCESSES_MAX,
+    .processes_max = PAM_PROCESSES,
     .root = "/",
 };
 

@@ -33,6 +33,8 @@ class Jail(unittest.TestCase):
                     self.assertEqual(row["granted"], role in GRANTED.get(row["attempt"], ()))
                     if not row["granted"]:
                         self.assertRegex(row["result"], "^(refused|killed) ")
+                    elif row["attempt"] == "fork":
+                        self.assertEqual(row["result"], "allowed")
 
     @FILTERED
     def test_probe(self):
