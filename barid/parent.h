@@ -80,6 +80,8 @@ struct parent {
 /* supervise.c */
 /* Starts every process of the tree. 0, or -1 and e. */
 int supervise_start(struct parent *p, struct error *e);
+/* Can this build do what is configured? 0, or -1 and e. */
+int supervise_check(const struct config *c, struct error *e);
 void supervise_reap(struct parent *p);
 /* Tells all children the present configuration and sockets. */
 void supervise_tell_all(struct parent *p);

@@ -60,7 +60,7 @@ void reload(struct parent *p)
         LOG(0, "reload-refused", LZ("because", "the configuration has errors; the old one stays"));
         return;
     }
-    if (files_open(fresh, &files, &e) < 0 ||
+    if (supervise_check(fresh, &e) < 0 || files_open(fresh, &files, &e) < 0 ||
         listen_bind(fresh, &p->bound, PATIENCE_MS, &bound, &e) < 0) {
         LOG(0, "reload-refused", LZ("because", e.text));
         files_close(&files);

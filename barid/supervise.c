@@ -238,7 +238,7 @@ static struct child *new_child(struct parent *p, const struct tree_process *kind
 }
 
 /* What was left out of this build cannot be wished for. */
-static int check_build(const struct config *c, struct error *e)
+int supervise_check(const struct config *c, struct error *e)
 {
 #ifndef HAVE_PAM
     if (c->pam.service != NULL)
@@ -250,7 +250,7 @@ static int check_build(const struct config *c, struct error *e)
 
 int supervise_start(struct parent *p, struct error *e)
 {
-    if (check_build(p->config, e) < 0)
+    if (supervise_check(p->config, e) < 0)
         return -1;
     for (size_t k = 0; k < tree_n_processes; k++) {
         const struct tree_process *kind = &tree_processes[k];
