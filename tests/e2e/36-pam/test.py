@@ -6,11 +6,12 @@ import poplib
 import shutil
 import smtplib
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
 
-from harness import PASSWORD, Suite, free_port, is_root, kill_quietly, message, parent_of, wait_until
+from harness import BUILD, PASSWORD, Suite, free_port, is_root, kill_quietly, message, parent_of, sanitizers, wait_until
 
 LOGIN = f"baridtest{os.getpid()}"
 SERVICE = f"barid-test-{os.getpid()}"
@@ -18,6 +19,9 @@ SECRET = "open sesame"
 UNIX = "auth required pam_unix.so\naccount required pam_unix.so\n"
 # Reads its rules when it is asked: a pipe that nobody writes to makes it wait.
 SLOW = "auth required pam_permit.so\naccount required pam_access.so accessfile={fifo}\n"
+# Right if the program could be started; wrong in any case, and counted in a file if it could be made.
+EXECUTES = "auth required pam_exec.so /bin/true\naccount required pam_permit.so\n"
+COUNTS = "auth required pam_faillock.so authfail dir={dir}\nauth required pam_deny.so\naccount required pam_permit.so\n"
 
 
 def run(*command):
@@ -53,15 +57,16 @@ class Pam(unittest.TestCase):
         os.mkfifo(cls.fifo, 0o644)
         cls.clean.callback(lambda: os.path.exists(f"/etc/pam.d/{SERVICE}") and os.unlink(f"/etc/pam.d/{SERVICE}"))
 
-    def suite(self, modules=UNIX, **pam):
+    def suite(self, modules=UNIX, jail=None, **pam):
         with open(f"/etc/pam.d/{SERVICE}", "w") as f:
             f.write(modules.format(fifo=self.fifo))
-        suite = Suite(config={"pam": {"service": SERVICE, **pam}}, users=("alice",))
+        suite = Suite(config={"pam": {"service": SERVICE, **pam}, "jail": jail or {}}, users=("alice",))
         self.addCleanup(suite.close)
         self.submission = (suite.address, free_port(suite.address))
         suite.write_config({
             "pam": {"service": SERVICE, **pam},
             "listen submission": {"address": "%s:%d" % self.submission, "plaintext_without_tls": "loopback"},
+            "jail": jail or {},
             "auth": {"failure_delay": "10ms", "failures_per_address": "none"},
             "relay": {"smarthost": f"smtp://{suite.address}:1"}})
         suite.start()
@@ -240,19 +245,36 @@ class Pam(unittest.TestCase):
             return False
 
     def test_the_jail(self):
-        """Modules of the system run in it; what it may not, it may not: start a program, write."""
+        """pamd is in it, as nobody who has rights."""
         suite = self.suite()
         (pamd,) = suite.pids_of("pamd")
         with open(f"/proc/{pamd}/status") as f:
             status = dict(line.rstrip("\n").split(":\t", 1) for line in f if ":\t" in line)
         self.assertEqual((status["NoNewPrivs"], int(status["CapEff"], 16)), ("1", 0))
         self.assertNotIn("0", status["Uid"].split())
-        marker = f"/run/{SERVICE}.marker"
-        with open(f"/etc/pam.d/{SERVICE}", "w") as f:
-            f.write(f"auth required pam_exec.so /usr/bin/touch {marker}\naccount required pam_permit.so\n")
-        with self.assertRaises(poplib.error_proto):
-            self.pop3(suite)
-        self.assertFalse(os.path.exists(marker))
+
+    def escape(self, jail=None):
+        """Whether a module could start a program, and make a file where anybody may."""
+        suite = self.suite(EXECUTES, jail=jail)
+        try:
+            executed = self.pop3(suite) == (0, 0)
+        except poplib.error_proto:
+            executed = False
+        with tempfile.TemporaryDirectory(dir="/run") as counts:
+            os.chmod(counts, 0o777)
+            with open(f"/etc/pam.d/{SERVICE}", "w") as f:
+                f.write(COUNTS.format(dir=counts))
+            with self.assertRaises(poplib.error_proto):
+                self.pop3(suite)
+            written = os.listdir(counts) == [LOGIN]
+        suite.close()
+        return executed, written
+
+    @unittest.skipIf(sanitizers(), "the sanitizers make system calls that no filter would allow")
+    def test_what_the_jail_keeps_from_modules(self):
+        """What is refused in it is possible without it, for the same modules and the same user."""
+        self.assertEqual(self.escape({"seccomp": "off", "landlock": "off"}), (True, True))
+        self.assertEqual(self.escape(), (False, False))
 
     def test_check_and_settings(self):
         suite = self.suite()
@@ -269,6 +291,23 @@ class Pam(unittest.TestCase):
         for login in ("root", "a b", "../x"):
             self.assertEqual(suite.run("user", "add", "x@example.org", "--pam", login)[0], 1)
         self.assertEqual(suite.run("user", "add", "x@example.org", "--pam", "x", "--password-stdin", stdin="y\n")[0], 2)
+
+
+if not os.path.exists(os.path.join(BUILD, "libexec/barid/pamd")):
+
+    class WithoutPam(unittest.TestCase):
+        def test_a_service_is_refused_by_a_build_without_it(self):
+            """At SIGHUP, too: then the old configuration stays."""
+            suite = Suite(users=())
+            self.addCleanup(suite.close)
+            suite.start()
+            suite.write_config({"pam": {"service": SERVICE}})
+            suite.reload()
+            wait_until(lambda: "reload-refused" in suite.log(), 30, "the refusal")
+            self.assertIn("[pam] service", suite.log())
+            self.assertNotIn("needs-restart", suite.log())
+            suite.stop()
+
 
 
 if __name__ == "__main__":
