@@ -309,6 +309,5 @@ if not os.path.exists(os.path.join(BUILD, "libexec/barid/pamd")):
             suite.stop()
 
 
-
 if __name__ == "__main__":
     unittest.main()
