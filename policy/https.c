@@ -4,6 +4,7 @@
 #include "common/conn.h"
 #include "common/pack.h"
 #include "common/verdict.h"
+#include "policy/public.h"
 
 #define ALL_MS       60000
 #define HANDSHAKE_MS 20000
@@ -22,6 +23,7 @@ struct https {
     struct http http;
     struct netaddr addresses[TRIES_MAX];
     size_t n_addresses, next_address;
+    bool is_sent;    /* the request, or some of it: the server may have taken what it asks */
     const char *why; /* of the last address; a constant */
     char host[DOMAIN_MAX + 1];
     struct buf request;
@@ -67,6 +69,16 @@ static void try_next(struct https *s, const char *why)
     connect_next(s);
 }
 
+/* Asking twice for a text does no harm. What was given to one address is not given to the next as
+ * well, whatever became of its answer: who knows what it did with it (RFC 9110 9.2.2). */
+static void fail(struct https *s, const char *why)
+{
+    if (s->is_sent && s->params.wants == HTTP_SUCCESS)
+        end(s, false, why);
+    else
+        try_next(s, why);
+}
+
 /* What a server of this name says is the answer: others are not asked. */
 static void take_answer(struct https *s, enum http_result r)
 {
@@ -93,6 +105,8 @@ static void on_secured(void *owner)
         try_next(s, info->unverified_because);
     else if (conn_write_span(s->conn, buf_span(&s->request)) < 0)
         try_next(s, "out of memory");
+    else
+        s->is_sent = true;
 }
 
 static void on_connected(void *owner)
@@ -110,7 +124,9 @@ static void on_ended(void *owner, enum conn_end why)
     if (why == CONN_EOF && conn_is_tls(s->conn))
         take_answer(s, http_eof(&s->http, conn_tls_is_closed(s->conn)));
     else if (why == CONN_TLS)
-        try_next(s, conn_tls_why(s->conn));
+        fail(s, conn_tls_why(s->conn));
+    else if (s->is_sent)
+        fail(s, "the connection ended before the answer did");
     else
         try_next(s, why == CONN_TIMEOUT ? "no answer" : "no connection");
 }
@@ -120,6 +136,7 @@ static const struct conn_ops ops = {
 
 static void connect_next(struct https *s)
 {
+    s->is_sent = false;
     while (s->conn == NULL && s->next_address < s->n_addresses) {
         s->conn = conn_connect(proc_loop(s->params.proc), &s->addresses[s->next_address++], &ops, s,
                                INPUT_MAX, buf_span(&s->request).n + OUTPUT_MORE);
@@ -134,35 +151,25 @@ static void connect_next(struct https *s)
 
 /* --- its addresses --- */
 
-/* Who names a server to the world and means one of ours wants us to knock there for him. */
-static bool is_private(const struct netaddr *a)
+/* What an address stands for is no way around what it is. */
+static bool is_refused(const struct https *s, const struct netaddr *a)
 {
-    static const struct network networks[] = {
-        {.base = {.n = 4, .octets = {10}}, .bits = 8},
-        {.base = {.n = 4, .octets = {127}}, .bits = 8},
-        {.base = {.n = 4, .octets = {169, 254}}, .bits = 16},
-        {.base = {.n = 4, .octets = {172, 16}}, .bits = 12},
-        {.base = {.n = 4, .octets = {192, 168}}, .bits = 16},
-        {.base = {.n = 4, .octets = {100, 64}}, .bits = 10}, /* RFC 6598 */
-        {.base = {.n = 16, .octets = {[15] = 1}}, .bits = 128},
-        {.base = {.n = 16, .octets = {0xfe, 0x80}}, .bits = 9}, /* fe80::/10 and fec0::/10 */
-        {.base = {.n = 16, .octets = {0xfc}}, .bits = 7},       /* RFC 4193 */
-    };
-    return networks_have(networks, sizeof networks / sizeof networks[0], a);
+    const struct relay_config *c = &proc_config(s->params.proc)->relay;
+    struct netaddr meant = public_meaning(a);
+    return networks_have(c->never_connect_to, c->n_never_connect_to, a) ||
+           networks_have(c->never_connect_to, c->n_never_connect_to, &meant) ||
+           (s->params.is_public && c->n_never_connect_to > 0 && !public_has(a));
 }
 
 static void add_address(struct https *s, struct span octets)
 {
-    const struct relay_config *c = &proc_config(s->params.proc)->relay;
     struct netaddr a = {.n = (uint8_t)octets.n};
     struct sockaddr_storage ss; /* there and back: a mapped IPv4 address becomes IPv4 */
     if ((octets.n != 4 && octets.n != 16) || s->n_addresses == TRIES_MAX)
         return;
     memcpy(a.octets, octets.p, octets.n);
     netaddr_to_sockaddr(&a, &ss);
-    if (netaddr_from_sockaddr(&ss, &a) < 0 ||
-        networks_have(c->never_connect_to, c->n_never_connect_to, &a) ||
-        (s->params.is_public && c->n_never_connect_to > 0 && is_private(&a)))
+    if (netaddr_from_sockaddr(&ss, &a) < 0 || is_refused(s, &a))
         return;
     a.port = s->params.port;
     s->addresses[s->n_addresses++] = a;

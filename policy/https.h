@@ -1,7 +1,8 @@
 /* One request to a web server that a stranger named: one of the addresses that the resolver tells,
  * TLS verified for its name, the answer read by http.h, within a minute in all. For fetch.h and
  * post.h; it knows neither. What the resolver says is checked again, for it sees the network: never
- * [relay] never_connect_to. */
+ * [relay] never_connect_to. An address that does not work, or whose server does not prove its name,
+ * is followed by the next; of HTTP_SUCCESS only until the request was sent to one. */
 #ifndef BARID_POLICY_HTTPS_H
 #define BARID_POLICY_HTTPS_H
 
@@ -18,7 +19,7 @@ struct https_params {
     uint16_t port;
     struct span head, body; /* of the request, as they are sent; copied */
     enum http_wants wants;
-    bool is_public; /* not to networks of private use either, unless never_connect_to is none */
+    bool is_public; /* only where the public is (public.h), unless never_connect_to is none */
 };
 
 /* answer: NULL if none came, and why. It is gone after the call, which happens once, from the event

@@ -1,6 +1,7 @@
 /* Gives a report about TLS to the web server that its domain named (RFC 8460 5.4), for queue. A few
  * at a time; more are told to come later. The URL was a stranger's: the server proves its name, it
- * is at none of our own or private addresses (https.h), and what it says is its status only. */
+ * is at no private address (public.h), and what it says is its status only. It is posted to one
+ * address at most each time. */
 #ifndef BARID_POLICY_POST_H
 #define BARID_POLICY_POST_H
 

@@ -105,7 +105,8 @@ static void on_addr(void *owner, struct ipc *from, const union msg *m, int fd)
     struct netaddr a;
     stage->n_addr++;
     cr_assert_eq(netaddr_parse(span_of(stage->address), &a), 0);
-    pack_bytes(&w, (struct span){(const char *)a.octets, a.n});
+    for (size_t i = 0; i <= stage->n_more_addresses; i++)
+        pack_bytes(&w, (struct span){(const char *)a.octets, a.n});
     struct msg_dns_addr_re re = {
         .tag = m->dns_addr.tag, .verdict = VERDICT_OK, .addresses = packer_span(&w)};
     ipc_send_dns_addr_re(from, &re, -1);

@@ -33,10 +33,11 @@ struct stage {
     struct posts posts;
     struct ipc *relay, *queue, *resolver; /* the peers' ends; NULL: not there */
     /* what they say */
-    const char *txt;        /* of each domain; NULL: there is none */
-    bool is_dns_down;       /* "could not" */
-    const char *address;    /* of each web server: IPv4 */
-    const struct kept *old; /* what queue kept */
+    const char *txt;         /* of each domain; NULL: there is none */
+    bool is_dns_down;        /* "could not" */
+    const char *address;     /* of each web server, */
+    size_t n_more_addresses; /* and so often more */
+    const struct kept *old;  /* what queue kept */
     size_t n_old;
     bool is_store_down;
     /* what they heard */
@@ -46,6 +47,7 @@ struct stage {
     /* the web server */
     const char *response;
     bool goes_octet_by_octet, is_cut, is_silent; /* is_cut: no close_notify at its end */
+    bool breaks_off;                             /* instead of an answer */
     size_t n_gets;
     char request[600];
 };

@@ -57,8 +57,13 @@ Test(post, what_does_not_take_it)
 Test(post, private_addresses)
 {
     static const char *const addresses[] = {
-        "10.1.2.3",  "172.31.0.1", "192.168.1.1", "100.64.0.1", "169.254.1.1",
-        "127.0.0.1", "fd00::1",    "fe80::1",     "::1",        "::ffff:10.0.0.1"};
+        "10.1.2.3",        "172.31.0.1",      "192.168.1.1",
+        "100.64.0.1",      "169.254.1.1",     "127.0.0.1",
+        "fd00::1",         "fe80::1",         "::1",
+        "::ffff:10.0.0.1", "0.0.0.0",         "::",
+        "224.0.0.1",       "255.255.255.255", "ff02::1",
+        "192.0.0.8",       "198.18.0.1",      "64:ff9b::127.0.0.1",
+        "2002:7f00:1::",   "::127.0.0.1",     "::ffff:127.0.0.1"};
     begin("HTTP/1.1 200 OK\r\n\r\n");
     for (size_t i = 0; i < sizeof addresses / sizeof addresses[0]; i++) {
         s.address = addresses[i];
@@ -66,6 +71,38 @@ Test(post, private_addresses)
                          "its host has no usable address", "%s", addresses[i]);
     }
     cr_expect_eq(s.n_gets, 0);
+    stage_end(&s);
+}
+
+/* Whoever ends it without an answer may have taken it. */
+Test(post, to_one_address_at_most)
+{
+    begin("");
+    stage_allow_all();
+    s.n_more_addresses = 3;
+    s.breaks_off = true;
+    struct stage_answer p = stage_post(&s, "https://web.example/");
+    cr_expect_eq(p.verdict, VERDICT_TRY_LATER);
+    cr_expect_neq(p.because[0], '\0');
+    cr_expect_eq(s.n_gets, 1);
+    s.breaks_off = false;
+    s.is_cut = true; /* the end of the connection, without an answer */
+    cr_expect_eq(stage_post(&s, "https://web.example/").verdict, VERDICT_TRY_LATER);
+    cr_expect_eq(s.n_gets, 2);
+    stage_end(&s);
+}
+
+/* A text is asked for at the next address. */
+Test(post, a_text_is_asked_for_at_each_address)
+{
+    stage_begin(&s, STAGE_HOSTS);
+    stage_connect(&s);
+    stage_allow_all();
+    s.txt = "v=STSv1; id=one;";
+    s.n_more_addresses = 2;
+    s.breaks_off = true;
+    stage_ask(&s, "remote.example");
+    cr_expect_eq(s.n_gets, 3);
     stage_end(&s);
 }
 
