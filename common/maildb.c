@@ -339,7 +339,7 @@ static const char version_8[] = "CREATE TABLE counted ("
                                 "CREATE INDEX addressee_at ON addressee (at);";
 
 static const char version_9[] = "CREATE TABLE tlsrpt_post ("
-                                " id INTEGER PRIMARY KEY,"
+                                " id INTEGER PRIMARY KEY CHECK (id > 0),"
                                 " report INTEGER NOT NULL,"
                                 " domain TEXT NOT NULL CHECK (length(domain) BETWEEN 1 AND 255),"
                                 " url TEXT NOT NULL CHECK (length(url) BETWEEN 1 AND 512),"

@@ -337,10 +337,12 @@
       " SELECT ?1, ?2, ?3, ?4, 0, ?4, ?5"                                                          \
       " WHERE (SELECT count(*) FROM tlsrpt_post) < ?6")                                            \
     S(TLSRPT_POST_NEXT, "SELECT id, report, domain, url, began, attempts, octets FROM tlsrpt_post" \
-                        " WHERE next <= ?1 AND id NOT IN (?2, ?3, ?4, ?5)"                         \
+                        " WHERE next <= ?1 AND (id <= 0 OR id NOT IN (?2, ?3, ?4, ?5))"            \
                         " ORDER BY next, id LIMIT 1")                                              \
     S(TLSRPT_POST_LATER, "UPDATE tlsrpt_post SET attempts = ?2, next = ?3 WHERE id = ?1")          \
     S(TLSRPT_POST_REMOVE, "DELETE FROM tlsrpt_post WHERE id = ?1")                                 \
+    S(TLSRPT_POST_OLD, "SELECT count(*) FROM tlsrpt_post WHERE began <= ?1 OR began > ?2")         \
+    S(TLSRPT_POST_SWEEP, "DELETE FROM tlsrpt_post WHERE began <= ?1 OR began > ?2")                \
     S(COUNT_DUE, "SELECT count(*) FROM recipient INDEXED BY recipient_due"                         \
                  " WHERE state = 0 AND next_attempt <= ?1")                                        \
     S(COUNT_DEFERRED, "SELECT count(*) FROM recipient INDEXED BY recipient_due"                    \

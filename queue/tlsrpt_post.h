@@ -1,7 +1,10 @@
 /* Reports about TLS on their way to web servers (RFC 8460 5.4): rows of tlsrpt_post, added in the
  * transaction that removes what they tell of. A few are posted at a time, by the policy process;
- * one that is not taken is tried again after 5, 10, 20, ... minutes, for 24 hours (5.5). A crash
- * between the server's answer and the commit posts it again, under the same report-id. */
+ * one that is not taken is tried again after 5, 10, 20, ... minutes, for 24 hours (5.5), as is one
+ * of which the policy process said nothing. Of one try a server sees one request at most; but who
+ * took it and whose answer was lost (by it, by our policy process, by a crash before the commit)
+ * gets it again at the next, under the same report-id. With tls_reports = no none is posted, and
+ * what waits goes after its 24 hours. */
 #ifndef BARID_QUEUE_TLSRPT_POST_H
 #define BARID_QUEUE_TLSRPT_POST_H
 
@@ -11,8 +14,8 @@ struct tlsrpt_posts;
 
 struct tlsrpt_posts *tlsrpt_posts_new(struct queue *q); /* NULL without memory */
 void tlsrpt_posts_free(struct tlsrpt_posts *p);         /* NULL is allowed */
-/* Within a transaction: one row for each of urls (records {bytes}). 0, or -1: nothing may be kept.
- */
+/* Within a transaction: one row for each of urls (records {bytes}). What is too large for
+ * TLS_POST is left out. 0, or -1: nothing may be kept. */
 struct tlsrpt_parcel {
     uint64_t report;
     struct span domain, urls, octets;

@@ -436,48 +436,6 @@ Test(tlsrpt, a_post_that_fails_is_tried_for_a_day)
     finish();
 }
 
-/* That our policy process dies says nothing of the server. */
-Test(tlsrpt, a_post_without_an_answer_stays_due)
-{
-    rua = (const char *const[]){"https://a.example/", NULL};
-    world_begin(&w, "tls_reports = yes\n");
-    join_policy();
-    tell("remote.example", TLSRPT_NO_POLICY, TLSRPT_NO_STARTTLS, "mx.remote.example");
-    world_pass(&w, 2 * 86400);
-    look();
-    cr_assert_eq(n_posts, 1);
-    ipc_close(policy);
-    world_pump(&w);
-    ipc_close(queues_policy);
-    w.q->policy = NULL;
-    cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt_post WHERE attempts = 0"), 1);
-    join_policy();
-    look();
-    cr_expect_eq(n_posts, 2);
-    finish();
-}
-
-/* What is read back is checked as what came: a row that cannot be posted goes. */
-Test(tlsrpt, damaged_rows_of_posts_go)
-{
-    world_begin(&w, "tls_reports = yes\n");
-    join_policy();
-    cr_assert_eq(sqlite3_exec(w.q->store->db,
-                              "INSERT INTO tlsrpt_post VALUES"
-                              " (1, 9, 'remote.example', 'http://a.example/', 1, 0, 1, x'00'),"
-                              " (2, 9, 'no domain', 'https://a.example/', 1, 0, 1, x'00'),"
-                              " (3, 9, 'remote.example', 'https://127.0.0.1/', 1, 0, 1, x'00'),"
-                              " (4, 9, 'remote.example', 'https://a.example/' || char(13, 10),"
-                              "  1, 0, 1, x'00')",
-                              NULL, NULL, NULL),
-                 SQLITE_OK);
-    for (int i = 0; i < 4; i++)
-        look();
-    cr_expect_eq(n_posts, 0);
-    cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt_post"), 0);
-    finish();
-}
-
 /* What was counted by the version before is told. */
 Test(tlsrpt, a_store_of_version_8)
 {
