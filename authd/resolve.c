@@ -91,10 +91,12 @@ static bool resolve_alias(const struct directory *d, const struct alias *alias, 
     }
     size_t self = r->n_opened++;
     r->opened[self].alias = alias;
-    r->opened[self].leads_somewhere = false;
+    r->opened[self].leads_somewhere = r->opened[self].is_cut = false;
     r->opened[self].is_open = true;
     bool leads_somewhere = false;
-    struct span outer = r->owner, own = owner_of(d, alias->node.name);
+    struct span outer = r->owner;
+    bool is_list = directory_user(d, alias->node.name) == NULL;
+    struct span own = is_list ? owner_of(d, alias->node.name) : SPAN("");
     if (own.n > 0)
         r->owner = own;
     for (size_t i = 0; i < alias->n_targets; i++) {
@@ -109,15 +111,26 @@ static bool resolve_alias(const struct directory *d, const struct alias *alias, 
     return leads_somewhere;
 }
 
+/* His mailbox gets it as well when he is named once more and those his mail is sent on to have sent
+ * it back to somebody on the way to him: among them it would only go round. */
+static bool is_back(struct resolved *r, const struct alias *way)
+{
+    size_t i = 0;
+    while (i < r->n_opened && r->opened[i].alias != way)
+        i++;
+    if (i == r->n_opened || !r->opened[i].is_open)
+        return i < r->n_opened && r->opened[i].is_cut;
+    for (size_t k = i + 1; k < r->n_opened; k++)
+        r->opened[k].is_cut = r->opened[k].is_cut || r->opened[k].is_open;
+    return true;
+}
+
 /* False: his mailbox gets it. */
 static bool is_sent_on(const struct directory *d, const struct user *user, unsigned depth,
                        struct resolved *r)
 {
     const struct alias *way = r->wants_owners ? NULL : directory_alias(d, user->node.name);
-    for (size_t i = 0; way != NULL && i < r->n_opened; i++)
-        if (r->opened[i].alias == way && r->opened[i].is_open)
-            return false;
-    return way != NULL && resolve_alias(d, way, depth, r);
+    return way != NULL && !is_back(r, way) && resolve_alias(d, way, depth, r);
 }
 
 static bool resolve_exact(const struct directory *d, struct span address, unsigned depth,

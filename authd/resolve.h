@@ -52,6 +52,7 @@ struct resolved {
         const struct alias *alias;
         bool is_open; /* its targets are being resolved */
         bool leads_somewhere;
+        bool is_cut; /* what it leads to led back to who was being resolved */
     } opened[RESOLVE_ALIASES_MAX];
     size_t n_opened;
     bool wants_owners;

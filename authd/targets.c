@@ -53,8 +53,16 @@ static const char *wrong_above(struct authd *a, struct span *address, unsigned *
     return why;
 }
 
+/* An owner stands in what is sealed for his list. */
 const char *targets_fault(struct authd *a, struct span *address)
 {
+    static const struct span owner = {"owner-", 6};
     unsigned looks = LOOKS_MAX;
+    const char *why = wrong_above(a, address, &looks);
+    struct span list = span_from(*address, span_starts(*address, owner) ? owner.n : address->n);
+    const struct alias *alias = why == NULL ? directory_alias(a->directory, list) : NULL;
+    if (alias == NULL)
+        return why;
+    *address = alias->node.name;
     return wrong_above(a, address, &looks);
 }

@@ -144,6 +144,7 @@ struct delivery_config {
     int64_t *retry_ms; /* the last one repeats */
     size_t n_retry;
     int64_t expire_ms, delay_warning_ms; /* DURATION_NONE: nobody is warned */
+    bool has_expire;                     /* the section says it itself */
     struct rate rate;                    /* messages */
     uint64_t connections_per_destination;
 };

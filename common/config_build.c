@@ -118,6 +118,8 @@ static void fill(struct config *c, const struct place *at, struct reader *r)
     struct error e;
     if (a != NULL) {
         c->lines[at->number] = a->line;
+        if (at->section == SECTION_ROUTE && strcmp(at->setting->key, "expire") == 0)
+            c->routes[at->instance].delivery.has_expire = true;
         if (value_parse(at, a->value, &e) < 0)
             config_problem_add(r->problems, a->line, false, "%s: %s", a->setting->key, e.text);
     } else if (at->is_override) {

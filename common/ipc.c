@@ -98,14 +98,21 @@ size_t ipc_backlog(const struct ipc *ch)
     return ch->backlog;
 }
 
+/* There may be a password in it. */
+static void free_kept(struct outgoing *o)
+{
+    if (o->fd >= 0)
+        close(o->fd);
+    sodium_memzero(o->octets, o->n);
+    free(o);
+}
+
 static void drop_outgoing(struct ipc *ch)
 {
     while (ch->first != NULL) {
         struct outgoing *o = ch->first;
         ch->first = o->next;
-        if (o->fd >= 0)
-            close(o->fd);
-        free(o);
+        free_kept(o);
     }
     ch->last = &ch->first;
     ch->backlog = 0;
@@ -337,9 +344,7 @@ static void send_kept(struct ipc *ch)
         if (ch->first == NULL)
             ch->last = &ch->first;
         ch->backlog -= o->n;
-        if (o->fd >= 0)
-            close(o->fd);
-        free(o);
+        free_kept(o);
     }
     watch_for(ch);
     if (ch->ops->on_drain != NULL)

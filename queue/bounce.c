@@ -159,16 +159,9 @@ struct told {
     size_t n_dialogues;
 };
 
-/* Who is to hear of it in the place of the sender (RFC 5321 3.9.2). What authd/srs.h makes of a
- * sender stands there too, and is not to be heard of by anybody else. */
-static struct span owner_of(const struct recipient *r)
-{
-    return span_istarts(r->sender, SPAN("owner-")) ? r->sender : SPAN("");
-}
-
 static bool is_about(const struct bounce *b, const struct recipient *r)
 {
-    if (!b->is_damaged && !span_eq(owner_of(r), span_of(b->owner)))
+    if (!b->is_damaged && !span_eq(recipient_owner(r), span_of(b->owner)))
         return false;
     if (b->kind == DSN_FINAL)
         return r->state == RCPT_FAILED || r->state == RCPT_OWED;
@@ -471,8 +464,8 @@ static int read_owner(struct bounce *b)
     while (!has_one &&
            ((f = store_rcpts_next(b->q->store, &r)) == FOUND_YES || f == FOUND_DAMAGED)) {
         has_one = f == FOUND_YES && (r.state == RCPT_FAILED || r.state == RCPT_OWED);
-        if (has_one && owner_of(&r).n > 0 &&
-            span_copy(b->owner, sizeof b->owner, owner_of(&r)) == 0)
+        if (has_one && recipient_owner(&r).n > 0 &&
+            span_copy(b->owner, sizeof b->owner, recipient_owner(&r)) == 0)
             memcpy(b->sender, b->owner, sizeof b->sender);
     }
     store_rcpts_end(b->q->store);

@@ -109,10 +109,16 @@ static int add_deed(struct targets *t, enum rcpt_deed what, const struct rcpt *r
 }
 
 /* The recipient that a target elsewhere of an alias becomes. `orcpt` has ORCPT_MAX + 1 octets: the
- * alias, if its sender named no other original recipient, so that a report names what he wrote. */
-static struct rcpt forwarded(const struct rcpt *alias, struct span to, bool is_single, char *orcpt)
+ * alias, if its sender named no other original recipient, so that a report names what he wrote.
+ * What he asked for ends at a list with an owner (RFC 3461 5.2.7.3). */
+static struct rcpt forwarded(const struct rcpt *alias, const struct target *to, bool is_single,
+                             char *orcpt)
 {
-    struct rcpt r = {.address = to, .orcpt = alias->orcpt, .notify = alias->notify};
+    struct rcpt r = {.address = to->address};
+    if (to->owner.n == 0) {
+        r.orcpt = alias->orcpt;
+        r.notify = alias->notify;
+    }
     struct span type = SPAN("rfc822;");
     if (!is_single && (r.notify & NOTIFY_SUCCESS) != 0)
         r.notify =
@@ -132,23 +138,26 @@ static struct rcpt forwarded(const struct rcpt *alias, struct span to, bool is_s
 }
 
 struct counts {
-    size_t boxes, remotes;
+    size_t boxes, remotes, owned;
 };
 
 static struct counts count(struct unpacker sealed)
 {
     struct counts c = {0};
     struct target target = {0};
-    while (seal_next(&sealed, &target))
+    while (seal_next(&sealed, &target)) {
         *(target.is_local ? &c.boxes : &c.remotes) += 1;
+        c.owned += !target.is_local && target.owner.n > 0;
+    }
     return c;
 }
 
 static int add_deed_of(struct targets *t, const struct rcpt *r, const struct counts *c)
 {
-    if ((r->notify & NOTIFY_SUCCESS) == 0 || (c->boxes == 0 && c->remotes == 1))
+    bool is_passed_on = c->boxes == 0 && c->remotes == 1 && c->owned == 0;
+    if ((r->notify & NOTIFY_SUCCESS) == 0 || is_passed_on)
         return 0;
-    return add_deed(t, c->remotes == 0 ? DONE_DELIVERED : DONE_EXPANDED, r);
+    return add_deed(t, c->remotes == c->owned ? DONE_DELIVERED : DONE_EXPANDED, r);
 }
 
 /* The target that was added last came from a list or an alias of ours. */
@@ -171,7 +180,7 @@ int targets_add_sealed(struct targets *t, const struct rcpt *r,
         return -1;
     struct counts c = count(sealed);
     while (seal_next(&sealed, &target)) {
-        struct rcpt to = forwarded(r, target.address, c.boxes + c.remotes == 1, orcpt);
+        struct rcpt to = forwarded(r, &target, c.boxes + c.remotes == 1, orcpt);
         int rc = target.is_local ? targets_add_box(t, target.box, target.quota)
                                  : targets_add_remote(t, &to);
         if (rc < 0 || (!target.is_local && note_origin(t, r, target.owner) < 0))

@@ -273,6 +273,7 @@ struct start {
     char rcpts[LIST_MAX];
     char domain[DOMAIN_MAX + 1];
     char sender[ADDRESS_MAX + 1]; /* of its recipients; "": of the message */
+    bool has_owner; /* that is an owner: what the sender asked for ended at his list */
     unsigned char hash[CONTENT_HASH];
     struct span who; /* whom it counts for */
     int fd;
@@ -309,7 +310,10 @@ static int read_rcpts(struct queue *q, const struct agenda_job *what, struct sta
         if (w.n == 0) {
             span_copy(s->domain, sizeof s->domain, r.domain);
             span_copy(s->sender, sizeof s->sender, r.sender);
+            s->has_owner = recipient_owner(&r).n > 0;
         }
+        if (!span_eq(r.sender, span_of(s->sender)))
+            continue; /* two flows that look alike: it is put off, as without an answer */
         pack_uint(&w, r.number, 4);
         pack_bytes(&w, r.address);
         pack_uint(&w, r.notify, 1);
@@ -336,7 +340,7 @@ static enum found read_message(struct queue *q, uint64_t id, struct start *s)
     memcpy(s->hash, m.hash, sizeof s->hash);
     s->m.hash = (struct span){(const char *)s->hash, sizeof s->hash};
     s->m.ret = m.ret;
-    s->m.envid = m.envid;
+    s->m.envid = s->has_owner ? SPAN("") : m.envid;
     if (!m.is_spooled) {
         f = store_message_content(q->store, &m, &s->m.content);
         return f == FOUND_YES && s->m.content.n > CHUNK_MAX ? FOUND_DAMAGED : f;
@@ -423,6 +427,7 @@ static enum started start_job(struct queue *q, const struct agenda_job *what)
     s.fd = -1;
     s.who = SPAN("");
     s.sender[0] = '\0';
+    s.has_owner = false;
     if (read_rcpts(q, what, &s) < 0)
         return NOT_NOW;
     enum found f = s.m.rcpts.n > 0 ? read_message(q, what->message, &s) : FOUND_NONE;

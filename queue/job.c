@@ -162,8 +162,9 @@ static void apply_result(struct job *j, struct result *result, const struct mess
         r->next_attempt = is_held ? l.expires
                                   : schedule_next(delivery_for(j, m, r), r->attempts, now_s,
                                                   l.expires, randombytes_random());
-        j->is_late |= notify_wants(r->notify, NOTIFY_DELAY) && !m->is_warned && m->sender.n > 0 &&
-                      now_s >= l.late;
+        bool has_reader = m->sender.n > 0 && recipient_owner(r).n == 0; /* owners hear of the end */
+        j->is_late |=
+            notify_wants(r->notify, NOTIFY_DELAY) && !m->is_warned && has_reader && now_s >= l.late;
     }
 }
 

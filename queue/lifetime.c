@@ -22,7 +22,7 @@ struct lifetime lifetime_of(const struct config *c, struct store *s, const struc
     /* A report about TLS is of no use after its day (RFC 8460 5.4), whatever the route says. It is
      * made here; others that say they need no TLS came from somebody. */
     bool is_report = (m->flags & CONTENT_TLS_OPTIONAL) != 0 && m->sender.n == 0 && m->client.n == 0;
-    bool is_own = route.delivery->expire_ms != c->relay.delivery.expire_ms && !is_report;
+    bool is_own = route.name != NULL && route.delivery->has_expire && !is_report;
     if (is_own)
         l.expires = began + route.delivery->expire_ms / 1000;
     if (route.delivery->delay_warning_ms > 0)

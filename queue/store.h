@@ -274,6 +274,13 @@ struct recipient {
     uint64_t dialogue;  /* of the last attempt; 0: none */
 };
 
+/* Of the list that sent it on: who hears of failures in the place of the sender (RFC 5321 3.9.2);
+ * empty: it comes from no such list. What authd/srs.h makes of a sender stands there too. */
+static inline struct span recipient_owner(const struct recipient *r)
+{
+    return span_istarts(r->sender, SPAN("owner-")) ? r->sender : SPAN("");
+}
+
 int store_rcpt_add(struct store *s, const struct recipient *r);
 /* Spans hold until the next call of this. */
 enum found store_rcpt_get(struct store *s, uint64_t message, uint32_t number, struct recipient *r);

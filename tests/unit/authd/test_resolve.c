@@ -198,6 +198,8 @@ Test(resolve, users_whose_mail_is_sent_on)
     add_alias("a+b@example.org", "a+b@example.org"); /* a copy stays */
     add_alias("bob@example.org", "alice@all.example");
     add_alias("alice@all.example", "bob@example.org"); /* back again */
+    add_alias("both@example.org", "alice@all.example");
+    add_alias("both@example.org", "bob@example.org");
     add_alias("\"a b\"@example.org", "nobody@example.org");
     static const struct row rows[] = {
         {"alice@example.org", ADDRESS_LOCAL, ">far@example.net"},
@@ -208,6 +210,7 @@ Test(resolve, users_whose_mail_is_sent_on)
         {"bob@example.org", ADDRESS_LOCAL, "2"}, /* who would have it sends it back */
         {"alice@all.example", ADDRESS_LOCAL, "5"},
         {"\"a b\"@example.org", ADDRESS_LOCAL, "4"}, /* it would be lost */
+        {"both@example.org", ADDRESS_LOCAL, "5 2"},
     };
     expect(rows, sizeof rows / sizeof rows[0]);
     cr_expect_not(found.has_loop);

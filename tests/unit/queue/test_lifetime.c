@@ -46,6 +46,24 @@ static void pass(int64_t seconds)
     world_pump(&w);
 }
 
+/* What a section says itself holds, whatever [relay] says now or said when the mail came. */
+Test(lifetime, a_route_of_the_same_time_has_its_own)
+{
+    static const char text[] =
+        "[relay]\nexpire = 5d\n[route own.example]\nto = smtp://10.0.0.1:25\nexpire = 5d\n"
+        "[route none.example]\nto = smtp://10.0.0.2:25\n";
+    struct message m = {
+        .id = 1, .arrived = WORLD_START_S, .expires = WORLD_START_S + 86400, .sender = SPAN("")};
+    struct recipient r = {.sender = SPAN(""), .domain = SPAN("own.example")};
+    world_begin(&w, text + strlen("[relay]\n"));
+    cr_expect_eq(lifetime_of(w.config, w.q->store, &m, &r).expires, WORLD_START_S + 5 * 86400);
+    r.domain = SPAN("none.example");
+    cr_expect_eq(lifetime_of(w.config, w.q->store, &m, &r).expires, m.expires);
+    r.domain = SPAN("else.example");
+    cr_expect_eq(lifetime_of(w.config, w.q->store, &m, &r).expires, m.expires);
+    world_end(&w);
+}
+
 Test(lifetime, each_route_gives_up_in_its_own_time)
 {
     world_begin(&w, ROUTES);
