@@ -245,6 +245,7 @@ struct config {
     enum bare_newline bare_newline;
     enum offered dsn, vrfy, expn;      /* [smtp] */
     int64_t future_release_ms;         /* [smtp]; or DURATION_NONE */
+    uint64_t held_messages, held_size; /* [smtp]: of one user; messages may be UINT64_MAX */
     enum completes complete_header;    /* [smtp] */
     enum jail_layer seccomp, landlock; /* [jail] */
     struct auth_config auth;

@@ -91,6 +91,12 @@ const struct setting config_settings[] = {
      .meaning = "How long who logs in, or is a user of this machine, may have the server hold a "
                 "message before it is delivered (the FUTURERELEASE extension, sendmail "
                 "--hold-for), at most."},
+    {SECTION_SMTP, "future_release_messages", VALUE_COUNT, .or_none = true,
+     AT(config, held_messages), .min = 1, .max = 1000000, .fallback = "1000",
+     .meaning = "Messages of one user that may be on hold at a time, then more are put off; root "
+                "is exempt."},
+    {SECTION_SMTP, "future_release_size", VALUE_SIZE, AT(config, held_size), .min = 1 << 10,
+     .max = UINT64_C(1) << 40, .fallback = "1G", .meaning = "Their octets in all."},
 
     {SECTION_SMTP, "complete_header", VALUE_CHOICE, AT(config, complete_header),
      .words = complete_words, .fallback = "submission",

@@ -50,7 +50,8 @@
  * reverse-path it goes with, if not that of its message (an alias sent it on).
  *
  * hold: What the sender of a message asked for (hold.h), for reports about it, while there is the
- * message.
+ * message. who, until, octets: on whose account it waits (as in contained), till when, and how
+ * large it is; until is 0 when it does not wait any more, or for nobody whose mail is counted.
  *
  * secured: Domains whose servers we spoke to through TLS: level 2 with any certificate, 3 with a
  * good one; the last time (seen); told: that it is gone was logged.
@@ -348,7 +349,16 @@ static const char version_9[] = "CREATE TABLE tlsrpt_post ("
                                 " next INTEGER NOT NULL CHECK (next >= 0),"
                                 " octets BLOB NOT NULL CHECK (length(octets) BETWEEN 1 AND 65536)"
                                 ") STRICT;"
-                                "CREATE INDEX tlsrpt_post_next ON tlsrpt_post (next);";
+                                "CREATE INDEX tlsrpt_post_next ON tlsrpt_post (next);"
+
+                                "ALTER TABLE hold ADD COLUMN who TEXT NOT NULL DEFAULT ''"
+                                " CHECK (length(who) <= 512);"
+                                "ALTER TABLE hold ADD COLUMN until INTEGER NOT NULL DEFAULT 0"
+                                " CHECK (until >= 0);"
+                                "ALTER TABLE hold ADD COLUMN octets INTEGER NOT NULL DEFAULT 0"
+                                " CHECK (octets >= 0);"
+                                "CREATE INDEX hold_who ON hold (who, until, octets)"
+                                " WHERE until > 0;";
 
 const char *const maildb_migrations[MAILDB_VERSION] = {
     NULL, NULL, NULL, NULL, version_5, version_6, version_7, version_8, version_9};

@@ -17,6 +17,7 @@ enum intake_reason {
     INTAKE_SENDER,     /* not an address of the user who logged in: 553 5.7.1 */
     INTAKE_NOBODY,     /* of a backup's domain, and not known at its own host: 550 5.1.1 */
     INTAKE_UNVERIFIED, /* the same, but it cannot be found out now: 450 4.1.1 */
+    INTAKE_HELD,       /* too much of its sender waits for its time (RFC 4865): 452 4.7.1 */
 };
 
 /* What authd says an address is. */

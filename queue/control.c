@@ -228,6 +228,8 @@ static bool is_any(const struct recipient *r)
 /* Due since a second ago: this second's rows are only looked at when it is over. */
 static int make_due(struct walk *w, uint64_t message, uint32_t number)
 {
+    if (store_hold_over(w->q->store, message) < 0)
+        return -1;
     return store_rcpt_set_state(w->q->store, message, number, RCPT_WAITING, w->filter.now_s - 1);
 }
 

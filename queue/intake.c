@@ -321,7 +321,13 @@ static void store_it(struct intake *in, struct span whole)
     m->is_spooled = in->has_file;
     memcpy(m->hash, in->scan.hash, sizeof m->hash);
     struct delivery d = {.message = m, .content = whole, .targets = &in->targets};
-    enum intake_reason reason = INTAKE_OK;
+    m->hold_until = in->hold_until;
+    m->hold_who = contain_who(m->login, m->client);
+    enum intake_reason reason = intake_may_hold(q, m);
+    if (reason != INTAKE_OK) {
+        refuse(in, reason);
+        return;
+    }
     if (in->is_each)
         reason = verdicts_decide(&in->verdicts, q->store, &d, &in->room);
     if (reason != INTAKE_OK) {

@@ -22,6 +22,9 @@ void intake_more(struct queue *q, struct ipc *from, const struct msg_queue_more 
 void intake_abort(struct queue *q, struct ipc *from, const struct msg_queue_abort *m);
 /* Would this recipient's mailboxes take it? Answered at once (room.c). */
 void intake_room(struct queue *q, struct ipc *from, const struct msg_queue_room *m);
+/* May one more message of its sender be held for its time? INTAKE_OK, INTAKE_HELD, or
+ * INTAKE_FAULT. */
+enum intake_reason intake_may_hold(struct queue *q, const struct message *m);
 /* The channel is gone: drops what is not complete; what waits for its commit goes on unanswered. */
 void intake_channel_closed(struct queue *q, struct ipc *from);
 /* A message for one mailbox, from the administrator's command: no size limit and no second copy of

@@ -18,6 +18,7 @@ static const struct {
     [INTAKE_SENDER] = {VERDICT_NEVER, "sender"},
     [INTAKE_NOBODY] = {VERDICT_NEVER, "nobody"},
     [INTAKE_UNVERIFIED] = {VERDICT_TRY_LATER, "unverified"},
+    [INTAKE_HELD] = {VERDICT_TRY_LATER, "held"},
 };
 
 enum verdict intake_verdict(enum intake_reason reason)

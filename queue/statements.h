@@ -31,7 +31,11 @@
                    " header, flags, warned, spooled, hash, content, ret, envid)"                   \
                    " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15,"    \
                    " ?16)")                                                                        \
-    S(HOLD_ADD, "INSERT INTO hold (message, request) VALUES (?1, ?2)")                             \
+    S(HOLD_ADD,                                                                                    \
+      "INSERT INTO hold (message, request, who, until, octets) VALUES (?1, ?2, ?3, ?4, ?5)")       \
+    S(HOLD_OVER, "UPDATE hold SET until = 0 WHERE message = ?1 AND until > 0")                     \
+    S(HOLD_COUNT, "SELECT count(*), coalesce(sum(octets), 0) FROM (SELECT octets FROM hold"        \
+                  " INDEXED BY hold_who WHERE who = ?1 AND until > ?2 AND until > 0 LIMIT ?3)")    \
     S(HOLD_GET, "SELECT request FROM hold WHERE message = ?1")                                     \
     S(MESSAGE_GET,                                                                                 \
       "SELECT id, arrived, expires, sender, client, helo, login, size, header, flags,"             \

@@ -77,7 +77,9 @@ struct message {
     bool is_spooled;          /* content is in the spool file */
     uint8_t ret;              /* enum ret */
     struct span envid;        /* as its client encoded it */
-    struct span hold_request; /* hold.h, or empty; for store_message_add only */
+    struct span hold_request; /* hold.h, or empty; for store_message_add only, as are: */
+    struct span hold_who;     /* on whose account it waits; empty: it is not counted */
+    int64_t hold_until;       /* seconds since 1970; 0: it does not wait */
     unsigned char hash[CONTENT_HASH];
 };
 
@@ -91,6 +93,14 @@ enum found store_message_content(struct store *s, const struct message *m, struc
 void store_message_end(struct store *s);
 /* What its sender asked for (RFC 4865). FOUND_NONE: nothing. */
 enum found store_message_hold(struct store *s, uint64_t id, char request[HOLD_REQUEST_MAX + 1]);
+/* It does not wait for its time any more. 0 or -1. */
+int store_hold_over(struct store *s, uint64_t id);
+struct held {
+    uint64_t messages, octets;
+};
+/* What waits after now_s on the account of `who`; of many, the first `most` messages. 0 or -1. */
+int store_hold_count(struct store *s, struct span who, int64_t now_s, uint64_t most,
+                     struct held *out);
 /* Is there such a message? Then a file of its name is no stray one, whatever its row says. */
 enum found store_message_is_spooled(struct store *s, uint64_t id);
 /* The first message after this one whose content is in a file. */

@@ -16,6 +16,9 @@ static int add_hold(struct store *s, const struct message *m)
     sqlite3_stmt *st = s->s[S_HOLD_ADD];
     sql_bind_u64(st, 1, m->id);
     sql_bind_text(st, 2, m->hold_request);
+    sql_bind_text(st, 3, m->hold_who);
+    sql_bind_i64(st, 4, m->hold_who.n > 0 ? m->hold_until : 0);
+    sql_bind_u64(st, 5, m->size);
     return statement_run(s, S_HOLD_ADD);
 }
 
@@ -99,6 +102,26 @@ enum found store_message_hold(struct store *s, uint64_t id, char request[HOLD_RE
     return is_sane ? FOUND_YES : FOUND_DAMAGED;
 }
 
+int store_hold_over(struct store *s, uint64_t id)
+{
+    sql_bind_u64(s->s[S_HOLD_OVER], 1, id);
+    return statement_run(s, S_HOLD_OVER);
+}
+
+int store_hold_count(struct store *s, struct span who, int64_t now_s, uint64_t most,
+                     struct held *out)
+{
+    sqlite3_stmt *st = s->s[S_HOLD_COUNT];
+    sql_bind_text(st, 1, who);
+    sql_bind_i64(st, 2, now_s);
+    sql_bind_i64(st, 3, most < INT64_MAX ? (int64_t)most : INT64_MAX);
+    int rc = statement_step(s, S_HOLD_COUNT);
+    if (rc > 0)
+        *out = (struct held){sql_column_u64(st, 0), sql_column_u64(st, 1)};
+    sql_reset(st);
+    return rc > 0 ? 0 : -1;
+}
+
 enum found store_message_content(struct store *s, const struct message *m, struct span *content)
 {
     sqlite3_stmt *st = s->s[S_MESSAGE_CONTENT];
@@ -147,8 +170,10 @@ static int remove_unused(struct store *s, uint64_t id, bool *freed_file)
         rc = statement_past(s);
     }
     sql_reset(st);
-    if (rc < 0 || !is_unused)
-        return rc < 0 ? -1 : 0;
+    if (rc < 0)
+        return -1;
+    if (!is_unused)
+        return store_hold_over(s, id);
     sql_bind_u64(s->s[S_MESSAGE_REMOVE], 1, id);
     return statement_run(s, S_MESSAGE_REMOVE);
 }

@@ -132,7 +132,7 @@ static enum reply reply_for(uint8_t verdict, uint8_t reason)
     static const enum reply later[] = {
         [INTAKE_DISK] = R_DISK_FULL,        [INTAKE_QUOTA] = R_MAILBOX_FULL,
         [INTAKE_RATE] = R_USER_TOO_FAST,    [INTAKE_LOGIN] = R_LOGIN_LOST,
-        [INTAKE_UNVERIFIED] = R_UNVERIFIED,
+        [INTAKE_UNVERIFIED] = R_UNVERIFIED, [INTAKE_HELD] = R_HOLD_FULL,
     };
     static const enum reply never[] = {
         [INTAKE_TOO_BIG] = R_TOO_BIG,     [INTAKE_RELAYING] = R_NO_RELAYING,

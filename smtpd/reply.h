@@ -40,6 +40,7 @@ enum reply_flag {
     R(TOO_MANY_ERRORS, "421", "4.7.0", REPLY_CLOSES, "Too many errors")                            \
     R(PEER_TOO_MANY, "421", "4.7.0", REPLY_CLOSES, "Too many connections from your address")       \
     R(PEER_TOO_FAST, "421", "4.7.0", REPLY_CLOSES, "Too many new connections from your address")   \
+    R(HOLD_FULL, "452", "4.7.1", 0, "Too much of your mail is on hold, try again later")           \
     R(USER_TOO_FAST, "450", "4.7.1", 0, "Too many messages from you, try again later")             \
     R(TOO_MANY_LOGINS, "421", "4.7.0", REPLY_CLOSES, "Too many failed logins")                     \
     R(DISK_FULL, "452", "4.3.1", 0, "Not enough room on disk, try again later")                    \

@@ -137,6 +137,23 @@ class Hold(RelayTest):
             report, = [r for r in reports if b"\r\nFuture-Release-Request: " + request + b"\r\n" in r]
             self.assertRegex(report, rb"\r\nArrival-Date: ")
 
+    def test_quota(self):
+        suite, _ = self.begin(future_release_messages="2")
+        rcpts = ["bob@example.org"]
+        self.submit(rcpts, "HOLDFOR=3600")
+        self.submit([REMOTE], "HOLDFOR=3600")
+        suite.restart()
+        with self.client() as client:
+            with self.assertRaises(smtplib.SMTPDataError) as refused:
+                client.sendmail(FROM, rcpts, message("one too many"), mail_options=["HOLDFOR=3600"])
+            self.assertEqual((refused.exception.smtp_code, refused.exception.smtp_error[:6]), (452, b"4.7.1 "))
+            self.assertEqual(len(suite.queue()), 2)
+            client.sendmail(FROM, rcpts, message("now"))  # only what is held counts
+            suite.wait_for_mail("bob", 1)
+            suite.cli("queue", "remove", suite.queue()[0]["id"])
+            client.sendmail(FROM, rcpts, message("again"), mail_options=["HOLDFOR=3600"])
+        self.assertEqual(len(suite.queue()), 2)
+
     def test_cancelled(self):
         suite, remote = self.begin()
         self.submit(["bob@example.org", REMOTE], "HOLDFOR=3600")

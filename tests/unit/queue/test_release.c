@@ -213,6 +213,91 @@ Test(release, a_full_mailbox_refuses_it_when_it_comes)
     world_end(&w);
 }
 
+/* --- how much of one user (RFC 4865 6.2) --- */
+
+/* The reason for which a message to user@example.org, or to an address elsewhere, is not taken. */
+static unsigned held_reason(const uint64_t *boxes, const char *login)
+{
+    char room[2000];
+    struct packer p = packer_on(room, sizeof room);
+    size_t n = w.n_answers;
+    union msg m = {.ticket_re = {.login = span_of(login)}};
+    world_rcpt(&p, boxes != NULL ? "user@example.org" : "x@example.net", boxes, 0);
+    world_send(&w, FROM, packer_span(&p), CONTENT);
+    world_pump(&w);
+    if (w.hold_until != 0) {
+        m.ticket_re.tag = w.ticket.tag;
+        w.ticket.tag = 0;
+        cr_assert_eq(ipc_send_ticket_re(w.authd, &m.ticket_re, -1), 0);
+        world_pump(&w);
+    }
+    cr_assert_eq(w.n_answers, n + 1);
+    cr_expect_eq(w.answers[n].verdict,
+                 w.answers[n].reason == INTAKE_OK ? VERDICT_OK : VERDICT_TRY_LATER);
+    return w.answers[n].reason;
+}
+
+Test(release, of_one_user_so_many_wait)
+{
+    world_begin(&w, "[smtp]\nfuture_release_messages = 2\n");
+    w.hold_until = WORLD_START_S + HOUR_S;
+    cr_expect_eq(held_reason(box_17, "ann@example.org"), INTAKE_OK);
+    cr_expect_eq(held_reason(NULL, "ann@example.org"), INTAKE_OK);
+    cr_expect_eq(held_reason(box_17, "ann@example.org"), INTAKE_HELD);
+    cr_expect_eq(held_reason(box_17, "bob@example.org"), INTAKE_OK, "it is each one's own");
+    world_restart(&w);
+    cr_expect_eq(held_reason(box_17, "ann@example.org"), INTAKE_HELD, "over a restart");
+    in_boxes("SELECT count(*) FROM message", 3);
+    w.hold_until = 0;
+    cr_expect_eq(held_reason(box_17, ""), INTAKE_OK, "what is not held is not counted");
+    world_pass(&w, HOUR_S + 1);
+    w.hold_until = WORLD_START_S + 2 * HOUR_S;
+    cr_expect_eq(held_reason(box_17, "ann@example.org"), INTAKE_OK, "their time has come");
+    world_end(&w);
+}
+
+Test(release, of_one_user_so_many_octets_wait)
+{
+    char long_text[800] = "Subject: x\r\n\r\n";
+    char room[2000];
+    struct packer p = packer_on(room, sizeof room);
+    world_begin(&w, "[smtp]\nfuture_release_size = 1K\n");
+    for (size_t n = strlen(long_text); n + 3 < 700; n = strlen(long_text))
+        memcpy(long_text + n, "x\r\n", 4);
+    world_rcpt(&p, "user@example.org", box_17, 0);
+    w.hold_until = WORLD_START_S + HOUR_S;
+    for (size_t i = 0; i < 2; i++) {
+        world_send(&w, FROM, packer_span(&p), long_text);
+        world_pump(&w);
+        world_ticket(&w, VERDICT_OK, TICKET_GOOD);
+        world_pump(&w);
+        cr_assert_eq(w.n_answers, i + 1);
+        cr_expect_eq(w.answers[i].reason, i == 0 ? INTAKE_OK : INTAKE_HELD);
+    }
+    send_held("user@example.org", box_17, 0);
+    cr_expect_eq(w.answers[2].reason, INTAKE_OK, "a smaller one has room");
+    in_boxes("SELECT count(*) FROM message", 2);
+    world_end(&w);
+}
+
+Test(release, what_went_early_does_not_count)
+{
+    char id[ID_TEXT];
+    world_begin(&w, "[smtp]\nfuture_release_messages = 1\n");
+    w.hold_until = WORLD_START_S + HOUR_S;
+    cr_expect_eq(held_reason(box_17, "ann@example.org"), INTAKE_OK);
+    cr_expect_eq(held_reason(box_17, "ann@example.org"), INTAKE_HELD);
+    id_format(id, (uint64_t)world_count(&w, "SELECT id FROM message"));
+    world_admin(&w, "queue retry", (const char *const[]){id, NULL});
+    world_pass(&w, 2);
+    cr_assert_eq(w.n_asked, 1);
+    world_resolve(&w, 0, ADDRESS_LOCAL, 17);
+    in_boxes("SELECT count(*) FROM entry", 1);
+    in_boxes("SELECT count(*) FROM hold WHERE until = 0", 1);
+    cr_expect_eq(held_reason(box_17, "ann@example.org"), INTAKE_OK);
+    world_end(&w);
+}
+
 /* smtpd may have been taken over: it is checked here what may be held, for how long, and for whom.
  */
 Test(release, not_for_ever_and_not_for_strangers)

@@ -68,6 +68,15 @@ Test(statements, a_recipient_with_a_hostile_number_is_settled)
     world_end(&w);
 }
 
+/* One more held message does not look at all those that are held. */
+Test(statements, of_who_holds_how_much_use_an_index)
+{
+    world_begin(&w, "");
+    cr_expect_eq(count("EXPLAIN QUERY PLAN", S_HOLD_COUNT, 3, "USING COVERING INDEX hold_who"), 1);
+    cr_expect_eq(count("EXPLAIN QUERY PLAN", S_HOLD_OVER, 3, "SEARCH"), 1);
+    world_end(&w);
+}
+
 /* `barid trace ADDRESS` with 1,000,000 messages: no table is gone through, and nothing is sorted
  * but what one mailbox has, of that 100,000 messages at most. */
 Test(statements, of_a_trail_use_indexes)

@@ -20,7 +20,10 @@
 #define WORLD_START_S 1795000000
 
 /* What makes a mail.db of today one of version 8, 7 and 6. */
-#define WORLD_UNDO_9 "DROP TABLE tlsrpt_post;"
+#define WORLD_UNDO_9                                                                               \
+    "DROP INDEX hold_who; ALTER TABLE hold DROP COLUMN who;"                                       \
+    "ALTER TABLE hold DROP COLUMN until; ALTER TABLE hold DROP COLUMN octets;"                     \
+    "DROP TABLE tlsrpt_post;"
 #define WORLD_UNDO_8                                                                               \
     WORLD_UNDO_9                                                                                   \
     "DROP TABLE counted; DROP TABLE hold; DROP INDEX message_sender; DROP INDEX past_sender;"      \

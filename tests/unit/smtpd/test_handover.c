@@ -219,6 +219,7 @@ static const struct {
     {true, VERDICT_TRY_LATER, INTAKE_FAULT, "451/4.3.0 "},
     {true, VERDICT_TRY_LATER, INTAKE_DISK, "452/4.3.1 "},
     {true, VERDICT_TRY_LATER, INTAKE_QUOTA, "452/4.2.2 "},
+    {true, VERDICT_TRY_LATER, INTAKE_HELD, "452/4.7.1 "},
     {true, VERDICT_TRY_LATER, INTAKE_STALE, "451/4.3.0 "},
     {true, VERDICT_NEVER, INTAKE_TOO_BIG, "552/5.3.4 "},
     {true, VERDICT_NEVER, INTAKE_RELAYING, "550/5.7.1 "},
