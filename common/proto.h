@@ -502,37 +502,6 @@ static inline int64_t relay_job_ms(uint64_t size)
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, TEXT, error, 400) F(X, U64, cursor, 0)
 /* clang-format on */
 
-/* What an attempt says about its destination, besides the recipients. */
-enum reach {
-    REACH_UNKNOWN = 0, /* nothing */
-    REACH_OK,          /* it took a message */
-    REACH_SLOW,        /* it refused a message as a whole for now: fewer at a time */
-    REACH_LOST,        /* it said 421, hung up or fell silent on the way: also a pause */
-    REACH_DOWN,        /* nothing of it could be reached */
-};
-
-/* What an attempt saw of the TLS of a mail exchanger, where it was free to go without. */
-enum secured {
-    SECURED_UNKNOWN = 0,
-    SECURED_NOT,
-    SECURED_TLS,      /* whatever the certificate */
-    SECURED_VERIFIED, /* with a good one */
-};
-
-/* In this order. Nothing that the copy of the store names is removed until the end. */
-enum backup_phase {
-    BACKUP_STORE,   /* a copy of the store, once */
-    BACKUP_FILES,   /* queue: content in files */
-    BACKUP_REMOVED, /* queue: content whose message was removed meanwhile */
-};
-
-enum box_reason {
-    BOX_OK = 0,
-    BOX_IN_USE,
-    BOX_FAULT,
-    BOX_TOO_SOON, /* within [pop3] login_delay of the last time */
-};
-
 /* The fields of every message in their field types. */
 typedef uint8_t proto_U8;
 typedef uint16_t proto_U16;

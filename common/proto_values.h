@@ -101,4 +101,35 @@ enum ticket_reason {
     TICKET_SENDER, /* the user may not use that sender address: never */
 };
 
+/* What an attempt says about its destination, besides the recipients. */
+enum reach {
+    REACH_UNKNOWN = 0, /* nothing */
+    REACH_OK,          /* it took a message */
+    REACH_SLOW,        /* it refused a message as a whole for now: fewer at a time */
+    REACH_LOST,        /* it said 421, hung up or fell silent on the way: also a pause */
+    REACH_DOWN,        /* nothing of it could be reached */
+};
+
+/* What an attempt saw of the TLS of a mail exchanger, where it was free to go without. */
+enum secured {
+    SECURED_UNKNOWN = 0,
+    SECURED_NOT,
+    SECURED_TLS,      /* whatever the certificate */
+    SECURED_VERIFIED, /* with a good one */
+};
+
+/* In this order. Nothing that the copy of the store names is removed until the end. */
+enum backup_phase {
+    BACKUP_STORE,   /* a copy of the store, once */
+    BACKUP_FILES,   /* queue: content in files */
+    BACKUP_REMOVED, /* queue: content whose message was removed meanwhile */
+};
+
+enum box_reason {
+    BOX_OK = 0,
+    BOX_IN_USE,
+    BOX_FAULT,
+    BOX_TOO_SOON, /* within [pop3] login_delay of the last time */
+};
+
 #endif
