@@ -358,7 +358,22 @@ static const char version_9[] = "CREATE TABLE tlsrpt_post ("
                                 "ALTER TABLE hold ADD COLUMN octets INTEGER NOT NULL DEFAULT 0"
                                 " CHECK (octets >= 0);"
                                 "CREATE INDEX hold_who ON hold (who, until, octets)"
-                                " WHERE until > 0;";
+                                " WHERE until > 0;"
+
+                                "ALTER TABLE tlsrpt RENAME TO tlsrpt_of_8;"
+                                "CREATE TABLE tlsrpt ("
+                                " day INTEGER NOT NULL CHECK (day >= 0),"
+                                " domain TEXT NOT NULL"
+                                "  CHECK (length(domain) BETWEEN 1 AND 255),"
+                                " policy INTEGER NOT NULL CHECK (policy BETWEEN 0 AND 2),"
+                                " result INTEGER NOT NULL CHECK (result BETWEEN 1 AND 31),"
+                                " host TEXT NOT NULL CHECK (length(host) <= 255),"
+                                " address TEXT NOT NULL CHECK (length(address) <= 64),"
+                                " n INTEGER NOT NULL CHECK (n > 0),"
+                                " PRIMARY KEY (day, domain, policy, result, host, address)"
+                                ") STRICT, WITHOUT ROWID;"
+                                "INSERT INTO tlsrpt SELECT * FROM tlsrpt_of_8;"
+                                "DROP TABLE tlsrpt_of_8;";
 
 const char *const maildb_migrations[MAILDB_VERSION] = {
     NULL, NULL, NULL, NULL, version_5, version_6, version_7, version_8, version_9};

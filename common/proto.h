@@ -418,13 +418,14 @@ static inline int64_t relay_job_ms(uint64_t size)
 #define PROTO_FIELDS_dns_txt_re(F, X)                                                              \
     F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, BYTES, texts, LIST_MAX)
 #define PROTO_FIELDS_sts(F, X) F(X, U64, tag, 0) F(X, TEXT, domain, DOMAIN_MAX)
-/* mode: enum sts_mode (common/sts.h); NONE: it has no policy, or none that counts. mx: records
- * {bytes pattern}. */
+/* mode: enum sts_mode (common/sts.h); NONE: it has no policy, or none that counts. fault: enum
+ * tlsrpt_result, why the one that it announces does not count; else 0. mx: records {bytes pattern}. */
 #define STS_MX_MAX    64
 #define STS_MX_OCTETS (STS_MX_MAX * (4 + DOMAIN_MAX + 2))
 #define STS_ID_MAX    32
 #define PROTO_FIELDS_sts_re(F, X)                                                                  \
-    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, mode, 0) F(X, BYTES, mx, STS_MX_OCTETS)
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, mode, 0) F(X, U8, fault, 0)                    \
+    F(X, BYTES, mx, STS_MX_OCTETS)
 /* id: of its TXT record. fetched: seconds since 1970. max_age: seconds from then. */
 #define PROTO_FIELDS_sts_keep(F, X)                                                                \
     F(X, TEXT, domain, DOMAIN_MAX) F(X, TEXT, id, STS_ID_MAX) F(X, U8, mode, 0)                    \

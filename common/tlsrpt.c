@@ -24,8 +24,16 @@ const char *tlsrpt_result_name(enum tlsrpt_result r)
                                                       "certificate-host-mismatch",
                                                       "certificate-expired",
                                                       "certificate-not-trusted",
-                                                      "validation-failure"};
+                                                      "validation-failure",
+                                                      "sts-policy-fetch-error",
+                                                      "sts-policy-invalid",
+                                                      "sts-webpki-invalid"};
     return (size_t)r < TLSRPT_RESULTS ? names[r] : "?";
+}
+
+bool tlsrpt_is_policy_fault(unsigned result)
+{
+    return result >= TLSRPT_STS_FETCH && result <= TLSRPT_STS_WEBPKI;
 }
 
 /* "v=TLSRPTv1", then a semicolon, or the end. */

@@ -19,9 +19,16 @@ enum tlsrpt_result {
     TLSRPT_EXPIRED,
     TLSRPT_NOT_TRUSTED,
     TLSRPT_VALIDATION, /* anything else */
+    /* Why a domain that announces a policy (MTA-STS) has none that counts. */
+    TLSRPT_STS_FETCH,   /* its server gave none */
+    TLSRPT_STS_INVALID, /* what it gave is no policy */
+    TLSRPT_STS_WEBPKI,  /* the server did not prove its name */
     TLSRPT_RESULTS
 };
 const char *tlsrpt_result_name(enum tlsrpt_result r); /* of the failures, for any value */
+
+/* One of those that say why there is no policy? For any value. */
+bool tlsrpt_is_policy_fault(unsigned result);
 
 /* The TXT records of _smtp._tls (records {bytes}): packs what its rua URIs name as records {bytes},
  * the address of a mailto:, all of an https:; RUA_MAX at most. How many; *n_others: other URIs. 0

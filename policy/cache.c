@@ -33,6 +33,7 @@ struct entry {
     int64_t looked_ms;            /* 0: not yet */
     bool had_one;                 /* a policy that counted, after that look */
     bool is_undecided;            /* the last look found nothing out, by a fault of ours */
+    enum tlsrpt_result fault;     /* of theirs, in that look; NOTHING */
     char seen_id[STS_ID_MAX + 1]; /* of the record, while it is fetched */
     bool is_busy;
     uint64_t dns_tag;
@@ -131,6 +132,8 @@ static void answer(struct ipc *to, uint64_t tag, const struct entry *e)
         re.mx = buf_span(&e->mx);
     } else if (e->is_undecided) {
         re.verdict = VERDICT_TRY_LATER;
+    } else {
+        re.fault = (uint8_t)e->fault;
     }
     if (to != NULL)
         ipc_send_sts_re(to, &re, -1);
@@ -187,12 +190,14 @@ static void keep(const struct entry *e)
         ipc_send_sts_keep(queue, &m, -1);
 }
 
-static void fetched(void *arg, const struct sts_policy *policy, const char *why)
+static void fetched(void *arg, const struct sts_policy *policy, const struct fetch_fault *fault)
 {
     struct entry *e = arg;
+    const char *why = fault->why;
     bool was_known = e->is_known, was_valid = is_valid(e);
     bool is_same = was_known && strcmp(e->id, e->seen_id) == 0;
     e->fetch = NULL;
+    e->fault = policy == NULL ? fault->result : TLSRPT_NOTHING;
     if (policy != NULL &&
         set_policy(e, policy->mode, (struct span){policy->mx, policy->mx_n}) < 0) {
         why = "out of memory";
@@ -229,6 +234,7 @@ static void on_txt(void *arg, const union msg *m, int fd)
     struct entry *e = arg;
     struct cache *c = e->cache;
     e->dns_tag = 0;
+    e->fault = TLSRPT_NOTHING;
     e->is_undecided = m == NULL;
     bool is_there = m != NULL && m->dns_txt_re.verdict == VERDICT_OK &&
                     sts_read_records(m->dns_txt_re.texts, e->seen_id) == 0;

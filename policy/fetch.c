@@ -10,16 +10,19 @@ struct fetch {
     struct https *https;
 };
 
-static void on_answer(void *arg, const struct http *answer, const char *why)
+static void on_answer(void *arg, const struct http *answer, const struct https_fault *https)
 {
     static struct sts_policy policy;
     struct fetch *f = arg;
     fetch_done_fn *done = f->done;
     void *owner = f->arg;
+    struct fetch_fault fault = {
+        .why = https->why, .result = https->is_unverified ? TLSRPT_STS_WEBPKI : TLSRPT_STS_FETCH};
     free(f);
     if (answer != NULL)
-        why = sts_parse(buf_span(&answer->body), &policy);
-    done(owner, why == NULL ? &policy : NULL, why);
+        fault = (struct fetch_fault){.why = sts_parse(buf_span(&answer->body), &policy),
+                                     .result = TLSRPT_STS_INVALID};
+    done(owner, fault.why == NULL ? &policy : NULL, &fault);
 }
 
 struct fetch *fetch_begin(const struct fetch_params *params, fetch_done_fn *done, void *arg)

@@ -6,6 +6,7 @@
 #include "common/proc.h"
 #include "common/sts.h"
 #include "common/tls.h"
+#include "common/tlsrpt.h"
 
 struct fetch;
 
@@ -15,9 +16,16 @@ struct fetch_params {
     struct span domain;
 };
 
-/* policy: NULL if there is none, and why. Called once, from the event loop, after which the fetch
- * is gone. */
-typedef void fetch_done_fn(void *arg, const struct sts_policy *policy, const char *why);
+/* Why there is none. */
+struct fetch_fault {
+    const char *why;           /* a constant */
+    enum tlsrpt_result result; /* one of tlsrpt_is_policy_fault */
+};
+
+/* policy: NULL if there is none, and `fault` says why. Called once, from the event loop, after
+ * which the fetch is gone. */
+typedef void fetch_done_fn(void *arg, const struct sts_policy *policy,
+                           const struct fetch_fault *fault);
 
 struct fetch *fetch_begin(const struct fetch_params *params, fetch_done_fn *done,
                           void *arg); /* NULL: could not begin */

@@ -23,8 +23,8 @@ struct https {
     struct http http;
     struct netaddr addresses[TRIES_MAX];
     size_t n_addresses, next_address;
-    bool is_sent;    /* the request, or some of it: the server may have taken what it asks */
-    const char *why; /* of the last address; a constant */
+    bool is_sent; /* the request, or some of it: the server may have taken what it asks */
+    struct https_fault fault; /* of the last address */
     char host[DOMAIN_MAX + 1];
     struct buf request;
 };
@@ -43,20 +43,26 @@ static void free_it(struct https *s)
     free(s);
 }
 
-static void end(struct https *s, bool is_answered, const char *why)
+static void end(struct https *s, const struct https_fault *because)
 {
     https_done_fn *done = s->done;
     void *arg = s->arg;
     struct http answer = s->http;
+    struct https_fault fault = because != NULL ? *because : (struct https_fault){.why = NULL};
     s->http = (struct http){.state = HTTP_OVER};
     free_it(s);
-    done(arg, is_answered ? &answer : NULL, why);
+    done(arg, because == NULL ? &answer : NULL, &fault);
     http_free(&answer);
+}
+
+static void give_up(struct https *s, const char *why)
+{
+    end(s, &(struct https_fault){.why = why});
 }
 
 static void took_too_long(void *https)
 {
-    end(https, false, "it took longer than a minute");
+    give_up(https, "it took longer than a minute");
 }
 
 /* --- a connection --- */
@@ -65,7 +71,7 @@ static void try_next(struct https *s, const char *why)
 {
     conn_free(s->conn);
     s->conn = NULL;
-    s->why = why;
+    s->fault.why = why;
     connect_next(s);
 }
 
@@ -74,7 +80,7 @@ static void try_next(struct https *s, const char *why)
 static void fail(struct https *s, const char *why)
 {
     if (s->is_sent && s->params.wants == HTTP_SUCCESS)
-        end(s, false, why);
+        give_up(s, why);
     else
         try_next(s, why);
 }
@@ -83,9 +89,9 @@ static void fail(struct https *s, const char *why)
 static void take_answer(struct https *s, enum http_result r)
 {
     if (r == HTTP_DONE)
-        end(s, true, NULL);
+        end(s, NULL);
     else if (r == HTTP_FAILED)
-        end(s, false, s->http.why);
+        give_up(s, s->http.why);
 }
 
 static void on_input(void *owner)
@@ -101,6 +107,7 @@ static void on_secured(void *owner)
 {
     struct https *s = owner;
     const struct tls_info *info = conn_tls(s->conn);
+    s->fault.is_unverified = !info->is_verified;
     if (!info->is_verified)
         try_next(s, info->unverified_because);
     else if (conn_write_span(s->conn, buf_span(&s->request)) < 0)
@@ -143,10 +150,12 @@ static void connect_next(struct https *s)
         http_free(&s->http);
         http_begin(&s->http, s->params.wants);
     }
-    if (s->conn != NULL)
-        conn_deadline(s->conn, CONNECT_MS);
-    else
-        end(s, false, s->why);
+    if (s->conn == NULL) {
+        end(s, &s->fault);
+        return;
+    }
+    s->fault.is_unverified = false; /* it was another address */
+    conn_deadline(s->conn, CONNECT_MS);
 }
 
 /* --- its addresses --- */
@@ -187,7 +196,7 @@ static void on_addr(void *arg, const union msg *m, int fd)
         if (!u.failed)
             add_address(s, octets);
     }
-    s->why = "its host has no usable address";
+    s->fault.why = "its host has no usable address";
     connect_next(s);
 }
 

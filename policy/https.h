@@ -22,9 +22,15 @@ struct https_params {
     bool is_public; /* only where the public is (public.h), unless never_connect_to is none */
 };
 
-/* answer: NULL if none came, and why. It is gone after the call, which happens once, from the event
- * loop, as is the request. */
-typedef void https_done_fn(void *arg, const struct http *answer, const char *why);
+/* Why no answer came. */
+struct https_fault {
+    const char *why;    /* a constant */
+    bool is_unverified; /* the server did not prove its name */
+};
+
+/* answer: NULL if none came, and `fault` says why. It is gone after the call, which happens once,
+ * from the event loop, as is the request. */
+typedef void https_done_fn(void *arg, const struct http *answer, const struct https_fault *fault);
 
 struct https *https_begin(const struct https_params *params, https_done_fn *done,
                           void *arg); /* NULL: could not begin */

@@ -34,13 +34,13 @@ static void remove_post(struct post *post)
     free(post);
 }
 
-static void on_answer(void *arg, const struct http *http, const char *why)
+static void on_answer(void *arg, const struct http *http, const struct https_fault *fault)
 {
     struct post *post = arg;
     struct ipc *from = post->from;
     uint64_t tag = post->tag;
     remove_post(post);
-    answer(from, tag, http != NULL ? VERDICT_OK : VERDICT_TRY_LATER, why);
+    answer(from, tag, http != NULL ? VERDICT_OK : VERDICT_TRY_LATER, fault->why);
 }
 
 /* -1: it is no URL that is posted to, or could not begin. */

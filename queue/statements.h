@@ -323,7 +323,8 @@
     S(STS_SWEEP, "DELETE FROM sts WHERE fetched + max_age < ?1")                                   \
     S(STS_BOUND, "DELETE FROM sts WHERE (SELECT count(*) FROM sts) > ?1 AND domain ="              \
                  " (SELECT domain FROM sts WHERE domain <> ?2 ORDER BY fetched, domain LIMIT 1)")  \
-    S(STS_GET, "SELECT mode, max_age, mx FROM sts WHERE domain = ?1")                              \
+    S(STS_GET, "SELECT mode, max_age, mx FROM sts"                                                 \
+               " WHERE domain = ?1 AND fetched + max_age >= ?2")                                   \
     S(TLSRPT_MORE, "UPDATE tlsrpt SET n = n + 1 WHERE day = ?1 AND domain = ?2 AND policy = ?3"    \
                    " AND result = ?4 AND host = ?5 AND address = ?6")                              \
     S(TLSRPT_ROOM, "SELECT (SELECT count(*) FROM tlsrpt WHERE day = ?1 AND domain = ?2) < ?3"      \

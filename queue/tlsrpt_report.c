@@ -65,11 +65,12 @@ static int add_mx(struct buf *out, struct span packed, const char *before, bool 
     return rc;
 }
 
-/* What the domain's MTA-STS policy says, if it is still known. */
-static int add_sts(struct store *s, struct buf *out, struct span domain)
+/* What the domain's MTA-STS policy says, if it is still known and counted on that day. */
+static int add_sts(struct store *s, struct buf *out, const struct tlsrpt_about *about)
 {
     sqlite3_stmt *st = s->s[S_STS_GET];
-    sql_bind_text(st, 1, domain);
+    sql_bind_text(st, 1, about->domain);
+    sql_bind_i64(st, 2, about->day * TLSRPT_DAY_S);
     int rc = statement_step(s, S_STS_GET);
     if (rc > 0) {
         struct span mx = sql_column(st, 2);
@@ -83,14 +84,16 @@ static int add_sts(struct store *s, struct buf *out, struct span domain)
     return rc < 0 ? -1 : 0;
 }
 
+/* A policy that cannot be had is no server's failure. */
 static int add_failure(struct buf *out, const struct row *r, bool is_first)
 {
-    int rc =
-        buf_addf(out, "%s{\"result-type\":\"%s\",\"receiving-mx-hostname\":", is_first ? "" : ",",
-                 tlsrpt_result_name(r->result));
-    rc |= json_string(out, r->host) | buf_addf(out, ",\"receiving-ip\":");
-    return rc | json_string(out, r->address) |
-           buf_addf(out, ",\"failed-session-count\":%llu}", (unsigned long long)r->n);
+    int rc = buf_addf(out, "%s{\"result-type\":\"%s\"", is_first ? "" : ",",
+                      tlsrpt_result_name(r->result));
+    if (r->host.n > 0)
+        rc |= buf_addf(out, ",\"receiving-mx-hostname\":") | json_string(out, r->host);
+    if (r->address.n > 0)
+        rc |= buf_addf(out, ",\"receiving-ip\":") | json_string(out, r->address);
+    return rc | buf_addf(out, ",\"failed-session-count\":%llu}", (unsigned long long)r->n);
 }
 
 /* All sessions under one kind of policy. 1, 0: there were none, -1. */
@@ -116,7 +119,7 @@ static int add_policy(struct store *s, const struct tlsrpt_about *about, enum tl
         rc = buf_addf(out, "%s{\"policy\":{\"policy-type\":\"%s\",\"policy-domain\":",
                       is_first ? "" : ",", tlsrpt_policy_name(policy));
         rc |= json_string(out, about->domain);
-        rc |= policy == TLSRPT_STS ? add_sts(s, out, about->domain) : 0;
+        rc |= policy == TLSRPT_STS ? add_sts(s, out, about) : 0;
         rc |= buf_addf(out,
                        "},\"summary\":{\"total-successful-session-count\":%llu,"
                        "\"total-failure-session-count\":%llu}",

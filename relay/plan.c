@@ -272,6 +272,8 @@ void plan_take_sts(struct plan *p, const struct msg_sts_re *re)
         return;
     }
     p->sts = (enum sts_mode)re->mode;
+    if (p->sts == STS_NONE && tlsrpt_is_policy_fault(re->fault))
+        p->sts_fault = (enum tlsrpt_result)re->fault;
     p->sts_mx = re->mx;
     set_sts_facts(p);
 }

@@ -13,6 +13,7 @@
 
 #include "common/config.h"
 #include "common/proto.h"
+#include "common/tlsrpt.h"
 #include "common/verdict.h"
 #include "relay/login.h"
 #include "relay/policy.h"
@@ -77,7 +78,8 @@ struct plan {
     size_t n_addresses, next_address;
     unsigned n_tried;
     bool is_mx_secure;
-    enum sts_mode sts; /* of `domain` */
+    enum sts_mode sts;            /* of `domain` */
+    enum tlsrpt_result sts_fault; /* why the policy that it announces does not count; NOTHING */
     struct span sts_mx;
     enum plan_step after_sts;
     bool has_filtered, has_own, has_absent, has_other_ip; /* met on the way */

@@ -19,22 +19,32 @@ static enum tlsrpt_result judge(enum tlsrpt_policy policy, const struct policy_f
     return policy == TLSRPT_STS && r == TLSRPT_SUCCESS && !f->is_sts_host ? TLSRPT_VALIDATION : r;
 }
 
-void tally(const struct job *j, enum tlsrpt_result r)
+static void tell(const struct job *j, enum tlsrpt_policy policy, enum tlsrpt_result r)
 {
     const struct plan *p = &j->plan;
     char address[NETADDR_TEXT];
+    bool has_host = r != TLSRPT_SUCCESS && !tlsrpt_is_policy_fault(r);
+    netaddr_format(address, &p->to);
+    struct msg_tls_result m = {.domain = span_of(p->domain),
+                               .policy = (uint8_t)policy,
+                               .result = (uint8_t)r,
+                               .host = has_host ? span_of(p->host) : SPAN(""),
+                               .address = has_host ? span_of(address) : SPAN("")};
+    ipc_send_tls_result(j->from, &m, -1);
+}
+
+/* A session counts under the policy it went by, and once more if the domain meant it to go by
+ * another one. */
+void tally(const struct job *j, enum tlsrpt_result r)
+{
+    const struct plan *p = &j->plan;
     enum tlsrpt_policy policy = policy_of(&p->facts);
     bool is_wanted = proc_config(j->relay->proc)->relay.tls_reports == SWITCH_ON &&
                      p->by != PLAN_BY_ROUTE && !p->is_configured && !p->is_waived && !j->is_kept &&
                      p->facts.wanted != RELAY_TLS_NONE && p->domain[0] != '[';
     if (!is_wanted || r == TLSRPT_NOTHING)
         return;
-    netaddr_format(address, &p->to);
-    r = judge(policy, &p->facts, r);
-    struct msg_tls_result m = {.domain = span_of(p->domain),
-                               .policy = (uint8_t)policy,
-                               .result = (uint8_t)r,
-                               .host = r == TLSRPT_SUCCESS ? SPAN("") : span_of(p->host),
-                               .address = r == TLSRPT_SUCCESS ? SPAN("") : span_of(address)};
-    ipc_send_tls_result(j->from, &m, -1);
+    tell(j, policy, judge(policy, &p->facts, r));
+    if (p->sts_fault != TLSRPT_NOTHING)
+        tell(j, TLSRPT_STS, p->sts_fault);
 }

@@ -1,6 +1,9 @@
 """MTA-STS (RFC 8461): what a domain asks for is fetched, kept, and heeded."""
 
+import email
+import gzip
 import http.server
+import json
 import os
 import shutil
 import ssl
@@ -184,6 +187,31 @@ class MtaSts(RelayTest):
         suite.send(FROM, [TO], message())
         self.assertEqual(len(remote.wait(1)), 1)
         self.assertEqual(self.web.gets, [])
+
+    def test_why_a_policy_does_not_count_is_reported(self):
+        """RFC 8460 4.3.2.2; the mail goes as to a domain without a policy, and that counts too."""
+        for fault, change, names in (("sts-policy-fetch-error", {"status": 404}, (HOST,)),
+                                     ("sts-policy-invalid", {"text": "<html>"}, (HOST,)),
+                                     ("sts-webpki-invalid", {}, ("wrong.example",))):
+            with self.subTest(fault=fault):
+                suite, remote = self.world(policy(), web_names=names, tls_reports="yes")
+                self.zone["_smtp._tls.remote.example"] = {"TXT": ["v=TLSRPTv1; rua=mailto:bob@example.org"]}
+                for name, value in change.items():
+                    setattr(self.web, name, value)
+                suite.send(FROM, [TO], message())
+                self.assertEqual(len(remote.wait(1)), 1)
+                wait_for_empty_queue(suite, 30)
+                suite.cli("tls", "report")
+                mail = email.message_from_bytes(suite.wait_for_mail("bob", timeout=30)[0])
+                report = json.loads(gzip.decompress(mail.get_payload()[1].get_payload(decode=True)))
+                none, sts = report["policies"]
+                self.assertEqual(none["policy"]["policy-type"], "no-policy-found")
+                self.assertEqual(none["summary"]["total-successful-session-count"], 1)
+                self.assertEqual(sts["policy"], {"policy-type": "sts", "policy-domain": "remote.example"})
+                self.assertEqual(sts["summary"], {"total-successful-session-count": 0,
+                                                  "total-failure-session-count": 1})
+                self.assertEqual(sts["failure-details"], [{"result-type": fault, "failed-session-count": 1}])
+                suite.close()
 
     def test_explain_tells_it(self):
         suite, _ = self.world(policy())

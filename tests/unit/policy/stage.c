@@ -228,6 +228,7 @@ static void answered(void *arg, const union msg *m, int fd)
     a->is_there = true;
     a->verdict = m != NULL ? (enum verdict)m->sts_re.verdict : VERDICT_TRY_LATER;
     a->mode = m != NULL ? (enum sts_mode)m->sts_re.mode : STS_NONE;
+    a->fault = m != NULL ? m->sts_re.fault : 0;
     copy_mx(a->mx, m != NULL ? m->sts_re.mx : SPAN(""));
 }
 

@@ -4,6 +4,7 @@
 #define BARID_TEST_POLICY_STAGE_H
 
 #include "common/sts.h"
+#include "common/tlsrpt.h"
 #include "common/verdict.h"
 #include "policy/cache.h"
 #include "policy/post.h"
@@ -24,6 +25,7 @@ struct answer {
     bool is_there;
     enum verdict verdict;
     enum sts_mode mode;
+    unsigned fault;
     char mx[200];
 };
 

@@ -239,6 +239,35 @@ Test(cache, what_queue_kept_counts_from_the_start)
     stage_end(&s);
 }
 
+/* RFC 8460 4.3.2.2: a domain can be told why its policy does not count; not while one does. */
+Test(cache, why_there_is_no_policy)
+{
+    begin(GONE);
+    cr_expect_eq(stage_ask(&s, DOMAIN).fault, TLSRPT_STS_FETCH);
+    cr_expect_eq(stage_ask(&s, DOMAIN).fault, TLSRPT_STS_FETCH, "it is remembered");
+    cr_expect_eq(s.n_gets, 1);
+    s.response = OK "<html>";
+    stage_pass(&s, 301);
+    expect(stage_ask(&s, DOMAIN), VERDICT_OK, STS_NONE, "");
+    cr_expect_eq(stage_ask(&s, DOMAIN).fault, TLSRPT_STS_INVALID);
+    s.txt = NULL;
+    stage_pass(&s, 301);
+    cr_expect_eq(stage_ask(&s, DOMAIN).fault, TLSRPT_NOTHING, "it does not announce one any more");
+    s.txt = "v=STSv1; id=one;";
+    s.response = SHORT;
+    stage_pass(&s, 301);
+    cr_expect_eq(stage_ask(&s, DOMAIN).fault, TLSRPT_NOTHING);
+    s.txt = "v=STSv1; id=two;";
+    s.response = GONE;
+    stage_pass(&s, 30);
+    struct answer a = stage_ask(&s, DOMAIN);
+    cr_expect(a.mode == STS_ENFORCE && a.fault == TLSRPT_NOTHING, "it has one");
+    stage_pass(&s, 301);
+    a = stage_ask(&s, DOMAIN);
+    cr_expect(a.mode == STS_NONE && a.fault == TLSRPT_STS_FETCH, "it ran out: %u", a.fault);
+    stage_end(&s);
+}
+
 Test(cache, who_asked_may_go)
 {
     struct answer a[3];

@@ -13,11 +13,13 @@ static struct stage s;
 struct outcome {
     bool is_over, is_policy;
     char why[200];
+    enum tlsrpt_result result;
     struct sts_policy policy;
 };
 
-static void over(void *arg, const struct sts_policy *policy, const char *why)
+static void over(void *arg, const struct sts_policy *policy, const struct fetch_fault *fault)
 {
+    const char *why = fault->why;
     struct outcome *o = arg;
     cr_expect_not(o->is_over, "told twice");
     o->is_over = true;
@@ -25,6 +27,7 @@ static void over(void *arg, const struct sts_policy *policy, const char *why)
     cr_expect((policy == NULL) == (why != NULL));
     if (policy != NULL)
         o->policy = *policy;
+    o->result = fault->result;
     snprintf(o->why, sizeof o->why, "%s", why != NULL ? why : "");
 }
 
@@ -77,6 +80,11 @@ static void try(const struct row *row)
     struct outcome o = fetch_it();
     cr_expect_eq(o.is_policy, row->why == NULL, "%s: %s", row->response, o.why);
     cr_expect_str_eq(o.why, row->why != NULL ? row->why : "", "%s", row->response);
+    if (row->why != NULL)
+        cr_expect_eq(o.result,
+                     strstr(row->why, "name: value") != NULL ? TLSRPT_STS_INVALID
+                                                             : TLSRPT_STS_FETCH,
+                     "%s: %d", row->response, o.result);
     if (o.is_policy)
         cr_expect(o.policy.mode == STS_ENFORCE && o.policy.n_mx == 1 && o.policy.max_age == 86400);
     cr_expect_not_null(strstr(s.request, "GET /.well-known/mta-sts.txt HTTP/1.1\r\n"));
@@ -126,6 +134,7 @@ Test(fetch, another_name_is_another_server)
         s.response = rows[0].response;
         struct outcome o = fetch_it();
         cr_expect(!o.is_policy && o.why[0] != '\0' && s.n_gets == 0, "%s: %s", names[i], o.why);
+        cr_expect_eq(o.result, TLSRPT_STS_WEBPKI, "%s: %d", names[i], o.result);
         stage_end(&s);
     }
     stage_begin(&s, "DNS:*.remote.example");
@@ -149,6 +158,7 @@ Test(fetch, an_unknown_authority)
     tls_client_free(nobody);
     cr_assert(stage_wait(&s, &o.is_over));
     cr_expect(!o.is_policy && s.n_gets == 0, "%s", o.why);
+    cr_expect_eq(o.result, TLSRPT_STS_WEBPKI);
     stage_end(&s);
 }
 
@@ -161,6 +171,7 @@ Test(fetch, where_nothing_may_connect_to)
     struct outcome o = fetch_it();
     cr_expect_not(o.is_policy);
     cr_expect_str_eq(o.why, "its host has no usable address");
+    cr_expect_eq(o.result, TLSRPT_STS_FETCH);
     s.address = "::ffff:127.9.0.1"; /* the same in another dress */
     o = fetch_it();
     cr_expect_str_eq(o.why, "its host has no usable address");

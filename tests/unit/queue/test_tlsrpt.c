@@ -436,6 +436,42 @@ Test(tlsrpt, a_post_that_fails_is_tried_for_a_day)
     finish();
 }
 
+/* A policy that cannot be had is told without a server, and without what an older one said. */
+Test(tlsrpt, a_policy_that_cannot_be_had)
+{
+    static char json[8000], text[20000];
+    struct buf out;
+    world_begin(&w, "tls_reports = yes\n");
+    keep_policy("remote.example", WORLD_START_S - 865000 - TLSRPT_DAY_S,
+                (const char *const[]){"mx1.remote.example", NULL});
+    cr_assert_eq(world_count(&w, "SELECT count(*) FROM sts"), 1);
+    tell("remote.example", TLSRPT_STS, TLSRPT_STS_WEBPKI, "");
+    for (int i = 0; i < 4; i++)
+        tell("remote.example", TLSRPT_STS, TLSRPT_STS_FETCH, "");
+    tell("remote.example", TLSRPT_STS, TLSRPT_STS_INVALID, "");
+    tell("remote.example", TLSRPT_STS, TLSRPT_RESULTS, ""); /* there is no such */
+    struct tlsrpt_about about = {.id = id_new(),
+                                 .day = DAY,
+                                 .domain = SPAN("remote.example"),
+                                 .hostname = "mx.example.org",
+                                 .to = SPAN("")};
+    buf_init(&out, TLSRPT_REPORT_MAX);
+    cr_assert_eq(compose(&about, &out), 0);
+    cr_assert_eq(span_copy(text, sizeof text, buf_span(&out)), 0);
+    unpack_report(text, json, sizeof json);
+    cr_expect_not_null(
+        strstr(json, "\"policies\":[{\"policy\":{\"policy-type\":\"sts\","
+                     "\"policy-domain\":\"remote.example\"},\"summary\":{"
+                     "\"total-successful-session-count\":0,\"total-failure-session-count\":6},"
+                     "\"failure-details\":["
+                     "{\"result-type\":\"sts-policy-fetch-error\",\"failed-session-count\":4},"
+                     "{\"result-type\":\"sts-policy-invalid\",\"failed-session-count\":1},"
+                     "{\"result-type\":\"sts-webpki-invalid\",\"failed-session-count\":1}]}]}"),
+        "%s", json);
+    buf_free(&out);
+    world_end(&w);
+}
+
 /* What was counted by the version before is told. */
 Test(tlsrpt, a_store_of_version_8)
 {
@@ -454,6 +490,8 @@ Test(tlsrpt, a_store_of_version_8)
     cr_expect_eq(world_count(&w, "PRAGMA user_version"), MAILDB_VERSION);
     cr_expect_eq(world_count(&w, "SELECT n FROM tlsrpt WHERE host = 'mx.remote.example'"), 17);
     cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt_post"), 0);
+    tell("remote.example", TLSRPT_STS, TLSRPT_STS_FETCH, ""); /* which there was not then */
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt"), 2);
     world_end(&w);
 }
 

@@ -23,7 +23,11 @@
 #define WORLD_UNDO_9                                                                               \
     "DROP INDEX hold_who; ALTER TABLE hold DROP COLUMN who;"                                       \
     "ALTER TABLE hold DROP COLUMN until; ALTER TABLE hold DROP COLUMN octets;"                     \
-    "DROP TABLE tlsrpt_post;"
+    "DROP TABLE tlsrpt_post; DROP TABLE tlsrpt;"                                                   \
+    "CREATE TABLE tlsrpt (day INTEGER NOT NULL, domain TEXT NOT NULL, policy INTEGER NOT NULL,"    \
+    " result INTEGER NOT NULL CHECK (result BETWEEN 1 AND 6), host TEXT NOT NULL,"                 \
+    " address TEXT NOT NULL, n INTEGER NOT NULL,"                                                  \
+    " PRIMARY KEY (day, domain, policy, result, host, address)) STRICT, WITHOUT ROWID;"
 #define WORLD_UNDO_8                                                                               \
     WORLD_UNDO_9                                                                                   \
     "DROP TABLE counted; DROP TABLE hold; DROP INDEX message_sender; DROP INDEX past_sender;"      \

@@ -816,6 +816,37 @@ Test(plan, policies_of_domains)
     }
 }
 
+/* Policy says why there is none; what cannot be is not believed. */
+Test(plan, why_a_domain_has_no_policy)
+{
+    static const struct {
+        uint8_t mode, fault;
+        enum tlsrpt_result kept;
+    } faults[] = {{STS_NONE, TLSRPT_NOTHING, TLSRPT_NOTHING},
+                  {STS_NONE, TLSRPT_STS_FETCH, TLSRPT_STS_FETCH},
+                  {STS_NONE, TLSRPT_STS_INVALID, TLSRPT_STS_INVALID},
+                  {STS_NONE, TLSRPT_STS_WEBPKI, TLSRPT_STS_WEBPKI},
+                  {STS_NONE, TLSRPT_VALIDATION, TLSRPT_NOTHING},
+                  {STS_NONE, 255, TLSRPT_NOTHING},
+                  {STS_TESTING, TLSRPT_STS_FETCH, TLSRPT_NOTHING}};
+    struct config *c = config("");
+    struct plan_scope scope = {c, NULL, 0};
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
+        struct plan p;
+        plan_begin(&p, &scope, SPAN("d.example"), SPAN(""), false);
+        cr_assert_eq(plan_next(&p, &scope), PLAN_ASK_MX);
+        plan_take_mx(&p, &scope,
+                     &(struct msg_dns_mx_re){.verdict = OK, .hosts = mx_records("1 a.x")});
+        cr_assert_eq(plan_next(&p, &scope), PLAN_ASK_STS);
+        plan_take_sts(&p, &(struct msg_sts_re){.verdict = OK,
+                                               .mode = faults[i].mode,
+                                               .fault = faults[i].fault,
+                                               .mx = SPAN("")});
+        cr_expect_eq(p.sts_fault, faults[i].kept, "fault %zu: %d", i, p.sts_fault);
+    }
+    config_free(c);
+}
+
 /* RFC 8460 3: a report about TLS is delivered though TLS fails. */
 Test(plan, reports_about_tls_are_kept_back_by_no_policy)
 {
