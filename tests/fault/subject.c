@@ -47,7 +47,7 @@ void subject_offer(struct play *p, enum file_kind kind, int file)
     char path[64];
     snprintf(path, sizeof path, "/proc/self/fd/%d", file);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
-    play_send(p->control, MSG_CHILD_FILE, &(struct msg_child_file){.kind = kind}, fd);
+    play_send(p->control, MSG_CHILD_FILE, &(struct msg_child_file){.kind = (uint8_t)kind}, fd);
     close(fd);
 }
 

@@ -90,10 +90,12 @@ int access(const char *path, int mode)
 
 /* --- */
 
+static char bob[] = "bob", shadowed[] = "x", locked[] = "*";
+
 static void begin(void)
 {
     memset(&played, 0, sizeof played);
-    played.user = (struct passwd){.pw_name = "bob", .pw_passwd = "x", .pw_uid = 1000};
+    played.user = (struct passwd){.pw_name = bob, .pw_passwd = shadowed, .pw_uid = 1000};
 }
 
 TestSuite(check, .init = begin, .timeout = 60);
@@ -152,7 +154,7 @@ Test(check, without_the_shadow_nothing_is_wrong)
     played.password = PAM_AUTH_ERR;
     played.is_shadow_closed = true;
     expect(PAM_REASON_BUSY, "in the shadow");
-    played.user.pw_passwd = "*";
+    played.user.pw_passwd = locked;
     expect(PAM_REASON_WRONG, "elsewhere");
     played.user.pw_name = NULL;
     expect(PAM_REASON_WRONG, "nobody's");
