@@ -1,4 +1,6 @@
-/* The inside of agenda.h, for agenda.c alone: lanes, their flows, and what waits in them. */
+/* The inside of agenda.h, for the three agenda*.c alone: lanes, their flows, and what waits in
+ * them. agenda_state.c finds, makes and drops them, agenda_turns.c says whose turn it is, agenda.c
+ * is how recipients come and go. */
 #ifndef BARID_QUEUE_AGENDA_STATE_H
 #define BARID_QUEUE_AGENDA_STATE_H
 
@@ -67,5 +69,33 @@ static inline size_t lane_bucket(const char *key)
         h = (h ^ (unsigned char)*p) * 0x100000001b3U;
     return h % LANE_BUCKETS;
 }
+
+/* --- finding and dropping: agenda_state.c --- */
+
+/* Where it is, or would be put. */
+struct item **agenda_item(struct agenda *a, uint64_t message, uint32_t number);
+struct flow **agenda_find_flow(struct agenda *a, const struct lane *l, uint64_t key);
+/* Made if there is none; NULL without memory. */
+struct lane *agenda_lane(struct agenda *a, const char *key);
+struct flow *agenda_flow(struct agenda *a, struct lane *l, uint64_t key);
+void lane_leave_idle(struct agenda *a, struct lane *l);
+/* A lane without recipients is in no list but that of the idle ones, and kept only for its pace. */
+void lane_drop_if_empty(struct agenda *a, struct lane *l);
+void flow_drop_if_empty(struct agenda *a, struct flow *f);
+
+/* --- turns: agenda_turns.c --- */
+
+static inline bool lane_is_suspect(const struct lane *l)
+{
+    return l->pace.n_down > 0;
+}
+
+/* It is asked again when a job of the lane ends; one without jobs always gets its turn. */
+void lane_give_turn(struct agenda *a, struct lane *l);
+/* All that waits in it is of senders that have their part of the jobs. It gets a turn when a job
+ * ends, or when something of another sender comes. */
+void lane_cap(struct agenda *a, struct lane *l);
+/* A job ended: its sender may have another one. */
+void agenda_uncap(struct agenda *a);
 
 #endif
