@@ -2,7 +2,8 @@
 
 /* A connection without a mail. */
 struct kept {
-    struct kept *next;
+    struct kept *next;          /* of its destination */
+    struct kept *older, *newer; /* of all that do not quit */
     struct pool *pool;
     struct pool_dest *dest;
     struct client *client;
@@ -11,7 +12,9 @@ struct kept {
 };
 
 struct pool_dest {
-    struct pool_dest *next;          /* in its bucket */
+    struct pool_dest *next;        /* in its bucket */
+    struct pool_dest *next_asking; /* among those that may have a turn to grant */
+    bool is_asking;
     struct pool_turn *first, **last; /* who waits, in order */
     struct kept *kept;
     uint64_t n_held; /* turns granted and connections kept */
@@ -25,6 +28,7 @@ static void grant_all(void *arg);
 void pool_init(struct pool *p, struct loop *l)
 {
     *p = (struct pool){.loop = l};
+    p->last_asking = &p->asking;
     timer_init(&p->soon, l, grant_all, p);
 }
 
@@ -61,6 +65,37 @@ static struct pool_dest *find_or_make(struct pool *p, struct span key)
     return d;
 }
 
+static void append_asking(struct pool *p, struct pool_dest *d)
+{
+    if (d->first == NULL || d->is_asking)
+        return;
+    d->is_asking = true;
+    d->next_asking = NULL;
+    *p->last_asking = d;
+    p->last_asking = &d->next_asking;
+}
+
+static struct pool_dest *take_asking(struct pool *p)
+{
+    struct pool_dest *d = p->asking;
+    p->asking = d->next_asking;
+    if (p->asking == NULL)
+        p->last_asking = &p->asking;
+    d->is_asking = false;
+    return d;
+}
+
+static void free_unused(struct pool *p, struct pool_dest *d)
+{
+    if (d->first != NULL || d->n_held > 0 || d->is_asking)
+        return;
+    struct pool_dest **at = &p->buckets[bucket_of((struct span){d->key, d->n_key})];
+    while (*at != d)
+        at = &(*at)->next;
+    *at = d->next;
+    free(d);
+}
+
 int pool_ask(struct pool *p, struct span key, uint64_t n_max, struct pool_turn *t)
 {
     t->dest = key.n > 0 && key.n <= POOL_KEY_MAX ? find_or_make(p, key) : NULL;
@@ -71,6 +106,8 @@ int pool_ask(struct pool *p, struct span key, uint64_t n_max, struct pool_turn *
     t->is_waiting = true;
     *t->dest->last = t;
     t->dest->last = &t->next;
+    p->n_waiting++;
+    append_asking(p, t->dest);
     schedule(p);
     return 0;
 }
@@ -89,6 +126,8 @@ void pool_withdraw(struct pool *p, struct pool_turn *t)
         }
     t->dest = NULL;
     t->is_waiting = false;
+    p->n_waiting--;
+    free_unused(p, d);
     schedule(p);
 }
 
@@ -96,10 +135,25 @@ static void release(struct pool *p, struct pool_dest *d)
 {
     d->n_held--;
     p->n_held--;
+    append_asking(p, d);
+    free_unused(p, d);
     schedule(p);
 }
 
 /* --- kept connections --- */
+
+static void append_kept(struct pool *p, struct kept *k)
+{
+    k->older = p->newest;
+    *(k->older != NULL ? &k->older->newer : &p->oldest) = k;
+    p->newest = k;
+}
+
+static void leave_kept(struct pool *p, struct kept *k)
+{
+    *(k->older != NULL ? &k->older->newer : &p->oldest) = k->newer;
+    *(k->newer != NULL ? &k->newer->older : &p->newest) = k->older;
+}
 
 static struct client *unlink_kept(struct kept *k)
 {
@@ -108,6 +162,10 @@ static struct client *unlink_kept(struct kept *k)
     while (*at != k)
         at = &(*at)->next;
     *at = k->next;
+    if (k->is_quitting)
+        k->pool->n_quitting--;
+    else
+        leave_kept(k->pool, k);
     timer_stop(&k->idle);
     free(k);
     return c;
@@ -115,9 +173,9 @@ static struct client *unlink_kept(struct kept *k)
 
 static void quit(struct kept *k)
 {
-    if (k->is_quitting)
-        return;
     k->is_quitting = true;
+    leave_kept(k->pool, k);
+    k->pool->n_quitting++;
     timer_stop(&k->idle);
     client_quit(k->client);
 }
@@ -162,11 +220,13 @@ void pool_give(struct pool *p, struct pool_turn *t, struct client *c)
     }
     *k = (struct kept){.next = d->kept, .pool = p, .dest = d, .client = c};
     d->kept = k;
+    append_kept(p, k);
     client_own(c, &kept_ops, k);
     timer_init(&k->idle, p->loop, idle_too_long, k);
     timer_set(&k->idle, POOL_IDLE_MS);
     if (client_mails(c) >= POOL_MAILS_MAX)
         quit(k);
+    append_asking(p, d);
     schedule(p);
 }
 
@@ -180,29 +240,18 @@ static struct client *take_kept(struct pool_dest *d)
 
 /* --- granting --- */
 
-static void quit_one_elsewhere(struct pool *p, const struct pool_dest *not_this)
-{
-    for (unsigned i = 0; i < POOL_BUCKETS; i++)
-        for (struct pool_dest *d = p->buckets[i]; d != NULL; d = d->next)
-            for (struct kept *k = d != not_this ? d->kept : NULL; k != NULL; k = k->next) {
-                quit(k);
-                return;
-            }
-}
+/* What came of a destination's first turn. */
+enum grant { GRANTED, GRANT_NOT_HERE, GRANT_NO_ROOM };
 
-/* One turn of a destination. False: nobody waits, or there is no room. */
-static bool grant_one(struct pool *p, struct pool_dest *d)
+/* The turn may end within this call, and the destination with it. */
+static enum grant grant_one(struct pool *p, struct pool_dest *d)
 {
     struct pool_turn *t = d->first;
-    if (t == NULL)
-        return false;
     struct client *c = take_kept(d);
     if (c == NULL && d->n_held >= d->n_max)
-        return false;
-    if (c == NULL && p->n_held >= POOL_CONNECTIONS_MAX) {
-        quit_one_elsewhere(p, d);
-        return false;
-    }
+        return GRANT_NOT_HERE;
+    if (c == NULL && p->n_held >= POOL_CONNECTIONS_MAX)
+        return GRANT_NO_ROOM;
     if (c == NULL) {
         d->n_held++;
         p->n_held++;
@@ -211,40 +260,49 @@ static bool grant_one(struct pool *p, struct pool_dest *d)
     if (d->first == NULL)
         d->last = &d->first;
     t->is_waiting = false;
+    p->n_waiting--;
+    append_asking(p, d);
     t->granted(t, c);
-    return true;
+    return GRANTED;
 }
 
-/* Destinations are only freed here, where nobody is in the middle of one. */
-static void grant_bucket(struct pool *p, struct pool_dest **at)
-{
-    while (*at != NULL) {
-        struct pool_dest *d = *at;
-        while (grant_one(p, d))
-            ;
-        if (d->first != NULL || d->n_held > 0) {
-            at = &d->next;
-            continue;
-        }
-        *at = d->next;
-        free(d);
-    }
-}
-
+/* Destinations take turns, one at a time. Those that have their connections are asked again when
+ * one of them is free (release, pool_give); for each that finds no room in all, the connection
+ * that has been idle the longest makes some. */
 static void grant_all(void *arg)
 {
     struct pool *p = arg;
-    p->first_bucket = (p->first_bucket + 1) % POOL_BUCKETS;
-    for (unsigned i = 0; i < POOL_BUCKETS; i++)
-        grant_bucket(p, &p->buckets[(p->first_bucket + i) % POOL_BUCKETS]);
+    struct pool_dest *no_room = NULL, **last = &no_room;
+    size_t n_no_room = 0, n = p->n_waiting;
+    while (p->asking != NULL) {
+        struct pool_dest *d = take_asking(p);
+        if (d->first == NULL) {
+            free_unused(p, d);
+            continue;
+        }
+        if (n-- == 0) { /* those who asked meanwhile: the loop has other work too */
+            append_asking(p, d);
+            schedule(p);
+            break;
+        }
+        if (grant_one(p, d) != GRANT_NO_ROOM)
+            continue;
+        d->is_asking = true;
+        *last = d;
+        last = &d->next_asking;
+        if (p->n_quitting < ++n_no_room && p->oldest != NULL)
+            quit(p->oldest);
+    }
+    *last = p->asking;
+    if (p->asking == NULL && no_room != NULL)
+        p->last_asking = last;
+    p->asking = no_room;
 }
 
 void pool_quit_idle(struct pool *p)
 {
-    for (unsigned i = 0; i < POOL_BUCKETS; i++)
-        for (struct pool_dest *d = p->buckets[i]; d != NULL; d = d->next)
-            for (struct kept *k = d->kept; k != NULL; k = k->next)
-                quit(k);
+    while (p->oldest != NULL)
+        quit(p->oldest);
 }
 
 bool pool_is_empty(const struct pool *p)

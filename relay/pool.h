@@ -18,6 +18,7 @@
 #define POOL_BUCKETS         256
 
 struct pool_dest;
+struct kept;
 
 /* Embedded in the job, zeroed before pool_ask. */
 struct pool_turn {
@@ -31,8 +32,10 @@ struct pool_turn {
 struct pool {
     struct loop *loop;
     size_t n_held; /* connections, and turns that may make one */
+    size_t n_waiting, n_quitting;
     struct timer soon;
-    unsigned first_bucket; /* where the next round begins, so that all get their turn */
+    struct pool_dest *asking, **last_asking;
+    struct kept *oldest, *newest;
     struct pool_dest *buckets[POOL_BUCKETS];
 };
 

@@ -137,6 +137,38 @@ Test(pool, limit_in_all)
     end(s);
 }
 
+Test(pool, destinations_take_turns)
+{
+    struct scene *s = begin(1000);
+    for (size_t i = 0; i < 3; i++)
+        ask(s, i, "a.example");
+    for (size_t i = 3; i < 6; i++)
+        ask(s, i, "b.example");
+    turn(s);
+    cr_expect_eq(grants, 6);
+    cr_expect_eq(s->askers[3].granted, 2, "the first of b comes before the second of a");
+    cr_expect_eq(s->askers[1].granted, 3);
+    end(s);
+}
+
+/* Withdrawn while it waited for room in all: nothing is left of it. */
+Test(pool, withdrawn_when_all_is_full)
+{
+    struct scene *s = begin(1000);
+    for (size_t i = 0; i < POOL_CONNECTIONS_MAX; i++)
+        ask(s, i, "a.example");
+    turn(s);
+    ask(s, 500, "b.example");
+    ask(s, 501, "c.example");
+    turn(s);
+    cr_expect_eq(s->askers[500].granted, 0);
+    pool_withdraw(&s->pool, &s->askers[500].turn);
+    pool_give(&s->pool, &s->askers[7].turn, NULL);
+    turn(s);
+    cr_expect_eq(s->askers[501].granted, POOL_CONNECTIONS_MAX + 1);
+    end(s);
+}
+
 Test(pool, keys_that_are_none)
 {
     struct scene *s = begin(1);
