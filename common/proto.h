@@ -393,26 +393,29 @@ static inline int64_t relay_job_ms(uint64_t size)
 #define PROTO_FIELDS_dns_mx(F, X) F(X, U64, tag, 0) F(X, TEXT, domain, DOMAIN_MAX)
 /* verdict NEVER: the domain does not exist. OK with an empty list: it exists without MX records.
  * hosts: records {u16 preference, bytes host}; null MX (RFC 7505) is one record with an empty host.
- */
+ * is_bogus: TRY_LATER because DNSSEC says that an answer is false. */
 #define PROTO_FIELDS_dns_mx_re(F, X)                                                               \
-    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, is_secure, 0) F(X, BYTES, hosts, LIST_MAX)
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, is_secure, 0) F(X, U8, is_bogus, 0)            \
+    F(X, BYTES, hosts, LIST_MAX)
 #define PROTO_FIELDS_dns_addr(F, X) F(X, U64, tag, 0) F(X, TEXT, host, DOMAIN_MAX)
 /* verdict NEVER: no such name; OK with an empty list: no addresses. addresses: records {bytes of 4
  * or 16 octets}, IPv6 and IPv4 as the answers came. is_secure: DNSSEC protects all that was
- * answered. canonical: what the host is an alias of in the end (CNAME), or empty. */
+ * answered. is_bogus: as in DNS_MX_RE. canonical: what the host is an alias of in the end (CNAME), or
+ * empty. */
 #define PROTO_FIELDS_dns_addr_re(F, X)                                                             \
-    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, is_secure, 0)                                  \
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, is_secure, 0) F(X, U8, is_bogus, 0)            \
     F(X, TEXT, canonical, DOMAIN_MAX) F(X, BYTES, addresses, LIST_MAX)
 /* is_alias: the host is one (CNAME), and its addresses are not protected: only if the alias itself is
  * is there anything to ask for. */
 #define PROTO_FIELDS_dns_tlsa(F, X)                                                                \
     F(X, U64, tag, 0) F(X, TEXT, host, DOMAIN_MAX) F(X, U16, port, 0) F(X, U8, is_alias, 0)
-/* verdict NEVER: no such name. is_secure: DNSSEC protects the answer; else it means nothing. records:
- * {u8 usage, u8 selector, u8 matching type, bytes data} as in RFC 6698 2.1, at most TLSA_RECORDS. */
+/* verdict NEVER: no such name. is_secure: DNSSEC protects the answer; else it means nothing. is_bogus:
+ * as in DNS_MX_RE. records: {u8 usage, u8 selector, u8 matching type, bytes data} as in RFC 6698 2.1, at most TLSA_RECORDS. */
 #define TLSA_RECORDS  32
 #define TLSA_DATA_MAX 8192
 #define PROTO_FIELDS_dns_tlsa_re(F, X)                                                             \
-    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, is_secure, 0) F(X, BYTES, records, LIST_MAX)
+    F(X, U64, tag, 0) F(X, U8, verdict, 0) F(X, U8, is_secure, 0) F(X, U8, is_bogus, 0)            \
+    F(X, BYTES, records, LIST_MAX)
 #define PROTO_FIELDS_dns_txt(F, X) F(X, U64, tag, 0) F(X, TEXT, name, DOMAIN_MAX)
 /* verdict NEVER: no such name. texts: records {bytes}, each the strings of one TXT record. */
 #define PROTO_FIELDS_dns_txt_re(F, X)                                                              \

@@ -217,6 +217,8 @@ static enum tls_fault fault_of(long verdict)
     case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
     case X509_V_ERR_CERT_UNTRUSTED:
         return TLS_FAULT_TRUST;
+    case X509_V_ERR_DANE_NO_MATCH:
+        return TLS_FAULT_TLSA;
     default:
         return TLS_FAULT_OTHER;
     }

@@ -60,7 +60,13 @@ struct tls_info {
     char fingerprint[CERT_PRINT]; /* SHA-256 */
     bool is_verified; /* signed by who is trusted, in time, and (servers) for the name */
     const char *unverified_because; /* a constant; NULL if it is */
-    enum tls_fault { TLS_FAULT_OTHER, TLS_FAULT_NAME, TLS_FAULT_TIME, TLS_FAULT_TRUST } fault;
+    enum tls_fault {
+        TLS_FAULT_OTHER,
+        TLS_FAULT_NAME,
+        TLS_FAULT_TIME,
+        TLS_FAULT_TRUST,
+        TLS_FAULT_TLSA
+    } fault;
     bool is_unverifiable; /* TLSA records were given, and none of them can be used */
 };
 

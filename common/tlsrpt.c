@@ -27,7 +27,9 @@ const char *tlsrpt_result_name(enum tlsrpt_result r)
                                                       "validation-failure",
                                                       "sts-policy-fetch-error",
                                                       "sts-policy-invalid",
-                                                      "sts-webpki-invalid"};
+                                                      "sts-webpki-invalid",
+                                                      "dnssec-invalid",
+                                                      "tlsa-invalid"};
     return (size_t)r < TLSRPT_RESULTS ? names[r] : "?";
 }
 

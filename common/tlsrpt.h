@@ -20,9 +20,11 @@ enum tlsrpt_result {
     TLSRPT_NOT_TRUSTED,
     TLSRPT_VALIDATION, /* anything else */
     /* Why a domain that announces a policy (MTA-STS) has none that counts. */
-    TLSRPT_STS_FETCH,   /* its server gave none */
-    TLSRPT_STS_INVALID, /* what it gave is no policy */
-    TLSRPT_STS_WEBPKI,  /* the server did not prove its name */
+    TLSRPT_STS_FETCH,      /* its server gave none */
+    TLSRPT_STS_INVALID,    /* what it gave is no policy */
+    TLSRPT_STS_WEBPKI,     /* the server did not prove its name */
+    TLSRPT_DNSSEC_INVALID, /* what DANE would go by is false */
+    TLSRPT_TLSA_INVALID,   /* none of the TLSA records can be used, or is the certificate's */
     TLSRPT_RESULTS
 };
 const char *tlsrpt_result_name(enum tlsrpt_result r); /* of the failures, for any value */

@@ -74,10 +74,12 @@ void client_on_secured(struct client *c)
     static const enum tlsrpt_result results[] = {[TLS_FAULT_OTHER] = TLSRPT_VALIDATION,
                                                  [TLS_FAULT_NAME] = TLSRPT_HOST_MISMATCH,
                                                  [TLS_FAULT_TIME] = TLSRPT_EXPIRED,
-                                                 [TLS_FAULT_TRUST] = TLSRPT_NOT_TRUSTED};
+                                                 [TLS_FAULT_TRUST] = TLSRPT_NOT_TRUSTED,
+                                                 [TLS_FAULT_TLSA] = TLSRPT_TLSA_INVALID};
     const struct tls_info *info = conn_tls(c->conn);
-    bool is_good = info->is_verified || info->is_unverifiable;
-    c->tls_result = is_good ? TLSRPT_SUCCESS : results[info->fault];
+    c->tls_result = info->is_unverifiable ? TLSRPT_TLSA_INVALID
+                    : info->is_verified   ? TLSRPT_SUCCESS
+                                          : results[info->fault];
     describe(c, info);
     client_remark(c, "TLS %s", c->protection);
     if (c->level == RELAY_TLS_VERIFIED && !info->is_verified && !is_excused(c, info))

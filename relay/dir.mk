@@ -28,5 +28,6 @@ tests_unit_relay_test_SOURCES += tests/unit/relay/test_policy.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_pool.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_reply.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_stuff.c
+tests_unit_relay_test_SOURCES += tests/unit/relay/test_tally.c
 tests_unit_relay_test_LDADD = relay/librelay.a $(LIBS_TLS) $(CRITERION_LIBS)
 endif

@@ -278,6 +278,15 @@ void plan_take_sts(struct plan *p, const struct msg_sts_re *re)
     set_sts_facts(p);
 }
 
+/* Where the setting says how a server must be protected, it is not asked what the DNS thinks. */
+static bool goes_by_dane(const struct plan *p, const struct plan_scope *scope)
+{
+    const struct policy_facts *f = &p->facts;
+    bool is_wanted = f->wanted == RELAY_TLS_OPPORTUNISTIC ||
+                     (f->requires_tls && f->wanted != RELAY_TLS_VERIFIED);
+    return scope->config->relay.dane == SWITCH_ON && !p->is_waived && is_wanted;
+}
+
 void plan_take_mx(struct plan *p, const struct plan_scope *scope, const struct msg_dns_mx_re *re)
 {
     size_t n = 0;
@@ -287,6 +296,7 @@ void plan_take_mx(struct plan *p, const struct plan_scope *scope, const struct m
         return;
     }
     bool is_known = v == VERDICT_OK && read_hosts(p, scope, re->hosts, &n);
+    p->is_bogus = re != NULL && re->is_bogus != 0 && goes_by_dane(p, scope);
     p->is_mx_secure = is_known && re->is_secure != 0;
     if (!is_known && scope->config->relay.n_fallback > 0) {
         p->is_undecided = true;
@@ -327,15 +337,10 @@ static bool read_addresses(struct plan *p, const struct plan_scope *scope, struc
     return !r.failed;
 }
 
-/* Where the setting says how a server must be protected, it is not asked what the DNS thinks; nor
- * if the name of the server came by a way that anybody can bend. */
-static bool wants_tlsa(const struct plan *p, const struct plan_scope *scope)
+/* Not if the name of the server came by a way that anybody can bend. */
+static bool may_have_tlsa(const struct plan *p, const struct plan_scope *scope)
 {
-    const struct policy_facts *f = &p->facts;
-    bool is_wanted = f->wanted == RELAY_TLS_OPPORTUNISTIC ||
-                     (f->requires_tls && f->wanted != RELAY_TLS_VERIFIED);
-    return scope->config->relay.dane == SWITCH_ON && !p->is_waived && is_wanted &&
-           !f->is_implicit && (p->is_configured || p->is_mx_secure) && p->n_addresses > 0;
+    return goes_by_dane(p, scope) && !p->facts.is_implicit && (p->is_configured || p->is_mx_secure);
 }
 
 /* RFC 7672 2.2.2: of what the host is an alias of, if the whole way there is protected; else of the
@@ -368,7 +373,8 @@ void plan_take_addr(struct plan *p, const struct plan_scope *scope,
         p->has_absent = true;
     }
     order_addresses(p, scope->config->relay.ip);
-    if (is_decided && wants_tlsa(p, scope))
+    p->is_bogus = re != NULL && re->is_bogus != 0 && may_have_tlsa(p, scope);
+    if (is_decided && p->n_addresses > 0 && may_have_tlsa(p, scope))
         begin_tlsa(p, re);
 }
 
@@ -378,6 +384,7 @@ void plan_take_tlsa(struct plan *p, const struct msg_dns_tlsa_re *re)
 {
     char text[REPLY_MAX];
     p->step = PLAN_CONNECT;
+    p->is_bogus = re != NULL && re->is_bogus != 0;
     if (re == NULL || (re->verdict != VERDICT_OK && re->verdict != VERDICT_NEVER)) {
         p->n_addresses = p->next_address = 0;
         snprintf(text, sizeof text, "451 4.4.3 the DNS does not tell the TLSA records of %s",

@@ -83,6 +83,8 @@ struct plan {
     struct span sts_mx;
     enum plan_step after_sts;
     bool has_filtered, has_own, has_absent, has_other_ip; /* met on the way */
+    /* The answer that was told last is false, says DNSSEC, and DANE would have gone by it. */
+    bool is_bogus;
     bool is_undecided; /* something failed for now, so that "never" is out of the question */
 };
 

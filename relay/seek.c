@@ -2,6 +2,7 @@
 #include "relay/job_state.h"
 
 #include "common/clock.h"
+#include "relay/tally.h"
 
 static struct plan_scope scope_of(const struct job *j)
 {
@@ -17,6 +18,7 @@ static void on_mx(void *arg, const union msg *m, int fd)
     j->dns_tag = 0;
     plan_take_mx(&j->plan, &scope, m != NULL ? &m->dns_mx_re : NULL);
     j->is_blind |= m == NULL;
+    tally_answer(j);
     seek_next(j);
 }
 
@@ -28,6 +30,7 @@ static void on_addr(void *arg, const union msg *m, int fd)
     j->dns_tag = 0;
     plan_take_addr(&j->plan, &scope, m != NULL ? &m->dns_addr_re : NULL);
     j->is_blind |= m == NULL;
+    tally_answer(j);
     seek_next(j);
 }
 
@@ -45,6 +48,7 @@ static void on_tlsa(void *arg, const union msg *m, int fd)
         memcpy(j->tlsa, re->records.p, j->tlsa_n);
     plan_take_tlsa(&j->plan, j->tlsa == NULL && j->tlsa_n > 0 ? NULL : re);
     j->is_blind |= m == NULL;
+    tally_answer(j);
     seek_next(j);
 }
 

@@ -9,5 +9,10 @@
 
 /* r: of the connection that the plan of j was at (client_tls_result). */
 void tally(const struct job *j, enum tlsrpt_result r);
+/* After each answer of the resolver: one that is false is a session that did not come about. */
+void tally_answer(const struct job *j);
+/* What r means for who went by these facts, and by which policy that was. */
+enum tlsrpt_result tally_judge(const struct policy_facts *f, enum tlsrpt_result r,
+                               enum tlsrpt_policy *policy);
 
 #endif

@@ -33,6 +33,7 @@ struct ask {
     enum ask_kind kind;
     bool is_answered;
     bool is_secure;         /* all that was answered */
+    bool is_bogus;          /* a part */
     unsigned verdicts;      /* bit v: a part had verdict v */
     struct addr_list addrs; /* of the parts so far */
     char name[DOMAIN_MAX + 1];
@@ -53,6 +54,11 @@ static bool is_secure(const struct ask *q, enum verdict v)
     return q->is_secure && v != VERDICT_TRY_LATER;
 }
 
+static bool is_bogus(const struct ask *q, enum verdict v)
+{
+    return q->is_bogus && v == VERDICT_TRY_LATER;
+}
+
 static void send_mx(struct ask *q, enum verdict v, const struct mx_list *l)
 {
     static char room[LIST_MAX];
@@ -61,7 +67,7 @@ static void send_mx(struct ask *q, enum verdict v, const struct mx_list *l)
         pack_uint(&w, l->list[i].preference, 2);
         pack_bytes(&w, span_of(l->list[i].host));
     }
-    struct msg_dns_mx_re m = {q->tag, (uint8_t)v, is_secure(q, v), packer_span(&w)};
+    struct msg_dns_mx_re m = {q->tag, (uint8_t)v, is_secure(q, v), is_bogus(q, v), packer_span(&w)};
     if (q->from != NULL && !q->is_answered)
         ipc_send_dns_mx_re(q->from, &m, -1);
     q->is_answered = true;
@@ -85,8 +91,9 @@ static void send_addr(struct ask *q)
     for (size_t i = 0; i < q->addrs.n; i++)
         pack_bytes(&w, (struct span){q->addrs.list[i].octets, q->addrs.list[i].n});
     enum verdict v = merged(q);
-    struct msg_dns_addr_re m = {q->tag, (uint8_t)v, is_secure(q, v), span_of(q->addrs.canonical),
-                                packer_span(&w)};
+    struct msg_dns_addr_re m = {
+        q->tag,         (uint8_t)v, is_secure(q, v), is_bogus(q, v), span_of(q->addrs.canonical),
+        packer_span(&w)};
     if (q->from != NULL && !q->is_answered)
         ipc_send_dns_addr_re(q->from, &m, -1);
     q->is_answered = true;
@@ -94,7 +101,7 @@ static void send_addr(struct ask *q)
 
 static void send_tlsa(struct ask *q, enum verdict v, struct span records)
 {
-    struct msg_dns_tlsa_re m = {q->tag, (uint8_t)v, is_secure(q, v), records};
+    struct msg_dns_tlsa_re m = {q->tag, (uint8_t)v, is_secure(q, v), is_bogus(q, v), records};
     if (q->from != NULL && !q->is_answered)
         ipc_send_dns_tlsa_re(q->from, &m, -1);
     q->is_answered = true;
@@ -218,6 +225,7 @@ static void answered(void *arg, int rcode, void *packet, int n, int security, ch
     struct ask *q = part->ask;
     if (security == BOGUS)
         LOG(0, "dns-bogus", LZ("because", why_bogus));
+    q->is_bogus |= security == BOGUS;
     upstream_answered(q->upstream);
     bool is_usable = (rcode == 0 || rcode == 3) && security != BOGUS && packet != NULL && n > 0;
     if (!q->is_answered && is_usable)

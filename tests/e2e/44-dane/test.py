@@ -345,6 +345,37 @@ class Reports(Dane):
         self.assertEqual(self.sessions(suite), [])
 
 
+    def counted(self, suite):
+        """(policy, result, host, address) of each row, with the numbers of common/tlsrpt.h."""
+        with contextlib.closing(sqlite3.connect(f"file:{suite.state_dir}/mail.db?mode=ro", uri=True)) as db:
+            return set(db.execute("SELECT policy, result, host, address FROM tlsrpt").fetchall())
+
+    def test_what_dane_fails_by(self):
+        """4.3.2.1: records that are of no use or of another certificate, and answers that are false."""
+        tlsa_policy, success, mismatch, dnssec_invalid, tlsa_invalid = 1, 1, 3, 10, 11
+        pair = self.pair()
+        authority = self.pair("An authority", label="ca")
+        leaf = Leaf(self.dir, "leaf", authority, ["www.example.net"])
+        records = f"_{self.port}._tcp.{HOST}"
+        for certificate, record, damaged, expected in (
+                (pair, tlsa(pair), (), (success, False, False)),
+                (pair, tlsa(self.pair(label="another")), (), (tlsa_invalid, True, True)),
+                (pair, tlsa(pair, 1), (), (tlsa_invalid, True, True)),
+                (leaf, tlsa(authority, 2, 0, 1), (), (mismatch, True, True)),
+                (pair, tlsa(pair), [records], (dnssec_invalid, True, False)),
+                (pair, tlsa(pair), [HOST], (dnssec_invalid, True, False)),
+                (pair, tlsa(pair), ["remote.example"], (dnssec_invalid, False, False))):
+            remote = self.server(certificate)
+            suite = self.simple(remote, record, damaged=damaged, tls_reports="yes")
+            suite.send(FROM, [TO], message())
+            wait_until(lambda: self.counted(suite), 30, "the session to be counted")
+            result, has_host, has_address = expected
+            self.assertEqual(self.counted(suite), {(tlsa_policy, result, HOST if has_host else "",
+                                                    remote.host if has_address else "")})
+            suite.close()
+            remote.stop()
+
+
 class NoNeedOfTls(Dane):
     """RFC 8689 4.2.2: who says "TLS-Required: No" has it go out though TLS fails."""
 

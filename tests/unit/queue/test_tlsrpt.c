@@ -134,6 +134,24 @@ Test(tlsrpt, sessions_are_counted_and_reported)
     world_end(&w);
 }
 
+/* RFC 8460 4.3: the words are of IANA's registry. */
+Test(tlsrpt, words_of_results)
+{
+    static const char *const words[TLSRPT_RESULTS] = {
+        [TLSRPT_NO_STARTTLS] = "starttls-not-supported",
+        [TLSRPT_HOST_MISMATCH] = "certificate-host-mismatch",
+        [TLSRPT_EXPIRED] = "certificate-expired",
+        [TLSRPT_NOT_TRUSTED] = "certificate-not-trusted",
+        [TLSRPT_VALIDATION] = "validation-failure",
+        [TLSRPT_STS_FETCH] = "sts-policy-fetch-error",
+        [TLSRPT_STS_INVALID] = "sts-policy-invalid",
+        [TLSRPT_STS_WEBPKI] = "sts-webpki-invalid",
+        [TLSRPT_DNSSEC_INVALID] = "dnssec-invalid",
+        [TLSRPT_TLSA_INVALID] = "tlsa-invalid"};
+    for (int r = TLSRPT_NO_STARTTLS; r < TLSRPT_RESULTS; r++)
+        cr_expect_str_eq(tlsrpt_result_name((enum tlsrpt_result)r), words[r], "%d", r);
+}
+
 Test(tlsrpt, rows_are_bounded_and_sane)
 {
     char host[64];

@@ -847,6 +847,58 @@ Test(plan, why_a_domain_has_no_policy)
     config_free(c);
 }
 
+/* RFC 8460 4.3.2.1: answers that DNSSEC finds false, where DANE would have gone by them. */
+Test(plan, false_answers)
+{
+    static const struct {
+        const char *config;
+        bool is_mx_secure;
+        char at; /* which answer is false: MX, address, TLSA, or none; capital: it was told of */
+    } cases[] = {{"", true, 'M'},
+                 {"", true, 'A'},
+                 {"", true, 'T'},
+                 {"", true, '-'},
+                 {"", false, 'a'},
+                 {"[relay]\ndane = no\n", true, 'm'},
+                 {"[relay]\ndane = no\n", true, 'a'},
+                 {"[relay]\ntls = required\n", true, 'm'},
+                 {"[relay]\ntls = none\n", true, 'a'}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char at = ascii_lower(cases[i].at), told = '-';
+        struct config *c = config(cases[i].config);
+        struct plan_scope scope = {c, NULL, 0};
+        struct plan p;
+        plan_begin(&p, &scope, SPAN("d.example"), SPAN(""), false);
+        for (enum plan_step step;
+             (step = next_step(&p, &scope)) != PLAN_OVER && step != PLAN_CONNECT;) {
+            char now = step == PLAN_ASK_MX ? 'm' : step == PLAN_ASK_ADDR ? 'a' : 't';
+            bool is_false = now == at;
+            if (now == 'm')
+                plan_take_mx(&p, &scope,
+                             &(struct msg_dns_mx_re){.verdict = is_false ? LATER : OK,
+                                                     .is_secure = cases[i].is_mx_secure,
+                                                     .is_bogus = is_false,
+                                                     .hosts = mx_records("1 a.x")});
+            else if (now == 'a')
+                plan_take_addr(&p, &scope,
+                               &(struct msg_dns_addr_re){.verdict = is_false ? LATER : OK,
+                                                         .is_secure = 1,
+                                                         .is_bogus = is_false,
+                                                         .addresses = addr_records("192.0.2.1")});
+            else
+                plan_take_tlsa(&p, &(struct msg_dns_tlsa_re){.verdict = is_false ? LATER : OK,
+                                                             .is_secure = !is_false,
+                                                             .is_bogus = is_false,
+                                                             .records = SPAN("abc")});
+            if (p.is_bogus)
+                told = now;
+            cr_expect(!p.is_bogus || now == 'm' || strcmp(p.host, "a.x") == 0);
+        }
+        cr_expect_eq(told, at != cases[i].at ? at : '-', "case %zu: %c", i, told);
+        config_free(c);
+    }
+}
+
 /* RFC 8460 3: a report about TLS is delivered though TLS fails. */
 Test(plan, reports_about_tls_are_kept_back_by_no_policy)
 {

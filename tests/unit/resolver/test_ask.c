@@ -112,7 +112,7 @@ struct scene {
     struct asks asks;
     struct ipc *resolver, *relay;
     unsigned n_answers;
-    uint8_t verdict, is_secure;
+    uint8_t verdict, is_secure, is_bogus;
     size_t n_octets;
 };
 
@@ -150,6 +150,7 @@ static void on_addr_re(void *arg, const union msg *m, int fd)
     s->n_answers++;
     s->verdict = m->dns_addr_re.verdict;
     s->is_secure = m->dns_addr_re.is_secure;
+    s->is_bogus = m->dns_addr_re.is_bogus;
     s->n_octets = m->dns_addr_re.addresses.n;
 }
 
@@ -161,6 +162,7 @@ static void on_mx_re(void *arg, const union msg *m, int fd)
     s->n_answers++;
     s->verdict = m->dns_mx_re.verdict;
     s->is_secure = m->dns_mx_re.is_secure;
+    s->is_bogus = m->dns_mx_re.is_bogus;
     s->n_octets = m->dns_mx_re.hosts.n;
 }
 
@@ -172,6 +174,7 @@ static void on_tlsa_re(void *arg, const union msg *m, int fd)
     s->n_answers++;
     s->verdict = m->dns_tlsa_re.verdict;
     s->is_secure = m->dns_tlsa_re.is_secure;
+    s->is_bogus = m->dns_tlsa_re.is_bogus;
     s->n_octets = m->dns_tlsa_re.records.n;
 }
 
@@ -385,6 +388,38 @@ Test(ask, bogus_addresses_are_none)
     cr_expect_eq(s->verdict, VERDICT_TRY_LATER);
     cr_expect_eq(s->n_octets, 0);
     end(s);
+}
+
+/* False, and not merely missing: who asks tells it to the domain (RFC 8460 4.3.2.1). */
+Test(ask, what_is_bogus_is_told)
+{
+    static const struct {
+        int security;
+        bool is_bogus;
+    } cases[] = {{0, false}, {1, true}, {2, false}};
+    for (size_t i = 0; i < 3; i++) {
+        struct scene *s = begin();
+        s->upstream = (struct upstream){.a = SAY_SERVFAIL,
+                                        .aaaa = SAY_ADDRESS,
+                                        .mx = SAY_ADDRESS,
+                                        .tlsa = SAY_ADDRESS,
+                                        .security = cases[i].security};
+        ask_for_mx(s, SPAN("x.example"));
+        cr_expect_eq(s->is_bogus, cases[i].is_bogus, "MX, case %zu", i);
+        ask_for_addresses(s, SPAN("x.example"));
+        cr_expect_eq(s->is_bogus, cases[i].is_bogus, "addresses, case %zu", i);
+        ask_for_tlsa(s, SPAN("x.example"), false);
+        cr_expect_eq(s->is_bogus, cases[i].is_bogus, "TLSA, case %zu", i);
+        s->upstream.cname = SAY_ADDRESS;
+        s->upstream.cname_security = cases[i].security;
+        ask_for_tlsa(s, SPAN("x.example"), true);
+        cr_expect_eq(s->is_bogus, cases[i].is_bogus, "alias, case %zu", i);
+        s->upstream.security = 0;
+        s->upstream.mx = SAY_SERVFAIL;
+        ask_for_mx(s, SPAN("x.example"));
+        cr_expect_not(s->is_bogus, "a server that fails, case %zu", i);
+        end(s);
+    }
 }
 
 Test(ask, names_that_cannot_exist_are_not_asked_for)
