@@ -273,7 +273,10 @@ const struct setting config_settings[] = {
      LIST(relay_config, never_connect_to),
      .fallback = "0.0.0.0/8, 127.0.0.0/8, 169.254.0.0/16, 224.0.0.0/3, ::/128, ::1/128, fe80::/10, "
                  "ff00::/8",
-     .meaning = "Networks that the DNS may not lead mail to. A route or the smarthost may."},
+     .meaning =
+         "Networks that the DNS may not lead mail to. An IPv6 address that stands for an IPv4 "
+         "address (::ffff:0:0/96, ::/96, NAT64 64:ff9b::/96, 6to4 2002::/16) counts as that, "
+         "too. A route or the smarthost may lead anywhere."},
     {SECTION_RELAY, "connections", VALUE_COUNT, AT(relay_config, connections), .min = 1, .max = 500,
      .fallback = "300",
      .meaning = "Connections at a time to all destinations together. Destinations that could not "

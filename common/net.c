@@ -260,3 +260,30 @@ bool networks_have(const struct network *list, size_t n, const struct netaddr *a
             return true;
     return false;
 }
+
+static struct netaddr four_octets_of(const struct netaddr *a, size_t at)
+{
+    struct netaddr inner = {.n = 4, .port = a->port};
+    memcpy(inner.octets, a->octets + at, 4);
+    return inner;
+}
+
+struct netaddr netaddr_meaning(const struct netaddr *a)
+{
+    static const struct network translated[] = {
+        {.base = {.n = 16}, .bits = 96}, /* ::a.b.c.d; of :: and ::1 comes 0.0.0.0 and 0.0.0.1 */
+        {.base = {.n = 16, .octets = {[10] = 0xff, 0xff}}, .bits = 96},
+        {.base = {.n = 16, .octets = {0, 0x64, 0xff, 0x9b}}, .bits = 96},
+    };
+    static const struct network six_to_four = {.base = {.n = 16, .octets = {0x20, 0x02}},
+                                               .bits = 16};
+    if (networks_have(translated, sizeof translated / sizeof translated[0], a))
+        return four_octets_of(a, 12);
+    return network_has(&six_to_four, a) ? four_octets_of(a, 2) : *a;
+}
+
+bool networks_reach(const struct network *list, size_t n, const struct netaddr *a)
+{
+    struct netaddr meant = netaddr_meaning(a);
+    return networks_have(list, n, a) || networks_have(list, n, &meant);
+}

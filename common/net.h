@@ -43,6 +43,9 @@ int netaddr_parse_uid(struct span text, struct netaddr *out);
 uint32_t netaddr_uid(const struct netaddr *a); /* of one with n == NETADDR_LOCAL */
 bool netaddr_eq(const struct netaddr *a, const struct netaddr *b); /* with port */
 bool netaddr_is_loopback(const struct netaddr *a);
+/* The IPv4 address that an IPv6 address stands for: mapped and compatible (RFC 4291 2.5.5),
+ * translated (64:ff9b::/96, RFC 6052) and 6to4 (RFC 3056). Any other stays as it is. */
+struct netaddr netaddr_meaning(const struct netaddr *a);
 /* What limits per address count by: IPv4 itself, the /64 of IPv6; without port. */
 struct netaddr netaddr_limit_key(const struct netaddr *a);
 
@@ -50,5 +53,7 @@ struct netaddr netaddr_limit_key(const struct netaddr *a);
 int network_parse(struct span text, struct network *out);
 bool network_has(const struct network *n, const struct netaddr *a);
 bool networks_have(const struct network *list, size_t n, const struct netaddr *a);
+/* Do they have it, or what it stands for? For lists of where not to go. */
+bool networks_reach(const struct network *list, size_t n, const struct netaddr *a);
 
 #endif

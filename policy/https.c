@@ -160,13 +160,10 @@ static void connect_next(struct https *s)
 
 /* --- its addresses --- */
 
-/* What an address stands for is no way around what it is. */
 static bool is_refused(const struct https *s, const struct netaddr *a)
 {
     const struct relay_config *c = &proc_config(s->params.proc)->relay;
-    struct netaddr meant = public_meaning(a);
-    return networks_have(c->never_connect_to, c->n_never_connect_to, a) ||
-           networks_have(c->never_connect_to, c->n_never_connect_to, &meant) ||
+    return networks_reach(c->never_connect_to, c->n_never_connect_to, a) ||
            (s->params.is_public && c->n_never_connect_to > 0 && !public_has(a));
 }
 

@@ -1,12 +1,5 @@
 #include "policy/public.h"
 
-static const struct network translated[] = {
-    {.base = {.n = 16}, .bits = 96}, /* ::a.b.c.d; of :: and ::1 comes 0.0.0.0 and 0.0.0.1 */
-    {.base = {.n = 16, .octets = {[10] = 0xff, 0xff}}, .bits = 96},
-    {.base = {.n = 16, .octets = {0, 0x64, 0xff, 0x9b}}, .bits = 96},
-};
-static const struct network six_to_four = {.base = {.n = 16, .octets = {0x20, 0x02}}, .bits = 16};
-
 static const struct network not_public[] = {
     {.base = {.n = 4, .octets = {0}}, .bits = 8}, /* this host, and its network */
     {.base = {.n = 4, .octets = {10}}, .bits = 8},
@@ -25,22 +18,8 @@ static const struct network not_public[] = {
     {.base = {.n = 16, .octets = {0xff}}, .bits = 8},       /* multicast */
 };
 
-static struct netaddr of_four(const struct netaddr *a, size_t at)
-{
-    struct netaddr inner = {.n = 4, .port = a->port};
-    memcpy(inner.octets, a->octets + at, 4);
-    return inner;
-}
-
-struct netaddr public_meaning(const struct netaddr *a)
-{
-    if (networks_have(translated, sizeof translated / sizeof translated[0], a))
-        return of_four(a, 12);
-    return network_has(&six_to_four, a) ? of_four(a, 2) : *a;
-}
-
 bool public_has(const struct netaddr *a)
 {
-    struct netaddr meant = public_meaning(a);
+    struct netaddr meant = netaddr_meaning(a);
     return !networks_have(not_public, sizeof not_public / sizeof not_public[0], &meant);
 }

@@ -80,7 +80,7 @@ static void add_address(struct plan *p, const struct plan_scope *scope, struct n
         return;
     }
     if (!p->is_configured) {
-        if (networks_have(c->never_connect_to, c->n_never_connect_to, &a)) {
+        if (networks_reach(c->never_connect_to, c->n_never_connect_to, &a)) {
             p->has_filtered = true;
             return;
         }

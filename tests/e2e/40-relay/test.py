@@ -78,6 +78,14 @@ class NextHop(RelayTest):
         wait_until(lambda: open_states(suite).get("carol@remote.example", "bounced") in ("deferred", "bounced"))
         self.assertEqual(host.connections, 0)
 
+    def test_nor_by_an_address_that_stands_for_one(self):
+        """NAT64 and 6to4: there may be a router that leads back from there."""
+        dns = self.dns({"remote.example": {"MX": [[10, "mx.remote.example"]]},
+                        "mx.remote.example": {"AAAA": ["64:ff9b::7f00:1", "2002:7f00:1::1"]}})
+        suite = self.by_mx(dns, 25, never_connect_to=None)
+        suite.send(FROM, ["carol@remote.example"], message())
+        self.assertIn(b"Status: 5.4.4\r\n", suite.wait_for_mail("alice", timeout=30)[0])
+
     def test_who_may_not_relay(self):
         """Without allow_from nobody may; the queue is asked again and agrees."""
         suite = self.suite(relay={"allow_from": "192.0.2.0/24"})

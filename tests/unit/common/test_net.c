@@ -161,3 +161,65 @@ Test(net, limits_count_a_v6_network_as_one)
     cr_expect(netaddr_eq(&ka, &kb));
     cr_expect_not(netaddr_eq(&ka, &kc));
 }
+
+/* Rows without a second address stay as they are. */
+static const struct {
+    const char *address, *meaning;
+    bool is_reached; /* by 10.0.0.0/8, 2001:db8::/32 and ::/128 */
+} meanings[] = {
+    {"10.0.0.1", NULL, true},
+    {"11.0.0.1", NULL, false},
+    {"2001:db8::1", NULL, true},
+    {"2001:db9::a00:1", NULL, false},
+    {"::ffff:10.0.0.1", "10.0.0.1", true},
+    {"::ffff:11.0.0.1", "11.0.0.1", false},
+    {"::fffe:a00:1", NULL, false},
+    {"::10.0.0.1", "10.0.0.1", true},
+    {"::11.0.0.1", "11.0.0.1", false},
+    {"::", "0.0.0.0", true},
+    {"::1", "0.0.0.1", false},
+    {"::1:a00:1", NULL, false},
+    {"64:ff9b::10.0.0.1", "10.0.0.1", true},
+    {"64:ff9b::10.255.255.255", "10.255.255.255", true},
+    {"64:ff9b::11.0.0.0", "11.0.0.0", false},
+    {"64:ff9b::9.255.255.255", "9.255.255.255", false},
+    {"64:ff9b::1:a00:1", NULL, false},
+    {"64:ff9b:1::10.0.0.1", NULL, false}, /* RFC 8215: where the IPv4 address is, nobody knows */
+    {"64:ff9a::10.0.0.1", NULL, false},
+    {"2002:a00:1::", "10.0.0.1", true},
+    {"2002:aff:ffff:1:2:3:4:5", "10.255.255.255", true},
+    {"2002:b00:1::", "11.0.0.1", false},
+    {"2003:a00:1::", NULL, false},
+};
+
+Test(net, what_an_address_stands_for)
+{
+    static const char *const list[] = {"10.0.0.0/8", "2001:db8::/32", "::/128"};
+    struct network excluded[3];
+    for (size_t i = 0; i < 3; i++)
+        cr_assert_eq(network_parse(span_of(list[i]), &excluded[i]), 0);
+    for (size_t i = 0; i < sizeof meanings / sizeof meanings[0]; i++) {
+        struct netaddr a, wanted;
+        const char *meaning =
+            meanings[i].meaning != NULL ? meanings[i].meaning : meanings[i].address;
+        cr_assert_eq(netaddr_parse(span_of(meanings[i].address), &a), 0);
+        cr_assert_eq(netaddr_parse(span_of(meaning), &wanted), 0);
+        a.port = wanted.port = 25;
+        struct netaddr meant = netaddr_meaning(&a);
+        cr_expect(netaddr_eq(&meant, &wanted), "%s", meanings[i].address);
+        cr_expect_eq(networks_reach(excluded, 3, &a), meanings[i].is_reached, "%s",
+                     meanings[i].address);
+    }
+}
+
+/* A mapped address may come in without having been turned into IPv4. */
+Test(net, mapped_as_octets)
+{
+    struct netaddr mapped = {.n = 16, .octets = {[10] = 0xff, 0xff, 10, 0, 0, 1}, .port = 443};
+    struct netaddr meant = netaddr_meaning(&mapped);
+    struct network ten;
+    cr_assert_eq(network_parse(SPAN("10.0.0.0/8"), &ten), 0);
+    cr_expect(meant.n == 4 && meant.octets[0] == 10 && meant.octets[3] == 1 && meant.port == 443);
+    cr_expect_not(networks_have(&ten, 1, &mapped));
+    cr_expect(networks_reach(&ten, 1, &mapped));
+}

@@ -96,8 +96,6 @@ Test(public, as_octets)
 {
     struct netaddr mapped = {.n = 16, .octets = {[10] = 0xff, 0xff, 10, 0, 0, 1}, .port = 443};
     cr_expect_not(public_has(&mapped));
-    struct netaddr meant = public_meaning(&mapped);
-    cr_expect(meant.n == 4 && meant.octets[0] == 10 && meant.octets[3] == 1 && meant.port == 443);
     mapped.octets[12] = 9;
     cr_expect(public_has(&mapped));
 }
