@@ -11,6 +11,7 @@
 #include "queue/dispatch.h"
 #include "queue/dsn.h"
 #include "queue/lifetime.h"
+#include "queue/parties.h"
 #include "queue/warning.h"
 
 #define AT_ONCE     20
@@ -34,8 +35,7 @@ struct bounce {
     uint64_t tag;     /* of the question */
     struct targets targets;
     size_t n_told, n_failed;
-    char sender[ADDRESS_MAX + 1];
-    char owner[ADDRESS_MAX + 1]; /* of the list that sent it on to those it is about; "": none */
+    char reader[ADDRESS_MAX + 1]; /* it goes to him, about those of whom he is told; "": nobody */
 };
 
 struct bounces {
@@ -136,12 +136,12 @@ static void settled(struct waiter *w, enum outcome o)
         return;
     }
     if (b->id == 0) {
-        LOG(b->message, b->is_damaged ? "damaged" : "bounce-dropped", LZ("to", b->sender),
+        LOG(b->message, b->is_damaged ? "damaged" : "bounce-dropped", LZ("to", b->reader),
             LN("recipients", (int64_t)b->n_told));
     } else {
         stats_count(STAT_REPORTS);
         const char *event = b->n_failed > 0 ? "bounced" : "sender-told";
-        LOG(b->message, b->kind == DSN_LATE ? "sender-warned" : event, LZ("to", b->sender),
+        LOG(b->message, b->kind == DSN_LATE ? "sender-warned" : event, LZ("to", b->reader),
             LN("recipients", (int64_t)b->n_told), LZ("as", id));
         struct message report = {.id = b->id};
         dispatch_fresh_all(q, &report, &b->targets);
@@ -159,9 +159,10 @@ struct told {
     size_t n_dialogues;
 };
 
-static bool is_about(const struct bounce *b, const struct recipient *r)
+/* m NULL: it is damaged, and so all are to be held. */
+static bool is_about(const struct bounce *b, const struct message *m, const struct recipient *r)
 {
-    if (!b->is_damaged && !span_eq(recipient_owner(r), span_of(b->owner)))
+    if (m != NULL && !span_eq(parties_of(m, r->sender).reader, span_of(b->reader)))
         return false;
     if (b->kind == DSN_FINAL)
         return r->state == RCPT_FAILED || r->state == RCPT_OWED;
@@ -181,12 +182,14 @@ static enum dsn_action action_of(const struct recipient *r)
     return r->state == RCPT_FAILED ? DSN_FAILED : DSN_DELAYED;
 }
 
-/* Did the sender ask to be told of it? (A row in RCPT_OWED is there because he did.) */
-static bool is_wanted(const struct recipient *r)
+/* Is the reader to be told of it? */
+static bool is_wanted(const struct message *m, const struct recipient *r)
 {
-    if (r->state == RCPT_OWED)
-        return true;
-    return notify_wants(r->notify, r->state == RCPT_FAILED ? NOTIFY_FAILURE : NOTIFY_DELAY);
+    struct parties p = parties_of(m, r->sender);
+    enum notify what = r->state == RCPT_OWED     ? NOTIFY_SUCCESS
+                       : r->state == RCPT_FAILED ? NOTIFY_FAILURE
+                                                 : NOTIFY_DELAY;
+    return parties_tell(&p, r->notify, what);
 }
 
 /* 0, or -1: no more fit. */
@@ -236,7 +239,8 @@ static struct lifetime lifetime(const struct bounce *b, const struct message *m,
     return b->kind == DSN_LATE ? lifetime_of(b->q->config, b->q->store, m, r) : l;
 }
 
-/* Adds the recipients it is about to the notification (d NULL: there is none) and to the list. */
+/* Adds the recipients it is about to the notification (d NULL: there is none) and to the list.
+ * m NULL: see is_about; then there is no notification. */
 static int read_rcpts(struct bounce *b, const struct message *m, struct dsn *d, struct told *told)
 {
     struct store *store = b->q->store;
@@ -245,10 +249,10 @@ static int read_rcpts(struct bounce *b, const struct message *m, struct dsn *d, 
     told->n = told->n_shown = told->n_dialogues = 0;
     store_rcpts_begin(store, b->message);
     while ((f = store_rcpts_next(store, &r)) == FOUND_YES || f == FOUND_DAMAGED) {
-        if (f == FOUND_DAMAGED || !is_about(b, &r))
+        if (f == FOUND_DAMAGED || !is_about(b, m, &r))
             continue;
         struct lifetime l = lifetime(b, m, &r);
-        bool is_shown = d != NULL && is_wanted(&r) && l.late != INT64_MAX;
+        bool is_shown = d != NULL && is_wanted(m, &r) && l.late != INT64_MAX;
         if (told->n == TOLD_MAX || (is_shown && add_rcpt(d, &r, l.expires) < 0))
             break;
         told->n_shown += is_shown;
@@ -280,22 +284,31 @@ static struct span read_start(struct queue *q, const struct message *m, char roo
     return (struct span){room, got > 0 ? (size_t)got : 0};
 }
 
+/* What the reader asked for with the message, if he sent it. */
+static struct parties asked_by_reader(const struct bounce *b, const struct message *m)
+{
+    struct parties of_sender = parties_of(m, SPAN(""));
+    bool is_his = span_eq(of_sender.reader, span_of(b->reader));
+    return is_his ? of_sender : parties_of(m, span_of(b->reader));
+}
+
 /* 0 and the notification in *out; 1: there is nobody (any more) to tell about; -1. */
 static int compose(struct bounce *b, const struct message *m, struct buf *out, struct told *told)
 {
     static char start[DSN_MAX];
     char hold_request[HOLD_REQUEST_MAX + 1];
+    struct parties asked = asked_by_reader(b, m);
     struct dsn d;
     struct dsn_facts facts = {.kind = b->kind,
                               .hostname = span_of(b->q->config->hostname),
                               .id = b->id,
                               .about = m->id,
-                              .to = span_of(b->sender),
+                              .to = span_of(b->reader),
                               .arrived = m->arrived,
                               .expires = m->expires,
                               .now = clock_wall_s(),
-                              .envid = m->envid};
-    if (store_message_hold(b->q->store, m->id, hold_request) == FOUND_YES)
+                              .envid = asked.envid};
+    if (asked.is_asked && store_message_hold(b->q->store, m->id, hold_request) == FOUND_YES)
         facts.hold_request = span_of(hold_request);
     b->requires_tls = m->flags & CONTENT_REQUIRETLS;
     dsn_begin(&d, &facts);
@@ -305,7 +318,7 @@ static int compose(struct bounce *b, const struct message *m, struct buf *out, s
                                     .size = m->size,
                                     .header = (size_t)m->header,
                                     .flags = m->flags,
-                                    .wants_all = m->ret == RET_FULL && b->requires_tls == 0};
+                                    .wants_all = asked.ret == RET_FULL && b->requires_tls == 0};
     if (dsn_finish(&d, &original, out) < 0 || rc < 0)
         return -1;
     return told->n_shown > 0 ? 0 : 1;
@@ -325,7 +338,7 @@ static enum intake_reason deliver_report(struct bounce *b, struct span content)
                              .size = scan.octets,
                              .header = scan.header,
                              .flags = scan.flags | b->requires_tls |
-                                      (idn_is_ascii(span_of(b->sender)) ? 0 : CONTENT_UTF8)};
+                                      (idn_is_ascii(span_of(b->reader)) ? 0 : CONTENT_UTF8)};
     memcpy(report.hash, scan.hash, sizeof report.hash);
     struct delivery d = {
         .message = &report, .content = content, .targets = &b->targets, .passes_quota = true};
@@ -374,7 +387,16 @@ static int write_report(struct bounce *b, struct told *told)
 
 static int write_off(struct bounce *b, struct told *told)
 {
-    return b->kind == DSN_LATE || read_rcpts(b, NULL, NULL, told) == 0 ? mark_told(b, told) : -1;
+    struct message m;
+    int rc = 0;
+    if (b->kind == DSN_LATE)
+        return mark_told(b, told);
+    if (b->is_damaged)
+        return read_rcpts(b, NULL, NULL, told) == 0 ? mark_told(b, told) : -1;
+    rc = store_message_get(b->q->store, b->message, &m) == FOUND_YES ? read_rcpts(b, &m, NULL, told)
+                                                                     : -1;
+    store_message_end(b->q->store);
+    return rc == 0 ? mark_told(b, told) : -1;
 }
 
 /* Ends in settled() or later(). */
@@ -395,13 +417,13 @@ static void save(struct bounce *b)
     later(b, "not saved");
 }
 
-/* --- who is the sender? --- */
+/* --- who is told? --- */
 
 static void answered(void *arg, const union msg *answer, int fd)
 {
     struct bounce *b = arg;
     struct queue *q = b->q;
-    struct rcpt sender = {.address = span_of(b->sender), .notify = NOTIFY_NEVER};
+    struct rcpt reader = {.address = span_of(b->reader), .notify = NOTIFY_NEVER};
     int rc = 0;
     if (fd >= 0)
         close(fd);
@@ -411,13 +433,13 @@ static void answered(void *arg, const union msg *answer, int fd)
         later(b, "sender not resolved");
         return;
     }
-    sender.sealed = answer->resolve_re.sealed;
+    reader.sealed = answer->resolve_re.sealed;
     if (answer->resolve_re.verdict == VERDICT_NEVER || answer->resolve_re.kind == ADDRESS_UNKNOWN)
         b->id = 0;
     else if (answer->resolve_re.kind == ADDRESS_FOREIGN)
-        rc = targets_add_remote(&b->targets, &sender);
+        rc = targets_add_remote(&b->targets, &reader);
     else
-        rc = q->has_key ? targets_add_sealed(&b->targets, &sender, q->key, clock_wall_s()) : -1;
+        rc = q->has_key ? targets_add_sealed(&b->targets, &reader, q->key, clock_wall_s()) : -1;
     targets_tidy(&b->targets);
     if (rc < 0)
         later(b, "sender not resolved");
@@ -440,22 +462,9 @@ static struct bounce *new_bounce(struct queue *q, uint64_t message, enum dsn_kin
     return b;
 }
 
-/* Fills in the sender. 0; 1: there is nothing (more) to tell him; -1: the store cannot be read. */
-static int read_sender(struct bounce *b)
-{
-    struct message m;
-    enum found f = store_message_get(b->q->store, b->message, &m);
-    /* Attempts for two of its recipients may have said that it is late before the first was told.
-     */
-    bool is_told = b->kind == DSN_LATE && (f == FOUND_NONE || (f == FOUND_YES && m.is_warned));
-    b->is_damaged = f != FOUND_YES || span_copy(b->sender, sizeof b->sender, m.sender) < 0;
-    store_message_end(b->q->store);
-    return f == FOUND_FAULT ? -1 : is_told;
-}
-
-/* Whose list the first of the failed recipients is of. A report has one reader, so those of others
- * come in reports of their own. 0, or -1. */
-static int read_owner(struct bounce *b)
+/* Who is told about the first of those nobody was told about. A report has one reader, so what
+ * others are told comes in reports of their own. 0, or -1. */
+static int read_first(struct bounce *b, const struct message *m)
 {
     struct recipient r;
     enum found f;
@@ -464,12 +473,32 @@ static int read_owner(struct bounce *b)
     while (!has_one &&
            ((f = store_rcpts_next(b->q->store, &r)) == FOUND_YES || f == FOUND_DAMAGED)) {
         has_one = f == FOUND_YES && (r.state == RCPT_FAILED || r.state == RCPT_OWED);
-        if (has_one && recipient_owner(&r).n > 0 &&
-            span_copy(b->owner, sizeof b->owner, recipient_owner(&r)) == 0)
-            memcpy(b->sender, b->owner, sizeof b->sender);
+        if (has_one)
+            b->is_damaged |=
+                span_copy(b->reader, sizeof b->reader, parties_of(m, r.sender).reader) < 0;
     }
     store_rcpts_end(b->q->store);
     return !has_one && f == FOUND_FAULT ? -1 : 0;
+}
+
+/* Fills in the reader. 0; 1: there is nothing (more) to tell him; -1: the store cannot be read. A
+ * warning is for the sender, and there is one: attempts for two recipients may have said that it is
+ * late before the first was told. */
+static int read_reader(struct bounce *b)
+{
+    struct message m;
+    enum found f = store_message_get(b->q->store, b->message, &m);
+    bool is_told = b->kind == DSN_LATE && (f == FOUND_NONE || (f == FOUND_YES && m.is_warned));
+    int rc = f == FOUND_FAULT ? -1 : is_told;
+    b->is_damaged = f != FOUND_YES;
+    if (f == FOUND_YES) {
+        struct span sender = parties_of(&m, SPAN("")).reader;
+        b->is_damaged = span_copy(b->reader, sizeof b->reader, sender) < 0;
+        if (b->kind == DSN_FINAL && !b->is_damaged)
+            rc = read_first(b, &m);
+    }
+    store_message_end(b->q->store);
+    return rc;
 }
 
 static void start(struct queue *q, uint64_t message, enum dsn_kind kind)
@@ -477,9 +506,7 @@ static void start(struct queue *q, uint64_t message, enum dsn_kind kind)
     struct bounce *b = new_bounce(q, message, kind);
     if (b == NULL)
         return;
-    int rc = read_sender(b);
-    if (rc == 0 && kind == DSN_FINAL && !b->is_damaged && read_owner(b) < 0)
-        rc = -1;
+    int rc = read_reader(b);
     if (rc != 0) {
         if (rc < 0)
             later(b, "message not read");
@@ -487,12 +514,12 @@ static void start(struct queue *q, uint64_t message, enum dsn_kind kind)
             free_bounce(b);
         return;
     }
-    if (b->is_damaged || b->sender[0] == '\0') {
+    if (b->is_damaged || b->reader[0] == '\0') {
         save(b); /* with id 0: nobody is told */
         return;
     }
     b->id = id_new();
-    struct msg_resolve ask = {.address = span_of(b->sender)};
+    struct msg_resolve ask = {.address = span_of(b->reader)};
     b->tag = ipc_ask_resolve(q->authd, &ask, -1, DEADLINE_MS, answered, b);
     if (b->tag == 0)
         later(b, "authd is down");

@@ -2,10 +2,10 @@
 
 #include "common/addr.h"
 #include "common/clock.h"
-#include "common/idn.h"
 #include "common/maildb.h"
 #include "queue/contain.h"
 #include "queue/lifetime.h"
+#include "queue/parties.h"
 #include "queue/uidl.h"
 
 static void free_remote(struct remote_target *r)
@@ -108,56 +108,15 @@ static int add_deed(struct targets *t, enum rcpt_deed what, const struct rcpt *r
     return 0;
 }
 
-/* The recipient that a target elsewhere of an alias becomes. `orcpt` has ORCPT_MAX + 1 octets: the
- * alias, if its sender named no other original recipient, so that a report names what he wrote.
- * What he asked for ends at a list with an owner (RFC 3461 5.2.7.3). */
-static struct rcpt forwarded(const struct rcpt *alias, const struct target *to, bool is_single,
-                             char *orcpt)
+static struct behind count(struct unpacker sealed)
 {
-    struct rcpt r = {.address = to->address};
-    if (to->owner.n == 0) {
-        r.orcpt = alias->orcpt;
-        r.notify = alias->notify;
-    }
-    struct span type = SPAN("rfc822;");
-    if (!is_single && (r.notify & NOTIFY_SUCCESS) != 0)
-        r.notify =
-            r.notify == NOTIFY_SUCCESS ? NOTIFY_NEVER : r.notify & ~NOTIFY_SUCCESS & NOTIFY_ALL;
-    if (r.orcpt.n > 0)
-        return r;
-    static const struct span utf8 = {"utf-8;", 6};
-    bool is_ascii = idn_is_ascii(alias->address);
-    type = is_ascii ? type : utf8;
-    memcpy(orcpt, type.p, type.n);
-    size_t room = ORCPT_MAX + 1 - type.n;
-    ssize_t n = is_ascii ? xtext_encode(alias->address, orcpt + type.n, room)
-                         : utf8_addr_encode(alias->address, orcpt + type.n, room);
-    if (n > 0)
-        r.orcpt = (struct span){orcpt, type.n + (size_t)n};
-    return r;
-}
-
-struct counts {
-    size_t boxes, remotes, owned;
-};
-
-static struct counts count(struct unpacker sealed)
-{
-    struct counts c = {0};
+    struct behind all = {0};
     struct target target = {0};
     while (seal_next(&sealed, &target)) {
-        *(target.is_local ? &c.boxes : &c.remotes) += 1;
-        c.owned += !target.is_local && target.owner.n > 0;
+        *(target.is_local ? &all.boxes : &all.remotes) += 1;
+        all.owned += !target.is_local && target.owner.n > 0;
     }
-    return c;
-}
-
-static int add_deed_of(struct targets *t, const struct rcpt *r, const struct counts *c)
-{
-    bool is_passed_on = c->boxes == 0 && c->remotes == 1 && c->owned == 0;
-    if ((r->notify & NOTIFY_SUCCESS) == 0 || is_passed_on)
-        return 0;
-    return add_deed(t, c->remotes == c->owned ? DONE_DELIVERED : DONE_EXPANDED, r);
+    return all;
 }
 
 /* The target that was added last came from a list or an alias of ours. */
@@ -178,16 +137,19 @@ int targets_add_sealed(struct targets *t, const struct rcpt *r,
     char orcpt[ORCPT_MAX + 1];
     if (seal_open(r->sealed, r->address, key, now_s, &sealed) < 0)
         return -1;
-    struct counts c = count(sealed);
+    struct behind all = count(sealed);
+    enum rcpt_deed deed = parties_deed(r, &all);
     while (seal_next(&sealed, &target)) {
-        struct rcpt to = forwarded(r, &target, c.boxes + c.remotes == 1, orcpt);
+        struct rcpt to = parties_behind(r, &all, &target, orcpt);
         int rc = target.is_local ? targets_add_box(t, target.box, target.quota)
                                  : targets_add_remote(t, &to);
         if (rc < 0 || (!target.is_local && note_origin(t, r, target.owner) < 0))
             return -1;
     }
-    bool is_whole = c.boxes + c.remotes > 0 && unpack_done(&sealed);
-    return is_whole ? add_deed_of(t, r, &c) : -1;
+    bool is_whole = all.boxes + all.remotes > 0 && unpack_done(&sealed);
+    if (!is_whole || deed == DONE_NOT)
+        return is_whole ? 0 : -1;
+    return add_deed(t, deed, r);
 }
 
 size_t targets_elsewhere(const struct targets *t)
@@ -198,8 +160,11 @@ size_t targets_elsewhere(const struct targets *t)
     return n;
 }
 
-struct span targets_sender(const struct targets *t, const struct remote_target *r)
+struct span targets_path(const struct targets *t, const struct message *m,
+                         const struct remote_target *r)
 {
+    if (m->sender.n == 0)
+        return SPAN("");
     if (r->owner != NULL)
         return span_of(r->owner);
     return r->is_forwarded && t->forward_sender != NULL ? span_of(t->forward_sender) : SPAN("");
@@ -390,8 +355,7 @@ static int add_rcpt(struct store *s, const struct delivery *d, size_t number,
                           .outcome = t->is_local ? DONE_DELIVERED : DONE_NOT,
                           .notify = t->notify,
                           .orcpt = span_of(t->orcpt),
-                          .sender =
-                              d->message->sender.n > 0 ? targets_sender(d->targets, t) : SPAN("")};
+                          .sender = targets_path(d->targets, m, t)};
     if (is_held && d->config != NULL)
         r.next_attempt = lifetime_of(d->config, s, m, &r).expires;
     return store_rcpt_add(s, &r);
@@ -440,7 +404,8 @@ static int add_done(struct store *s, const struct message *m, size_t number, con
 static int add_deeds(struct store *s, const struct delivery *d)
 {
     const struct targets *t = d->targets;
-    for (size_t i = 0; d->message->sender.n > 0 && i < t->n_deeds; i++)
+    struct parties p = parties_of(d->message, SPAN(""));
+    for (size_t i = 0; parties_tell(&p, NOTIFY_SUCCESS, NOTIFY_SUCCESS) && i < t->n_deeds; i++)
         if (add_done(s, d->message, t->n_remotes + i, &t->deeds[i]) < 0)
             return -1;
     return 0;

@@ -61,8 +61,9 @@ int targets_add_sealed(struct targets *t, const struct rcpt *r,
 
 /* Those that are not ours. */
 size_t targets_elsewhere(const struct targets *t);
-/* The reverse-path of a recipient; empty: that of its message. */
-struct span targets_sender(const struct targets *t, const struct remote_target *r);
+/* The reverse-path of a recipient's own (recipient.sender); empty: it has none. */
+struct span targets_path(const struct targets *t, const struct message *m,
+                         const struct remote_target *r);
 
 /* The owner of the i-th of remotes, if none before it has the same; NULL: not so. */
 const char *targets_new_owner(const struct targets *t, size_t i);

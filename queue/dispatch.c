@@ -8,6 +8,7 @@
 #include "queue/bounce.h"
 #include "queue/contain.h"
 #include "queue/job.h"
+#include "queue/parties.h"
 #include "queue/postpone.h"
 #include "queue/schedule.h"
 #include "queue/secured.h"
@@ -131,10 +132,10 @@ void dispatch_fresh_all(struct queue *q, const struct message *m, const struct t
     char lane[ROUTE_KEY_MAX];
     struct agenda_entry e;
     for (size_t i = 0; i < t->n_remotes && !q->is_draining; i++) {
-        struct span own = m->sender.n > 0 ? targets_sender(t, &t->remotes[i]) : SPAN("");
+        struct span own = targets_path(t, m, &t->remotes[i]);
         item.number = (uint32_t)i;
         item.domain = t->remotes[i].domain;
-        item.sender = own.n > 0 ? own : m->sender;
+        item.sender = parties_sender(m->sender, own);
         item.flow = dispatch_forward_flow(flow, own);
         make_entry(q, &item, lane, &e);
         if (agenda_add(q->dispatch->agenda, &e) != AGENDA_ADDED)
@@ -272,8 +273,7 @@ struct start {
     struct msg_relay_job m;
     char rcpts[LIST_MAX];
     char domain[DOMAIN_MAX + 1];
-    char sender[ADDRESS_MAX + 1]; /* of its recipients; "": of the message */
-    bool has_owner; /* that is an owner: what the sender asked for ended at his list */
+    char path[ADDRESS_MAX + 1]; /* the sender of its recipients; "": of the message */
     unsigned char hash[CONTENT_HASH];
     struct span who; /* whom it counts for */
     int fd;
@@ -309,10 +309,9 @@ static int read_rcpts(struct queue *q, const struct agenda_job *what, struct sta
             continue;
         if (w.n == 0) {
             span_copy(s->domain, sizeof s->domain, r.domain);
-            span_copy(s->sender, sizeof s->sender, r.sender);
-            s->has_owner = recipient_owner(&r).n > 0;
+            span_copy(s->path, sizeof s->path, r.sender);
         }
-        if (!span_eq(r.sender, span_of(s->sender)))
+        if (!span_eq(r.sender, span_of(s->path)))
             continue; /* two flows that look alike: it is put off, as without an answer */
         pack_uint(&w, r.number, 4);
         pack_bytes(&w, r.address);
@@ -330,17 +329,18 @@ static enum found read_message(struct queue *q, uint64_t id, struct start *s)
     enum found f = store_message_get(q->store, id, &m);
     if (f != FOUND_YES)
         return f;
+    struct parties p = parties_of(&m, span_of(s->path));
     s->m.id = id;
     s->who = contain_who(m.login, m.client);
-    s->m.sender = s->sender[0] != '\0' ? span_of(s->sender) : m.sender;
+    s->m.sender = p.sender;
     s->m.domain = span_of(s->domain);
     s->m.flags = m.flags;
     s->m.requires_tls = (m.flags & CONTENT_REQUIRETLS) != 0;
     s->m.size = m.size;
     memcpy(s->hash, m.hash, sizeof s->hash);
     s->m.hash = (struct span){(const char *)s->hash, sizeof s->hash};
-    s->m.ret = m.ret;
-    s->m.envid = s->has_owner ? SPAN("") : m.envid;
+    s->m.ret = p.ret;
+    s->m.envid = p.envid;
     if (!m.is_spooled) {
         f = store_message_content(q->store, &m, &s->m.content);
         return f == FOUND_YES && s->m.content.n > CHUNK_MAX ? FOUND_DAMAGED : f;
@@ -426,8 +426,7 @@ static enum started start_job(struct queue *q, const struct agenda_job *what)
     s.m = (struct msg_relay_job){.content = SPAN("")};
     s.fd = -1;
     s.who = SPAN("");
-    s.sender[0] = '\0';
-    s.has_owner = false;
+    s.path[0] = '\0';
     if (read_rcpts(q, what, &s) < 0)
         return NOT_NOW;
     enum found f = s.m.rcpts.n > 0 ? read_message(q, what->message, &s) : FOUND_NONE;

@@ -10,6 +10,7 @@
 #include "queue/dispatch.h"
 #include "queue/dsn.h"
 #include "queue/lifetime.h"
+#include "queue/parties.h"
 #include "queue/schedule.h"
 #include "queue/secured.h"
 
@@ -117,7 +118,7 @@ static const struct delivery_config *delivery_for(const struct job *j, const str
                                                   const struct recipient *r)
 {
     struct route route;
-    route_for(j->q->config, r->domain, r->sender.n > 0 ? r->sender : m->sender, &route);
+    route_for(j->q->config, r->domain, parties_sender(m->sender, r->sender), &route);
     return route.delivery;
 }
 
@@ -135,6 +136,7 @@ static void apply_result(struct job *j, struct result *result, const struct mess
             r->state == RCPT_WAITING ? schedule_soon(now_s, randombytes_random()) : r->next_attempt;
         return;
     }
+    struct parties p = parties_of(m, r->sender);
     struct span why_held = contain_holds(r) ? r->last_reply : SPAN("");
     r->attempts++;
     r->last_attempt = now_s;
@@ -145,7 +147,7 @@ static void apply_result(struct job *j, struct result *result, const struct mess
         r->state = RCPT_HELD;
         r->next_attempt = l.expires;
     } else if (result->verdict == VERDICT_OK) {
-        bool is_owed = (r->notify & NOTIFY_SUCCESS) != 0 && !j->is_told && m->sender.n > 0;
+        bool is_owed = parties_tell(&p, r->notify, NOTIFY_SUCCESS) && !j->is_told;
         r->state = is_owed ? RCPT_OWED : RCPT_DONE;
         r->outcome = DONE_RELAYED;
         r->status = dsn_status(result->reply, '2');
@@ -162,9 +164,7 @@ static void apply_result(struct job *j, struct result *result, const struct mess
         r->next_attempt = is_held ? l.expires
                                   : schedule_next(delivery_for(j, m, r), r->attempts, now_s,
                                                   l.expires, randombytes_random());
-        bool has_reader = m->sender.n > 0 && recipient_owner(r).n == 0; /* owners hear of the end */
-        j->is_late |=
-            notify_wants(r->notify, NOTIFY_DELAY) && !m->is_warned && has_reader && now_s >= l.late;
+        j->is_late |= parties_tell(&p, r->notify, NOTIFY_DELAY) && !m->is_warned && now_s >= l.late;
     }
 }
 

@@ -3,6 +3,7 @@
 #include "common/hold.h"
 #include "common/id.h"
 #include "common/route.h"
+#include "queue/parties.h"
 
 int64_t lifetime_held_until(struct store *s, uint64_t message)
 {
@@ -15,7 +16,7 @@ struct lifetime lifetime_of(const struct config *c, struct store *s, const struc
                             const struct recipient *r)
 {
     struct route route;
-    route_for(c, r->domain, r->sender.n > 0 ? r->sender : m->sender, &route);
+    route_for(c, r->domain, parties_sender(m->sender, r->sender), &route);
     int64_t held_until = lifetime_held_until(s, m->id);
     int64_t began = held_until > m->arrived ? held_until : m->arrived;
     struct lifetime l = {.expires = m->expires, .late = INT64_MAX};

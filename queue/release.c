@@ -6,6 +6,7 @@
 #include "common/verdict.h"
 #include "queue/bounce.h"
 #include "queue/deliver.h"
+#include "queue/parties.h"
 #include "queue/schedule.h"
 
 #include <sodium.h>
@@ -133,11 +134,12 @@ static int put_into_boxes(struct release *r, struct recipient *row, const struct
     default:
         return -1;
     }
-    bool is_owed = r->targets.n_deeds > 0 && m->sender.n > 0;
+    struct parties p = parties_of(m, SPAN(""));
+    bool is_owed = r->targets.n_deeds > 0 && parties_tell(&p, row->notify, NOTIFY_SUCCESS);
     r->event = "delivered";
     r->is_elsewhere = r->targets.n_remotes > 0;
     row->state = is_owed ? RCPT_OWED : RCPT_DONE;
-    row->outcome = r->targets.n_remotes > 0 ? DONE_EXPANDED : DONE_DELIVERED;
+    row->outcome = is_owed ? r->targets.deeds[0].what : DONE_DELIVERED;
     row->next_attempt = 0;
     row->status = SPAN("2.0.0");
     row->last_reply = SPAN("");

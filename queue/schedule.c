@@ -6,6 +6,7 @@
 #include "queue/addressees.h"
 #include "queue/counts.h"
 #include "queue/dispatch.h"
+#include "queue/parties.h"
 #include "queue/postpone.h"
 #include "queue/release.h"
 #include "queue/secured.h"
@@ -149,7 +150,7 @@ static void read_rows(struct queue *q, const struct due *after, int64_t now_s, s
     while (r->n < STEP &&
            ((f = store_due_next(q->store, &r->list[r->n])) == FOUND_YES || f == FOUND_DAMAGED)) {
         const struct due *d = &r->list[r->n];
-        struct span sender = d->forward_sender.n > 0 ? d->forward_sender : d->sender;
+        struct span sender = parties_sender(d->sender, d->forward_sender);
         r->is_damaged[r->n] = f == FOUND_DAMAGED ||
                               span_copy(r->domains[r->n], sizeof r->domains[r->n], d->domain) < 0 ||
                               span_copy(r->senders[r->n], sizeof r->senders[r->n], sender) < 0;

@@ -280,16 +280,9 @@ struct recipient {
     enum rcpt_deed outcome;
     uint8_t notify;     /* enum notify */
     struct span orcpt;  /* as its client encoded it, or empty */
-    struct span sender; /* the reverse-path it goes with; empty: that of its message */
+    struct span sender; /* the reverse-path of its own, or empty: see parties.h */
     uint64_t dialogue;  /* of the last attempt; 0: none */
 };
-
-/* Of the list that sent it on: who hears of failures in the place of the sender (RFC 5321 3.9.2);
- * empty: it comes from no such list. What authd/srs.h makes of a sender stands there too. */
-static inline struct span recipient_owner(const struct recipient *r)
-{
-    return span_istarts(r->sender, SPAN("owner-")) ? r->sender : SPAN("");
-}
 
 int store_rcpt_add(struct store *s, const struct recipient *r);
 /* Spans hold until the next call of this. */

@@ -188,6 +188,50 @@ class Forwards(RelayTest):
         wait_for_empty_queue(suite)
         self.assertEqual(back.messages, [])  # who wrote it
 
+    def ask_a_list(self, notify, **script):
+        """A message to a list of two with an owner; the suite and the other host."""
+        suite, there, _ = self.hosts(**ALLOW)
+        there.script.update(script, ehlo=["fake.example", "PIPELINING", "SIZE 104857600", "8BITMIME", "DSN"])
+        suite.cli("alias", "add", "staff@example.org", "carol@remote.example", "dave@remote.example")
+        suite.cli("alias", "add", "owner-staff@example.org", "bob@example.org")
+        with suite.smtp() as client:
+            client.sendmail("alice@example.org", ["staff@example.org"], message(), ["ENVID=QQ314", "RET=FULL"],
+                            [f"NOTIFY={notify}", "ORCPT=rfc822;first@example.com"])
+        return suite, there
+
+    def test_what_is_asked_ends_at_a_list(self):
+        """RFC 3461 5.2.7.1: the list answers, and its members get nothing of what the sender asked."""
+        suite, there = self.ask_a_list("SUCCESS,DELAY")
+        for got in there.wait(1, 30):
+            self.assertEqual((got["from"], set(got["rcpt_params"])), ("owner-staff@example.org", {""}))
+            self.assertNotRegex(got["from_params"], "ENVID|RET")
+        (report,) = suite.wait_for_mail("alice", 1, 30)
+        self.assertRegex(report, rb"Final-Recipient: rfc822; staff@example\.org\r\nAction: delivered\r\n")
+        self.assertIn(b"Original-Envelope-Id: QQ314", report)
+        self.assertNotIn(b"remote.example", report)
+        wait_for_empty_queue(suite)
+
+    def test_never_ends_at_a_list(self):
+        suite, there = self.ask_a_list("NEVER", replies={"RCPT": "550 5.1.1 nobody"})
+        (report,) = suite.wait_for_mail("bob", 1, 30)
+        self.assertEqual(report.count(b"Action: failed"), 2)
+        self.assertNotRegex(report, b"Original-Envelope-Id|Original-Recipient|message/rfc822\r\n")
+        wait_for_empty_queue(suite)
+        self.assertEqual(suite.count("alice"), 0)
+
+    def test_an_owner_who_cannot_be_reached_ends_it(self):
+        """His report is sent to where his name leads, which may be the list itself, and nobody is told of that."""
+        suite, there, back = self.hosts()
+        suite.cli("alias", "add", "staff@example.org", "carol@remote.example")
+        suite.cli("alias", "add", "owner-staff@example.org", "staff@example.org", "dave@remote.example")
+        there.script["replies"] = {"RCPT": "550 5.1.1 nobody"}
+        suite.send(SENDER, ["staff@example.org"], message())
+        wait_until(lambda: sum("RCPT TO:<dave@remote.example>" in line for line in there.transcript) == 1, 30,
+                   "the report on its way to the owner")
+        wait_for_empty_queue(suite)
+        self.assertEqual(sum("RCPT TO:<carol@remote.example>" in line for line in there.transcript), 2)
+        self.assertEqual((back.messages, there.messages), ([], []))
+
     def test_a_null_sender_stays_null_at_a_list(self):
         suite, there, _ = self.lists()
         suite.send("", ["staff@example.org"], message())

@@ -317,6 +317,15 @@ void world_rcpt(struct packer *p, const char *address, const uint64_t *boxes, ui
     rcpt_pack(p, &r);
 }
 
+/* "owner-list@example.org:x@far.example", or without an owner. */
+static void seal_elsewhere(struct sealer *s, const char *text)
+{
+    struct span rest = span_of(text), first = span_cut(&rest, ':');
+    struct target t = {.address = rest.p != NULL ? rest : first,
+                       .owner = rest.p != NULL ? first : SPAN("")};
+    seal_target(s, &t);
+}
+
 void world_rcpt_asking(struct packer *p, const struct rcpt *asks, const uint64_t *boxes,
                        const char *const *elsewhere)
 {
@@ -327,7 +336,7 @@ void world_rcpt_asking(struct packer *p, const struct rcpt *asks, const uint64_t
         seal_target(&s, &(struct target){
                             .is_local = true, .box = *boxes, .quota = 0, .address = r.address});
     for (; *elsewhere != NULL; elsewhere++)
-        seal_target(&s, &(struct target){.address = span_of(*elsewhere)});
+        seal_elsewhere(&s, *elsewhere);
     r.sealed = seal_end(&s, world_key);
     rcpt_pack(p, &r);
 }
@@ -413,6 +422,19 @@ void world_ticket(struct world *w, enum verdict v, enum ticket_reason reason)
 void world_relay(struct world *w, size_t job, enum verdict v, const char *reply)
 {
     world_reach(w, job, v, reply, v == VERDICT_OK ? REACH_OK : REACH_UNKNOWN);
+}
+
+void world_resolve_list(struct world *w, size_t at, const char *const *elsewhere)
+{
+    static struct sealer s;
+    struct msg_resolve_re re = {
+        .tag = w->asked_tags[at], .verdict = VERDICT_OK, .kind = ADDRESS_LOCAL};
+    seal_begin(&s, span_of(w->asked[at]), clock_wall_s());
+    for (; *elsewhere != NULL; elsewhere++)
+        seal_elsewhere(&s, *elsewhere);
+    re.sealed = seal_end(&s, world_key);
+    cr_assert_eq(ipc_send_resolve_re(w->authd, &re, -1), 0);
+    world_pump(w);
 }
 
 void world_resolve(struct world *w, size_t at, enum address_kind kind, uint64_t box)

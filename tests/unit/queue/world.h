@@ -107,7 +107,8 @@ void world_pass(struct world *w, int64_t seconds); /* then pumps */
 
 /* One recipient record: to `boxes` (ended by 0) or, with NULL, foreign. */
 void world_rcpt(struct packer *p, const char *address, const uint64_t *boxes, uint64_t quota);
-/* The same for an alias of boxes and addresses elsewhere (ended by NULL), with NOTIFY and ORCPT. */
+/* The same for an alias of boxes and addresses elsewhere (ended by NULL), with NOTIFY and ORCPT. Of
+ * a list with an owner: "owner-list@example.org:x@far.example". */
 void world_rcpt_asking(struct packer *p, const struct rcpt *asks, const uint64_t *boxes,
                        const char *const *elsewhere);
 /* Sends a message in one part; its id. The answer is in w->answers after world_pump. */
@@ -120,6 +121,8 @@ void world_relay(struct world *w, size_t job, enum verdict v, const char *reply)
 void world_ticket(struct world *w, enum verdict v, enum ticket_reason reason);
 /* The same, and what it says about the destination. */
 void world_reach(struct world *w, size_t job, enum verdict v, const char *reply, enum reach reach);
+/* An alias of ours, that leads to addresses as in world_rcpt_asking. */
+void world_resolve_list(struct world *w, size_t at, const char *const *elsewhere);
 void world_resolve(struct world *w, size_t at, enum address_kind kind, uint64_t box);
 /* Deletes sequences (ended by 0); the tag, for more parts. */
 uint64_t world_delete(struct world *w, uint64_t box, const uint64_t *sequences, bool is_last);
