@@ -55,6 +55,22 @@ static bool is_wanted(void *hashing)
 /* --- when the hash is there; what was checked before is checked again: others worked meanwhile ---
  */
 
+/* In memory first, as he may be the owner of a list, in whose seal he stands then. NULL: answered.
+ */
+static struct user *add_in_memory(struct authd *a, struct admin_call *call, struct span address)
+{
+    struct user *user = directory_add_user(a->directory, address, 0);
+    struct span at = address;
+    const char *why = user != NULL ? targets_fault(a, &at) : NULL;
+    if (user == NULL)
+        admin_fail(call, VERDICT_TRY_LATER, "nothing was changed: out of memory");
+    if (why == NULL)
+        return user;
+    admin_fail(call, VERDICT_NEVER, "nothing was changed: with this, %s %s", at.p, why);
+    directory_remove_user(a->directory, user);
+    return NULL;
+}
+
 void command_add_user(struct authd *a, struct admin_call *call, const struct user_wish *wish,
                       const struct users_secrets *secrets)
 {
@@ -68,16 +84,16 @@ void command_add_user(struct authd *a, struct admin_call *call, const struct use
                             .is_receive_only = wish->is_receive_only,
                             .pam = wish->pam};
     uint64_t box;
+    struct user *user = add_in_memory(a, call, new.address);
+    if (user == NULL)
+        return;
     if (users_add(a->users, &new, &box) < 0) {
         store_failed(a, call);
+        directory_remove_user(a->directory, user);
         return;
     }
     LOG(0, "user-added", LZ("user", wish->address), LN("box", (int64_t)box), LS("pam", wish->pam));
-    struct user *user = directory_add_user(a->directory, new.address, box);
-    if (user == NULL) {
-        memory_failed(a, call);
-        return;
-    }
+    user->box = box;
     user->quota = wish->quota;
     user->is_receive_only = wish->is_receive_only;
     user->is_pam = wish->pam.n > 0;

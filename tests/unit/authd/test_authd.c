@@ -554,6 +554,31 @@ Test(authd, an_alias_that_fits_no_seal_is_refused_where_it_grows)
     cr_expect_eq(big->n_targets, (size_t)n - 1);
 }
 
+/* The owner of a list stands in its seal, whether he is an alias or a user. */
+Test(authd, an_owner_who_fits_no_seal_is_refused)
+{
+    static char list[] = "all-of-those-who-work-in-this-large-house@example.org";
+    static char owner[] = "owner-all-of-those-who-work-in-this-large-house@example.org";
+    char target[200];
+    struct heard h = {.verdict = VERDICT_OK};
+    for (int n = 0; n < 200 && h.verdict == VERDICT_OK; n++) {
+        snprintf(target, sizeof target, "%050d@%050d.%050d.example", n, n, n);
+        h = fake_admin("alias add", ARGS(list, target), "");
+    }
+    for (int n = 100; n > 0; n--) { /* until there is no room for the shortest */
+        snprintf(target, sizeof target, "%0*d@x.example", n, n);
+        fake_admin("alias add", ARGS(list, target), "");
+    }
+    h = fake_admin("user add", ARGS(owner), "secret");
+    cr_expect_eq(h.verdict, VERDICT_NEVER);
+    cr_expect_not_null(strstr(h.text, "-house@example.org has too many targets"), "%s", h.text);
+    cr_expect_null(directory_user(fake_authd()->directory, span_of(owner)));
+    must("alias remove", ARGS(list), "");
+    must("alias add", ARGS(list, "x@y.example"), "");
+    must("user add", ARGS(owner), "secret");
+    cr_expect_neq(directory_user(fake_authd()->directory, span_of(owner))->box, 0);
+}
+
 Test(authd, a_cli_that_hangs_up_adds_nobody)
 {
     struct msg_admin m = {.command = SPAN("user add"), .secret = SPAN("secret")};
