@@ -180,6 +180,7 @@ struct relay_config {
     size_t n_never_connect_to;
     uint64_t connections;         /* to all destinations together */
     char *ca_file;                /* who signs the certificates of other servers */
+    uint64_t tls_sessions;        /* of other servers that are gone on with; UINT64_MAX: none */
     enum switch_word mta_sts;     /* policies of other domains are heeded (RFC 8461) */
     uint16_t mta_sts_port;        /* where they are fetched */
     enum switch_word tls_reports; /* to domains that ask for them (RFC 8460) */

@@ -317,6 +317,15 @@ const struct setting config_settings[] = {
     {SECTION_RELAY, "ca_file", VALUE_PATH, AT(relay_config, ca_file),
      .fallback = "/etc/ssl/certs/ca-certificates.crt",
      .meaning = "File of the authorities (PEM) that sign the certificates of other servers."},
+    {SECTION_RELAY, "tls_sessions", VALUE_COUNT, .or_none = true, AT(relay_config, tls_sessions),
+     .min = 1, .max = 10000, .fallback = "1000",
+     .meaning =
+         "TLS sessions of other servers that are kept in memory, to go on with at the next "
+         "connection without a full handshake (the log says resumed=yes). A session serves only "
+         "the destination, server and address that it was made with, protected alike and by the "
+         "same TLSA records or policy, for an hour at most from when the server showed its "
+         "certificate, which it does not do again meanwhile. A reload forgets all. none: each "
+         "connection has a full handshake."},
     {SECTION_RELAY, "mta_sts", VALUE_CHOICE, AT(relay_config, mta_sts), .words = yes_words,
      .fallback = "yes",
      .meaning = "Whether the policy that a domain publishes by MTA-STS (RFC 8461) is heeded: with "

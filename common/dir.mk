@@ -71,6 +71,7 @@ tests_unit_common_test_SOURCES += tests/unit/common/test_base64.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_sasl.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_conn.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_tls.c
+tests_unit_common_test_SOURCES += tests/unit/common/test_tls_resumption.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_peers.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_admission.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_stats.c

@@ -48,6 +48,9 @@ enum stats_kind { STATS_COUNTER, STATS_GAUGE };
       "those of them that took messages")                                                          \
     S(RELAY_CONNECTIONS, relay_connections, P_RELAY, STATS_COUNTER,                                \
       "connections begun to other servers")                                                        \
+    S(RELAY_TLS, relay_tls, P_RELAY, STATS_COUNTER, "TLS handshakes with them")                    \
+    S(RELAY_TLS_RESUMED, relay_tls_resumed, P_RELAY, STATS_COUNTER,                                \
+      "those of them that went on with an earlier session")                                        \
     S(BOXES_OPENED, mailboxes_opened, P_MAILBOX, STATS_COUNTER, "mailboxes opened for sessions")   \
     S(DNS_QUESTIONS, dns_questions, P_RESOLVER, STATS_COUNTER, "questions to the DNS")             \
     S(DNS_FAILED, dns_failed, P_RESOLVER, STATS_COUNTER, "questions that the DNS did not answer")  \

@@ -17,12 +17,16 @@
 #define USAGE_DANE_EE   3
 #define EXPORTER_LABEL  "EXPORTER-Channel-Binding"
 #define EXPORTER_OCTETS 32
+#define TICKETS_MAX     8 /* of a server that are looked at; more than two are not usual */
 
 struct tls {
     SSL *ssl;
     struct tls_server *server; /* NULL: we connected */
     bool is_done;              /* the handshake */
     bool is_broken;            /* nothing more may be sent */
+    void (*keep)(void *owner, const struct tls_info *info, struct span session, int64_t seconds);
+    void *keeper; /* NULL keep: no session is kept */
+    unsigned n_given;
     const char *why;
     char *name;
     struct tls_info info;
@@ -119,6 +123,27 @@ static int expect_tlsa(struct tls *t, const struct tls_wish *wish)
     return 0;
 }
 
+/* A session that cannot be gone on with costs a full handshake and nothing else. */
+static int go_on(struct tls *t, const struct tls_resumption *r)
+{
+    if (r == NULL)
+        return 0;
+    t->keep = r->keep;
+    t->keeper = r->owner;
+    SSL_clear_options(t->ssl, SSL_OP_NO_TICKET);
+    if (SSL_set_session_id_context(t->ssl, r->context, sizeof r->context) != 1)
+        return -1;
+    const unsigned char *at = (const unsigned char *)r->session.p;
+    SSL_SESSION *s = r->session.n > 0 && r->session.n <= TLS_SESSION_MAX
+                         ? d2i_SSL_SESSION(NULL, &at, (long)r->session.n)
+                         : NULL;
+    if (s != NULL)
+        SSL_set_session(t->ssl, s);
+    SSL_SESSION_free(s);
+    ERR_clear_error();
+    return 0;
+}
+
 struct tls *tls_connect(struct tls_client *c, int fd, const struct tls_wish *wish)
 {
     struct tls *t = session_new(tls_client_context(c), fd);
@@ -127,6 +152,7 @@ struct tls *tls_connect(struct tls_client *c, int fd, const struct tls_wish *wis
     SSL_set_connect_state(t->ssl);
     if ((wish->tlsa.n > 0 ? expect_tlsa(t, wish) : expect_host(t, wish->host, wish->only_dns_id)) <
             0 ||
+        go_on(t, wish->resumption) < 0 ||
         (wish->is_lenient && SSL_set_cipher_list(t->ssl, TLS_LENIENT_CIPHERS) != 1)) {
         tls_free(t);
         return NULL;
@@ -245,6 +271,62 @@ static void know_peer(struct tls *t)
     t->info.fault = fault_of(verdict);
 }
 
+/* --- sessions to go on with --- */
+
+static int64_t valid_s(const X509 *x)
+{
+    int days, seconds;
+    return ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(x)) == 1
+               ? (int64_t)days * 86400 + seconds
+               : 0;
+}
+
+/* How long what the server proved holds. Of a session that goes on the owner knows it. */
+static int64_t proof_s(const struct tls *t)
+{
+    STACK_OF(X509) *chain = t->info.is_verified ? SSL_get0_verified_chain(t->ssl) : NULL;
+    int64_t least = INT64_MAX;
+    for (int i = 0; i < sk_X509_num(chain); i++) /* -1 without one */
+        if (valid_s(sk_X509_value(chain, i)) < least)
+            least = valid_s(sk_X509_value(chain, i));
+    return least;
+}
+
+/* RFC 8446 4.6.1: a lifetime of 0 is none; in TLS 1.2 (RFC 5077 3.3) it is not told. */
+static int64_t lifetime_s(const SSL_SESSION *s)
+{
+    int64_t timeout = SSL_SESSION_get_timeout(s);
+    bool is_told = SSL_SESSION_get_protocol_version(s) == TLS1_3_VERSION ||
+                   SSL_SESSION_get_ticket_lifetime_hint(s) > 0;
+    int64_t told = (int64_t)SSL_SESSION_get_ticket_lifetime_hint(s);
+    return is_told && told < timeout ? told : timeout;
+}
+
+void tls_given(struct tls *t, SSL_SESSION *s)
+{
+    unsigned char octets[TLS_SESSION_MAX], *at = octets;
+    if (t->keep == NULL || !t->is_done || SSL_SESSION_is_resumable(s) != 1 ||
+        t->n_given >= TICKETS_MAX)
+        return;
+    t->n_given++;
+    int64_t seconds = lifetime_s(s), proof = proof_s(t);
+    if (proof < seconds)
+        seconds = proof;
+    int n = i2d_SSL_SESSION(s, NULL);
+    if (seconds > 0 && n > 0 && (size_t)n <= sizeof octets && i2d_SSL_SESSION(s, &at) == n)
+        t->keep(t->keeper, &t->info, (struct span){(const char *)octets, (size_t)n}, seconds);
+    OPENSSL_cleanse(octets, sizeof octets);
+}
+
+/* RFC 7627 5.3: without the extended master secret a session is not bound to its server. */
+static void keep_session(struct tls *t)
+{
+    if (t->keep != NULL && SSL_version(t->ssl) == TLS1_2_VERSION &&
+        SSL_get_extms_support(t->ssl) == 1)
+        tls_given(t, SSL_get0_session(t->ssl));
+    ERR_clear_error();
+}
+
 enum tls_result tls_handshake(struct tls *t)
 {
     ERR_clear_error();
@@ -263,6 +345,8 @@ enum tls_result tls_handshake(struct tls *t)
         t->info.unverified_because = UNVERIFIABLE;
     if (t->info.is_verified)
         t->info.unverified_because = NULL;
+    t->info.is_resumed = SSL_session_reused(t->ssl) == 1;
+    keep_session(t);
     return TLS_DONE;
 }
 
@@ -331,13 +415,14 @@ static int end_point(const struct tls *t, unsigned char *out, size_t *n)
     return 0;
 }
 
-/* The first Finished message: the client's, since nothing is resumed. */
+/* The first Finished message: the client's, or the server's if a session goes on (RFC 5929 3.1). */
 static int unique(const struct tls *t, unsigned char *out, size_t *n)
 {
+    bool is_ours = (t->server == NULL) != (SSL_session_reused(t->ssl) == 1);
     if (SSL_version(t->ssl) != TLS1_2_VERSION || SSL_get_extms_support(t->ssl) != 1)
         return -1;
-    *n = t->server != NULL ? SSL_get_peer_finished(t->ssl, out, TLS_BINDING_MAX)
-                           : SSL_get_finished(t->ssl, out, TLS_BINDING_MAX);
+    *n = is_ours ? SSL_get_finished(t->ssl, out, TLS_BINDING_MAX)
+                 : SSL_get_peer_finished(t->ssl, out, TLS_BINDING_MAX);
     return *n > 0 && *n <= TLS_BINDING_MAX ? 0 : -1;
 }
 

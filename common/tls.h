@@ -1,6 +1,7 @@
 /* TLS (RFC 8446, RFC 5246) over a connected socket, by OpenSSL, without an event loop: conn.c
- * drives it. TLS 1.2 and 1.3, ephemeral keys, no renegotiation, no tickets, no resumption. Servers
- * sign through common/tls_key.h, so no private key is in the process.
+ * drives it. TLS 1.2 and 1.3, ephemeral keys, no renegotiation, no early data. Servers give no
+ * tickets; a client goes on with an earlier session only if its owner keeps them. Servers sign
+ * through common/tls_key.h, so no private key is in the process.
  *
  * What a peer sends can make a session fail, never the process. */
 #ifndef BARID_TLS_H
@@ -68,6 +69,27 @@ struct tls_info {
         TLS_FAULT_TLSA
     } fault;
     bool is_unverifiable; /* TLSA records were given, and none of them can be used */
+    bool is_resumed;      /* all of this was found out by an earlier session that goes on */
+};
+
+/* --- going on with an earlier session (RFC 8446 2.2, RFC 5246 7.3, RFC 5077) --- */
+
+#define TLS_CONTEXT     32
+#define TLS_SESSION_MAX 16384 /* octets; larger ones are not kept */
+
+/* What a client needs to go on with its sessions. A session is octets here: it holds its keys (so
+ * it is a secret), the server's certificate and what became of its verification, which is not
+ * repeated. */
+struct tls_resumption {
+    /* Stands for all that it depends on how the server was judged, a hash. A session of another
+     * context fails instead of going on. */
+    unsigned char context[TLS_CONTEXT];
+    struct span session; /* to go on with, as it was given to `keep`; empty: none */
+    /* The server would go on with this one for so many seconds (more than none), and no longer than
+     * the certificates of its proof are valid. To be used once. Called while the session is shaken
+     * hands or read from; it may not touch the session. */
+    void (*keep)(void *owner, const struct tls_info *info, struct span session, int64_t seconds);
+    void *owner;
 };
 
 /* What the server must be that is connected to. */
@@ -81,6 +103,8 @@ struct tls_wish {
     struct span tlsa;
     struct span
         names[2]; /* with TLSA: names that are as good as `host` in a certificate, or empty */
+    const struct tls_resumption
+        *resumption; /* read at once; NULL: nothing is kept or gone on with */
 };
 
 /* NULL without memory. fd stays the caller's. */

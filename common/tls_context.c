@@ -233,6 +233,14 @@ SSL_CTX *tls_server_first(struct tls_server *s)
 
 /* --- clients --- */
 
+/* In TLS 1.2 the session is whole before anybody asks for it (tls_handshake). */
+static int on_session(SSL *ssl, SSL_SESSION *session)
+{
+    if (SSL_version(ssl) == TLS1_3_VERSION)
+        tls_given(SSL_get_app_data(ssl), session);
+    return 0; /* OpenSSL keeps none itself */
+}
+
 struct tls_client *tls_client_new(struct span trust, struct error *e)
 {
     struct tls_client *c = calloc(1, sizeof *c);
@@ -243,6 +251,8 @@ struct tls_client *tls_client_new(struct span trust, struct error *e)
         return NULL;
     }
     c->users = 1;
+    SSL_CTX_set_session_cache_mode(c->ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(c->ctx, on_session);
     /* A handshake does not end over this: the caller reads the result and decides. */
     SSL_CTX_set_verify(c->ctx, SSL_VERIFY_NONE, NULL);
     if (SSL_CTX_dane_enable(c->ctx) != 1) { /* for those sessions that are given TLSA records */

@@ -14,5 +14,7 @@ SSL_CTX *tls_server_first(struct tls_server *s);
 SSL_CTX *tls_client_context(struct tls_client *c);
 /* A client's session asks for this name. */
 void tls_wanted(struct tls *t, const char *name);
+/* A server of TLS 1.3 gave a ticket. */
+void tls_given(struct tls *t, SSL_SESSION *s);
 
 #endif

@@ -97,6 +97,7 @@ void client_end_now(struct client *c, enum verdict v, const char *text)
                            .is_unfit = has_parted && c->requires_tls};
     e.is_untouched = c->state == ENVELOPE && c->n_answered == 0;
     e.is_tls = c->is_securing;
+    e.is_for_session = c->is_securing && c->is_trying_session;
     e.tls_result = client_tls_result(c);
     c->state = ENDED;
     timer_stop(&c->soon);
@@ -211,7 +212,8 @@ static bool on_reply(struct client *c)
         [CONTENT] = client_on_early,     [QUITTING] = on_quit,     [STARTTLS] = client_on_starttls,
         [LOGIN] = client_on_login,
     };
-    if (c->reply.code == 421) { /* the server hangs up (RFC 5321 3.8) */
+    c->is_trying_session = false; /* it was offered before this was said, so it works */
+    if (c->reply.code == 421) {   /* the server hangs up (RFC 5321 3.8) */
         c->is_securing = false;
         client_end_by_reply(c, VERDICT_TRY_LATER);
     } else if (c->state == ENVELOPE)
@@ -365,6 +367,9 @@ struct client *client_connect(const struct client_params *params, const struct c
     c->only_dns_id = params->only_dns_id;
     c->is_implicit = params->is_implicit;
     c->tls = tls_client_use(params->tls);
+    c->sessions = params->sessions;
+    if (c->sessions != NULL)
+        memcpy(c->session_key, params->session_key, SESSION_KEY);
     if (c->level == RELAY_TLS_NONE)
         snprintf(c->protection, sizeof c->protection, "no (%.*s)", (int)params->plain_because.n,
                  params->plain_because.p);

@@ -22,6 +22,7 @@
 #include "common/str.h"
 #include "common/tlsrpt.h"
 #include "common/verdict.h"
+#include "relay/sessions.h"
 
 struct client;
 
@@ -48,6 +49,8 @@ struct client_params {
     bool is_implicit;                 /* TLS from the first octet; else by STARTTLS (RFC 3207) */
     struct span plain_because;        /* RELAY_TLS_NONE: why, for people; outlives the client */
     struct tls_client *tls;           /* NULL: none can be had; counted */
+    struct sessions *sessions;        /* to go on with; outlive the client; NULL: none */
+    const unsigned char *session_key; /* which of them, and for which the new ones are; copied */
     struct span user, secret;         /* to log in with, if a user is named; see client_login.c */
     const struct client_times *times; /* outlives the client */
     uint64_t made_for;                /* the message that it is first made for, for people */
@@ -84,6 +87,7 @@ struct client_end {
     bool is_tls;          /* TLS failed, which says nothing about a connection without it */
     enum tlsrpt_result tls_result; /* as client_tls_result */
     bool is_unfit;                 /* it can be talked to, but not have mail that requires TLS */
+    bool is_for_session; /* it began with an earlier session: without one it may well work */
 };
 
 /* Who spoke, in `said`. */

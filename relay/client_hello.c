@@ -1,6 +1,9 @@
 /* From the greeting until mail can be sent. */
 #include "relay/client_state.h"
 
+#include "common/clock.h"
+#include "common/stats.h"
+
 static void say_hello(struct client *c, enum state next, const char *verb)
 {
     char line[sizeof c->hostname + 8];
@@ -28,10 +31,51 @@ static const char *version_of(const struct tls_info *info)
 static void describe(struct client *c, const struct tls_info *info)
 {
     const char *why = info->unverified_because != NULL ? info->unverified_because : "no reason";
-    snprintf(c->protection, sizeof c->protection,
-             info->is_verified ? "%s %s policy=%s verified=yes"
-                               : "%s %s policy=%s verified=no (%s)",
-             version_of(info), info->cipher, c->policy, why);
+    int n = snprintf(c->protection, sizeof c->protection, "%s %s policy=%s verified=%s",
+                     version_of(info), info->cipher, c->policy, info->is_verified ? "yes" : "no");
+    size_t at = n > 0 && (size_t)n < sizeof c->protection ? (size_t)n : 0;
+    if (!info->is_verified && at > 0)
+        snprintf(c->protection + at, sizeof c->protection - at, " (%s)", why);
+    at = strlen(c->protection);
+    if (info->is_resumed)
+        snprintf(c->protection + at, sizeof c->protection - at, " resumed=yes");
+}
+
+/* A server that requires TLS, and need not prove anything, since its TLSA records are all of no use
+ * (RFC 7672 2.2), unless the message asks for more. */
+static bool is_excused(const struct client *c, const struct tls_info *info)
+{
+    return info->is_unverifiable && !c->requires_tls;
+}
+
+static bool is_good_enough(const struct client *c, const struct tls_info *info)
+{
+    return c->level != RELAY_TLS_VERIFIED || info->is_verified || is_excused(c, info);
+}
+
+/* However often it is gone on with: the hour counts from when the server proved itself. */
+static void keep_session(void *owner, const struct tls_info *info, struct span session,
+                         int64_t seconds)
+{
+    struct client *c = owner;
+    int64_t now_ms = clock_mono_ms();
+    int64_t until_ms = info->is_resumed ? c->session_until_ms : c->tls_began_ms + SESSIONS_MS;
+    if (!is_good_enough(c, info))
+        return;
+    if (seconds < SESSIONS_MS / 1000 && now_ms + seconds * 1000 < until_ms)
+        until_ms = now_ms + seconds * 1000;
+    sessions_keep(c->sessions, c->session_key, session, until_ms);
+}
+
+static struct session_taken take_session(struct client *c)
+{
+    struct session_taken old = {.until_ms = 0};
+    if (c->sessions != NULL)
+        old = sessions_take(c->sessions, c->session_key);
+    c->is_trying_session = old.octets.n > 0;
+    c->session_until_ms = old.until_ms;
+    c->tls_began_ms = clock_mono_ms();
+    return old;
 }
 
 /* What was said before counts no more, the offer least of all (RFC 3207 4.2). */
@@ -40,20 +84,20 @@ void client_start_tls(struct client *c)
     c->is_securing = true;
     c->state = HANDSHAKE;
     c->offer = (struct offer){0};
+    struct session_taken old = take_session(c);
+    struct tls_resumption r = {.session = old.octets, .keep = keep_session, .owner = c};
+    memcpy(r.context, c->session_key, sizeof r.context);
     struct tls_wish wish = {.host = span_of(c->tls_host),
                             .is_lenient = c->level == RELAY_TLS_OPPORTUNISTIC,
                             .tlsa = c->tlsa,
                             .only_dns_id = c->only_dns_id,
-                            .names = {c->tls_names[0], c->tls_names[1]}};
-    if (c->tls == NULL || conn_start_tls_client(c->conn, c->tls, &wish, c->times->handshake_ms) < 0)
+                            .names = {c->tls_names[0], c->tls_names[1]},
+                            .resumption = c->sessions != NULL ? &r : NULL};
+    int rc =
+        c->tls != NULL ? conn_start_tls_client(c->conn, c->tls, &wish, c->times->handshake_ms) : -1;
+    sessions_wipe(&old);
+    if (rc < 0)
         client_end_by_us(c, "451 4.3.0 out of memory for TLS with %s", c->remote);
-}
-
-/* A server whose TLSA records are all of no use must have TLS, and need not prove anything (RFC
- * 7672 2.2), unless the message asks for more. */
-static bool is_excused(const struct client *c, const struct tls_info *info)
-{
-    return info->is_unverifiable && !c->requires_tls;
 }
 
 /* Through TLS nothing was said yet: QUIT is the first word (RFC 8689 4.2.1). */
@@ -82,7 +126,11 @@ void client_on_secured(struct client *c)
                                           : results[info->fault];
     describe(c, info);
     client_remark(c, "TLS %s", c->protection);
-    if (c->level == RELAY_TLS_VERIFIED && !info->is_verified && !is_excused(c, info))
+    stats_count(STAT_RELAY_TLS);
+    if (info->is_resumed)
+        stats_count(STAT_RELAY_TLS_RESUMED);
+    c->is_trying_session = info->is_resumed; /* else it was declined, as any server may */
+    if (!is_good_enough(c, info))
         distrust(c, info->unverified_because);
     else if (c->is_implicit)
         client_await_greeting(c);

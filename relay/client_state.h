@@ -51,6 +51,11 @@ struct client {
     char tls_host[DOMAIN_MAX + 1]; /* a name, or an address */
     struct span tlsa, tls_names[2];
     bool is_securing; /* from STARTTLS until it answers through TLS: what fails is TLS */
+    struct sessions *sessions;
+    unsigned char session_key[SESSION_KEY];
+    int64_t session_until_ms; /* of the one that is offered, and of those that come of it */
+    int64_t tls_began_ms;
+    bool is_trying_session; /* an earlier one goes on, or is to, and no reply came since */
     char protection[PROTECTION_MAX + 1];
     enum tlsrpt_result tls_result;
     struct offer offer;

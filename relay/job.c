@@ -9,6 +9,8 @@
 #include "common/route.h"
 #include "relay/tally.h"
 
+#include <sodium.h>
+
 /* --- answering --- */
 
 static void log_result(const struct job *j, size_t rcpt, enum verdict v, struct span text)
@@ -225,12 +227,23 @@ static void go_on_in_the_clear(struct job *j, struct span why)
         seek_next(j);
 }
 
+/* The same server once more, with nothing of before: it says nothing about the mail, nor about how
+ * TLS works with it. */
+static void go_on_afresh(struct job *j, struct span why)
+{
+    LOG(j->id, "tls-session-refused", LZ("remote", j->remote), LS("because", why),
+        LZ("instead", "a full handshake"));
+    sessions_bar(&j->relay->sessions, j->session_key);
+    if (!seek_connect(j))
+        seek_next(j);
+}
+
 /* A kept connection that the server closed in the meantime says nothing about the mail. */
 static void on_ended(void *owner, const struct client_end *e)
 {
     struct job *j = owner;
     bool is_stale = j->is_kept && e->is_untouched;
-    if (!j->is_sent)
+    if (!j->is_sent && !e->is_for_session)
         tally(j, e->tls_result);
     client_free(j->client);
     j->client = NULL;
@@ -239,6 +252,8 @@ static void on_ended(void *owner, const struct client_end *e)
     } else if (j->is_sent) {
         j->reach = REACH_LOST;
         job_finish_all(j, VERDICT_TRY_LATER, e->text);
+    } else if (e->is_for_session) {
+        go_on_afresh(j, e->text);
     } else if (e->is_tls && j->plan.policy.level == RELAY_TLS_OPPORTUNISTIC) {
         go_on_in_the_clear(j, e->text);
     } else if (e->is_unfit) {
@@ -404,6 +419,8 @@ static void set_going(struct job *j)
     route_for(proc_config(j->relay->proc), span_of(j->domain), j->mail.sender, &route);
     route_key(&route, span_of(j->domain), key, sizeof key);
     add_level(key, sizeof key, route.delivery->tls, j);
+    crypto_generichash(j->destination, sizeof j->destination, (const unsigned char *)key,
+                       strlen(key), NULL, 0);
     j->turn.granted = granted;
     if (pool_ask(&j->relay->pool, span_of(key), route.delivery->connections_per_destination,
                  &j->turn) < 0)

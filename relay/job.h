@@ -9,6 +9,7 @@
 #include "relay/memo.h"
 #include "relay/pool.h"
 #include "relay/secret.h"
+#include "relay/sessions.h"
 
 #define JOBS_MAX 1024
 #define OWN_MAX  64 /* addresses of this machine */
@@ -21,6 +22,7 @@ struct relay {
     struct pool pool;
     struct tls_client *tls; /* NULL: no memory for it */
     struct memo no_tls;
+    struct sessions sessions;
     struct secrets secrets;
     struct job *jobs;
     size_t n_jobs;

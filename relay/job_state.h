@@ -29,8 +29,10 @@ struct job {
     char *tlsa;          /* records of DNS_TLSA_RE, what was told last; or NULL */
     size_t tlsa_n;
     struct client *client;
-    bool is_kept;     /* the client was used before us */
-    bool is_sent;     /* the mail was given to the client */
+    unsigned char destination[SESSION_KEY]; /* of the pool, hashed */
+    unsigned char session_key[SESSION_KEY]; /* of the client */
+    bool is_kept;                           /* the client was used before us */
+    bool is_sent;                           /* the mail was given to the client */
     bool is_blind;    /* the resolver did not answer: that says nothing about the destination */
     bool is_hopeless; /* TLS failed with this server a short while ago */
     bool is_barred;   /* it insists on TLS: the connection is of no use */

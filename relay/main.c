@@ -59,6 +59,12 @@ static void read_trust(struct relay *r)
     }
 }
 
+static void begin_sessions(struct relay *r)
+{
+    uint64_t n = proc_config(r->proc)->relay.tls_sessions;
+    sessions_begin(&r->sessions, n != UINT64_MAX ? n : 0);
+}
+
 static int relay_open(struct proc *p, struct error *e)
 {
     struct relay *r = proc_state(p);
@@ -66,6 +72,7 @@ static int relay_open(struct proc *p, struct error *e)
     if (tls_init() < 0)
         return error_set(e, "OpenSSL cannot be used");
     read_trust(r);
+    begin_sessions(r);
     secrets_read(&r->secrets, p);
     return 0;
 }
@@ -78,6 +85,7 @@ static void relay_reloaded(struct proc *p)
     pool_quit_idle(&r->pool);
     read_trust(r);
     r->no_tls = (struct memo){.next = 0};
+    begin_sessions(r);
     secrets_read(&r->secrets, p);
 }
 

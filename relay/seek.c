@@ -1,5 +1,6 @@
 /* Finding somebody to talk to: follows the plan, asks the resolver, makes the connection. */
 #include "relay/job_state.h"
+#include "relay/resume.h"
 
 #include "common/clock.h"
 #include "relay/tally.h"
@@ -168,6 +169,7 @@ bool seek_connect(struct job *j)
     };
     if (policy->by == POLICY_BY_DANE)
         expect_tlsa(j, &params);
+    resume_with(j, &params);
     client_format_remote(j->remote, params.host, params.to);
     j->client = client_connect(&params, &job_client_ops, j);
     if (j->client == NULL)

@@ -16,7 +16,10 @@ The script (all of it optional; the JSON file is read again for each connection)
     "tls"        {"certificate": FILE, "key": FILE}: offers STARTTLS, not again once TLS is there;
                  "implicit": true: TLS from the first octet; "version": "TLSv1_2"; "break": true: says something
                  that is not TLS instead of the handshake; "behind": text that goes out behind the reply to
-                 STARTTLS, in the clear and in the same packet; "ehlo": lines of the answer to EHLO within TLS
+                 STARTTLS, in the clear and in the same packet; "ehlo": lines of the answer to EHLO within TLS;
+                 "resume": true: goes on with sessions of earlier connections, also if the certificate is another
+                 one by now (and with those of another FakeSmtp whose `contexts` it was given); "refuse": true:
+                 ends the handshake of who wants to. The transcript has "= resumed" and "= offers a session"
 An action is
     "250 2.1.0 ok"                      a reply; a newline in it makes a second line, "" says nothing
     {"reply": "...", "delay": 2}        waits before it
@@ -50,6 +53,21 @@ REPLIES = {"HELO": "250 fake.example", "MAIL": "250 2.1.0 ok", "RCPT": "250 2.1.
 
 class Gone(Exception):
     """The connection is over."""
+
+
+def offers_session(hello):
+    """Has this ClientHello (RFC 8446 4.1.2) a pre_shared_key, or a ticket (RFC 5077)?"""
+    at = 4 + 2 + 32
+    at += 1 + hello[at]
+    at += 2 + int.from_bytes(hello[at:at + 2], "big")
+    at += 1 + hello[at]
+    at += 2
+    while at + 4 <= len(hello):
+        kind, size = (int.from_bytes(hello[i:i + 2], "big") for i in (at, at + 2))
+        if kind == 41 or (kind == 35 and size > 0):
+            return True
+        at += 4 + size
+    return False
 
 
 class Connection:
@@ -134,16 +152,28 @@ class Connection:
         marks = ["-"] * (len(lines) - 1) + [" "]
         return self.act("\n".join("250" + mark + line for mark, line in zip(marks, lines)))
 
+    def peek_hello(self):
+        """The first record, which stays to be read."""
+        while True:
+            seen = self.sock.recv(65536, socket.MSG_PEEK)
+            if not seen:
+                raise Gone
+            if len(seen) >= 5 and len(seen) >= 5 + int.from_bytes(seen[3:5], "big"):
+                return seen[5:]
+            time.sleep(0.01)
+
     def secure(self):
         tls = self.script["tls"]
         if tls.get("break"):
             self.sock.recv(1)  # the client has begun, so that this is not behind the reply to STARTTLS
             self.send(b"this is not TLS\r\n", 0)
             raise Gone
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(tls["certificate"], tls["key"])
-        if "version" in tls:
-            context.minimum_version = context.maximum_version = ssl.TLSVersion[tls["version"]]
+        if offers_session(self.peek_hello()):
+            self.log("=", "offers a session")
+            if tls.get("refuse"):
+                self.send(b"\x15\x03\x03\x00\x02\x02\x50", 0)  # a fatal alert: internal_error
+                raise Gone
+        context = self.server.context(tls)
         context.sni_callback = lambda _socket, name, _context: self.log("=", f"SNI {name}")
         try:
             self.sock = context.wrap_socket(self.sock, server_side=True)
@@ -152,6 +182,8 @@ class Connection:
             raise Gone from e
         self.tls = self.sock.version()
         self.log("=", self.tls)
+        if self.sock.session_reused:
+            self.log("=", "resumed")
 
     def starttls(self):
         tls = self.script.get("tls")
@@ -259,6 +291,7 @@ class Connection:
         except (Gone, ConnectionError, TimeoutError):
             pass
         finally:
+            self.sock.close()  # one of TLS is not the server's to close
             self.log("=", "closed")
 
     def turn(self, key):
@@ -271,6 +304,7 @@ class FakeSmtp:
         self.script, self.file, self.record = script or {}, file, record
         self.messages, self.violations, self.transcript, self.counts = [], [], [], {}
         self.connections = 0
+        self.contexts = {}
         self.lock = threading.Condition()
         if record:
             os.makedirs(record, exist_ok=True)
@@ -297,6 +331,18 @@ class FakeSmtp:
             with open(self.file, encoding="utf-8") as f:
                 script = json.load(f)
         return {**DEFAULT, **script}
+
+    def context(self, tls):
+        """One for each connection, or one with the same keys of tickets for all."""
+        with self.lock:
+            context = self.contexts.get(tls.get("version")) if tls.get("resume") else None
+            context = context or ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(tls["certificate"], tls["key"])
+            if "version" in tls:
+                context.minimum_version = context.maximum_version = ssl.TLSVersion[tls["version"]]
+            if tls.get("resume"):
+                self.contexts[tls.get("version")] = context
+            return context
 
     def count(self, key):
         with self.lock:
