@@ -167,21 +167,39 @@ static int list_one(struct walk *w, const struct message *m)
     return f == FOUND_FAULT ? -1 : 0;
 }
 
-static void list(struct queue *q, struct admin_call *call, bool needs_id)
+static const char which_messages[] =
+    "which messages? Name an id, or a filter like --from, --to, --domain, --login, --state, "
+    "--contained, --older, --larger";
+
+/* Where the next page begins, and whether this one or one before had something. */
+static uint64_t after_page(const struct walk *w, uint64_t cursor, bool *has_matched)
+{
+    *has_matched = w->n_matched > 0 || (w->call->cursor & MATCHED) != 0;
+    return cursor == 0 ? 0 : cursor | (*has_matched ? MATCHED : 0);
+}
+
+/* `is_show`: of what is named, and there must be something. */
+static void list(struct queue *q, struct admin_call *call, bool is_show)
 {
     struct walk w = {.q = q, .call = call};
     struct error e;
+    bool has_matched;
     uint64_t cursor = call->cursor;
-    if (filter_read(&w.filter, call, &e) < 0)
+    if (filter_read(&w.filter, call, &e) < 0) {
         admin_fail(call, VERDICT_NEVER, "%s", e.text);
-    else if (needs_id && w.filter.n_ids == 0)
-        admin_fail(call, VERDICT_NEVER, "which message? Name its id, see barid queue list");
-    else if (walk_page(&w, list_one, &cursor) < 0)
+    } else if (is_show && w.filter.is_empty) {
+        admin_fail(call, VERDICT_NEVER, "%s", which_messages);
+    } else if (walk_page(&w, list_one, &cursor) < 0) {
         admin_fail(call, VERDICT_TRY_LATER, "the queue cannot be read: see the log");
-    else if (w.filter.n_ids > 0 && w.n_matched == 0)
-        admin_fail(call, VERDICT_NEVER, "this message is not in the queue");
-    else
-        admin_done(call, cursor);
+    } else {
+        cursor = after_page(&w, cursor, &has_matched);
+        if (cursor == 0 && !has_matched && (is_show || w.filter.n_ids > 0))
+            admin_fail(call, VERDICT_NEVER,
+                       w.filter.n_ids > 0 ? "this message is not in the queue"
+                                          : "nothing in the queue matches");
+        else
+            admin_done(call, cursor);
+    }
 }
 
 static void queue_list(void *owner, struct admin_call *call)
@@ -367,7 +385,8 @@ static void log_changed(const struct walk *w)
 static void finish_change(struct walk *w, uint64_t cursor)
 {
     struct queue *q = w->q;
-    bool has_matched = w->n_matched > 0 || (w->call->cursor & MATCHED) != 0;
+    bool has_matched;
+    cursor = after_page(w, cursor, &has_matched);
     batch_keep(&q->batch, NULL);
     batch_commit(&q->batch);
     if (w->action->makes_due && !w->filter.is_dry_run)
@@ -380,9 +399,11 @@ static void finish_change(struct walk *w, uint64_t cursor)
     }
     log_changed(w);
     if (cursor == 0 && !has_matched && !w->filter.is_none_fine)
-        admin_fail(w->call, VERDICT_NEVER, "nothing in the queue matches");
+        admin_fail(w->call, VERDICT_NEVER,
+                   "nothing in the queue matches that could be %s: see barid queue list",
+                   w->action->event);
     else
-        admin_done(w->call, cursor == 0 ? 0 : cursor | (has_matched ? MATCHED : 0));
+        admin_done(w->call, cursor);
 }
 
 static void change(struct queue *q, struct admin_call *call, const struct action *action)
@@ -394,9 +415,7 @@ static void change(struct queue *q, struct admin_call *call, const struct action
     if (filter_read(&w.filter, call, &e) < 0) {
         admin_fail(call, VERDICT_NEVER, "%s", e.text);
     } else if (w.filter.is_empty) {
-        admin_fail(call, VERDICT_NEVER,
-                   "which messages? Name an id, or a filter like --from, --to, --domain, --login, "
-                   "--state, --contained, --older, --larger");
+        admin_fail(call, VERDICT_NEVER, "%s", which_messages);
     } else if (batch_begin(&q->batch) < 0) {
         admin_fail(call, VERDICT_TRY_LATER, "the store cannot be written: see the log");
     } else if (walk_page(&w, change_one, &cursor) < 0) {

@@ -59,7 +59,7 @@ static int read_number(struct span text, const char *name, uint64_t max, uint64_
     return error_set(e, "%s is a number from 1 to %" PRIu64, name, max);
 }
 
-/* "90", "90s", "15m", "4h", "5d". */
+/* "90", "90s", "15m", "4h", "5d"; 0: all of them. */
 static int read_age(struct span text, int64_t *out_s, struct error *e)
 {
     static const struct {
@@ -74,7 +74,7 @@ static int read_age(struct span text, int64_t *out_s, struct error *e)
             text.n--;
             break;
         }
-    if (span_u64(text, &n) < 0 || n == 0 || n > INT32_MAX)
+    if (span_u64(text, &n) < 0 || n > INT32_MAX)
         return error_set(e, "older is a time like 90s, 15m, 4h or 5d");
     *out_s = (int64_t)n * factor;
     return 0;
@@ -88,7 +88,7 @@ static int read_octets(struct span text, uint64_t *out, struct error *e)
     unsigned shift = unit != NULL && *unit != '\0' ? 10U * (unsigned)(unit - units + 1) : 0;
     if (shift > 0)
         text.n--;
-    if (span_u64(text, out) < 0 || *out == 0 || *out > UINT64_C(1) << 32)
+    if (span_u64(text, out) < 0 || *out > UINT64_C(1) << 32)
         return error_set(e, "larger is a size like 1000, 100K, 5M or 1G");
     *out <<= shift;
     return 0;
@@ -136,7 +136,7 @@ int filter_read(struct filter *f, const struct admin_call *call, struct error *e
         read_number(admin_option(call, "recipients"), "recipients", INT64_MAX, &f->rcpts, e) < 0)
         return -1;
     f->is_empty = f->n_ids == 0 && f->from.p == NULL && f->to.p == NULL && f->domain.p == NULL &&
-                  f->login.p == NULL && !f->has_state && f->older_s == 0 && f->larger == 0 &&
+                  f->login.p == NULL && !f->has_state && older.p == NULL && larger.p == NULL &&
                   !f->is_contained;
     return 0;
 }

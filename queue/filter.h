@@ -29,12 +29,12 @@ struct filter {
     bool is_contained;            /* only what is held as its sender is contained */
     bool has_state;
     enum shown_state state;
-    uint64_t larger;   /* more octets than that; 0: any */
+    uint64_t larger;   /* more octets than that */
     bool is_dry_run;   /* only say what is meant */
     bool is_none_fine; /* that nothing matches is no failure */
     int64_t older_s;   /* arrived at least so long ago; 0: any */
     uint64_t limit;    /* messages */
-    uint64_t rcpts; /* so many of each message are listed */ /* messages */
+    uint64_t rcpts;    /* so many of each message are listed */
     int64_t now_s;
     bool is_empty; /* it says nothing */
 };

@@ -152,6 +152,26 @@ class Queue(RelayTest):
         self.assertIn("carol@remote.example", json.dumps(shown))
         self.assertIn("carol@remote.example", suite.cli("queue", "show", entry["id"]))
 
+    def test_show_of_a_filter(self):
+        """One id: that message. Several, or a filter: an array, as of a list; nothing found is refused."""
+        suite, _ = self.deferred("carol@remote.example", "dave@remote.example")
+        ids = [m["id"] for m in suite.queue()]
+        self.assertEqual(suite.cli("queue", "show", ids[0], json=True)["id"], ids[0])
+        self.assertEqual([m["id"] for m in suite.cli("queue", "show", *ids, json=True)], ids)
+        shown, = suite.cli("queue", "show", "--to", "dave@remote.example", json=True)
+        self.assertEqual([r["address"] for r in shown["recipients"]], ["dave@remote.example"])
+        self.assertEqual(len(suite.cli("queue", "show", "--older", "0s", "--larger", "0", json=True)), 2)
+        status, stdout, stderr = suite.run("queue", "show", "--to", "nobody@remote.example")
+        self.assertEqual((status, stdout, stderr.count("\n")), (1, "", 1), stderr)
+
+    def test_naming_nothing_is_wrong_usage(self):
+        suite, _ = self.deferred("carol@remote.example")
+        for verb in ("show", "retry", "hold", "release", "bounce", "remove"):
+            status, stdout, stderr = suite.run("queue", verb, "--json")
+            self.assertEqual((status, stdout, list(json.loads(stderr))), (2, "", ["error"]), verb)
+        self.assertEqual(suite.run("queue", "remove", "--dry-run")[0], 2)
+        self.assertEqual(len(suite.queue()), 1)
+
     def test_unknown_ids_are_refused(self):
         suite = self.suite()
         for verb in ("show", "retry", "remove"):

@@ -127,6 +127,32 @@ Test(control, several_ids_can_be_named)
     world_end(&w);
 }
 
+Test(control, show_is_of_ids_or_of_a_filter)
+{
+    begin();
+    world_admin(&w, "queue show", (const char *[]){"domain=two.example", NULL});
+    cr_expect_eq(w.admin_re.verdict, VERDICT_OK, "%s", w.admin_error);
+    cr_expect_eq(count("0 id="), 2, "%s", w.rows);
+    char a[ID_TEXT], b[ID_TEXT];
+    id_format(a, ids[0]);
+    id_format(b, ids[2]);
+    world_admin(&w, "queue show", (const char *[]){a, b, NULL});
+    cr_expect_eq(count("0 id="), 2, "%s", w.rows);
+    world_end(&w);
+}
+
+Test(control, zero_is_an_age_and_a_size)
+{
+    static const char *const rows[] = {"older=0s", "older=0", "larger=0", "larger=0K"};
+    begin();
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        world_admin(&w, "queue hold", (const char *[]){rows[i], "dry-run=yes", NULL});
+        cr_expect_eq(w.admin_re.verdict, VERDICT_OK, "%s: %s", rows[i], w.admin_error);
+        cr_expect_eq(count("0 id="), 2, "%s: %s", rows[i], w.rows); /* the third is held */
+    }
+    world_end(&w);
+}
+
 Test(control, nonsense_is_refused_with_a_reason)
 {
     static const struct {
@@ -138,11 +164,13 @@ Test(control, nonsense_is_refused_with_a_reason)
         {"queue list", {"older=-1"}},
         {"queue list", {"limit=0"}},
         {"queue list", {"larger=big"}},
-        {"queue list", {"larger=0"}},
+        {"queue list", {"larger=-1"}},
+        {"queue list", {"older="}},
         {"queue remove", {"dry-run=yes"}},
         {"queue show", {NULL}},
         {"queue show", {"notanid"}},
         {"queue show", {"0123456789abc"}},
+        {"queue show", {"to=nobody@example.net"}},
         {"queue retry", {NULL}},
         {"queue remove", {NULL}},
         {"queue remove", {"limit=5"}},
