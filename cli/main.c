@@ -89,9 +89,9 @@ static const struct command general[] = {
 };
 static const struct command_table general_table = {general, sizeof general / sizeof *general};
 
-const struct command_table *const cli_tables[] = {&general_table, &user_table,    &domain_table,
-                                                  &alias_table,   &mailbox_table, &queue_table,
-                                                  &fetch_table,   &tls_table,     NULL};
+const struct command_table *const cli_tables[] = {
+    &general_table, &user_table,    &domain_table, &alias_table, &mailbox_table,
+    &queue_table,   &callout_table, &fetch_table,  &tls_table,   NULL};
 
 int main(int argc, char **argv)
 {

@@ -54,6 +54,12 @@ const struct sql_view sql_views[] = {
      " b.deleted_octets AS deleted_octets"
      " FROM main.box b LEFT JOIN temp.account a ON a.box = b.id WHERE b.forgotten = 0",
      "SELECT * FROM mailboxes LIMIT 0"},
+    {"callouts", "what other hosts said about recipients that this one is a backup for",
+     "CREATE TEMP VIEW callouts AS SELECT c.address AS address,"
+     " CASE c.verdict WHEN 1 THEN 'exists' ELSE 'nobody' END AS verdict,"
+     " " TIME("c.learned") " AS learned, " TIME("c.expires") " AS expires"
+     " FROM main.callout c",
+     "SELECT * FROM callouts LIMIT 0"},
     {0},
 };
 /* clang-format on */
@@ -94,8 +100,8 @@ static bool is_view(const char *name)
  * could be made to read must be harmless by itself. */
 static bool is_harmless(const char *table, const char *column)
 {
-    static const char *const tables[] = {"message", "recipient", "event",  "dialogue",
-                                         "past",    "box",       "account"};
+    static const char *const tables[] = {"message", "recipient", "event",   "dialogue",
+                                         "past",    "box",       "account", "callout"};
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++)
         if (sqlite3_stricmp(tables[i], table) == 0)
             return sqlite3_stricmp(column, "content") != 0 && sqlite3_stricmp(column, "hash") != 0;

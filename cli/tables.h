@@ -9,8 +9,8 @@ struct command_table {
     size_t n;
 };
 extern const struct command_table *const cli_tables[]; /* main.c; NULL ends them */
-extern const struct command_table alias_table, domain_table, fetch_table, mailbox_table,
-    queue_table, tls_table, user_table;
+extern const struct command_table alias_table, callout_table, domain_table, fetch_table,
+    mailbox_table, queue_table, tls_table, user_table;
 
 /* The i-th command of all tables, or NULL. */
 const struct command *tables_command(size_t i);

@@ -492,7 +492,8 @@ const struct setting config_settings[] = {
     {SECTION_ROUTE, "callout_positive", VALUE_DURATION, AT(route_config, callout_positive_ms),
      .min = MINUTE, .max = 30 * DAY, .fallback = "7d",
      .meaning = "How long it is kept that an address exists; four times as long if it cannot be "
-                "asked again."},
+                "asked again. It is asked again when half of that is over and mail comes. "
+                "barid callout list shows what is kept."},
     {SECTION_ROUTE, "callout_negative", VALUE_DURATION, AT(route_config, callout_negative_ms),
      .min = SECOND, .max = 30 * DAY, .fallback = "1h",
      .meaning = "How long it is kept that an address does not exist."},

@@ -65,6 +65,9 @@
  * addressee: That a user, by a hash of what counted.who would be, wrote to an address elsewhere, by
  * its hash (queue/addressees.h); at: when that was, within a month.
  *
+ * callout: What hosts said about recipients that we are a backup for (queue/callout.h). verdict: 1
+ * it exists, 2 it does not; learned: when it was said; expires: then the row goes.
+ *
  * tlsrpt: What came of TLS with the exchangers of other domains, for a report to each (RFC 8460).
  * tlsrpt_post: Reports that are to be posted to a URL (octets: gzip); report: the number in their
  * report-id; next: when it is tried.
@@ -375,5 +378,15 @@ static const char version_9[] = "CREATE TABLE tlsrpt_post ("
                                 "INSERT INTO tlsrpt SELECT * FROM tlsrpt_of_8;"
                                 "DROP TABLE tlsrpt_of_8;";
 
+static const char version_10[] = "CREATE TABLE callout ("
+                                 " id INTEGER PRIMARY KEY CHECK (id > 0),"
+                                 " address TEXT NOT NULL UNIQUE"
+                                 "  CHECK (length(address) BETWEEN 1 AND 512),"
+                                 " verdict INTEGER NOT NULL CHECK (verdict IN (1, 2)),"
+                                 " learned INTEGER NOT NULL CHECK (learned >= 0),"
+                                 " expires INTEGER NOT NULL CHECK (expires >= learned)"
+                                 ") STRICT;"
+                                 "CREATE INDEX callout_expires ON callout (expires);";
+
 const char *const maildb_migrations[MAILDB_VERSION] = {
-    NULL, NULL, NULL, NULL, version_5, version_6, version_7, version_8, version_9};
+    NULL, NULL, NULL, NULL, version_5, version_6, version_7, version_8, version_9, version_10};

@@ -41,6 +41,9 @@ enum stats_kind { STATS_COUNTER, STATS_GAUGE };
     S(DEFERRED, deferred, P_QUEUE, STATS_COUNTER, "attempts after which a recipient waits")        \
     S(BOUNCED, bounced, P_QUEUE, STATS_COUNTER, "recipients that failed for good")                 \
     S(REPORTS, reports, P_QUEUE, STATS_COUNTER, "reports (DSN) written to senders")                \
+    S(CALLOUTS, callouts, P_QUEUE, STATS_COUNTER,                                                  \
+      "questions to other hosts whether a recipient exists")                                       \
+    S(CALLOUTS_KEPT, callouts_kept, P_QUEUE, STATS_GAUGE, "answers to these that are kept")        \
     S(JOBS, relay_jobs, P_QUEUE, STATS_GAUGE, "deliveries under way at this moment")               \
     S(COMMITS, commits, P_QUEUE, STATS_COUNTER, "transactions committed to disk")                  \
     S(COMMIT_REQUESTS, commit_requests, P_QUEUE, STATS_COUNTER, "requests that they answered")     \

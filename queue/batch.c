@@ -19,6 +19,21 @@ void batch_free(struct batch *b)
     *b = (struct batch){0};
 }
 
+void batch_add_part(struct batch *b, struct batch_part *p)
+{
+    p->next = b->parts;
+    b->parts = p;
+}
+
+void batch_remove_part(struct batch *b, const struct batch_part *p)
+{
+    for (struct batch_part **at = &b->parts; *at != NULL; at = &(*at)->next)
+        if (*at == p) {
+            *at = p->next;
+            return;
+        }
+}
+
 bool batch_is_open(const struct batch *b)
 {
     return b->first != NULL || store_is_open(b->store);
@@ -168,8 +183,9 @@ static enum outcome commit(struct batch *b)
 {
     if (!store_is_open(b->store))
         return OUTCOME_FAULT;
-    if (b->part != NULL && b->part->write(b->part) < 0)
-        return outcome_of(b);
+    for (struct batch_part *p = b->parts; p != NULL; p = p->next)
+        if (p->write(p) < 0)
+            return outcome_of(b);
     if (spool_sync(b->spool) < 0) {
         bool is_full = errno == ENOSPC || errno == EDQUOT;
         spool_failed(b->spool, "sync");
@@ -199,7 +215,7 @@ void batch_commit(struct batch *b)
     b->n_commits++;
     stats_count(STAT_COMMITS);
     stats_time_us(STAT_TIME_COMMIT, clock_mono_us() - began_us);
-    if (b->part != NULL)
-        b->part->written(b->part);
+    for (struct batch_part *p = b->parts; p != NULL; p = p->next)
+        p->written(p);
     tell(b, OUTCOME_SAVED);
 }

@@ -30,6 +30,7 @@ struct waiter {
 
 /* What was only counted so far belongs into each transaction: it is written last. */
 struct batch_part {
+    struct batch_part *next;
     int (*write)(struct batch_part *p);    /* -1: nothing is committed */
     void (*written)(struct batch_part *p); /* it is on disk; called before anybody else is told */
 };
@@ -38,7 +39,7 @@ struct batch {
     struct store *store;
     struct spool *spool;
     struct waiter *first, **last;
-    struct batch_part *part;                   /* NULL: none */
+    struct batch_part *parts;                  /* NULL: none */
     uint64_t *files;                           /* messages whose spool file goes after the commit */
     size_t n_files, cap_files, n_files_before; /* before: when the request under way began */
     uint64_t n_commits;                        /* since the start */
@@ -53,6 +54,9 @@ struct batch {
 
 void batch_init(struct batch *b, struct store *store, struct spool *spool);
 void batch_free(struct batch *b);
+/* *p stays where it is until it is removed. */
+void batch_add_part(struct batch *b, struct batch_part *p);
+void batch_remove_part(struct batch *b, const struct batch_part *p);
 int batch_begin(struct batch *b); /* 0, or -1: broken, or no transaction (store_fault) */
 /* As batch_begin, without a savepoint: one costs a fifth of a delivery. For requests that decide
  * before they write: if one fails after its first write, which only a fault of the store can do,

@@ -1,65 +1,21 @@
-#include "queue/callout.h"
+#include "queue/callout_state.h"
 
 #include "common/clock.h"
 #include "common/id.h"
 #include "common/idn.h"
 #include "common/log.h"
 #include "common/pack.h"
-#include "common/route.h"
+#include "common/stats.h"
 #include "common/verdict.h"
-#include "queue/intake.h"
 #include "queue/listed.h"
 
-#include <sodium.h>
 #include <stdlib.h>
 
-#define KEPT_MAX      10000 /* addresses */
-#define BUCKETS       4096
 #define UNDER_WAY_MAX 100
 #define PER_ROUTE_MAX 20
 #define WAITING_MAX   100   /* for one address */
 #define ANSWER_MS     25000 /* smtpd waits for 30 s */
 #define JOB_MS        120000
-#define FAILED_MS     60000
-#define STALE_FACTOR  4
-#define NEVER_MS      (INT64_MIN / 4) /* "at" of what never was */
-
-struct waiting {
-    struct waiting *next;
-    struct ipc *from;
-    uint64_t tag;
-};
-
-/* What is known of one address. */
-struct callout {
-    struct callout *next; /* in its bucket */
-    struct callout *older, *newer;
-    struct queue *q;
-    uint64_t hash;
-    int64_t known_ms, nobody_ms, failed_ms; /* when it was found out, by the monotonic clock */
-    uint64_t tag;                           /* relay was asked; 0: it is not */
-    struct waiting *waiting;
-    struct timer patience; /* of those who wait */
-    char address[];
-};
-
-struct callouts {
-    struct callout *buckets[BUCKETS];
-    struct callout *oldest, *newest;
-    size_t n, n_under_way;
-    unsigned char key[crypto_shorthash_KEYBYTES]; /* nobody can choose one bucket for all */
-    struct listed **lists;                        /* of the routes, NULL: none */
-    size_t n_lists;
-};
-
-struct callouts *callouts_new(struct queue *q)
-{
-    (void)q;
-    struct callouts *all = calloc(1, sizeof *all);
-    if (all != NULL)
-        crypto_shorthash_keygen(all->key);
-    return all;
-}
 
 /* --- lists --- */
 
@@ -101,104 +57,6 @@ static const struct listed *list_of(const struct queue *q, const struct route_co
     return i < q->callouts->n_lists ? q->callouts->lists[i] : NULL;
 }
 
-/* --- what is kept --- */
-
-static uint64_t hash_of(const struct callouts *all, const char *key)
-{
-    unsigned char out[crypto_shorthash_BYTES];
-    uint64_t h;
-    crypto_shorthash(out, (const unsigned char *)key, strlen(key), all->key);
-    memcpy(&h, out, sizeof h);
-    return h;
-}
-
-static struct callout *find(const struct callouts *all, const char *key)
-{
-    uint64_t h = hash_of(all, key);
-    struct callout *c = all->buckets[h % BUCKETS];
-    while (c != NULL && (c->hash != h || strcmp(c->address, key) != 0))
-        c = c->next;
-    return c;
-}
-
-static void link_newest(struct callouts *all, struct callout *c)
-{
-    c->newer = NULL;
-    c->older = all->newest;
-    *(c->older != NULL ? &c->older->newer : &all->oldest) = c;
-    all->newest = c;
-}
-
-static void unlink_age(struct callouts *all, struct callout *c)
-{
-    *(c->older != NULL ? &c->older->newer : &all->oldest) = c->newer;
-    *(c->newer != NULL ? &c->newer->older : &all->newest) = c->older;
-}
-
-static void drop(struct callouts *all, struct callout *c)
-{
-    struct callout **at = &all->buckets[c->hash % BUCKETS];
-    while (*at != c)
-        at = &(*at)->next;
-    *at = c->next;
-    unlink_age(all, c);
-    all->n--;
-    timer_stop(&c->patience);
-    while (c->waiting != NULL) {
-        struct waiting *w = c->waiting;
-        c->waiting = w->next;
-        free(w);
-    }
-    free(c);
-}
-
-/* The one nobody asked about for longest makes room, but none that is being asked about. */
-static void make_room(struct callouts *all)
-{
-    struct callout *c = all->oldest;
-    while (c != NULL && c->tag != 0)
-        c = c->newer;
-    if (all->n >= KEPT_MAX && c != NULL)
-        drop(all, c);
-}
-
-static void answer_waiting(void *arg);
-
-static struct callout *add(struct queue *q, const char *key)
-{
-    struct callouts *all = q->callouts;
-    make_room(all);
-    struct callout *c = calloc(1, sizeof *c + strlen(key) + 1);
-    if (c == NULL)
-        return NULL;
-    memcpy(c->address, key, strlen(key) + 1);
-    c->q = q;
-    c->known_ms = c->nobody_ms = c->failed_ms = NEVER_MS;
-    c->hash = hash_of(all, key);
-    struct callout **bucket = &all->buckets[c->hash % BUCKETS];
-    c->next = *bucket;
-    *bucket = c;
-    link_newest(all, c);
-    all->n++;
-    timer_init(&c->patience, q->loop, answer_waiting, c);
-    return c;
-}
-
-void callouts_free(struct queue *q)
-{
-    struct callouts *all = q->callouts;
-    if (all == NULL)
-        return;
-    callouts_drop_lists(q);
-    while (all->oldest != NULL) {
-        if (all->oldest->tag != 0)
-            ipc_cancel(q->relay, all->oldest->tag);
-        drop(all, all->oldest);
-    }
-    free(all);
-    q->callouts = NULL;
-}
-
 /* --- judging --- */
 
 enum known { IS_KNOWN, IS_NOBODY, IS_OPEN, IS_FAILED };
@@ -212,7 +70,7 @@ static enum known known_of(const struct callout *c, const struct route_config *r
         return IS_KNOWN;
     if (c->nobody_ms > c->known_ms && now_ms - c->nobody_ms < r->callout_negative_ms)
         return IS_NOBODY;
-    return now_ms - c->failed_ms < FAILED_MS ? IS_FAILED : IS_OPEN;
+    return now_ms - c->failed_ms < CALLOUT_FAILED_MS ? IS_FAILED : IS_OPEN;
 }
 
 static enum intake_reason by_list(const struct listed *l, struct span address)
@@ -227,7 +85,7 @@ static enum intake_reason unasked(const struct queue *q, const struct route_conf
                                   const struct callout *c, struct span address)
 {
     bool was_known = c != NULL && c->known_ms > c->nobody_ms &&
-                     clock_mono_ms() - c->known_ms < STALE_FACTOR * r->callout_positive_ms;
+                     clock_mono_ms() - c->known_ms < CALLOUT_STALE_FACTOR * r->callout_positive_ms;
     if (was_known || by_list(list_of(q, r), address) == INTAKE_OK)
         return INTAKE_OK;
     return INTAKE_UNVERIFIED;
@@ -256,7 +114,7 @@ enum intake_reason callout_judge(struct queue *q, struct span address)
         return INTAKE_RELAYING;
     if (idn_fold(address, key, sizeof key) < 0)
         return INTAKE_UNVERIFIED;
-    return judge(q, r, find(q->callouts, key), address);
+    return judge(q, r, callout_find(q, key), address);
 }
 
 const char *callout_explain(struct queue *q, struct span address, bool *is_open)
@@ -272,7 +130,7 @@ const char *callout_explain(struct queue *q, struct span address, bool *is_open)
                : listed_has(l, address) ? "it is in the file of its recipients"
                                         : "it is not in the file of its recipients";
     }
-    switch (known_of(find(q->callouts, key), r)) {
+    switch (known_of(callout_find(q, key), r)) {
     case IS_KNOWN:
         return "its host said that it exists";
     case IS_NOBODY:
@@ -294,12 +152,12 @@ static void answer(struct ipc *from, uint64_t tag, enum intake_reason reason)
     ipc_send_queue_room_re(from, &re, -1);
 }
 
-static void answer_waiting(void *arg)
+void callout_answer_waiting(void *arg)
 {
     struct callout *c = arg;
     timer_stop(&c->patience);
     while (c->waiting != NULL) {
-        struct waiting *w = c->waiting;
+        struct callout_waiting *w = c->waiting;
         c->waiting = w->next;
         answer(w->from, w->tag, callout_judge(c->q, span_of(c->address)));
         free(w);
@@ -325,16 +183,8 @@ static void answered(void *arg, const union msg *m, int fd)
         close(fd);
     c->tag = 0;
     c->q->callouts->n_under_way--;
-    if (v == VERDICT_OK) {
-        c->known_ms = clock_mono_ms();
-        c->nobody_ms = NEVER_MS;
-    } else if (v == VERDICT_NEVER) {
-        c->nobody_ms = clock_mono_ms();
-        c->known_ms = NEVER_MS;
-    } else {
-        c->failed_ms = clock_mono_ms();
-    }
-    answer_waiting(c);
+    callout_learn(c, v);
+    callout_answer_waiting(c);
 }
 
 static bool is_busy(const struct queue *q, const struct route_config *r)
@@ -372,24 +222,37 @@ static int ask_relay(struct callout *c, struct span address)
     if (w.failed || q->relay == NULL || q->is_draining)
         return -1;
     c->tag = ipc_ask_relay_job(q->relay, &m, -1, JOB_MS, answered, c);
-    q->callouts->n_under_way += c->tag != 0;
-    return c->tag != 0 ? 0 : -1;
+    if (c->tag == 0)
+        return -1;
+    q->callouts->n_under_way++;
+    stats_count(STAT_CALLOUTS);
+    return 0;
 }
 
 /* False: there is no memory, or too many wait already. */
 static bool wait_for(struct callout *c, struct ipc *from, uint64_t tag)
 {
     size_t n = 0;
-    for (const struct waiting *w = c->waiting; w != NULL; w = w->next)
+    for (const struct callout_waiting *w = c->waiting; w != NULL; w = w->next)
         n++;
-    struct waiting *w = n < WAITING_MAX ? malloc(sizeof *w) : NULL;
+    struct callout_waiting *w = n < WAITING_MAX ? malloc(sizeof *w) : NULL;
     if (w == NULL)
         return false;
-    *w = (struct waiting){.next = c->waiting, .from = from, .tag = tag};
+    *w = (struct callout_waiting){.next = c->waiting, .from = from, .tag = tag};
     c->waiting = w;
     if (n == 0)
         timer_set(&c->patience, ANSWER_MS);
     return true;
+}
+
+/* Half of the time is over for which it is believed: asked again now, it stays known while its host
+ * is gone. Nobody waits for that. */
+static void refresh(struct callout *c, const struct route_config *r, struct span address)
+{
+    int64_t now_ms = clock_mono_ms();
+    if (c->tag == 0 && now_ms - c->known_ms >= r->callout_positive_ms / 2 &&
+        now_ms - c->failed_ms >= CALLOUT_FAILED_MS && !is_busy(c->q, r))
+        ask_relay(c, address);
 }
 
 /* True: it is being asked, and the answer comes. */
@@ -399,18 +262,19 @@ static bool ask(struct queue *q, const struct route_config *r, struct ipc *from,
     char key[ADDRESS_MAX];
     if (r->callout != SWITCH_ON || idn_fold(m->address, key, sizeof key) < 0)
         return false;
-    struct callout *c = find(q->callouts, key);
-    if (c != NULL) { /* it was asked about last */
-        unlink_age(q->callouts, c);
-        link_newest(q->callouts, c);
-    }
-    if (known_of(c, r) != IS_OPEN)
+    struct callout *c = callout_find(q, key);
+    if (c != NULL)
+        callout_touch(c);
+    enum known known = known_of(c, r);
+    if (known == IS_KNOWN)
+        refresh(c, r, m->address);
+    if (known != IS_OPEN)
         return false;
     bool is_asked = c != NULL && c->tag != 0;
     if (!is_asked && is_busy(q, r))
         return false;
     if (c == NULL)
-        c = add(q, key);
+        c = callout_add(q, key);
     return c != NULL && (is_asked || ask_relay(c, m->address) == 0) && wait_for(c, from, m->tag);
 }
 
@@ -424,8 +288,8 @@ void callout_ask(struct queue *q, struct ipc *from, const struct msg_queue_room 
 void callout_channel_closed(struct queue *q, const struct ipc *from)
 {
     for (struct callout *c = q->callouts->oldest; c != NULL; c = c->newer)
-        for (struct waiting **at = &c->waiting; *at != NULL;) {
-            struct waiting *w = *at;
+        for (struct callout_waiting **at = &c->waiting; *at != NULL;) {
+            struct callout_waiting *w = *at;
             if (w->from != from) {
                 at = &w->next;
                 continue;

@@ -6,6 +6,7 @@
 #include "common/log.h"
 #include "common/maildb.h"
 #include "queue/bounce.h"
+#include "queue/callout.h"
 #include "queue/contain.h"
 #include "queue/control_box.h"
 #include "queue/deliver.h"
@@ -484,6 +485,8 @@ static const struct admin_command commands[] = {
     {"queue bounce", queue_bounce},
     {"queue depth", queue_depth},
     {"box show", box_show},
+    {"callout list", callout_list},
+    {"callout forget", callout_forget},
     {"user contained", contain_list},
     {"contained show", contain_show},
     {"contained end", contain_end},

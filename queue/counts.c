@@ -85,7 +85,7 @@ struct counts *counts_new(struct queue *q)
     all->q = q;
     all->part.write = save;
     all->part.written = saved;
-    q->batch.part = &all->part;
+    batch_add_part(&q->batch, &all->part);
     return all;
 }
 
@@ -97,9 +97,10 @@ void counts_free(struct queue *q)
             q->counts->buckets[i] = u->next;
             free(u);
         }
+    if (q->counts != NULL)
+        batch_remove_part(&q->batch, &q->counts->part);
     free(q->counts);
     q->counts = NULL;
-    q->batch.part = NULL;
 }
 
 static bool is_over(const struct counted *u, int64_t now_ms)

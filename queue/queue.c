@@ -119,6 +119,7 @@ void queue_turn(struct queue *q)
         dispatch_run(q);
         bounce_run(q);
         has_more |= contain_run(q);
+        callouts_run(q);
         has_more |= boxes_sweep(q);
         has_more |= devices_review(q);
         has_more |= trash_run(q);

@@ -4,6 +4,7 @@
 #include "common/log.h"
 #include "common/route.h"
 #include "queue/addressees.h"
+#include "queue/callout.h"
 #include "queue/counts.h"
 #include "queue/dispatch.h"
 #include "queue/parties.h"
@@ -233,6 +234,7 @@ static bool sweep_trace(struct queue *q, int64_t now_s)
     int64_t before = store_changes(q->store);
     if (store_trace_sweep(q->store, now_s - keep_ms / 1000) < 0 || secured_sweep(q, now_s) < 0 ||
         counts_sweep(q, now_s) < 0 || addressees_sweep(q, now_s) < 0 ||
+        callouts_sweep(q, now_s) < 0 ||
         store_dialogues_sweep(q->store, now_s - q->config->dialogues_ms / 1000,
                               q->config->dialogues_max) < 0)
         batch_undo(&q->batch);

@@ -394,6 +394,28 @@ int store_secured_set(struct store *s, struct span domain, const struct memory *
 /* Removes some of what was not seen since, and of the oldest if there are more than n_max. */
 int store_secured_sweep(struct store *s, int64_t before_s, int64_t n_max);
 
+/* --- what hosts said about recipients (store_callout.c): callout.h --- */
+
+struct callout_row {
+    uint64_t id;         /* when read by store_callouts_next */
+    struct span address; /* folded; holds until the next call */
+    bool exists;
+    int64_t learned, expires; /* seconds since 1970 */
+};
+/* Of this address: fills in the rest. */
+enum found store_callout_get(struct store *s, struct callout_row *c);
+int store_callout_set(struct store *s, const struct callout_row *c);
+/* An address, or "@DOMAIN": all of it. How many, or -1. */
+int64_t store_callout_forget(struct store *s, struct span what);
+/* In the order of ids after this one; of "@DOMAIN", or all. Used like store_rcpts_begin. */
+void store_callouts_begin(struct store *s, uint64_t after, struct span domain);
+enum found store_callouts_next(struct store *s, struct callout_row *c);
+void store_callouts_end(struct store *s);
+/* Some of those that end before; those that end first. How many, or -1. */
+int64_t store_callouts_sweep(struct store *s, int64_t now_s);
+int64_t store_callouts_trim(struct store *s, uint64_t n);
+enum found store_callouts_count(struct store *s, uint64_t *n);
+
 struct past {
     uint64_t id, size;
     int64_t arrived, gone;

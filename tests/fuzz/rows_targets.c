@@ -6,8 +6,10 @@
 #include "common/log.h"
 #include "common/maildb.h"
 #include "common/unixsock.h"
+#include "queue/callout.h"
 #include "queue/contain.h"
 #include "queue/control.h"
+#include "queue/intake.h"
 #include "queue/queue.h"
 #include "queue/schedule.h"
 #include "tests/fuzz/fuzz.h"
@@ -41,7 +43,10 @@ static const char base[] =
     "INSERT INTO contained (who, since, why, told, swept) VALUES"
     " ('u@example.org', 1799999000, 'w', 0, 0), ('uid:7', 1799999000, 'w', 1, 1);"
     "INSERT INTO counted (who, what, n, until) VALUES ('v@example.org', 0, 5, 1800001000),"
-    " ('v@example.org', 1, 5, 1800001000), ('v@example.org', 3, 30, 1800001000);";
+    " ('v@example.org', 1, 5, 1800001000), ('v@example.org', 3, 30, 1800001000);"
+    "INSERT INTO callout (address, verdict, learned, expires) VALUES"
+    " ('bob@backed.example', 1, 1799999000, 1800500000),"
+    " ('eve@backed.example', 2, 1799999000, 1800002000);";
 
 static const char *const columns[][3] = {
     /* table, column, which row */
@@ -96,6 +101,10 @@ static const char *const columns[][3] = {
     {"counted", "what", "what = 3"},
     {"counted", "who", "what = 0"},
     {"hold", "request", "message = 1"},
+    {"callout", "address", "verdict = 2"},
+    {"callout", "verdict", "verdict = 1"},
+    {"callout", "learned", "verdict = 1"},
+    {"callout", "expires", "verdict = 1"},
 };
 
 struct desk {
@@ -165,7 +174,8 @@ static void write_rows(struct span in)
     fuzz_check(sqlite3_open_v2("mail.db", &db, SQLITE_OPEN_READWRITE, NULL) == SQLITE_OK,
                "rows: no database");
     run_sql(db, "PRAGMA synchronous = OFF; PRAGMA foreign_keys = OFF; BEGIN;"
-                "DELETE FROM hold; DELETE FROM counted; DELETE FROM contained; DELETE FROM entry; "
+                "DELETE FROM callout; DELETE FROM hold; DELETE FROM counted; DELETE FROM "
+                "contained; DELETE FROM entry; "
                 "DELETE FROM "
                 "recipient; DELETE FROM box; "
                 "DELETE FROM message;");
@@ -250,6 +260,17 @@ static void count(struct queue *q)
     contain_refund(q, &m, &c);
 }
 
+/* Nobody was asked, so nobody is known unless a row says it. */
+static void look_up(struct queue *q)
+{
+    static const char *const all[] = {"bob@backed.example", "eve@backed.example"};
+    for (size_t i = 0; i < 2; i++) {
+        enum intake_reason r = callout_judge(q, span_of(all[i]));
+        fuzz_check(r == INTAKE_OK || r == INTAKE_NOBODY || r == INTAKE_UNVERIFIED,
+                   "rows: a verdict that there is not");
+    }
+}
+
 static void work(struct loop *loop, struct queue *q)
 {
     struct desk relay = {.q = q}, cli = {.q = q};
@@ -257,6 +278,8 @@ static void work(struct loop *loop, struct queue *q)
     join(&cli, loop, ROLE_CLI);
     queue_peer_up(q, ROLE_RELAY, relay.here);
     ipc_send_admin(cli.there, &(struct msg_admin){.tag = 1, .command = SPAN("queue list")}, -1);
+    ipc_send_admin(cli.there, &(struct msg_admin){.tag = 2, .command = SPAN("callout list")}, -1);
+    look_up(q);
     count(q);
     turns(&relay, loop);
     clock_fake(1000000, (NOW_S + 86400) * INT64_C(1000));
@@ -292,7 +315,9 @@ static void begin(void)
     }
     fuzz_check(chdir(dir) == 0, "rows: no directory");
     snprintf(text, sizeof text,
-             "hostname = mx.example.org\nstate_dir = %s\nrun_dir = %s\n[listen smtp]\n", dir, dir);
+             "hostname = mx.example.org\nstate_dir = %s\nrun_dir = %s\n[listen smtp]\n"
+             "[route backed.example]\nto = mx\nbackup_mx = yes\ncallout = yes\n",
+             dir, dir);
     config = config_parse(span_of(text), "fuzz", &problems);
     fuzz_check(config != NULL, "rows: no configuration");
     config_problems_free(&problems);

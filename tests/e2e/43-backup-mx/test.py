@@ -153,6 +153,51 @@ class ByCallout(BackupTest):
         self.assertEqual([a[0] for a in self.rcpt(suite, BOB, NOBODY)], [250, 450])
 
 
+class Kept(BackupTest):
+    """What the primary said outlives the process, and the primary."""
+
+    def test_a_restart_and_the_primary_gone(self):
+        port, (primary,) = self.remotes({**ByCallout.SCRIPT})
+        suite = self.backup(zone(primary.host), port, callout="yes")
+        self.assertEqual([a[0] for a in self.rcpt(suite, BOB, NOBODY)], [250, 550])
+        said = {c["address"]: c["exists"] for c in suite.cli("callout", "list", json=True)}
+        self.assertEqual(said, {BOB: True, NOBODY: False})
+        primary.stop()
+        suite.restart()
+        # who was not asked about is put off, as there is nobody to ask
+        self.assertEqual([a[0] for a in self.rcpt(suite, BOB, NOBODY, DAVE)], [250, 550, 450])
+        self.assertIn("its host said that it exists", self.explain(suite, BOB)["rule"])
+        suite.send(STRANGER, [BOB], message("kept"))
+        wait_for_state(suite, BOB, "deferred")
+        primary = self.remote({}, primary.host, port)
+        suite.cli("queue", "retry", "--to", BOB)
+        self.assertEqual(primary.wait(1)[0]["rcpts"], [BOB])
+
+    def test_a_kill_after_the_next_commit(self):
+        port, (primary,) = self.remotes({**ByCallout.SCRIPT})
+        suite = self.backup(zone(primary.host), port, callout="yes")
+        suite.send(STRANGER, [BOB], message())  # its commit takes the answer along
+        primary.wait(1)
+        wait_for_empty_queue(suite)
+        primary.stop()
+        suite.kill("queue")
+        wait_until(lambda: self.rcpt(suite, BOB)[0][0] == 250, 30, "the queue to answer again")
+        self.assertEqual(suite.log().count(" call-out "), 1)
+
+    def test_what_is_forgotten_is_asked_again(self):
+        port, (primary,) = self.remotes({"replies": {"RCPT": {NOBODY: "550 5.1.1 no such user"}}})
+        suite = self.backup(zone(primary.host), port, callout="yes")
+        self.assertEqual([a[0] for a in self.rcpt(suite, BOB, NOBODY)], [250, 550])
+        primary.script["replies"]["RCPT"] = {BOB: "550 5.1.1 he left"}  # and she came
+        self.assertEqual([a[0] for a in self.rcpt(suite, BOB, NOBODY)], [250, 550])
+        self.assertEqual(suite.cli("callout", "forget", BOB, json=True)["forgotten"], 1)
+        self.assertEqual([a[0] for a in self.rcpt(suite, BOB, NOBODY)], [550, 550])
+        self.assertEqual(suite.cli("callout", "forget", "@Backed.Example", json=True)["forgotten"], 2)
+        self.assertEqual([a[0] for a in self.rcpt(suite, BOB, NOBODY)], [550, 250])
+        self.assertEqual(suite.run("callout", "forget", "@other.example")[0], 1)
+        self.assertEqual(suite.cli("stats", json=True)["counters"]["callouts"]["total"], 5)
+
+
 class Configuration(BackupTest):
     def test_a_backup_that_knows_nobody_is_refused(self):
         suite = self.suite()

@@ -17,6 +17,7 @@ PROMISE = {
     "dialogues": "message, attempt, began, over, remote, tls, text",
     "finished": "id, sender, size, arrived, gone, login, client, message_id",
     "mailboxes": "address, box, messages, octets, deleted, deleted_octets",
+    "callouts": "address, verdict, learned, expires",
 }
 COUNTING = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT "
 REFUSED = [

@@ -19,8 +19,10 @@
 
 #define WORLD_START_S 1795000000
 
-/* What makes a mail.db of today one of version 8, 7 and 6. */
+/* What makes a mail.db of today one of version 9, 8, 7 and 6. */
+#define WORLD_UNDO_10 "DROP TABLE callout;"
 #define WORLD_UNDO_9                                                                               \
+    WORLD_UNDO_10                                                                                  \
     "DROP INDEX hold_who; ALTER TABLE hold DROP COLUMN who;"                                       \
     "ALTER TABLE hold DROP COLUMN until; ALTER TABLE hold DROP COLUMN octets;"                     \
     "DROP TABLE tlsrpt_post; DROP TABLE tlsrpt;"                                                   \
