@@ -36,7 +36,7 @@ libexec_barid_authd_LDADD = authd/libauthd.a common/libsql.a $(LIBS_COMMON) $(SQ
 
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/authd/test
-tests_unit_authd_test_SOURCES = tests/unit/authd/fakeproc.c tests/unit/authd/fakeproc.h
+tests_unit_authd_test_SOURCES = tests/unit/halfproc.c tests/unit/halfproc.h tests/unit/authd/fakeproc.c tests/unit/authd/fakeproc.h
 tests_unit_authd_test_SOURCES += tests/unit/authd/test_authd.c
 tests_unit_authd_test_SOURCES += tests/unit/authd/test_cache.c
 tests_unit_authd_test_SOURCES += tests/unit/authd/test_directory.c

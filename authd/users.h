@@ -121,9 +121,8 @@ int users_remove_targets(struct users *u, struct span address, const struct span
 
 /* --- for fsck (users_check.c) --- */
 
-typedef void users_text_fn(void *arg, struct span text);
 /* Calls fn for each thing that is wrong with the database as such. 0, or -1: it cannot be read. */
-int users_check(struct users *u, users_text_fn *fn, void *arg);
+int users_check(struct users *u, span_fn *fn, void *arg);
 int users_reindex(struct users *u); /* makes all indexes anew */
 /* Now and then: a part of what is free goes back to the disk; statistics. 0, or -1. */
 int users_tidy(struct users *u);

@@ -4,25 +4,14 @@
 #include "authd/users.h"
 #include "common/sql_tidy.h"
 
-static int each_text(struct users *u, const char *constant_sql, users_text_fn *fn, void *arg)
+int users_check(struct users *u, span_fn *fn, void *arg)
 {
-    struct error e;
-    sqlite3_stmt *s = sql_prepare(u->db, constant_sql, &e);
-    int rc = -1;
-    while (s != NULL && (rc = sql_step(s)) == 1)
-        if (!span_eq(sql_column(s, 0), SPAN("ok")))
-            fn(arg, sql_column(s, 0));
-    sqlite3_finalize(s);
-    return rc;
-}
-
-int users_check(struct users *u, users_text_fn *fn, void *arg)
-{
-    bool is_read = each_text(u, "PRAGMA integrity_check", fn, arg) == 0 &&
-                   each_text(u,
-                             "SELECT 'a row of ' || \"table\" || ' belongs to one of ' || parent ||"
-                             " ' that is not there' FROM pragma_foreign_key_check",
-                             fn, arg) == 0;
+    bool is_read =
+        sql_each_text(u->db, "PRAGMA integrity_check", fn, arg) == 0 &&
+        sql_each_text(u->db,
+                      "SELECT 'a row of ' || \"table\" || ' belongs to one of ' || parent ||"
+                      " ' that is not there' FROM pragma_foreign_key_check",
+                      fn, arg) == 0;
     return is_read ? 0 : users_failed(u);
 }
 

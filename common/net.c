@@ -117,36 +117,37 @@ static bool format_local(char out[NETADDR_TEXT], const struct netaddr *a)
     return a->n == NETADDR_LOCAL;
 }
 
-void netaddr_format(char out[NETADDR_TEXT], const struct netaddr *a)
+/* The octets as text in host, for which there is more to write. False: out has it all. */
+static bool format_host(char out[NETADDR_TEXT], char host[INET6_ADDRSTRLEN],
+                        const struct netaddr *a)
 {
     if (format_local(out, a))
-        return;
-    if (a->n == 0 ||
-        inet_ntop(a->n == 4 ? AF_INET : AF_INET6, a->octets, out, NETADDR_TEXT) == NULL)
-        snprintf(out, NETADDR_TEXT, "-");
+        return false;
+    if (a->n > 0 &&
+        inet_ntop(a->n == 4 ? AF_INET : AF_INET6, a->octets, host, INET6_ADDRSTRLEN) != NULL)
+        return true;
+    snprintf(out, NETADDR_TEXT, "-");
+    return false;
+}
+
+void netaddr_format(char out[NETADDR_TEXT], const struct netaddr *a)
+{
+    char host[INET6_ADDRSTRLEN];
+    if (format_host(out, host, a))
+        snprintf(out, NETADDR_TEXT, "%s", host);
 }
 
 void netaddr_format_port(char out[NETADDR_TEXT], const struct netaddr *a)
 {
     char host[INET6_ADDRSTRLEN];
-    if (format_local(out, a))
-        return;
-    if (a->n == 0 ||
-        inet_ntop(a->n == 4 ? AF_INET : AF_INET6, a->octets, host, sizeof host) == NULL)
-        snprintf(out, NETADDR_TEXT, "-");
-    else
+    if (format_host(out, host, a))
         snprintf(out, NETADDR_TEXT, a->n == 16 ? "[%s]:%u" : "%s:%u", host, (unsigned)a->port);
 }
 
 void netaddr_format_literal(char out[NETADDR_TEXT], const struct netaddr *a)
 {
     char host[INET6_ADDRSTRLEN];
-    if (format_local(out, a))
-        return;
-    if (a->n == 0 ||
-        inet_ntop(a->n == 4 ? AF_INET : AF_INET6, a->octets, host, sizeof host) == NULL)
-        snprintf(out, NETADDR_TEXT, "-");
-    else
+    if (format_host(out, host, a))
         snprintf(out, NETADDR_TEXT, a->n == 16 ? "[IPv6:%s]" : "[%s]", host);
 }
 

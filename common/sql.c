@@ -468,6 +468,18 @@ static bool has(struct span s, struct span what)
     return s.n > 0 && memmem(s.p, s.n, what.p, what.n) != NULL;
 }
 
+int sql_each_text(sqlite3 *db, const char *constant_sql, span_fn *fn, void *arg)
+{
+    struct error e;
+    sqlite3_stmt *s = sql_prepare(db, constant_sql, &e);
+    int rc = -1;
+    while (s != NULL && (rc = sql_step(s)) == 1)
+        if (!span_eq(sql_column(s, 0), SPAN("ok")))
+            fn(arg, sql_column(s, 0));
+    sqlite3_finalize(s);
+    return rc;
+}
+
 bool sql_is_about_index(struct span line)
 {
     return has(line, SPAN(" missing from index ")) || has(line, SPAN(" of entries in index "));

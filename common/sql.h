@@ -68,6 +68,10 @@ int sql_step(sqlite3_stmt *s);
 int sql_run(sqlite3_stmt *s);
 void sql_reset(sqlite3_stmt *s);
 
+/* The first column of each row of a statement of checks; "ok" is left out. 0, or -1: it could not
+ * be read. */
+int sql_each_text(sqlite3 *db, const char *constant_sql, span_fn *fn, void *arg);
+
 /* Does this line of PRAGMA integrity_check tell of an index, which REINDEX makes anew? */
 bool sql_is_about_index(struct span line);
 

@@ -11,6 +11,7 @@ struct span {
     const char *p;
     size_t n;
 };
+typedef void span_fn(void *arg, struct span text); /* is told of one after the other */
 
 #define SPAN(literal) ((struct span){"" literal, sizeof(literal) - 1})
 

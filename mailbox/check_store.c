@@ -145,17 +145,10 @@ static sqlite3_stmt *with(struct check_store *cs, enum statement which, int64_t 
 
 /* --- structure --- */
 
-int check_store_structure(struct check_store *cs, unsigned part, check_text_fn *fn, void *arg)
+int check_store_structure(struct check_store *cs, unsigned part, span_fn *fn, void *arg)
 {
-    struct error e;
     const char *sql = part < CHECK_PARTS ? structure[part] : "PRAGMA integrity_check";
-    sqlite3_stmt *s = sql_prepare(cs->db, sql, &e);
-    int rc = -1;
-    while (s != NULL && (rc = sql_step(s)) == 1)
-        if (!span_eq(sql_column(s, 0), SPAN("ok")))
-            fn(arg, sql_column(s, 0));
-    sqlite3_finalize(s);
-    return rc;
+    return sql_each_text(cs->db, sql, fn, arg);
 }
 
 int check_store_size(struct check_store *cs, uint64_t *octets, uint64_t *messages)

@@ -28,8 +28,7 @@ void check_store_end(struct check_store *cs);
  * messages. CHECK_WHOLE: of all at once, and of the free pages. fn gets what SQLite found. */
 #define CHECK_PARTS 18
 #define CHECK_WHOLE 99
-typedef void check_text_fn(void *arg, struct span text);
-int check_store_structure(struct check_store *cs, unsigned part, check_text_fn *fn, void *arg);
+int check_store_structure(struct check_store *cs, unsigned part, span_fn *fn, void *arg);
 /* Octets of the file, and about how many messages there are. */
 int check_store_size(struct check_store *cs, uint64_t *octets, uint64_t *messages);
 

@@ -10,7 +10,7 @@ libexec_barid_pamd_LDADD = pamd/libpamd.a $(LIBS_COMMON) $(PAM_LIBS)
 
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/pamd/test
-tests_unit_pamd_test_SOURCES = tests/unit/pamd/test_pamd.c tests/unit/pamd/test_pool.c
+tests_unit_pamd_test_SOURCES = tests/unit/halfproc.c tests/unit/halfproc.h tests/unit/pamd/test_pamd.c tests/unit/pamd/test_pool.c
 if HAVE_PAM
 tests_unit_pamd_test_SOURCES += pamd/check.c tests/unit/pamd/test_check.c
 endif

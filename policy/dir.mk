@@ -10,7 +10,7 @@ libexec_barid_policy_LDADD = policy/libpolicy.a $(LIBS_TLS)
 
 if HAVE_CRITERION
 check_PROGRAMS += tests/unit/policy/test
-tests_unit_policy_test_SOURCES = tests/unit/policy/stage.c tests/unit/policy/stage.h
+tests_unit_policy_test_SOURCES = tests/unit/halfproc.c tests/unit/halfproc.h tests/unit/policy/stage.c tests/unit/policy/stage.h
 tests_unit_policy_test_SOURCES += tests/unit/policy/test_cache.c tests/unit/policy/test_fetch.c
 tests_unit_policy_test_SOURCES += tests/unit/policy/test_http.c tests/unit/policy/test_post.c
 tests_unit_policy_test_SOURCES += tests/unit/policy/test_public.c tests/unit/policy/web.c

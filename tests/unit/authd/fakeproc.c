@@ -3,6 +3,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/unixsock.h"
+#include "tests/unit/halfproc.h"
 
 #include <criterion/criterion.h>
 #include <sys/stat.h>
@@ -15,50 +16,10 @@ struct side {
     size_t n;
 };
 
-struct proc {
-    void *state;
-    struct loop *loop;
-    struct config *config;
-    bool has_exited;
-};
-
 static struct proc self;
 static struct side sides[ROLES];
 static char dir[64];
 char fake_password[100];
-
-/* --- what proc.c gives to authd --- */
-
-struct loop *proc_loop(struct proc *p)
-{
-    return p->loop;
-}
-
-const struct config *proc_config(struct proc *p)
-{
-    return p->config;
-}
-
-void *proc_state(struct proc *p)
-{
-    return p->state;
-}
-
-void proc_set_state(struct proc *p, void *state)
-{
-    p->state = state;
-}
-
-struct ipc *proc_peer(struct proc *p, enum role role)
-{
-    (void)p;
-    return sides[role].ours;
-}
-
-void proc_exit(struct proc *p)
-{
-    p->has_exited = true;
-}
 
 int proc_main(int argc, char **argv, const struct proc_spec *spec)
 {
@@ -72,7 +33,7 @@ static void gone(void *owner, struct ipc *ch)
 {
     (void)owner;
     enum role role = ipc_peer(ch);
-    sides[role].ours = NULL;
+    sides[role].ours = self.peers[role] = NULL;
     authd_spec.peer_down(&self, role, 0, ch);
     ipc_close(ch);
 }
@@ -185,7 +146,7 @@ struct ipc *fake_connect(enum role role)
     s->n = 0;
     our_ops = (struct ipc_ops){
         .handlers = authd_spec.handlers, .n_handlers = authd_spec.n_handlers, .on_close = gone};
-    s->ours = ipc_open(self.loop, ends[0], ROLE_AUTHD, role, &our_ops, &self);
+    self.peers[role] = s->ours = ipc_open(self.loop, ends[0], ROLE_AUTHD, role, &our_ops, &self);
     s->theirs = ipc_open(self.loop, ends[1], role, ROLE_AUTHD, &their_ops, (void *)(uintptr_t)role);
     cr_assert(s->ours != NULL && s->theirs != NULL);
     authd_spec.peer_up(&self, role, 0, s->ours);
@@ -229,18 +190,14 @@ bool fake_hears_nothing(enum role role, int64_t ms)
 
 /* --- life --- */
 
-static struct config *configure(const char *settings)
+static void configure(const char *settings)
 {
     char text[1000];
-    struct config_problems problems = {0};
     snprintf(text, sizeof text,
              "hostname = mx.example.org\nstate_dir = %s\nrun_dir = %s\n%s\n"
              "[listen smtp]\naddress = 127.0.0.1:2525\n",
              dir, dir, settings);
-    struct config *c = config_parse(span_of(text), "test", &problems);
-    cr_assert_not_null(c, "%s", problems.n > 0 ? problems.list[0].text : "");
-    config_problems_free(&problems);
-    return c;
+    halfproc_configure(&self, text);
 }
 
 void fake_begin(const char *settings)
@@ -251,7 +208,7 @@ void fake_begin(const char *settings)
     cr_assert_eq(chdir(dir), 0);
     cr_assert(chmod(".", 0755) == 0 && mkdir("empty", 0755) == 0);
     self.loop = loop_new();
-    self.config = configure(settings);
+    configure(settings);
     cr_assert_eq(authd_spec.prepare(&self, &e), 0, "%s", e.text);
     cr_assert_eq(authd_spec.open(&self, &e), 0, "%s", e.text);
 }

@@ -5,49 +5,14 @@
 #include "common/log.h"
 #include "common/unixsock.h"
 #include "common/verdict.h"
+#include "tests/unit/halfproc.h"
 
 #include <criterion/criterion.h>
 #include <signal.h>
 #include <sodium.h>
 
-struct proc {
-    void *state;
-    struct loop *loop;
-    struct config *config;
-};
-
 static struct proc self;
-static struct ipc *ours, *authd;
-
-/* --- what proc.c gives --- */
-
-struct loop *proc_loop(struct proc *p)
-{
-    return p->loop;
-}
-
-const struct config *proc_config(struct proc *p)
-{
-    return p->config;
-}
-
-void *proc_state(struct proc *p)
-{
-    return p->state;
-}
-
-void proc_set_state(struct proc *p, void *state)
-{
-    p->state = state;
-}
-
-struct ipc *proc_peer(struct proc *p, enum role role)
-{
-    (void)p;
-    return role == ROLE_AUTHD ? ours : NULL;
-}
-
-/* --- */
+static struct ipc *authd; /* its end */
 
 static enum pam_reason play(const struct check_ask *ask, char why[CHECK_TEXT_MAX])
 {
@@ -64,8 +29,8 @@ static enum pam_reason play(const struct check_ask *ask, char why[CHECK_TEXT_MAX
 static void gone(void *owner, struct ipc *ch)
 {
     (void)owner;
-    if (ch == ours) {
-        ours = NULL;
+    if (ch == self.peers[ROLE_AUTHD]) {
+        self.peers[ROLE_AUTHD] = NULL;
         pamd_peer_down(&self, ROLE_AUTHD, 0, ch);
     }
     ipc_close(ch);
@@ -74,13 +39,9 @@ static void gone(void *owner, struct ipc *ch)
 static void configure(const char *settings)
 {
     char text[500];
-    struct config_problems problems = {0};
     snprintf(text, sizeof text,
              "hostname = mx.example.org\n%s\n[listen smtp]\naddress = 127.0.0.1:2525\n", settings);
-    config_free(self.config);
-    self.config = config_parse(span_of(text), "test", &problems);
-    cr_assert_not_null(self.config, "%s", problems.n > 0 ? problems.list[0].text : "");
-    config_problems_free(&problems);
+    halfproc_configure(&self, text);
 }
 
 static void connect_authd(void)
@@ -90,7 +51,7 @@ static void connect_authd(void)
     static const struct ipc_ops their_ops = {.on_close = gone};
     int ends[2];
     cr_assert_eq(unixsock_pair(ends), 0);
-    ours = ipc_open(self.loop, ends[0], ROLE_PAMD, ROLE_AUTHD, &our_ops, &self);
+    self.peers[ROLE_AUTHD] = ipc_open(self.loop, ends[0], ROLE_PAMD, ROLE_AUTHD, &our_ops, &self);
     authd = ipc_open(self.loop, ends[1], ROLE_AUTHD, ROLE_PAMD, &their_ops, NULL);
 }
 
@@ -107,7 +68,7 @@ static void begin(void)
 static void end(void)
 {
     ipc_close(authd);
-    ipc_close(ours);
+    ipc_close(self.peers[ROLE_AUTHD]);
     log_flush();
 }
 
@@ -197,7 +158,7 @@ Test(pamd, a_new_authd_begins_anew)
         ask("bob", SPAN("bob"), &old[i]);
     loop_turn(self.loop, 10);
     ipc_break(authd);
-    while (ours != NULL)
+    while (self.peers[ROLE_AUTHD] != NULL)
         loop_turn(self.loop, 1000);
     connect_authd();
     for (int i = 0; i < 20; i++)

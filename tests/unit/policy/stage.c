@@ -4,37 +4,15 @@
 #include "common/log.h"
 #include "common/pack.h"
 #include "common/unixsock.h"
+#include "tests/unit/halfproc.h"
 
 #include <criterion/criterion.h>
-
-struct proc {
-    struct loop *loop;
-    struct config *config;
-    struct ipc *peers[ROLES]; /* our ends */
-};
 
 static struct proc self;
 static struct stage *stage;
 static struct tls_client *tls;
 static int64_t now_s;
 static size_t refused;
-
-/* --- what proc.c gives to policy --- */
-
-struct loop *proc_loop(struct proc *p)
-{
-    return p->loop;
-}
-
-const struct config *proc_config(struct proc *p)
-{
-    return p->config;
-}
-
-struct ipc *proc_peer(struct proc *p, enum role role)
-{
-    return p->peers[role];
-}
 
 /* --- memory (the program is linked with --wrap=array_reserve) --- */
 
@@ -296,18 +274,14 @@ void stage_pass(struct stage *s, int64_t seconds)
     clock_fake((now_s - STAGE_START_S + 1) * 1000, now_s * 1000);
 }
 
-static struct config *configure(void)
+static void configure(void)
 {
     char text[500];
-    struct config_problems problems = {0};
     snprintf(text, sizeof text,
              "hostname = mx.example.org\n[relay]\nnever_connect_to = 127.9.0.0/16\n"
              "mta_sts_port = %u\n[listen smtp]\naddress = 127.0.0.1:2525\n",
              web_port());
-    struct config *c = config_parse(span_of(text), "test", &problems);
-    cr_assert_not_null(c, "%s", problems.n > 0 ? problems.list[0].text : "");
-    config_problems_free(&problems);
-    return c;
+    halfproc_configure(&self, text);
 }
 
 struct proc *stage_proc(void)
@@ -328,7 +302,8 @@ void stage_begin(struct stage *s, const char *names)
     refused = 0;
     log_set_sink(hear_log);
     web_begin(s, names);
-    self = (struct proc){.loop = s->loop, .config = configure()};
+    self = (struct proc){.loop = s->loop};
+    configure();
     tls = tls_client_new(web_trust(), &e);
     cr_assert_not_null(tls);
     s->cache = cache_new(&self);
