@@ -276,3 +276,9 @@ struct heard fake_admin(const char *command, const char *const *args, const char
             memcpy(end.text, row.text, sizeof end.text);
     return end;
 }
+
+void fake_must(const char *command, const char *const *args, const char *secret)
+{
+    struct heard h = fake_admin(command, args, secret);
+    cr_assert_eq(h.verdict, VERDICT_OK, "%s: %s", command, h.text);
+}

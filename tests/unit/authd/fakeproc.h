@@ -32,5 +32,7 @@ bool fake_hears_nothing(enum role role, int64_t ms);
 /* Asks authd as a CLI; rows are dropped but the first column of the last one. The verdict; text:
  * error or that column. */
 struct heard fake_admin(const char *command, const char *const *args, const char *secret);
+/* The same, and the test ends if it is refused. */
+void fake_must(const char *command, const char *const *args, const char *secret);
 
 #endif

@@ -7,18 +7,12 @@
 
 #define ARGS(...) ((const char *const[]){__VA_ARGS__, NULL})
 
-static void must(const char *command, const char *const *args, const char *secret)
-{
-    struct heard h = fake_admin(command, args, secret);
-    cr_assert_eq(h.verdict, VERDICT_OK, "%s: %s", command, h.text);
-}
-
 static void begin(void)
 {
     fake_begin("[auth]\nfailures_per_address = 5/10m\nfailure_delay = 20ms\n"
                "scram_iterations = 4096\n");
-    must("domain add", ARGS("example.org"), "");
-    must("user add", ARGS("alice@example.org"), "secret");
+    fake_must("domain add", ARGS("example.org"), "");
+    fake_must("user add", ARGS("alice@example.org"), "secret");
 }
 
 TestSuite(exchange, .init = begin, .fini = fake_end, .timeout = 30);
@@ -251,7 +245,7 @@ Test(exchange, it_belongs_to_its_session_and_ends)
     cr_expect_eq(fake_authd()->n_logins, 0);
     pop3d = fake_connect(ROLE_POP3D);
     send_first(pop3d, &c);
-    must("user passwd", ARGS("alice@example.org"), "secret");
+    fake_must("user passwd", ARGS("alice@example.org"), "secret");
     send_final(pop3d, &c, 77);
     cr_expect_eq(c.verdict, VERDICT_TRY_LATER, "the user was changed meanwhile");
 }
@@ -284,9 +278,9 @@ Test(exchange, app_passwords_log_in_until_they_are_removed)
     struct heard h;
     char phone[100], mailer[100];
     fake_connect(ROLE_MAILBOX);
-    must("user app-password add", ARGS("alice@example.org", "mailer"), "");
+    fake_must("user app-password add", ARGS("alice@example.org", "mailer"), "");
     snprintf(mailer, sizeof mailer, "%s", fake_password);
-    must("user app-password add", ARGS("alice@example.org", "phone", "device=yes"), "");
+    fake_must("user app-password add", ARGS("alice@example.org", "phone", "device=yes"), "");
     snprintf(phone, sizeof phone, "%s", fake_password);
     cr_expect(strlen(phone) == 23 && strcmp(phone, mailer) != 0, "%s", phone);
     struct {
@@ -304,13 +298,13 @@ Test(exchange, app_passwords_log_in_until_they_are_removed)
         cr_expect_eq(h.device, rows[i % 3].device, "%zu: %u", i, (unsigned)h.device);
         close(h.fd);
     }
-    must("user app-password remove", ARGS("alice@example.org", "phone"), "");
+    fake_must("user app-password remove", ARGS("alice@example.org", "phone"), "");
     cr_expect_eq(log_in(pop3d, phone).reason, LOGIN_WRONG);
     cr_expect_eq(log_in(pop3d, mailer).reason, LOGIN_OK);
     struct client c = {.header = "n,,", .user = "alice", .password = phone};
     run(pop3d, &c);
     cr_expect_eq(c.reason, LOGIN_WRONG);
-    must("user passwd", ARGS("alice@example.org"), "another");
+    fake_must("user passwd", ARGS("alice@example.org"), "another");
     cr_expect_eq(log_in(pop3d, mailer).reason, LOGIN_OK, "its salt stays");
     cr_expect_eq(log_in(pop3d, "another").reason, LOGIN_OK);
 }
@@ -330,7 +324,7 @@ Test(exchange, names_of_app_passwords)
               "12345678901234567890123456789012345678901234567890123456789012345"),
          "at most 64"},
     };
-    must("user app-password add", ARGS("alice@example.org", "one"), "");
+    fake_must("user app-password add", ARGS("alice@example.org", "one"), "");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct heard h = fake_admin("user app-password add", rows[i].args, "");
         cr_expect(h.verdict == VERDICT_NEVER && strstr(h.text, rows[i].word) != NULL, "%s", h.text);
@@ -344,7 +338,7 @@ Test(exchange, receive_only_users_fetch_and_do_not_send)
     struct ipc *pop3d = fake_connect(ROLE_POP3D), *smtpd = fake_connect(ROLE_SMTPD);
     struct client c = {.fd = -1};
     fake_connect(ROLE_MAILBOX);
-    must("user receive-only", ARGS("alice@example.org", "yes"), "");
+    fake_must("user receive-only", ARGS("alice@example.org", "yes"), "");
     cr_expect_eq(log_in(pop3d, "secret").reason, LOGIN_OK);
     struct msg_login m = {.service = SERVICE_SUBMISSION,
                           .session = 77,

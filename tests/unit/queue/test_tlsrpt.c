@@ -234,25 +234,10 @@ static void on_post(void *owner, struct ipc *from, const union msg *m, int fd)
     n_posts++;
 }
 
-static void closed(void *owner, struct ipc *ch)
-{
-    (void)owner, (void)ch;
-}
-
-static struct ipc *queues_policy, *policy;
-
 static void join_policy(void)
 {
     static const struct ipc_handler handlers[] = {{MSG_RUA, on_rua}, {MSG_TLS_POST, on_post}};
-    static const struct ipc_ops theirs = {
-        .handlers = handlers, .n_handlers = 2, .on_close = closed};
-    static const struct ipc_ops ours = {.on_close = closed};
-    int fds[2];
-    cr_assert_eq(unixsock_pair(fds), 0);
-    queues_policy = ipc_open(w.loop, fds[0], ROLE_QUEUE, ROLE_POLICY, &ours, NULL);
-    policy = ipc_open(w.loop, fds[1], ROLE_POLICY, ROLE_QUEUE, &theirs, NULL);
-    cr_assert(queues_policy != NULL && policy != NULL);
-    queue_peer_up(w.q, ROLE_POLICY, queues_policy);
+    world_join_policy(&w, handlers, sizeof handlers / sizeof handlers[0]);
 }
 
 /* What the timer does, then all that follows. */
@@ -264,9 +249,6 @@ static void look(void)
 
 static void finish(void)
 {
-    ipc_close(queues_policy);
-    ipc_close(policy);
-    w.q->policy = NULL;
     world_end(&w);
 }
 
@@ -382,7 +364,7 @@ static void answer_post(size_t i, enum verdict v)
 {
     struct msg_tls_post_re re = {
         .tag = posts[i].tag, .verdict = (uint8_t)v, .because = SPAN("status not 200")};
-    ipc_send_tls_post_re(policy, &re, -1);
+    ipc_send_tls_post_re(w.policy, &re, -1);
     world_pump(&w);
 }
 
@@ -433,9 +415,6 @@ Test(tlsrpt, a_post_that_fails_is_tried_for_a_day)
     world_pass(&w, 299);
     look();
     cr_expect_eq(n_posts, 1);
-    ipc_close(queues_policy);
-    ipc_close(policy);
-    w.q->policy = NULL;
     world_restart(&w);
     join_policy();
     world_pass(&w, 1);

@@ -9,7 +9,6 @@
 #include <criterion/criterion.h>
 
 static struct world w;
-static struct ipc *queues_policy, *policy;
 static uint64_t tags[8];
 static size_t n_posts;
 
@@ -20,31 +19,10 @@ static void on_post(void *owner, struct ipc *from, const union msg *m, int fd)
     tags[n_posts++] = m->tls_post.tag;
 }
 
-static void closed(void *owner, struct ipc *ch)
-{
-    (void)owner, (void)ch;
-}
-
 static void join_policy(void)
 {
     static const struct ipc_handler handlers[] = {{MSG_TLS_POST, on_post}};
-    static const struct ipc_ops theirs = {
-        .handlers = handlers, .n_handlers = 1, .on_close = closed};
-    static const struct ipc_ops ours = {.on_close = closed};
-    int fds[2];
-    cr_assert_eq(unixsock_pair(fds), 0);
-    queues_policy = ipc_open(w.loop, fds[0], ROLE_QUEUE, ROLE_POLICY, &ours, NULL);
-    policy = ipc_open(w.loop, fds[1], ROLE_POLICY, ROLE_QUEUE, &theirs, NULL);
-    cr_assert(queues_policy != NULL && policy != NULL);
-    queue_peer_up(w.q, ROLE_POLICY, queues_policy);
-}
-
-static void leave_policy(void)
-{
-    ipc_close(policy);
-    world_pump(&w);
-    ipc_close(queues_policy);
-    w.q->policy = NULL;
+    world_join_policy(&w, handlers, sizeof handlers / sizeof handlers[0]);
 }
 
 /* What the timer does, then all that follows. */
@@ -66,7 +44,6 @@ static void begin(const char *rows)
 
 static void finish(void)
 {
-    leave_policy();
     world_end(&w);
 }
 
@@ -85,8 +62,7 @@ Test(tlsrpt_post, one_without_an_answer_is_put_off)
     begin(ROW(1));
     look();
     cr_assert_eq(n_posts, 1);
-    leave_policy();
-    world_pump(&w);
+    world_leave_policy(&w);
     cr_expect_eq(world_count(&w, "SELECT next - began FROM tlsrpt_post WHERE attempts = 1"), 300);
     join_policy();
     look();
@@ -95,8 +71,7 @@ Test(tlsrpt_post, one_without_an_answer_is_put_off)
     look();
     cr_expect_eq(n_posts, 2);
     world_pass(&w, 86400 - 300); /* its day is over before anybody answers */
-    leave_policy();
-    world_pump(&w);
+    world_leave_policy(&w);
     cr_expect_eq(n_rows(), 0);
     world_end(&w);
 }
@@ -165,7 +140,7 @@ Test(tlsrpt_post, four_at_a_time_and_each_once)
     look();
     cr_assert_eq(n_posts, 4);
     struct msg_tls_post_re re = {.tag = tags[2], .verdict = VERDICT_OK, .because = SPAN("")};
-    ipc_send_tls_post_re(policy, &re, -1);
+    ipc_send_tls_post_re(w.policy, &re, -1);
     world_pump(&w);
     look();
     cr_expect_eq(n_posts, 5);

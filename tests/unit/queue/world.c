@@ -206,12 +206,13 @@ static const struct ipc_ops our_ops = {
     .on_close = our_closed,
 };
 
-static void join(struct world *w, enum role role, struct ipc **ours, struct ipc **queues)
+static void join(struct world *w, enum role role, const struct ipc_ops *ops, struct ipc **ours,
+                 struct ipc **queues)
 {
     int fds[2];
     cr_assert_eq(unixsock_pair(fds), 0);
     *queues = ipc_open(w->loop, fds[0], ROLE_QUEUE, role, &q_ops, w);
-    *ours = ipc_open(w->loop, fds[1], role, ROLE_QUEUE, &our_ops, w);
+    *ours = ipc_open(w->loop, fds[1], role, ROLE_QUEUE, ops, w);
     cr_assert(*ours != NULL && *queues != NULL);
     queue_peer_up(w->q, role, *queues);
 }
@@ -222,11 +223,11 @@ static void open_queue(struct world *w)
     w->q = queue_open(w->loop, w->config, &e);
     cr_assert(w->q != NULL, "%s", e.text);
     queue_set_key(w->q, &(struct msg_seal_key){{(const char *)world_key, sizeof world_key}});
-    join(w, ROLE_SMTPD, &w->smtpd, &w->q_smtpd);
-    join(w, ROLE_RELAY, &w->relay, &w->q_relay);
-    join(w, ROLE_AUTHD, &w->authd, &w->q_authd);
-    join(w, ROLE_MAILBOX, &w->mailbox, &w->q_mailbox);
-    join(w, ROLE_CLI, &w->cli, &w->q_cli);
+    join(w, ROLE_SMTPD, &our_ops, &w->smtpd, &w->q_smtpd);
+    join(w, ROLE_RELAY, &our_ops, &w->relay, &w->q_relay);
+    join(w, ROLE_AUTHD, &our_ops, &w->authd, &w->q_authd);
+    join(w, ROLE_MAILBOX, &our_ops, &w->mailbox, &w->q_mailbox);
+    join(w, ROLE_CLI, &our_ops, &w->cli, &w->q_cli);
     world_pump(w);
 }
 
@@ -236,7 +237,12 @@ static void close_queue(struct world *w)
                          w->q_smtpd, w->q_relay, w->q_authd, w->q_mailbox, w->q_cli};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         ipc_close(all[i]);
-    w->q->relay = w->q->authd = NULL;
+    if (w->policy != NULL) {
+        ipc_close(w->policy);
+        ipc_close(w->q_policy);
+        w->policy = NULL;
+    }
+    w->q->relay = w->q->authd = w->q->policy = NULL;
     queue_close(w->q);
 }
 
@@ -283,6 +289,20 @@ void world_restart(struct world *w)
 {
     close_queue(w);
     open_queue(w);
+}
+
+void world_join_policy(struct world *w, const struct ipc_handler *handlers, size_t n)
+{
+    static struct ipc_ops ops;
+    ops = (struct ipc_ops){.handlers = handlers, .n_handlers = n, .on_close = our_closed};
+    join(w, ROLE_POLICY, &ops, &w->policy, &w->q_policy);
+}
+
+void world_leave_policy(struct world *w)
+{
+    ipc_close(w->policy);
+    w->policy = NULL;
+    world_pump(w); /* q_closed */
 }
 
 void world_pump(struct world *w)

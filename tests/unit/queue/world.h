@@ -64,6 +64,7 @@ struct world {
     int64_t now_s;
     struct ipc *smtpd, *relay, *authd, *mailbox, *cli;           /* our ends */
     struct ipc *q_smtpd, *q_relay, *q_authd, *q_mailbox, *q_cli; /* the queue's */
+    struct ipc *policy, *q_policy;                               /* of world_join_policy */
     /* What came back. */
     struct msg_queue_open_re answers[64];
     size_t n_answers;
@@ -104,6 +105,9 @@ void world_begin(struct world *w, const char *config_text);
 void world_end(struct world *w);
 /* Closes the queue as a crash would (nothing is finished) and opens it anew. */
 void world_restart(struct world *w);
+/* A stand-in for policy joins (world_restart ends that too) and goes. */
+void world_join_policy(struct world *w, const struct ipc_handler *handlers, size_t n);
+void world_leave_policy(struct world *w);
 void world_pump(struct world *w);
 void world_pass(struct world *w, int64_t seconds); /* then pumps */
 
