@@ -308,6 +308,8 @@ static int compose(struct bounce *b, const struct message *m, struct buf *out, s
                               .expires = m->expires,
                               .now = clock_wall_s(),
                               .envid = asked.envid};
+    if (!asked.is_asked) /* "owner-" is not of its name */
+        facts.list = span_from(facts.to, strlen("owner-"));
     if (asked.is_asked && store_message_hold(b->q->store, m->id, hold_request) == FOUND_YES)
         facts.hold_request = span_of(hold_request);
     b->requires_tls = m->flags & CONTENT_REQUIRETLS;

@@ -2,7 +2,7 @@
 noinst_LIBRARIES += queue/libqueue.a
 queue_libqueue_a_SOURCES = queue/backup.c queue/backup.h queue/agenda.c queue/agenda.h queue/agenda_state.c queue/agenda_state.h queue/agenda_turns.c queue/shares.c queue/shares.h queue/batch.c queue/batch.h \
   queue/bounce.c queue/bounce.h queue/boxes.c queue/boxes.h queue/chronicle.c queue/chronicle.h queue/contain.c queue/contain.h queue/contain_notice.c queue/addressees.c queue/addressees.h queue/counts.c queue/counts.h queue/store_contain.c queue/control.c queue/control.h queue/control_box.c queue/control_box.h \
-  queue/deliver.c queue/deliver.h queue/dispatch.c queue/dispatch.h queue/devices.c queue/devices.h queue/dsn.c queue/dsn.h queue/dsn_original.c queue/dsn_original.h queue/dsn_quote.c \
+  queue/deliver.c queue/deliver.h queue/dispatch.c queue/dispatch.h queue/devices.c queue/devices.h queue/dsn.c queue/dsn.h queue/dsn_original.c queue/dsn_original.h queue/dsn_quote.c queue/dsn_reason.c queue/dsn_reason.h \
   queue/quarantine.c queue/quarantine.h queue/reason.c queue/room.c queue/verdicts.c queue/verdicts.h queue/repair.c queue/repair.h \
   queue/secured.c queue/secured.h queue/store_secured.c \
   queue/store_dialogue.c queue/store_trace.c queue/trace.c queue/trace.h queue/trail.c queue/trail.h \

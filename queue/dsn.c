@@ -7,11 +7,14 @@
 #include "common/qp.h"
 #include "common/utf8.h"
 #include "queue/dsn_original.h"
+#include "queue/dsn_reason.h"
+#include "queue/trace.h"
 
 #define PART_MAX    20000 /* each of the two parts about recipients; */
 #define GOOD_MAX    8000  /* in the one for people, those that went well */
 #define EXPERTS_MAX 8000  /* of the dialogues */
-#define HEADER_ROOM 2000  /* for the header and the start of the notification */
+#define REASON_MAX  2000  /* of one recipient */
+#define HEADER_ROOM 2600  /* for the header and the start of the notification */
 #define FOLD_AT     78    /* RFC 5322 2.1.1 */
 
 /* Text from elsewhere, on the line that is being written. */
@@ -124,7 +127,8 @@ static bool is_from_remote(const struct dsn_recipient *r)
 void dsn_begin(struct dsn *d, const struct dsn_facts *facts)
 {
     *d = (struct dsn){.facts = *facts, .is_global = !idn_is_ascii(facts->to)};
-    buf_init(&d->bad, PART_MAX);
+    buf_init(&d->bad, PART_MAX + REASON_MAX);
+    buf_init(&d->reason, REASON_MAX);
     buf_init(&d->good, GOOD_MAX);
     buf_init(&d->machine, PART_MAX);
     buf_init(&d->about, PART_MAX);
@@ -141,6 +145,9 @@ static bool is_bad(enum dsn_action a)
 static int tell_bad(struct buf *b, const struct dsn_recipient *r)
 {
     int rc = 0;
+    const char *sentence = dsn_reason(r->is_expired ? dsn_status(r->reply, '4') : r->status);
+    if (sentence != NULL)
+        rc |= add(b, "    ") | add(b, sentence) | add(b, "\r\n");
     if (r->is_expired)
         rc |= add(
             b, "    It was tried again and again, and there is no more time. The last answer:\r\n");
@@ -153,7 +160,7 @@ static int tell_bad(struct buf *b, const struct dsn_recipient *r)
 static int tell_good(struct buf *b, const struct dsn_recipient *r)
 {
     if (r->action == DSN_DELIVERED)
-        return add(b, "    It is in the mailbox.\r\n\r\n");
+        return add(b, "    It is there. If this is a list, its members get it from there.\r\n\r\n");
     if (r->action == DSN_EXPANDED)
         return add(b,
                    "    This address stands for several; it was passed on to all of them, and\r\n"
@@ -174,11 +181,34 @@ static int tell_original(struct buf *b, const struct dsn_recipient *r)
            add(b, ">)\r\n");
 }
 
-static int tell_people(struct dsn *d, const struct dsn_recipient *r)
+static int tell_who(const struct dsn *d, struct buf *b, const struct dsn_recipient *r)
 {
-    struct buf *b = is_bad(r->action) ? &d->bad : &d->good;
-    int rc = add(b, "  <") | add_address(b, r->address) | add(b, ">\r\n") | tell_original(b, r);
-    return rc | (is_bad(r->action) ? tell_bad(b, r) : tell_good(b, r));
+    int rc = add(b, "  <") | add_address(b, r->address) | add(b, ">\r\n");
+    return rc | (d->facts.list.n == 0 ? tell_original(b, r) : 0);
+}
+
+/* Those that follow each other and failed for the same reason share it. */
+static int tell_people(struct dsn *d, const struct dsn_recipient *r, struct buf *reason)
+{
+    int rc = 0;
+    if (!is_bad(r->action))
+        return tell_who(d, &d->good, r) | tell_good(&d->good, r);
+    if (tell_bad(reason, r) < 0)
+        return -1;
+    if (!span_eq(buf_span(reason), buf_span(&d->reason)))
+        rc = buf_add_span(&d->bad, buf_span(&d->reason));
+    return rc | tell_who(d, &d->bad, r);
+}
+
+/* It fits, so `reason` is the last one from now on. */
+static void keep_reason(struct dsn *d, const struct dsn_recipient *r, struct buf *reason)
+{
+    if (is_bad(r->action)) {
+        buf_free(&d->reason);
+        d->reason = *reason;
+    } else {
+        buf_free(reason);
+    }
 }
 
 static int add_time(struct buf *b, const char *name, int64_t when_s)
@@ -270,17 +300,23 @@ static bool is_encoded(const struct dsn *d)
     return !d->is_global && (!idn_is_ascii(buf_span(&d->bad)) || !idn_is_ascii(buf_span(&d->good)));
 }
 
-static bool fits(const struct dsn *d)
+static bool fits(const struct dsn *d, const struct buf *reason)
 {
-    return !is_encoded(d) ||
-           qp_size(buf_span(&d->bad)) + qp_size(buf_span(&d->good)) <= PART_MAX + GOOD_MAX;
+    struct span bad = buf_span(&d->bad), good = buf_span(&d->good), last = buf_span(reason);
+    if (bad.n + last.n > PART_MAX)
+        return false;
+    return !is_encoded(d) || qp_size(bad) + qp_size(last) + qp_size(good) <= PART_MAX + GOOD_MAX;
 }
 
 int dsn_add(struct dsn *d, const struct dsn_recipient *r)
 {
     size_t bad = buf_span(&d->bad).n, good = buf_span(&d->good).n,
            machine = buf_span(&d->machine).n;
-    if (tell_people(d, r) == 0 && tell_machine(d, r) == 0 && fits(d)) {
+    struct buf reason;
+    buf_init(&reason, REASON_MAX);
+    if (tell_people(d, r, &reason) == 0 && tell_machine(d, r) == 0 &&
+        fits(d, is_bad(r->action) ? &reason : &d->reason)) {
+        keep_reason(d, r, &reason);
         d->has[r->action] = true;
         d->until = expiry(d, r) > d->until ? expiry(d, r) : d->until;
         if (is_bad(r->action)) /* without memory: what is said of it is not shown */
@@ -290,6 +326,7 @@ int dsn_add(struct dsn *d, const struct dsn_recipient *r)
     cut_back(&d->bad, bad);
     cut_back(&d->good, good);
     cut_back(&d->machine, machine);
+    buf_free(&reason);
     return -1;
 }
 
@@ -298,14 +335,29 @@ int dsn_add(struct dsn *d, const struct dsn_recipient *r)
 static const char *subject(const struct dsn *d)
 {
     if (d->has[DSN_FAILED])
-        return "Your message could not be delivered";
+        return d->facts.list.n > 0 ? "A message to your list could not be delivered"
+                                   : "Your message could not be delivered";
     if (d->has[DSN_DELAYED])
         return "Your message is late";
     return d->has[DSN_DELIVERED] ? "Your message was delivered" : "Your message was passed on";
 }
 
+/* So that it stands beside what it is about (RFC 3834 3.1.6), if that has a sane Message-ID. */
+static int add_thread(const struct dsn_original *o, struct buf *out)
+{
+    struct span start = {o->start.p, o->header < o->start.n ? o->header : o->start.n};
+    struct span id = trace_header_id(start);
+    bool is_sane = id.n > 0 && id.n <= MESSAGE_ID_MAX;
+    for (size_t i = 0; i < id.n && is_sane; i++)
+        is_sane = id.p[i] > ' ' && id.p[i] <= '~' && id.p[i] != '<' && id.p[i] != '>';
+    if (!is_sane)
+        return 0;
+    return add(out, "In-Reply-To: <") | buf_add_span(out, id) | add(out, ">\r\nReferences: <") |
+           buf_add_span(out, id) | add(out, ">\r\n");
+}
+
 /* has_8bit: in any part (RFC 2045 6.4). */
-static int add_header(struct dsn *d, const char *boundary, bool has_8bit, struct buf *out)
+static int add_header(struct dsn *d, const struct dsn_original *o, bool has_8bit, struct buf *out)
 {
     const struct dsn_facts *f = &d->facts;
     char now[CLOCK_TEXT_MAX], id[ID_TEXT];
@@ -314,13 +366,13 @@ static int add_header(struct dsn *d, const char *boundary, bool has_8bit, struct
     int rc = add(out, "From: Mail delivery <MAILER-DAEMON@") | add_foreign(out, f->hostname) |
              add(out, ">\r\nTo: <") | add_address(out, f->to) | add(out, ">\r\n");
     rc |= buf_addf(out, "Subject: %s\r\nDate: %s\r\nMessage-ID: <%s@", subject(d), now, id);
-    rc |= add_foreign(out, f->hostname);
+    rc |= add_foreign(out, f->hostname) | add(out, ">\r\n") | add_thread(o, out);
     rc |= buf_addf(out,
-                   ">\r\nAuto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"
+                   "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"
                    "Content-Type: multipart/report; report-type=delivery-status;\r\n"
-                   "\tboundary=\"%s\"\r\n%s\r\n"
+                   "\tboundary=\"=_%s\"\r\n%s\r\n"
                    "This is a delivery report in several parts (MIME).\r\n\r\n",
-                   boundary, has_8bit ? "Content-Transfer-Encoding: 8bit\r\n" : "");
+                   id, has_8bit ? "Content-Transfer-Encoding: 8bit\r\n" : "");
     return rc;
 }
 
@@ -331,6 +383,12 @@ static int add_bad(struct dsn *d, struct buf *out)
     int rc = add(out, d->has[DSN_FAILED] ? "could not be delivered to:\r\n\r\n"
                                          : "has not been delivered yet to:\r\n\r\n");
     rc |= buf_add_span(out, buf_span(&d->bad));
+    if (d->facts.list.n > 0)
+        return rc |
+               add(out,
+                   "Nothing more will be done about it. If it happens again and again, take\r\n"
+                   "the address off the list. Who wrote the message says its header, at the\r\n"
+                   "end of this report; he is not told.\r\n");
     if (d->has[DSN_FAILED])
         return rc |
                add(out,
@@ -359,7 +417,12 @@ static int write_people(struct dsn *d, struct buf *text)
     clock_rfc5322(when, f->arrived);
     id_format(about, f->about);
     int rc = add(text, "This is the mail server ") | add_foreign(text, f->hostname) |
-             buf_addf(text, ".\r\n\r\nYour message of %s\r\n", when);
+             add(text, ".\r\n\r\n");
+    if (f->list.n > 0)
+        rc |= add(text, "A message to your list <") | add_address(text, f->list) |
+              buf_addf(text, ">,\r\nof %s,\r\n", when);
+    else
+        rc |= buf_addf(text, "Your message of %s\r\n", when);
     if (has_bad)
         rc |= add_bad(d, text);
     if (buf_span(&d->good).n > 0)
@@ -381,7 +444,8 @@ static int add_experts(struct dsn *d, bool is_qp, struct buf *text)
 static int add_people(struct dsn *d, const char *boundary, struct buf *out)
 {
     struct buf text;
-    bool is_ascii = idn_is_ascii(buf_span(&d->bad)) && idn_is_ascii(buf_span(&d->good));
+    bool is_ascii = idn_is_ascii(buf_span(&d->bad)) && idn_is_ascii(buf_span(&d->good)) &&
+                    idn_is_ascii(d->facts.list);
     bool is_qp = is_encoded(d);
     const char *type = is_ascii ? "us-ascii\r\n"
                        : is_qp  ? "utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n"
@@ -436,12 +500,13 @@ int dsn_finish(struct dsn *d, const struct dsn_original *original, struct buf *o
     id_format(id, d->facts.id);
     snprintf(boundary, sizeof boundary, "=_%s", id); /* "=_" cannot stand in what is not MIME */
     buf_init(&parts, DSN_MAX - HEADER_ROOM);
-    int rc = add_people(d, boundary, &parts) | add_machine(d, boundary, &parts) |
-             add_original(d, original, boundary, &parts);
-    rc |= add_header(d, boundary, has_8bit(buf_span(&parts)), out);
+    int rc = buf_add_span(&d->bad, buf_span(&d->reason)) | add_people(d, boundary, &parts) |
+             add_machine(d, boundary, &parts) | add_original(d, original, boundary, &parts);
+    rc |= add_header(d, original, has_8bit(buf_span(&parts)), out);
     rc |= buf_add_span(out, buf_span(&parts));
     buf_free(&parts);
     buf_free(&d->bad);
+    buf_free(&d->reason);
     buf_free(&d->good);
     buf_free(&d->machine);
     buf_free(&d->about);

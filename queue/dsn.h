@@ -38,6 +38,7 @@ struct dsn_facts {
     int64_t arrived, expires, now;
     struct span envid;        /* of that message, as its client encoded it; or empty */
     struct span hold_request; /* hold.h, or empty */
+    struct span list;         /* it goes to the owner of this list; empty: to who sent it */
 };
 
 struct dsn_recipient {
@@ -71,6 +72,7 @@ struct dsn_dialogue {
 struct dsn {
     struct dsn_facts facts;
     struct buf bad, good, machine; /* for people and for programs, as they grow */
+    struct buf reason;             /* of those that came last in `bad`, to be said after them */
     struct buf about;              /* addresses that are bad, each with a newline */
     struct buf experts;            /* the dialogues */
     bool has[DSN_ACTIONS];

@@ -86,7 +86,7 @@ static bool fits(const struct dsn_original *o, const struct buf *out)
 
 static int add_all(const struct dsn_original *o, struct part *p, bool is_global, struct buf *out)
 {
-    p->what = "Your message";
+    p->what = "The message";
     p->type = is_global ? "message/global" : "message/rfc822";
     p->encoding = is_8bit(o->start) ? "8bit" : NULL;
     return begin(p, out) | buf_add_span(out, o->start);
@@ -94,7 +94,7 @@ static int add_all(const struct dsn_original *o, struct part *p, bool is_global,
 
 static int add_header(struct span header, struct part *p, bool is_encoded, struct buf *out)
 {
-    p->what = "Header of your message";
+    p->what = "Header of the message";
     p->encoding = is_encoded ? "quoted-printable" : is_8bit(header) ? "8bit" : NULL;
     return begin(p, out) | add_lines(header, is_encoded, out);
 }

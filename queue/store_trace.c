@@ -108,7 +108,7 @@ int statement_past(struct store *s)
     sql_bind_text(to, 5, sql_column(from, 4));
     sql_bind_text(to, 6, sql_column(from, 5));
     sql_bind_u64(to, 7, sql_column_u64(from, 6));
-    sql_bind_text(to, 8, trace_message_id(sql_column(from, 7)));
+    sql_bind_text(to, 8, trace_header_id(sql_column(from, 7)));
     return statement_run(s, S_PAST_ADD);
 }
 

@@ -20,7 +20,7 @@ static struct span between_brackets(struct span s)
 }
 
 /* A field may go on in lines that begin with white space. */
-struct span trace_message_id(struct span header)
+struct span trace_header_id(struct span header)
 {
     bool is_it = false;
     while (header.n > 0) {
@@ -48,7 +48,7 @@ static enum found find_here(struct store *s, struct span wanted, uint64_t *curso
     for (int i = 0; i < STEP; i++) {
         struct span header;
         enum found f = store_header_before(s, &at, &header);
-        bool is_it = f == FOUND_YES && span_eq(trace_message_id(header), wanted);
+        bool is_it = f == FOUND_YES && span_eq(trace_header_id(header), wanted);
         *id = at;
         if (f != FOUND_YES || is_it) {
             store_header_end(s);

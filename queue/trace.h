@@ -13,6 +13,6 @@ void trace_show(void *owner, struct admin_call *call);
 
 /* What the first Message-ID field of a header section says between its angle brackets (RFC 5322
  * 3.6.4); empty: nothing that could be looked for. Points into the header. */
-struct span trace_message_id(struct span header);
+struct span trace_header_id(struct span header);
 
 #endif

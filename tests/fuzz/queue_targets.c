@@ -42,6 +42,7 @@ void fuzz_dsn(struct span in)
                               .about = 2,
                               .to = field[4].n % 2 == 0 ? SPAN("eve@client.example")
                                                         : SPAN("\u7528@client.example"),
+                              .list = field[3].n % 3 == 1 ? SPAN("staff@client.example") : SPAN(""),
                               .now = 1000};
     struct dsn_recipient r = {.action = DSN_FAILED,
                               .address = field[0],

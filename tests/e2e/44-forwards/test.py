@@ -182,6 +182,7 @@ class Forwards(RelayTest):
         suite.send(SENDER, ["staff@example.org", "crew@example.org"], message())
         report = wait_until(lambda: [m for m in suite.mail("bob") if b"Action: failed" in m], 30, "the report of staff")[0]
         self.assertIn(b"carol@remote.example", report)
+        self.assertIn(b"A message to your list <staff@example.org>", report)
         self.assertNotIn(b"dave@remote.example", report.split(b"Content-Type: message/rfc822")[0].split(b"delivery-status")[1])
         wait_until(lambda: [m for m in suite.mail("alice") if b"Final-Recipient: rfc822; dave@remote.example" in m], 30,
                    "the report of crew")

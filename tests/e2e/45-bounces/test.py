@@ -36,6 +36,17 @@ class Bounces(RelayTest):
         self.assertIn(b"Subject: what was sent\r\n", bounce.octets)
         wait_for_empty_queue(suite)
 
+    def test_a_report_stands_beside_its_message(self):
+        """And says in plain words what happened, once for all."""
+        suite, _ = self.routed({"replies": {"RCPT": "550 5.1.1 nobody"}})
+        suite.send(FROM, ["carol@remote.example", "dave@remote.example"],
+                   message("the original", headers="Message-ID: <one@client.example>\r\n"))
+        bounce = self.bounce_to_alice(suite)
+        self.assertEqual((bounce.mail["In-Reply-To"], bounce.mail["References"]), ("<one@client.example>",) * 2)
+        for_people = bounce.text.split("The rest of this part is for experts")[0]
+        self.assertRegex(for_people, r"<carol@remote\.example>\r?\n  <dave@remote\.example>\r?\n    There is no such mailbox\.\r?\n")
+        self.assertEqual(for_people.count("There is no such mailbox."), 1)
+
     def test_the_last_dialogue_is_quoted(self):
         suite, _ = self.routed({"replies": {"RCPT": "550 5.1.1 no carol here"}})
         suite.send(FROM, ["carol@remote.example"], message("the original"))

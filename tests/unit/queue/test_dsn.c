@@ -40,6 +40,7 @@ static const char golden[] =
     "could not be delivered to:\r\n"
     "\r\n"
     "  <x@example.net>\r\n"
+    "    There is no such mailbox.\r\n"
     "    mx.example.net said: 550 5.1.1 no such user\r\n"
     "\r\n"
     "  <y@example.com>\r\n"
@@ -72,7 +73,7 @@ static const char golden[] =
     "Final-Log-ID: 04d2pf2dbsqqg\r\n"
     "\r\n"
     "--=_028t5cy4tqkff\r\n"
-    "Content-Description: Header of your message\r\n"
+    "Content-Description: Header of the message\r\n"
     "Content-Type: text/rfc822-headers\r\n"
     "\r\n"
     "Received: by mx\r\n"
@@ -110,6 +111,107 @@ Test(dsn, golden)
 static bool has(struct span s, const char *what)
 {
     return memmem(s.p, s.n, what, strlen(what)) != NULL;
+}
+
+/* One after the other with the same answer: it is said once, behind the last of them. */
+Test(dsn, a_reason_is_said_once)
+{
+    struct dsn d;
+    struct buf out;
+    struct dsn_recipient r = {.status = SPAN("5.2.2"),
+                              .remote = SPAN("mx.example.net[192.0.2.1]:25"),
+                              .reply = SPAN("552 5.2.2 no room")};
+    static const char *const addresses[] = {"a@example.net", "b@example.net", "c@example.net"};
+    buf_init(&out, DSN_MAX);
+    dsn_begin(&d, &facts);
+    for (size_t i = 0; i < 3; i++) {
+        r.address = span_of(addresses[i]);
+        r.orcpt = i == 1 ? SPAN("rfc822;all@example.org") : SPAN("");
+        cr_assert_eq(dsn_add(&d, &r), 0);
+    }
+    r.address = SPAN("d@example.net");
+    r.status = SPAN("5.0.0");
+    r.reply = SPAN("554 no");
+    cr_assert_eq(dsn_add(&d, &r), 0);
+    cr_assert_eq(dsn_finish(&d, &original, &out), 0);
+    cr_expect(has(buf_span(&out), "\r\n\r\n  <a@example.net>\r\n"
+                                  "  <b@example.net>\r\n"
+                                  "    (you wrote to <all@example.org>)\r\n"
+                                  "  <c@example.net>\r\n"
+                                  "    The mailbox is full.\r\n"
+                                  "    mx.example.net said: 552 5.2.2 no room\r\n\r\n"
+                                  "  <d@example.net>\r\n"
+                                  "    mx.example.net said: 554 no\r\n\r\n"
+                                  "Nothing more will be done"));
+    buf_free(&out);
+}
+
+/* The owner of a list did not write what he gets back. */
+Test(dsn, the_owner_of_a_list_is_told_otherwise)
+{
+    static const char *const owners[] = {"owner-staff@example.org",
+                                         "owner-m\xc3\xbcll@example.org"};
+    for (size_t i = 0; i < 2; i++) {
+        struct dsn d;
+        struct buf out;
+        struct dsn_facts f = facts;
+        struct dsn_recipient x = {.address = SPAN("x@example.net"),
+                                  .orcpt = SPAN("rfc822;other@example.org"),
+                                  .status = SPAN("5.1.1"),
+                                  .reply = SPAN("550 5.1.1 no")};
+        f.to = span_of(owners[i]);
+        f.list = span_from(f.to, 6);
+        buf_init(&out, DSN_MAX);
+        dsn_begin(&d, &f);
+        cr_assert_eq(dsn_add(&d, &x), 0);
+        cr_assert_eq(dsn_finish(&d, &original, &out), 0);
+        struct span s = buf_span(&out);
+        cr_expect(has(s, "Subject: A message to your list could not be delivered\r\n"));
+        cr_expect(has(s, i == 0 ? "A message to your list <staff@example.org>,\r\nof Wed, 18 Nov"
+                                : "A message to your list <m\xc3\xbcll@example.org>,\r\n"));
+        cr_expect_eq(has(s, "text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit"),
+                     i == 1);
+        cr_expect(has(s, "take\r\nthe address off the list."));
+        cr_expect_not(has(s, "our message") || has(s, "you wrote"));
+        buf_free(&out);
+    }
+}
+
+Test(dsn, it_names_the_message_it_is_about)
+{
+    static const struct {
+        const char *header, *id;
+    } rows[] = {
+        {"Subject: x\r\nMessage-ID: <a.b@example.org>\r\n\r\n", "<a.b@example.org>"},
+        {"message-id:\r\n <a@b>\r\n\r\n", "<a@b>"},
+        {"Subject: x\r\n\r\nMessage-ID: <a@b>\r\n", NULL},
+        {"Message-ID: <a b@c>\r\n\r\n", NULL},
+        {"Message-ID: <a\r\n\r\n", NULL},
+        {"Message-ID: <\xc3\xbc@c>\r\n\r\n", NULL},
+        {"Message-ID: <a<b@c>\r\n\r\n", NULL},
+        {"\r\n", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct dsn d;
+        struct buf out;
+        char fields[200] = "";
+        struct span header = span_of(rows[i].header);
+        struct dsn_original o = {
+            .start = header, .size = header.n, .header = i == 2 ? 14 : header.n};
+        struct dsn_recipient x = {.address = SPAN("x@example.net"), .status = SPAN("5.0.0")};
+        buf_init(&out, DSN_MAX);
+        dsn_begin(&d, &facts);
+        cr_assert_eq(dsn_add(&d, &x), 0);
+        cr_assert_eq(dsn_finish(&d, &o, &out), 0);
+        if (rows[i].id != NULL)
+            snprintf(fields, sizeof fields, "In-Reply-To: %s\r\nReferences: %s\r\n", rows[i].id,
+                     rows[i].id);
+        char expected[400];
+        snprintf(expected, sizeof expected,
+                 "Message-ID: <028t5cy4tqkff@mx.example.org>\r\n%sAuto-Submitted:", fields);
+        cr_expect(has(buf_span(&out), expected), "row %zu", i);
+        buf_free(&out);
+    }
 }
 
 static bool has_8bit(struct span s)

@@ -559,7 +559,7 @@ Test(relay, a_message_is_found_by_its_message_id)
         {"", ""},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct span id = trace_message_id(span_of(rows[i].header));
+        struct span id = trace_header_id(span_of(rows[i].header));
         cr_expect(span_eq(id, span_of(rows[i].id)), "%zu: %.*s", i, (int)id.n, id.p);
     }
 }
