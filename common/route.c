@@ -85,8 +85,10 @@ const struct route_config *route_backup(const struct config *c, struct span addr
 void route_key(const struct route *r, struct span domain, char *out, size_t cap)
 {
     int n = (int)(domain.n < DOMAIN_MAX ? domain.n : DOMAIN_MAX);
-    if (r->name != NULL)
+    if (r->name != NULL && r->n_to > 0)
         snprintf(out, cap, "route %s", r->name);
+    else if (r->name != NULL) /* it may be the rule of many domains, each with its own servers */
+        snprintf(out, cap, "route %s %.*s", r->name, n, n > 0 ? domain.p : "");
     else if (r->n_to > 0)
         snprintf(out, cap, "smarthost");
     else

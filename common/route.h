@@ -6,6 +6,7 @@
 #define BARID_ROUTE_H
 
 #include "common/config.h"
+#include "common/proto.h"
 
 struct route {
     const struct url *to; /* next hops in order of preference */
@@ -21,14 +22,15 @@ void route_for(const struct config *c, struct span domain, struct span sender, s
 /* The route by which mail for this address is taken from anybody, for another host that has its
  * mailbox; NULL: there is none. */
 const struct route_config *route_backup(const struct config *c, struct span address);
-/* The same for all that has the same next hops: "route NAME", "smarthost" or the domain.
+/* The same for all that has the same next hops: "route NAME", "smarthost" or the domain, behind the
+ * name of its route if it has one that leads to its MX.
  * out: at least ROUTE_KEY_MAX octets. */
 void route_key(const struct route *r, struct span domain, char *out, size_t cap);
 /* Mail that goes this way is not sent at all: HOP_HOLD or HOP_DISCARD, else HOP_SMTP. */
 enum hop_kind route_kind(const struct route *r);
 
 #define ROUTE_NAME_MAX 320 /* octets of a section's name */
-#define ROUTE_KEY_MAX  (ROUTE_NAME_MAX + 16)
+#define ROUTE_KEY_MAX  (ROUTE_NAME_MAX + DOMAIN_MAX + 16)
 
 /* What may stand in [route NAME]. */
 bool route_is_name(struct span name);

@@ -1,8 +1,9 @@
 #include "queue/agenda_state.h"
 
 #include "common/clock.h"
+#include "common/route.h"
 
-#define KEY_MAX (DOMAIN_MAX + 32) /* of route_key */
+#define KEY_MAX ROUTE_KEY_MAX
 
 struct agenda *agenda_new(void)
 {

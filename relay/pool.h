@@ -14,7 +14,7 @@
 #define POOL_CONNECTIONS_MAX 500
 #define POOL_MAILS_MAX       100 /* over one connection */
 #define POOL_IDLE_MS         5000
-#define POOL_KEY_MAX         (ROUTE_KEY_MAX + 32)
+#define POOL_KEY_MAX         (ROUTE_KEY_MAX + 48) /* with what job.c adds */
 #define POOL_BUCKETS         256
 
 struct pool_dest;

@@ -61,6 +61,24 @@ class NextHop(RelayTest):
         suite.send(FROM, ["carol@remote.example"], message())
         self.assertEqual(host.wait(1)[0]["rcpts"], ["carol@remote.example"])
 
+    def test_a_route_of_several_domains_by_their_mx(self):
+        """One message, and then another over the connections that were kept: each domain has its own servers."""
+        port, (first, second) = self.remotes({}, {})
+        dns = self.dns({f"{name}.sub.example": {"MX": [[10, f"mx.{name}.sub.example"]]} for name in ("a", "b")} |
+                       {"mx.a.sub.example": {"A": [first.host]}, "mx.b.sub.example": {"A": [second.host]}})
+        for route in ("sender:@example.org", ".sub.example"):
+            suite = self.suite(config={"dns": {"server": f"{dns.host}@{dns.port}"}, f"route {route}": {"to": "mx"}},
+                               relay={"port": port})
+            before = len(first.messages)
+            suite.send("alice@example.org", ["x@a.sub.example", "y@b.sub.example"], message())
+            wait_for_empty_queue(suite)
+            suite.send("alice@example.org", ["y@b.sub.example"], message())
+            suite.send("alice@example.org", ["x@a.sub.example"], message())
+            wait_for_empty_queue(suite)
+            for remote, rcpt in ((first, "x@a.sub.example"), (second, "y@b.sub.example")):
+                self.assertEqual([m["rcpts"] for m in remote.wait(before + 2, 30)[before:]], [[rcpt], [rcpt]])
+            suite.close()
+
     def test_dns_failure_is_not_now(self):
         dns = self.dns({"remote.example": {"rcode": "SERVFAIL"}})
         suite = self.by_mx(dns, 25)

@@ -7,7 +7,8 @@
 #define ROUTES                                                                                     \
     "hostname = a.b\n[listen smtp]\n[route b.example]\nto = smtp://10.0.0.2\n"                     \
     "[route A.example]\nto = smtp://[::1]:2525, lmtp://b.c\n[route .sub.example]\nto = hold\n"     \
-    "[route .x.sub.example]\nto = discard\n[route sender:Boss@c.example]\nto = smtp://10.0.0.3\n"  \
+    "[route .x.sub.example]\nto = discard\n[route .mx.example]\nto = mx\n[route "                  \
+    "sender:Boss@c.example]\nto = smtp://10.0.0.3\n"                                               \
     "[route sender:@c.example]\nto = smtp://10.0.0.4\nretry = 1m\n"
 
 static const struct {
@@ -22,6 +23,10 @@ static const struct {
     {"sub.example", "", "sub.example", "smarthost", HOP_SMTP},
     {"a.sub.example", "", "route .sub.example", "route .sub.example", HOP_HOLD},
     {"x.sub.example", "", "route .sub.example", "route .sub.example", HOP_HOLD},
+    {"a.mx.example", "", "route .mx.example a.mx.example", "route .mx.example a.mx.example",
+     HOP_SMTP},
+    {"b.mx.example", "", "route .mx.example b.mx.example", "route .mx.example b.mx.example",
+     HOP_SMTP},
     {"a.b.x.sub.example", "", "route .x.sub.example", "route .x.sub.example", HOP_DISCARD},
     {"d.example", "BOSS@c.example", "route sender:boss@c.example", "route sender:boss@c.example",
      HOP_SMTP},
