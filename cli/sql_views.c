@@ -25,7 +25,8 @@ const struct sql_view sql_views[] = {
      " r.address AS address, r.domain AS domain, " STATE("r") " AS state, r.attempts AS attempts,"
      " " TIME("CASE WHEN r.state IN (0, 1) THEN r.next_attempt END") " AS next_attempt,"
      " " TIME("r.last_attempt") " AS last_attempt, r.status AS status, r.remote AS remote,"
-     " r.last_reply AS last_reply, nullif(r.dialogue, 0) AS attempt"
+     " r.last_reply AS last_reply, nullif(r.dialogue, 0) AS attempt,"
+     " r.contained AS contained"
      " FROM main.recipient r",
      "SELECT * FROM recipients LIMIT 0"},
     {"attempts",

@@ -47,7 +47,8 @@
  * its sender was told, 5 delivered or handed on (outcome: 1 delivered, 2 relayed, 3 expanded) and
  * its sender, who asked for it (notify), not yet told; so such a row may stand for a mailbox here.
  * status is the enhanced code (RFC 3463). The rows of a message go when all are 3 or 4. sender: the
- * reverse-path it goes with, if not that of its message (an alias sent it on).
+ * reverse-path it goes with, if not that of its message (an alias sent it on). contained: it is
+ * held because its sender is (queue/contain.h), and not by an administrator.
  *
  * hold: What the sender of a message asked for (hold.h), for reports about it, while there is the
  * message. who, until, octets: on whose account it waits (as in contained), till when, and how
@@ -386,7 +387,15 @@ static const char version_10[] = "CREATE TABLE callout ("
                                  " learned INTEGER NOT NULL CHECK (learned >= 0),"
                                  " expires INTEGER NOT NULL CHECK (expires >= learned)"
                                  ") STRICT;"
-                                 "CREATE INDEX callout_expires ON callout (expires);";
+                                 "CREATE INDEX callout_expires ON callout (expires);"
+
+                                 "ALTER TABLE recipient ADD COLUMN contained INTEGER NOT NULL"
+                                 " DEFAULT 0 CHECK (contained IN (0, 1));"
+                                 "UPDATE recipient SET contained = 1 WHERE state = 1 AND"
+                                 " last_reply ="
+                                 " 'held, as its sender is contained: see barid user show';"
+                                 "CREATE INDEX recipient_contained ON recipient (message)"
+                                 " WHERE contained = 1;";
 
 const char *const maildb_migrations[MAILDB_VERSION] = {
     NULL, NULL, NULL, NULL, version_5, version_6, version_7, version_8, version_9, version_10};

@@ -364,9 +364,10 @@ struct rcpts {
 static bool rcpt_is_sane(const struct check_rcpt *r)
 {
     return r->number >= 0 && r->number <= UINT32_MAX && r->state >= 0 &&
-           r->state <= RCPT_STATE_MAX && r->attempts >= 0 && r->notify >= 0 &&
-           notify_is_sane((uint64_t)r->notify) && (r->orcpt.n == 0 || orcpt_is_valid(r->orcpt)) &&
-           r->address.n > 0 && check_is_line(r->address, RCPT_ADDRESS_MAX) && r->domain.n > 0 &&
+           r->state <= RCPT_STATE_MAX && r->attempts >= 0 && r->notify >= 0 && r->contained >= 0 &&
+           r->contained <= 1 && notify_is_sane((uint64_t)r->notify) &&
+           (r->orcpt.n == 0 || orcpt_is_valid(r->orcpt)) && r->address.n > 0 &&
+           check_is_line(r->address, RCPT_ADDRESS_MAX) && r->domain.n > 0 &&
            check_is_line(r->domain, DOMAIN_MAX) && check_is_line(r->status, 16) &&
            check_is_line(r->remote, 400) && check_is_line(r->last_reply, REPLY_MAX);
 }

@@ -56,7 +56,8 @@ static const char *const statements[STATEMENTS] = {
               " + (SELECT count(*) FROM trash AS t WHERE t.box = ?1 AND t.uidl IS NOT NULL"
               " AND NOT EXISTS (SELECT 1 FROM uidl AS u WHERE u.box = ?1 AND u.uidl = t.uidl))",
     [RCPTS] = "SELECT r.message, r.number, r.state, r.notify, r.attempts, r.address, r.domain,"
-              " r.status, r.remote, r.last_reply, r.orcpt, m.id IS NOT NULL FROM recipient AS r"
+              " r.status, r.remote, r.last_reply, r.orcpt, m.id IS NOT NULL,"
+              " r.contained FROM recipient AS r"
               " LEFT JOIN message AS m ON m.id = r.message WHERE r.message > ?1"
               " ORDER BY r.message, r.number",
     [REMOVALS] = "SELECT count(*) FROM removal WHERE length(sequences) % 8 <> 0"
@@ -75,7 +76,10 @@ static const char *const structure[CHECK_PARTS] = {
     "PRAGMA integrity_check(secured)",  "PRAGMA integrity_check(contained)",
     "PRAGMA integrity_check(counted)",  "PRAGMA integrity_check(addressee)",
     "PRAGMA integrity_check(sts)",      "PRAGMA integrity_check(uidl)",
-    "PRAGMA integrity_check(keep)",     "PRAGMA integrity_check(message)",
+    "PRAGMA integrity_check(keep)",     "PRAGMA integrity_check(dialogue)",
+    "PRAGMA integrity_check(tlsrpt)",   "PRAGMA integrity_check(tlsrpt_post)",
+    "PRAGMA integrity_check(hold)",     "PRAGMA integrity_check(callout)",
+    "PRAGMA integrity_check(message)",
 };
 
 struct check_store {
@@ -314,7 +318,8 @@ int check_store_rcpts(struct check_store *cs, int64_t after, check_rcpt_fn *fn, 
                                .remote = sql_column(s, 8),
                                .last_reply = sql_column(s, 9),
                                .orcpt = sql_column(s, 10),
-                               .has_message = number(s, 11) != 0};
+                               .has_message = number(s, 11) != 0,
+                               .contained = number(s, 12)};
         if (!fn(arg, &r)) {
             sql_reset(s);
             return 0;

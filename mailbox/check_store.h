@@ -26,7 +26,7 @@ void check_store_end(struct check_store *cs);
 
 /* The structure of one part: `part` counts from 0, CHECK_PARTS of them; the last is the table of
  * messages. CHECK_WHOLE: of all at once, and of the free pages. fn gets what SQLite found. */
-#define CHECK_PARTS 18
+#define CHECK_PARTS 23
 #define CHECK_WHOLE 99
 int check_store_structure(struct check_store *cs, unsigned part, span_fn *fn, void *arg);
 /* Octets of the file, and about how many messages there are. */
@@ -72,7 +72,7 @@ int check_store_dropped(struct check_store *cs, int64_t box, int64_t *n);
 int check_store_uidls(struct check_store *cs, int64_t box, int64_t *n);
 
 struct check_rcpt {
-    int64_t message, number, state, notify, attempts;
+    int64_t message, number, state, notify, attempts, contained;
     struct span address, domain, status, remote, last_reply, orcpt;
     bool has_message;
 };

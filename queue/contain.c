@@ -136,7 +136,7 @@ int contain_remember(struct queue *q, const struct message *m, const struct targ
 
 bool contain_holds(const struct recipient *r)
 {
-    return r->state == RCPT_HELD && span_eq(r->last_reply, SPAN(CONTAIN_REPLY));
+    return r->state == RCPT_HELD && r->is_contained;
 }
 
 int contain_trust(struct queue *q, struct span who, struct span address)
@@ -199,6 +199,7 @@ static int hold_one(struct queue *q, const struct message *m, uint32_t number)
     r.state = RCPT_HELD;
     r.next_attempt = lifetime_of(q->config, q->store, m, &r).expires;
     r.last_reply = SPAN(CONTAIN_REPLY);
+    r.is_contained = true;
     struct incident e = {.message = m->id,
                          .at = clock_wall_s(),
                          .what = "held",
@@ -279,7 +280,7 @@ void contain_list(void *queue, struct admin_call *call)
     struct containment known;
     uint64_t held, n = 0;
     enum found f;
-    store_contained_list(q->store, SPAN(CONTAIN_REPLY), call->cursor, LIST_PAGE);
+    store_contained_list(q->store, call->cursor, LIST_PAGE);
     while ((f = store_contained_next(q->store, &known, &held)) == FOUND_YES) {
         row_begin(&row);
         row_text(&row, "address", known.who);
@@ -320,7 +321,7 @@ void contain_show(void *queue, struct admin_call *call)
     else
         row_null(&row, "contained_because");
     store_contained_end(q->store);
-    if (f == FOUND_FAULT || store_held_of(q->store, who, SPAN(CONTAIN_REPLY), &held) != FOUND_YES) {
+    if (f == FOUND_FAULT || store_held_of(q->store, who, &held) != FOUND_YES) {
         admin_fail(call, VERDICT_TRY_LATER, "the queue cannot be read: see the log");
         return;
     }

@@ -13,6 +13,7 @@
 #include "queue/deliver.h"
 #include "queue/queue.h"
 
+/* What people are shown; what counts is recipient.contained. */
 #define CONTAIN_REPLY "held, as its sender is contained: see barid user show"
 
 struct contains *contains_new(struct queue *q);

@@ -216,11 +216,27 @@ void counts_take_back(struct queue *q, struct span who, enum count_of what, uint
     mark(q->counts, u, c);
 }
 
+static void unmark(struct counts *all, struct counted *u)
+{
+    struct counted **at = &all->unsaved;
+    while (*at != NULL && *at != u)
+        at = &(*at)->next_unsaved;
+    if (*at == u)
+        *at = u->next_unsaved;
+}
+
+/* Memory has nothing of him then: if the rows come back, because this is not committed, so does he.
+ */
 int counts_forget(struct queue *q, struct span who)
 {
-    struct counted *u = look(q->counts, who, bucket_of(q->counts, who));
-    for (unsigned what = 0; u != NULL && what < COUNTS; what++)
-        u->counts[what] = (struct count){0};
+    struct counted **bucket = bucket_of(q->counts, who), *u = look(q->counts, who, bucket);
+    struct counted **at = bucket;
+    while (u != NULL && *at != u)
+        at = &(*at)->next;
+    if (u != NULL) {
+        unmark(q->counts, u);
+        drop(q->counts, at);
+    }
     return store_counted_forget(q->store, who);
 }
 

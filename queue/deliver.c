@@ -352,6 +352,7 @@ static int add_rcpt(struct store *s, const struct delivery *d, size_t number,
                                           : d->hold_until > 0 ? d->hold_until
                                                               : m->arrived,
                           .last_reply = is_held ? SPAN(CONTAIN_REPLY) : span_of(why),
+                          .is_contained = is_held,
                           .outcome = t->is_local ? DONE_DELIVERED : DONE_NOT,
                           .notify = t->notify,
                           .orcpt = span_of(t->orcpt),

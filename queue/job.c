@@ -160,7 +160,7 @@ static void apply_result(struct job *j, struct result *result, const struct mess
         result->is_expired = result->verdict != VERDICT_NEVER;
     } else {
         bool is_held = r->state == RCPT_HELD;
-        r->last_reply = why_held.n > 0 ? why_held : r->last_reply; /* it is found by that */
+        r->last_reply = why_held.n > 0 ? why_held : r->last_reply; /* which says why */
         r->next_attempt = is_held ? l.expires
                                   : schedule_next(delivery_for(j, m, r), r->attempts, now_s,
                                                   l.expires, randombytes_random());

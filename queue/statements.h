@@ -7,7 +7,7 @@
 
 #define RCPT_COLUMNS                                                                               \
     "message, number, address, domain, state, attempts, next_attempt, status, remote, last_reply," \
-    " last_attempt, outcome, notify, orcpt, sender, dialogue"
+    " last_attempt, outcome, notify, orcpt, sender, dialogue, contained"
 
 #define BOX_COLUMNS "id, messages, octets, deleted, deleted_octets, retention, domain"
 
@@ -142,13 +142,15 @@
                      " AND device NOT IN (SELECT id FROM device WHERE box = ?1)")                  \
     S(HOLDER, "SELECT id FROM device WHERE box = ?1 AND NOT EXISTS (SELECT 1 FROM dropped"         \
               " WHERE box = ?1 AND seq = ?2 AND device = device.id) LIMIT 1")                      \
-    S(RCPT_ADD, "INSERT INTO recipient (" RCPT_COLUMNS ")"                                         \
-                " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)") \
+    S(RCPT_ADD,                                                                                    \
+      "INSERT INTO recipient (" RCPT_COLUMNS ")"                                                   \
+      " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)")      \
     S(RCPT_GET, "SELECT " RCPT_COLUMNS " FROM recipient WHERE message = ?1 AND number = ?2")       \
     S(RCPT_SET, "UPDATE recipient SET state = ?3, attempts = ?4, next_attempt = ?5, status = ?6,"  \
-                " remote = ?7, last_reply = ?8, last_attempt = ?9, outcome = ?10, dialogue = ?11"  \
+                " remote = ?7, last_reply = ?8, last_attempt = ?9, outcome = ?10, dialogue = "     \
+                "?11, contained = ?12"                                                             \
                 " WHERE message = ?1 AND number = ?2")                                             \
-    S(RCPT_SET_STATE, "UPDATE recipient SET state = ?3, next_attempt = ?4"                         \
+    S(RCPT_SET_STATE, "UPDATE recipient SET state = ?3, next_attempt = ?4, contained = 0"          \
                       " WHERE message = ?1 AND number = ?2")                                       \
     S(RCPT_REMOVE, "DELETE FROM recipient WHERE message = ?1 AND number = ?2")                     \
     S(RCPTS_OF, "SELECT " RCPT_COLUMNS " FROM recipient WHERE message = ?1 ORDER BY number")       \
@@ -199,15 +201,14 @@
                         " ORDER BY at LIMIT 500)")                                                 \
     S(CONTAINED_LIST, "SELECT c.who, c.since, c.why, coalesce(h.n, 0) FROM contained AS c"         \
                       " LEFT JOIN (SELECT CASE WHEN m.login <> '' THEN m.login ELSE m.client END"  \
-                      " AS who, count(DISTINCT m.id) AS n FROM (SELECT message, last_reply"        \
-                      " FROM recipient INDEXED BY recipient_due WHERE state = 1 LIMIT 200000)"     \
-                      " AS r JOIN message AS m ON m.id = r.message WHERE r.last_reply = ?1"        \
-                      " GROUP BY 1) AS h"                                                          \
-                      " ON h.who = c.who ORDER BY c.who LIMIT ?3 OFFSET ?2")                       \
-    S(HELD_OF, "SELECT count(DISTINCT m.id) FROM (SELECT message, last_reply FROM recipient"       \
-               " INDEXED BY recipient_due WHERE state = 1 LIMIT 200000) AS r"                      \
-               " JOIN message AS m ON m.id = r.message WHERE r.last_reply = ?2"                    \
-               " AND (m.login = ?1 OR (m.login = '' AND m.client = ?1))")                          \
+                      " AS who, count(DISTINCT m.id) AS n FROM (SELECT message FROM recipient"     \
+                      " INDEXED BY recipient_contained WHERE contained = 1 LIMIT 200000)"          \
+                      " AS r JOIN message AS m ON m.id = r.message GROUP BY 1) AS h"               \
+                      " ON h.who = c.who ORDER BY c.who LIMIT ?2 OFFSET ?1")                       \
+    S(HELD_OF, "SELECT count(DISTINCT m.id) FROM (SELECT message FROM recipient"                   \
+               " INDEXED BY recipient_contained WHERE contained = 1 LIMIT 200000) AS r"            \
+               " JOIN message AS m ON m.id = r.message"                                            \
+               " WHERE m.login = ?1 OR (m.login = '' AND m.client = ?1)")                          \
     S(DIALOGUE_ADD, "INSERT INTO dialogue (message, began, at, remote, tls, text, upto)"           \
                     " VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")                                        \
     S(DIALOGUE_UPTO, "SELECT upto FROM dialogue ORDER BY id DESC LIMIT 1")                         \

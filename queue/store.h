@@ -282,6 +282,7 @@ struct recipient {
     struct span orcpt;  /* as its client encoded it, or empty */
     struct span sender; /* the reverse-path of its own, or empty: see parties.h */
     uint64_t dialogue;  /* of the last attempt; 0: none */
+    bool is_contained;  /* it is held because its sender is contained; only while it is held */
 };
 
 int store_rcpt_add(struct store *s, const struct recipient *r);
@@ -522,12 +523,12 @@ int store_addressee_set(struct store *s, const struct addressee *a);
 int store_addressees_forget(struct store *s, int64_t user);
 int store_addressees_sweep(struct store *s, int64_t before_s);
 
-/* Messages of this user with recipients that are held with this last reply; of very many not all
- * are counted. */
-enum found store_held_of(struct store *s, struct span who, struct span reply, uint64_t *n);
+/* Messages of this user with recipients that are held as he is contained; of very many not all are
+ * counted. */
+enum found store_held_of(struct store *s, struct span who, uint64_t *n);
 /* All who are contained, by name, each with the number of his held messages; store_contained_next
  * until it is not FOUND_YES. The spans hold until then. */
-void store_contained_list(struct store *s, struct span reply, uint64_t skip, uint64_t max);
+void store_contained_list(struct store *s, uint64_t skip, uint64_t max);
 enum found store_contained_next(struct store *s, struct containment *c, uint64_t *held);
 
 struct depth {

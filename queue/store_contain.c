@@ -73,19 +73,17 @@ int store_contained_swept(struct store *s, struct span who, uint64_t at)
     return statement_run(s, S_CONTAINED_SWEPT);
 }
 
-enum found store_held_of(struct store *s, struct span who, struct span reply, uint64_t *n)
+enum found store_held_of(struct store *s, struct span who, uint64_t *n)
 {
     sql_bind_text(s->s[S_HELD_OF], 1, who);
-    sql_bind_text(s->s[S_HELD_OF], 2, reply);
     return statement_number(s, S_HELD_OF, n);
 }
 
-void store_contained_list(struct store *s, struct span reply, uint64_t skip, uint64_t max)
+void store_contained_list(struct store *s, uint64_t skip, uint64_t max)
 {
     sqlite3_stmt *st = s->s[S_CONTAINED_LIST];
-    sql_bind_text(st, 1, reply);
-    sql_bind_u64(st, 2, skip);
-    sql_bind_u64(st, 3, max);
+    sql_bind_u64(st, 1, skip);
+    sql_bind_u64(st, 2, max);
 }
 
 enum found store_contained_next(struct store *s, struct containment *c, uint64_t *held)

@@ -13,6 +13,12 @@ static void bind_progress(sqlite3_stmt *st, int at, const struct recipient *r)
     sql_bind_u64(st, at + 7, r->outcome);
 }
 
+/* Whatever becomes of it, only what is held is held for that. */
+static bool is_contained(const struct recipient *r)
+{
+    return r->is_contained && r->state == RCPT_HELD;
+}
+
 int store_rcpt_add(struct store *s, const struct recipient *r)
 {
     sqlite3_stmt *st = s->s[S_RCPT_ADD];
@@ -25,6 +31,7 @@ int store_rcpt_add(struct store *s, const struct recipient *r)
     sql_bind_text(st, 14, r->orcpt);
     sql_bind_text(st, 15, r->sender);
     sql_bind_u64(st, 16, r->dialogue);
+    sql_bind_u64(st, 17, is_contained(r));
     return statement_run(s, S_RCPT_ADD);
 }
 
@@ -35,6 +42,7 @@ int store_rcpt_set(struct store *s, const struct recipient *r)
     sql_bind_u64(st, 2, r->number);
     bind_progress(st, 3, r);
     sql_bind_u64(st, 11, r->dialogue);
+    sql_bind_u64(st, 12, is_contained(r));
     return statement_run(s, S_RCPT_SET);
 }
 
@@ -87,6 +95,7 @@ static enum found take_rcpt(sqlite3_stmt *st, struct recipient *r)
         .orcpt = sql_column(st, 13),
         .sender = sql_column(st, 14),
         .dialogue = sql_column_u64(st, 15),
+        .is_contained = sql_column_u64(st, 16) == 1,
     };
     bool is_sane = number <= UINT32_MAX && state < RCPT_STATES && notify_is_sane(notify) &&
                    (r->orcpt.n == 0 || orcpt_is_valid(r->orcpt)) &&

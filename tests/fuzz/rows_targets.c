@@ -105,6 +105,8 @@ static const char *const columns[][3] = {
     {"callout", "verdict", "verdict = 1"},
     {"callout", "learned", "verdict = 1"},
     {"callout", "expires", "verdict = 1"},
+    {"recipient", "contained", "message = 3"},
+    {"recipient", "contained", "message = 1"},
 };
 
 struct desk {

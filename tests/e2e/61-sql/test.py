@@ -12,7 +12,7 @@ TIME = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"
 PROMISE = {
     "queue": "id, sender, size, arrived, expires, login, client, helo, recipients, waiting, attempts, next_attempt",
     "recipients": "message, number, address, domain, state, attempts, next_attempt, last_attempt, status, remote, "
-                  "last_reply, attempt",
+                  "last_reply, attempt, contained",
     "attempts": "message, time, event, address, remote, tls, reply, attempt",
     "dialogues": "message, attempt, began, over, remote, tls, text",
     "finished": "id, sender, size, arrived, gone, login, client, message_id",

@@ -200,6 +200,26 @@ Test(contain, strange_counts)
     world_end(&w);
 }
 
+/* An end that could not be written is none: what he sent still counts. */
+Test(contain, counts_outlive_an_end_that_fails)
+{
+    world_begin(&w, LIMITS);
+    for (int i = 0; i < 4; i++)
+        submit(1);
+    cr_assert_eq(contained(), 1);
+    run_sql("ALTER TABLE counted RENAME TO elsewhere");
+    world_admin(&w, "contained end", (const char *const[]){"alice@example.org", NULL});
+    cr_expect_eq(w.admin_re.verdict, VERDICT_TRY_LATER);
+    cr_expect_eq(contained(), 1);
+    run_sql("ALTER TABLE elsewhere RENAME TO counted; DELETE FROM contained");
+    submit(1);
+    cr_expect_eq(contained(), 1, "he is over the limit still");
+    world_admin(&w, "contained end", (const char *const[]){"alice@example.org", NULL});
+    submit(1);
+    cr_expect_eq(contained(), 0, "now it begins anew");
+    world_end(&w);
+}
+
 /* What the store did not take was not sent. */
 Test(contain, what_is_refused_does_not_count)
 {
@@ -686,5 +706,49 @@ Test(contain, of_a_removed_user_nothing_is_known)
     cr_expect_eq(known(), 0);
     cr_expect_eq(world_count(&w, "SELECT count(*) FROM counted"), 0);
     cr_expect_eq(held(), n_held, "an administrator decides about that");
+    world_end(&w);
+}
+
+/* The mark is a column: whatever stands in the text. */
+Test(contain, what_is_held_for_that_is_found_whatever_its_text)
+{
+    world_begin(&w, LIMITS);
+    for (int i = 0; i < 3; i++)
+        submit(1);
+    world_admin(&w, "queue hold", (const char *const[]){"login=alice@example.org", NULL});
+    submit(1);
+    run_sql("UPDATE recipient SET last_reply = CASE contained WHEN 1 THEN '450 other words'"
+            " ELSE 'held, as its sender is contained: see barid user show' END");
+    world_restart(&w);
+    world_admin(&w, "contained show", (const char *const[]){"alice@example.org", NULL});
+    cr_expect_neq(strstr(w.rows, "held=1"), NULL, "%s", w.rows);
+    world_admin(&w, "user contained", (const char *const[]){NULL});
+    cr_expect_neq(strstr(w.rows, "held=1"), NULL, "%s", w.rows);
+    end_and_release();
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM recipient WHERE contained = 1"), 0);
+    cr_expect_eq(held(), 3, "an administrator holds these");
+    world_end(&w);
+}
+
+/* Of the version before: the text is what it is told by, once. */
+Test(contain, a_store_of_version_9)
+{
+    sqlite3 *db;
+    world_begin(&w, LIMITS);
+    for (int i = 0; i < 3; i++)
+        submit(1);
+    world_admin(&w, "queue hold", (const char *const[]){"login=alice@example.org", NULL});
+    for (int i = 0; i < 2; i++)
+        submit(1);
+    cr_expect_eq(held(), 5);
+    cr_assert_eq(sqlite3_open("mail.db", &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db, WORLD_UNDO_10 "PRAGMA user_version = 9", NULL, NULL, NULL),
+                 SQLITE_OK, "%s", sqlite3_errmsg(db));
+    sqlite3_close(db);
+    world_restart(&w);
+    cr_expect_eq(world_count(&w, "PRAGMA user_version"), MAILDB_VERSION);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM recipient WHERE contained = 1"), 2);
+    end_and_release();
+    cr_expect_eq(held(), 3);
     world_end(&w);
 }

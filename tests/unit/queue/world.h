@@ -20,7 +20,9 @@
 #define WORLD_START_S 1795000000
 
 /* What makes a mail.db of today one of version 9, 8, 7 and 6. */
-#define WORLD_UNDO_10 "DROP TABLE callout;"
+#define WORLD_UNDO_10                                                                              \
+    "DROP TABLE callout; DROP INDEX recipient_contained;"                                          \
+    "ALTER TABLE recipient DROP COLUMN contained;"
 #define WORLD_UNDO_9                                                                               \
     WORLD_UNDO_10                                                                                  \
     "DROP INDEX hold_who; ALTER TABLE hold DROP COLUMN who;"                                       \
