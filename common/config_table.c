@@ -251,9 +251,11 @@ const struct setting config_settings[] = {
     {SECTION_RELAY, "retry", VALUE_DURATIONS, .is_delivery = true, AT(delivery_config, retry_ms),
      .offset_n = offsetof(struct delivery_config, n_retry), .min = 10, .max = 30 * DAY,
      .fallback = "5m, 15m, 30m, 1h, 2h, 4h",
-     .meaning = "How long to wait after each failed attempt; the last one repeats. A destination "
-                "that cannot be reached at all is asked again after the same times, one hour at "
-                "the most, and all that waits for it waits with it. May stand in a [route] too."},
+     .meaning =
+         "How long to wait after each failed attempt, at least; up to a tenth is added by "
+         "chance. The last one repeats. A destination that cannot be reached at all is asked "
+         "again after the same times, one hour at the most, and all that waits for it waits "
+         "with it. May stand in a [route] too."},
     {SECTION_RELAY, "expire", VALUE_DURATION, .is_delivery = true, AT(delivery_config, expire_ms),
      .min = SECOND, .max = 100 * DAY, .fallback = "5d",
      .meaning = "How long to try, then the message is returned to its sender. May stand in a "

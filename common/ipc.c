@@ -68,6 +68,11 @@ static void leave(struct ipc *ch)
         release(ch);
 }
 
+bool ipc_is_up(const struct ipc *ch)
+{
+    return ch != NULL && !ch->is_broken && !ch->is_closed;
+}
+
 enum role ipc_peer(const struct ipc *ch)
 {
     return ch->peer;

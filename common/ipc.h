@@ -40,6 +40,8 @@ struct ipc *ipc_open(struct loop *loop, int fd, enum role self, enum role peer,
 void ipc_close(struct ipc *ch);
 /* As if the peer were gone: open questions are answered with NULL, then on_close. */
 void ipc_break(struct ipc *ch);
+/* False from when the peer is gone, also while its questions are answered for that. */
+bool ipc_is_up(const struct ipc *ch);
 enum role ipc_peer(const struct ipc *ch);
 /* Has the peer said anything? If not when the channel ends, it has not done anything either. */
 bool ipc_is_greeted(const struct ipc *ch);

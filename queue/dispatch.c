@@ -19,6 +19,9 @@
 /* The relay answers within relay_job_ms. Silence for a minute more is "could not". */
 #define EXTRA_MS     (60 * 1000)
 #define PUT_OFF_STEP 25 /* messages in one turn */
+#define QUIET_MS                                                                                   \
+    (600 * 1000)          /* so long without a death of relay, and the next one is a first one */
+#define ONE_DEATH_MS 1000 /* all jobs that it had are told within that */
 
 static void wake(void *arg)
 {
@@ -257,11 +260,24 @@ static int take_answer(struct job *j, const struct msg_relay_job_re *m)
     return 0;
 }
 
+/* What relay had when it died is tried again soon, unless relay dies again and again: one of these
+ * messages may be what it dies of. */
+static bool is_first_loss(struct dispatch *d)
+{
+    int64_t now_ms = clock_mono_ms();
+    if (!d->was_lost || now_ms - d->lost_ms > QUIET_MS)
+        d->lost_since_ms = now_ms;
+    d->was_lost = true;
+    d->lost_ms = now_ms;
+    return now_ms - d->lost_since_ms < ONE_DEATH_MS;
+}
+
 static void answered(void *arg, const union msg *answer, int fd)
 {
     struct job *j = arg;
     if (fd >= 0)
         close(fd);
+    j->is_lost = answer == NULL && !ipc_is_up(j->q->relay) && is_first_loss(j->q->dispatch);
     if (answer == NULL || take_answer(j, &answer->relay_job_re) < 0)
         j->is_answered = false;
     job_save(j);

@@ -132,8 +132,8 @@ static void apply_result(struct job *j, struct result *result, const struct mess
         l = lifetime_of(j->q->config, j->q->store, m, r);
     bool is_expired = now_s >= l.expires;
     if (!j->is_answered) {
-        r->next_attempt =
-            r->state == RCPT_WAITING ? schedule_soon(now_s, randombytes_random()) : r->next_attempt;
+        if (r->state == RCPT_WAITING)
+            r->next_attempt = schedule_soon(now_s, j->is_lost, randombytes_random());
         return;
     }
     struct parties p = parties_of(m, r->sender);

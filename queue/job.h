@@ -28,6 +28,7 @@ struct job {
     uint64_t tag;
     struct span rcpts; /* records {u32 number, bytes address, …}, as they were sent */
     bool is_answered;
+    bool is_lost; /* relay died with it, as it did not for long */
     bool is_told; /* the next server tells the sender what he asks to be told */
     enum reach reach;
     enum secured secured;
@@ -53,6 +54,8 @@ struct dispatch {
     struct timer resave;
     struct timer wake; /* a destination's pause is over */
     size_t n_jobs;
+    int64_t lost_ms, lost_since_ms; /* when relay died last, and first without a quiet time after */
+    bool was_lost;
 };
 
 /* Of one that is over, or at the end of the process. */

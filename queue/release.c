@@ -114,7 +114,7 @@ static int later(struct release *r, struct recipient *row, struct span why)
 {
     int64_t now_s = clock_wall_s();
     r->event = "deferred";
-    row->next_attempt = schedule_soon(now_s, randombytes_random());
+    row->next_attempt = schedule_soon(now_s, false, randombytes_random());
     row->last_reply = why;
     schedule_at(r->q, row->next_attempt);
     return note(r, row);

@@ -20,6 +20,7 @@
     300 /* how often the search starts over: whatever was passed over is found then                \
          */
 #define SOON_S        30
+#define AT_ONCE_S     2
 #define HELD_STEP     100 /* of held ones that expire, in one turn */
 #define TRACE_SWEEP_S 60
 #define CLOCK_SLACK_S 60 /* a clock that goes back by less delays nothing by much */
@@ -49,15 +50,16 @@ int64_t schedule_next(const struct delivery_config *c, uint64_t attempts, int64_
     int64_t wait_ms = SOON_S * 1000;
     if (c->n_retry > 0)
         wait_ms = c->retry_ms[at < c->n_retry ? at : c->n_retry - 1];
-    wait_ms += wait_ms / 10 * ((int64_t)(dice % 2001) - 1000) / 1000;
+    wait_ms += wait_ms / 10 * (int64_t)(dice % 1001) / 1000;
     int64_t wait_s = (wait_ms + 500) / 1000;
     int64_t next = now_s + (wait_s > 0 ? wait_s : 1);
     return next > expires_s && expires_s > now_s ? expires_s : next;
 }
 
-int64_t schedule_soon(int64_t now_s, uint32_t dice)
+int64_t schedule_soon(int64_t now_s, bool first, uint32_t dice)
 {
-    return now_s + SOON_S + dice % SOON_S;
+    int64_t most_s = first ? AT_ONCE_S : SOON_S;
+    return now_s + most_s + dice % most_s;
 }
 
 static void fire(void *arg)

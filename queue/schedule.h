@@ -5,12 +5,14 @@
 #include "queue/queue.h"
 
 /* The time of the next attempt after `attempts` failed ones: the configured waits, the last one
- * repeating, each ± a tenth so that what failed together does not come back together; `dice` is a
- * random number. Not after `expires`, so that one attempt is made at the end. Seconds. */
+ * repeating, each with up to a tenth more so that what failed together does not come back together;
+ * `dice` is a random number. Not after `expires`, so that one attempt is made at the end. Seconds.
+ */
 int64_t schedule_next(const struct delivery_config *c, uint64_t attempts, int64_t now_s,
                       int64_t expires_s, uint32_t dice);
-/* How long until it is tried again when nobody could try it: relay down, no answer. */
-int64_t schedule_soon(int64_t now_s, uint32_t dice);
+/* When it is tried again if nobody could try it: relay down, no answer; within seconds if it is
+ * `first` that this happens. */
+int64_t schedule_soon(int64_t now_s, bool first, uint32_t dice);
 
 struct schedule *schedule_new(struct queue *q);
 void schedule_free(struct queue *q);

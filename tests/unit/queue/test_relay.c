@@ -4,6 +4,7 @@
 #include "world.h"
 
 #include <criterion/criterion.h>
+#include <inttypes.h>
 
 #define CONTENT "Subject: hello\r\n\r\nthere\r\n"
 #define STATE   "SELECT state FROM recipient"
@@ -130,11 +131,7 @@ Test(relay, a_relay_that_dies_costs_no_attempt)
 {
     world_begin(&w, "");
     send_one("a@example.org", "x@example.net");
-    ipc_close(w.relay);
-    w.relay = NULL;
-    world_pump(&w);
-    w.q_relay = NULL;
-    cr_assert(w.q->relay == NULL);
+    world_relay_dies(&w);
     cr_assert_eq(world_count(&w, "SELECT attempts FROM recipient"), 0);
     int64_t next = world_count(&w, "SELECT next_attempt FROM recipient") - w.now_s;
     cr_assert(next > 0 && next <= 60);
@@ -142,6 +139,33 @@ Test(relay, a_relay_that_dies_costs_no_attempt)
     world_restart(&w);
     world_pass(&w, 100);
     cr_assert_eq(w.n_jobs, 3);
+    world_end(&w);
+}
+
+/* The first death of relay delays what it had by seconds, the next ones by half a minute and more:
+ * it may die of that message. After a quiet hour the next one is a first one again. */
+Test(relay, what_it_had_when_it_died_is_tried_soon)
+{
+    static const struct {
+        int64_t pass_s, least_s, most_s;
+    } rows[] = {{0, 1, 5}, {10, 30, 60}, {100, 30, 60}, {4000, 1, 5}};
+    int64_t mono_ms = 1000000;
+    world_begin(&w, "");
+    send_one("a@example.org", "x@example.net");
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        w.now_s += rows[i].pass_s;
+        mono_ms += rows[i].pass_s * 1000;
+        clock_fake(mono_ms, w.now_s * 1000);
+        if (i > 0)
+            world_relay_comes(&w);
+        schedule_look(w.q);
+        world_pump(&w);
+        cr_assert_eq(w.n_jobs, i + 1, "row %zu: %zu", i, w.n_jobs);
+        world_relay_dies(&w);
+        int64_t wait_s = world_count(&w, "SELECT next_attempt FROM recipient") - w.now_s;
+        cr_expect(wait_s >= rows[i].least_s && wait_s <= rows[i].most_s, "row %zu: %" PRId64, i,
+                  wait_s);
+    }
     world_end(&w);
 }
 

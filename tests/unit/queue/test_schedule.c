@@ -43,20 +43,15 @@ Test(schedule, waits_grow_and_the_last_repeats)
     static const struct {
         uint64_t attempts;
         int64_t now, expires;
-        uint32_t dice; /* 0: a tenth less, 1000: none, 2000: a tenth more */
+        uint32_t dice; /* 0: nothing more, 1000: a tenth more */
         int64_t next;
     } rows[] = {
-        {1, 1000, 1000000, 1000, 1300},
-        {2, 1000, 1000000, 1000, 1900},
-        {3, 1000, 1000000, 1000, 4600},
-        {4, 1000, 1000000, 1000, 4600},
-        {UINT64_MAX, 0, 1000000, 1000, 3600},
-        {1, 0, 1000000, 0, 270},
-        {1, 0, 1000000, 2000, 330},
-        {1, 0, 1000000, 2001, 270},  /* dice are cut, not trusted */
-        {1, 1000, 1100, 1000, 1100}, /* one attempt at the end */
-        {1, 1000, 1000, 1000, 1300}, /* it is over: whoever asks decides */
-        {0, 1000, 1000000, 1000, 1300},
+        {1, 1000, 1000000, 0, 1300}, {2, 1000, 1000000, 0, 1900},       {3, 1000, 1000000, 0, 4600},
+        {4, 1000, 1000000, 0, 4600}, {UINT64_MAX, 0, 1000000, 0, 3600}, {1, 0, 1000000, 500, 315},
+        {1, 0, 1000000, 1000, 330},  {1, 0, 1000000, 1001, 300}, /* dice are cut, not trusted */
+        {1, 1000, 1100, 0, 1100},                                /* one attempt at the end */
+        {1, 1000, 1000, 0, 1300}, /* it is over: whoever asks decides */
+        {0, 1000, 1000000, 0, 1300},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         cr_expect_eq(
@@ -73,8 +68,10 @@ Test(schedule, a_wait_is_never_nothing)
     cr_assert_eq(schedule_next(&c, 1, 1000, 5000, 0), 1002);
     c.n_retry = 0;
     cr_assert_gt(schedule_next(&c, 1, 1000, 5000, 0), 1000);
-    cr_assert_gt(schedule_soon(1000, 0), 1000);
-    cr_assert_leq(schedule_soon(1000, UINT32_MAX), 1060);
+    cr_assert_gt(schedule_soon(1000, false, 0), 1000);
+    cr_assert_leq(schedule_soon(1000, false, UINT32_MAX), 1060);
+    cr_assert_gt(schedule_soon(1000, true, 0), 1000);
+    cr_assert_leq(schedule_soon(1000, true, UINT32_MAX), 1004);
 }
 
 Test(agenda, a_recipient_is_in_it_once)

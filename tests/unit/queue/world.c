@@ -305,6 +305,20 @@ void world_leave_policy(struct world *w)
     world_pump(w); /* q_closed */
 }
 
+void world_relay_dies(struct world *w)
+{
+    ipc_close(w->relay);
+    w->relay = NULL;
+    world_pump(w);
+    w->q_relay = NULL;
+    cr_assert(w->q->relay == NULL);
+}
+
+void world_relay_comes(struct world *w)
+{
+    join(w, ROLE_RELAY, &our_ops, &w->relay, &w->q_relay);
+}
+
 void world_pump(struct world *w)
 {
     for (int i = 0; i < 12; i++) {

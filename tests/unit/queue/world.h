@@ -110,6 +110,9 @@ void world_restart(struct world *w);
 /* A stand-in for policy joins (world_restart ends that too) and goes. */
 void world_join_policy(struct world *w, const struct ipc_handler *handlers, size_t n);
 void world_leave_policy(struct world *w);
+/* Relay dies, with the jobs that it has; and a new one comes. */
+void world_relay_dies(struct world *w);
+void world_relay_comes(struct world *w);
 void world_pump(struct world *w);
 void world_pass(struct world *w, int64_t seconds); /* then pumps */
 
