@@ -391,6 +391,7 @@ static int write_off(struct bounce *b, struct told *told)
 {
     struct message m;
     int rc = 0;
+    told->n = 0;
     if (b->kind == DSN_LATE)
         return mark_told(b, told);
     if (b->is_damaged)

@@ -5,8 +5,8 @@
 
 #include "common/str.h"
 
-/* A sentence; NULL: none that would tell more than the answer itself. Of the status ("5.1.1") the
- * class does not matter. */
+/* A sentence; NULL: none that would tell more than the answer itself. With the class 4 ("4.1.1")
+ * most say only that it is not known yet, or that one should come again. */
 const char *dsn_reason(struct span status);
 
 #endif

@@ -1,5 +1,8 @@
 #include "queue/dsn.h"
 
+#include "queue/dsn_reason.h"
+#include "queue/store.h"
+
 #include "common/content.h"
 #include "common/id.h"
 #include "common/proto.h"
@@ -143,6 +146,56 @@ Test(dsn, a_reason_is_said_once)
                                   "  <d@example.net>\r\n"
                                   "    mx.example.net said: 554 no\r\n\r\n"
                                   "Nothing more will be done"));
+    buf_free(&out);
+}
+
+/* What is so only for now is not said as if it were for good. */
+Test(dsn, reasons)
+{
+    static const struct {
+        const char *status, *says;
+    } rows[] = {
+        {"5.1.1", "There is no such mailbox."},
+        {"5.2.2", "The mailbox is full."},
+        {"4.2.2", "The mailbox is full."},
+        {"5.1.10", "This domain takes no mail at all."},
+        {"4.1.1", NULL}, /* not known yet */
+        {"4.7.1", NULL}, /* come again */
+        {"5.7.1", "The server there refuses it, perhaps as it looks like unwanted mail."},
+        {"4.4.1", "The server there did not answer."},
+        {"5.0.0", NULL},
+        {"5.1", NULL},
+        {"5", NULL},
+        {"", NULL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const char *got = dsn_reason(span_of(rows[i].status));
+        cr_expect_eq(got == NULL, rows[i].says == NULL, "row %zu", i);
+        if (got != NULL && rows[i].says != NULL)
+            cr_expect_str_eq(got, rows[i].says);
+    }
+}
+
+/* The longest there can be; a recipient that does not fit would never be told about. */
+Test(dsn, the_longest_answer_fits)
+{
+    static char remote[REMOTE_MAX], reply[REPLY_MAX];
+    struct dsn d;
+    struct dsn_recipient r = {.address = SPAN("x@example.net"),
+                              .status = SPAN("4.4.7"),
+                              .remote = {remote, sizeof remote},
+                              .reply = {reply, sizeof reply},
+                              .is_expired = true};
+    memset(remote, 'r', sizeof remote);
+    memset(reply, 'a', sizeof reply);
+    memcpy(reply, "450 4.4.4 ", 10);
+    reply[sizeof reply - 1] = 'z';
+    dsn_begin(&d, &facts);
+    cr_expect_eq(dsn_add(&d, &r), 0);
+    struct buf out;
+    buf_init(&out, DSN_MAX);
+    cr_expect_eq(dsn_finish(&d, &original, &out), 0);
+    cr_expect(has(buf_span(&out), "aaaz\r\n"));
     buf_free(&out);
 }
 
