@@ -70,13 +70,21 @@ static bool may_tell_of_others(struct span words, const struct others *o)
     return is_taken || (o->is_cut && !span_starts(words, SPAN("=")));
 }
 
+/* What is left of a line that is hidden: "> RCPT TO", or the code of a reply. */
+static size_t harmless(struct span words)
+{
+    if (span_starts(words, SPAN("> RCPT TO")))
+        return SPAN("> RCPT TO").n;
+    return words.n > 5 ? 5 : words.n;
+}
+
 static void add_line(struct buf *out, struct span line, struct others *o)
 {
     struct span words = words_of(line);
     struct span time = {line.p, line.n - words.n};
     o->is_mail |= span_starts(words, SPAN("> MAIL"));
     bool is_hidden = may_tell_of_others(words, o);
-    struct span shown = {words.p, is_hidden && words.n > 5 ? 5 : words.n};
+    struct span shown = {words.p, is_hidden ? harmless(words) : words.n};
     char *room = buf_room(out, line.n + 40);
     if (room == NULL)
         return;

@@ -212,6 +212,7 @@ Test(dialogue, others_are_not_named_in_the_report)
     cr_expect(has(text, "    2 > RCPT TO:<x@example.net>\r\n"), "%s", text);
     cr_expect(has(text, "    4 < 550 5.1.1 no x here\r\n"));
     cr_expect(has(text, "    5 < 250 [of others]\r\n"));
+    cr_expect(has(text, " > RCPT TO [of others]\r\n"));
     cr_expect_not(has(text, "secret"));
     cr_expect_not(has(text, "Secret"));
     cr_expect_not(has(text, "SECRET"));
