@@ -127,23 +127,41 @@ static int64_t ask_number(struct cli *cli, const char *admin, const char *addres
     return n;
 }
 
+/* The address as authd knows it; of a user who was removed as it was typed, if his mail is still
+ * held. 0, or -1 and e. */
+static int find_address(struct cli *cli, char address[ADDRESS_MAX + 1], struct error *e)
+{
+    static struct admin_row row;
+    struct rows user = {.n = 0};
+    struct error other;
+    int rc = ask_user(cli, &row, &user, address, e);
+    rows_free(&user);
+    if (rc == 0)
+        return 0;
+    bool is_held = span_copy(address, ADDRESS_MAX + 1, cli->args[0]) == 0 &&
+                   ask_number(cli, "contained show", address, "held", &other) > 0;
+    return is_held ? 0 : -1;
+}
+
 /* Ends it first, so that what comes meanwhile is not held. */
 int user_release_main(struct cli *cli)
 {
     static struct admin_row row;
     char address[ADDRESS_MAX + 1];
     struct error e;
-    struct rows user = {.n = 0};
     bool is_purge = cli_option(cli, "purge").p != NULL;
-    int rc = cli_load(cli, &e) < 0 ? -1 : ask_user(cli, &row, &user, address, &e);
-    rows_free(&user);
-    if (rc < 0)
+    if (cli_load(cli, &e) < 0 || find_address(cli, address, &e) < 0)
         return cli_fail(cli, "%s", e.text);
     int64_t was = ask_number(cli, "contained end", address, "was_contained", &e);
     const char *what = is_purge ? "queue remove" : "queue release";
     int64_t n = was < 0 ? -1 : ask_queue(cli, what, address, &e);
-    if (n < 0)
+    if (was < 0)
         return cli_fail(cli, "%s", e.text);
+    if (n < 0)
+        return cli_fail(cli,
+                        "%s is not contained any more, but of what is held not all was %s, "
+                        "say it again: %s",
+                        address, is_purge ? "removed" : "released", e.text);
     if (was == 0 && n == 0)
         return cli_fail(cli, "%s is not contained, and no mail is held for that", address);
     row_begin(&row);

@@ -63,5 +63,5 @@ int addressees_forget(struct queue *q, struct span who)
 
 int addressees_sweep(struct queue *q, int64_t now_s)
 {
-    return store_addressees_sweep(q->store, now_s - ADDRESSEE_KEEP_S);
+    return store_addressees_sweep(q->store, now_s - ADDRESSEE_KEEP_S, ADDRESSEE_MAX);
 }

@@ -13,6 +13,7 @@
 #include "queue/queue.h"
 
 #define ADDRESSEE_KEEP_S (400LL * 24 * 3600) /* what comes once a year is no surprise */
+#define ADDRESSEE_MAX    1000000             /* rows; of more the oldest go, once a minute */
 
 /* How many of those elsewhere that he named himself, which an alias of ours did not, are new. Marks
  * what addressees_note is to write. What cannot be read is not new. */

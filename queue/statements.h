@@ -199,6 +199,9 @@
     S(ADDRESSEES_SWEEP, "DELETE FROM addressee WHERE (user, address) IN (SELECT user, address"     \
                         " FROM addressee INDEXED BY addressee_at WHERE at < ?1"                    \
                         " ORDER BY at LIMIT 500)")                                                 \
+    S(ADDRESSEES_TRIM, "DELETE FROM addressee WHERE (user, address) IN (SELECT user, address"      \
+                       " FROM addressee INDEXED BY addressee_at ORDER BY at"                       \
+                       " LIMIT min(500, max(0, (SELECT count(*) FROM addressee) - ?1)))")          \
     S(CONTAINED_LIST, "SELECT c.who, c.since, c.why, coalesce(h.n, 0) FROM contained AS c"         \
                       " LEFT JOIN (SELECT CASE WHEN m.login <> '' THEN m.login ELSE m.client END"  \
                       " AS who, count(DISTINCT m.id) AS n FROM (SELECT message FROM recipient"     \

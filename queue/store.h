@@ -521,7 +521,8 @@ struct addressee {
 enum found store_addressee_get(struct store *s, struct addressee *a);
 int store_addressee_set(struct store *s, const struct addressee *a);
 int store_addressees_forget(struct store *s, int64_t user);
-int store_addressees_sweep(struct store *s, int64_t before_s);
+/* Some of those before, and of the oldest if there are more than n_max. */
+int store_addressees_sweep(struct store *s, int64_t before_s, int64_t n_max);
 
 /* Messages of this user with recipients that are held as he is contained; of very many not all are
  * counted. */

@@ -171,8 +171,9 @@ int store_addressees_forget(struct store *s, int64_t user)
     return statement_run(s, S_ADDRESSEES_FORGET);
 }
 
-int store_addressees_sweep(struct store *s, int64_t before_s)
+int store_addressees_sweep(struct store *s, int64_t before_s, int64_t n_max)
 {
     sql_bind_i64(s->s[S_ADDRESSEES_SWEEP], 1, before_s);
-    return statement_run(s, S_ADDRESSEES_SWEEP);
+    sql_bind_i64(s->s[S_ADDRESSEES_TRIM], 1, n_max);
+    return statement_run(s, S_ADDRESSEES_SWEEP) < 0 ? -1 : statement_run(s, S_ADDRESSEES_TRIM);
 }

@@ -205,8 +205,12 @@ class Containment(unittest.TestCase):
         self.send(1)
         self.wait_for_relayed(4)
         self.assertEqual(self.shown()["contained_since"], None)
-        self.suite.cli("queue", "remove", "--login", "alice@example.org", "--contained")
-        self.assertEqual(self.suite.queue(), [])
+        self.suite.cli("user", "remove", "alice@example.org")
+        status, _, stderr = self.suite.run("user", "release", "nobody@example.org")
+        self.assertEqual(status, 1, stderr)
+        done = self.suite.cli("user", "release", "alice@example.org", json=True)
+        self.assertEqual((done["was_contained"], done["released"]), (False, 2))
+        self.wait_for_relayed(6)
 
     def test_none(self):
         self.configure(messages_per_user="none", recipients_per_user="none")

@@ -752,3 +752,17 @@ Test(contain, a_store_of_version_9)
     cr_expect_eq(held(), 3);
     world_end(&w);
 }
+
+Test(contain, addressees_are_bounded)
+{
+    world_begin(&w, LIMITS);
+    run_sql("INSERT INTO addressee (user, address, at) VALUES (1, 1, 1794999001),"
+            " (1, 2, 1794999002), (2, 1, 1794999003), (2, 2, 1794999004), (3, 1, 1794999005)");
+    cr_assert_eq(batch_begin(&w.q->batch), 0);
+    cr_assert_eq(store_addressees_sweep(w.q->store, 0, 2), 0);
+    batch_keep(&w.q->batch, NULL);
+    batch_commit(&w.q->batch);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM addressee"), 2);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM addressee WHERE at >= 1794999004"), 2);
+    world_end(&w);
+}
