@@ -187,7 +187,8 @@ static void answered(void *arg, const union msg *m, int fd)
     callout_answer_waiting(c);
 }
 
-static bool is_busy(const struct queue *q, const struct route_config *r)
+/* share: 1, or 2: half of it counts as all, so that others are left for who waits. */
+static bool is_busy(const struct queue *q, const struct route_config *r, size_t share)
 {
     const struct callouts *all = q->callouts;
     size_t n = 0, seen = 0;
@@ -196,7 +197,7 @@ static bool is_busy(const struct queue *q, const struct route_config *r)
             seen++;
             n += route_backup(q->config, span_of(c->address)) == r;
         }
-    return all->n_under_way >= UNDER_WAY_MAX || n >= PER_ROUTE_MAX;
+    return all->n_under_way >= UNDER_WAY_MAX / share || n >= PER_ROUTE_MAX / share;
 }
 
 /* As one recipient of a message that does not exist. 0, or -1: it cannot be asked now. */
@@ -251,7 +252,7 @@ static void refresh(struct callout *c, const struct route_config *r, struct span
 {
     int64_t now_ms = clock_mono_ms();
     if (c->tag == 0 && now_ms - c->known_ms >= r->callout_positive_ms / 2 &&
-        now_ms - c->failed_ms >= CALLOUT_FAILED_MS && !is_busy(c->q, r))
+        now_ms - c->failed_ms >= CALLOUT_FAILED_MS && !is_busy(c->q, r, 2))
         ask_relay(c, address);
 }
 
@@ -271,7 +272,7 @@ static bool ask(struct queue *q, const struct route_config *r, struct ipc *from,
     if (known != IS_OPEN)
         return false;
     bool is_asked = c != NULL && c->tag != 0;
-    if (!is_asked && is_busy(q, r))
+    if (!is_asked && is_busy(q, r, 1))
         return false;
     if (c == NULL)
         c = callout_add(q, key);

@@ -515,3 +515,26 @@ Test(callout, a_store_of_version_9)
     cr_expect_eq(kept("1"), 1);
     world_end(&w);
 }
+
+/* Who is known and asked about again leaves room for who is not known and waits. */
+Test(callout, half_of_the_questions_are_for_who_waits)
+{
+    struct msg_queue_room_re re;
+    char address[64];
+    world_begin(&w, CALLOUT "callout_positive = 2h\n");
+    for (size_t i = 0; i < 15; i++) {
+        snprintf(address, sizeof address, "user%zu@backed.example", i);
+        learn(address, i, true);
+    }
+    at_ms(HOUR_MS);
+    for (size_t i = 0; i < 15; i++) {
+        snprintf(address, sizeof address, "user%zu@backed.example", i);
+        ask(address, &re);
+        cr_expect_eq(re.reason, INTAKE_OK);
+    }
+    cr_expect_eq(w.n_jobs, 25, "%zu", w.n_jobs);
+    ask("new@backed.example", &re);
+    cr_expect_eq(w.n_jobs, 26, "%zu", w.n_jobs);
+    cr_expect_eq(re.reason, NO_ANSWER);
+    world_end(&w);
+}
