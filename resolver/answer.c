@@ -4,6 +4,7 @@
 #define NAME_OCTETS   255 /* RFC 1035 2.3.4, in wire form */
 #define LABEL_OCTETS  63
 #define CNAMES_MAX    12
+#define FLAG_TC       0x0200U
 
 #define RCODE_NOERROR  0
 #define RCODE_NXDOMAIN 3
@@ -192,14 +193,14 @@ static enum verdict walk_answer(struct span octets, struct walk *w)
     struct packet p = {.all = octets};
     struct name owner;
     number(&p);
-    unsigned rcode = number(&p) & 0xf;
+    unsigned flags = number(&p), rcode = flags & 0xf;
     unsigned questions = number(&p), answers = number(&p);
     p.at = HEADER_OCTETS;
     read_name(&p, &owner);
     number(&p);
     number(&p);
-    if (p.is_damaged || questions != 1)
-        return VERDICT_TRY_LATER;
+    if (p.is_damaged || questions != 1 || (flags & FLAG_TC) != 0)
+        return VERDICT_TRY_LATER; /* libunbound leaves out records that do not fit into a packet */
     if (rcode != RCODE_NOERROR)
         return rcode == RCODE_NXDOMAIN ? VERDICT_NEVER : VERDICT_TRY_LATER;
     for (int hop = 0; hop < CNAMES_MAX; hop++) {

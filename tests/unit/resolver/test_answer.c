@@ -52,6 +52,18 @@ static enum verdict mx_of(const struct maker *k, size_t n, struct mx_list *out)
     return v;
 }
 
+/* As libunbound gives what is too large for a packet: all records are left out, which is not the
+ * same as having none. */
+Test(answer, what_was_cut_off_is_no_answer)
+{
+    struct mx_list l;
+    struct maker *k = packet(0, 0);
+    cr_expect_eq(mx_of(k, k->n, &l), VERDICT_OK);
+    cr_expect_eq(l.n, 0U);
+    k->octets[2] = (char)0x83; /* TC */
+    cr_expect_eq(mx_of(k, k->n, &l), VERDICT_TRY_LATER);
+}
+
 Test(answer, mx_in_order_of_preference)
 {
     struct mx_list l;
