@@ -69,7 +69,8 @@
  * callout: What hosts said about recipients that we are a backup for (queue/callout.h). verdict: 1
  * it exists, 2 it does not; learned: when it was said; expires: then the row goes.
  *
- * tlsrpt: What came of TLS with the exchangers of other domains, for a report to each (RFC 8460).
+ * tlsrpt: What came of TLS with the exchangers of other domains, for a report to each (RFC 8460);
+ * tlsa: the policy of DANE it went by, a row of tlsrpt_tlsa (id: a hash of base and records), or 0.
  * tlsrpt_post: Reports that are to be posted to a URL (octets: gzip); report: the number in their
  * report-id; next: when it is tried.
  *
@@ -395,7 +396,37 @@ static const char version_10[] = "CREATE TABLE callout ("
                                  " last_reply ="
                                  " 'held, as its sender is contained: see barid user show';"
                                  "CREATE INDEX recipient_contained ON recipient (message)"
-                                 " WHERE contained = 1;";
+                                 " WHERE contained = 1;"
+
+                                 "ALTER TABLE tlsrpt RENAME TO tlsrpt_of_9;"
+                                 "CREATE TABLE tlsrpt ("
+                                 " day INTEGER NOT NULL CHECK (day >= 0),"
+                                 " domain TEXT NOT NULL"
+                                 "  CHECK (length(domain) BETWEEN 1 AND 255),"
+                                 " policy INTEGER NOT NULL CHECK (policy BETWEEN 0 AND 2),"
+                                 " tlsa INTEGER NOT NULL CHECK (tlsa >= 0),"
+                                 " result INTEGER NOT NULL CHECK (result BETWEEN 1 AND 31),"
+                                 " host TEXT NOT NULL CHECK (length(host) <= 255),"
+                                 " address TEXT NOT NULL CHECK (length(address) <= 64),"
+                                 " helo TEXT NOT NULL CHECK (length(helo) <= 255),"
+                                 " source TEXT NOT NULL CHECK (length(source) <= 64),"
+                                 " because TEXT NOT NULL CHECK (length(because) <= 100),"
+                                 " n INTEGER NOT NULL CHECK (n > 0),"
+                                 " PRIMARY KEY (day, domain, policy, tlsa, result, host, address,"
+                                 "  helo, source, because)"
+                                 ") STRICT, WITHOUT ROWID;"
+                                 "INSERT INTO tlsrpt SELECT day, domain, policy, 0, result, host,"
+                                 " address, '', '', '', n FROM tlsrpt_of_9;"
+                                 "DROP TABLE tlsrpt_of_9;"
+                                 "CREATE TABLE tlsrpt_tlsa ("
+                                 " day INTEGER NOT NULL CHECK (day >= 0),"
+                                 " domain TEXT NOT NULL"
+                                 "  CHECK (length(domain) BETWEEN 1 AND 255),"
+                                 " id INTEGER NOT NULL CHECK (id > 0),"
+                                 " base TEXT NOT NULL CHECK (length(base) <= 255),"
+                                 " records BLOB NOT NULL CHECK (length(records) <= 2048),"
+                                 " PRIMARY KEY (day, domain, id)"
+                                 ") STRICT, WITHOUT ROWID;";
 
 const char *const maildb_migrations[MAILDB_VERSION] = {
     NULL, NULL, NULL, NULL, version_5, version_6, version_7, version_8, version_9, version_10};

@@ -375,10 +375,16 @@ static inline int64_t relay_job_ms(uint64_t size)
     F(X, U64, tag, 0) F(X, U8, reach, 0) F(X, TEXT, remote, 400) F(X, U8, told, 0)                 \
     F(X, TEXT, tls, PROTECTION_MAX) F(X, U8, secured, 0) F(X, BYTES, results, LIST_MAX)            \
     F(X, U64, began_ms, 0) F(X, BYTES, dialogue, DIALOGUE_MAX)
-/* policy, result: enum tlsrpt_policy, enum tlsrpt_result. host, address: of a failure. */
+/* policy, result: enum tlsrpt_policy, enum tlsrpt_result. base, tlsa: of a policy of DANE: the name
+ * that its records are of, and the records as in DNS_TLSA_RE, as many as fit. Of a failure: host and
+ * address of the server, what it calls itself (helo), from which address of ours (source), because. */
+#define TLSRPT_TLSA_MAX    2048
+#define TLSRPT_BECAUSE_MAX 100
 #define PROTO_FIELDS_tls_result(F, X)                                                              \
     F(X, TEXT, domain, DOMAIN_MAX) F(X, U8, policy, 0) F(X, U8, result, 0)                         \
-    F(X, TEXT, host, DOMAIN_MAX) F(X, TEXT, address, IP_MAX)
+    F(X, TEXT, base, DOMAIN_MAX) F(X, BYTES, tlsa, TLSRPT_TLSA_MAX)                                \
+    F(X, TEXT, host, DOMAIN_MAX) F(X, TEXT, address, IP_MAX) F(X, TEXT, helo, DOMAIN_MAX)          \
+    F(X, TEXT, source, IP_MAX) F(X, TEXT, because, TLSRPT_BECAUSE_MAX)
 #define PROTO_FIELDS_rua(F, X) F(X, U64, tag, 0) F(X, TEXT, domain, DOMAIN_MAX)
 /* to: records {bytes}: addresses, and URLs of https; none: it wants no reports. */
 #define RUA_MAX     4

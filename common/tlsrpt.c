@@ -38,6 +38,16 @@ bool tlsrpt_is_policy_fault(unsigned result)
     return result >= TLSRPT_STS_FETCH && result <= TLSRPT_STS_WEBPKI;
 }
 
+bool tlsrpt_is_tlsa(struct span records)
+{
+    struct unpacker u = unpacker_on(records);
+    while (u.left.n > 0 && !u.failed) {
+        unpack_uint(&u, 3);
+        unpack_bytes(&u, TLSA_DATA_MAX);
+    }
+    return !u.failed;
+}
+
 /* "v=TLSRPTv1", then a semicolon, or the end. */
 static bool is_ours(struct span text)
 {

@@ -32,6 +32,9 @@ const char *tlsrpt_result_name(enum tlsrpt_result r); /* of the failures, for an
 /* One of those that say why there is no policy? For any value. */
 bool tlsrpt_is_policy_fault(unsigned result);
 
+/* TLSA records as in DNS_TLSA_RE, of sane form? None are. */
+bool tlsrpt_is_tlsa(struct span records);
+
 /* The TXT records of _smtp._tls (records {bytes}): packs what its rua URIs name as records {bytes},
  * the address of a mailto:, all of an https:; RUA_MAX at most. How many; *n_others: other URIs. 0
  * also if there is no record, or several (3). */

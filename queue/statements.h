@@ -345,15 +345,24 @@
     S(STS_GET, "SELECT mode, max_age, mx FROM sts"                                                 \
                " WHERE domain = ?1 AND fetched + max_age >= ?2")                                   \
     S(TLSRPT_MORE, "UPDATE tlsrpt SET n = n + 1 WHERE day = ?1 AND domain = ?2 AND policy = ?3"    \
-                   " AND result = ?4 AND host = ?5 AND address = ?6")                              \
+                   " AND result = ?4 AND host = ?5 AND address = ?6 AND tlsa = ?7 AND helo = ?8"   \
+                   " AND source = ?9 AND because = ?10")                                           \
     S(TLSRPT_ROOM, "SELECT (SELECT count(*) FROM tlsrpt WHERE day = ?1 AND domain = ?2) < ?3"      \
                    " AND (SELECT count(*) FROM tlsrpt) < ?4")                                      \
-    S(TLSRPT_ADD, "INSERT INTO tlsrpt (day, domain, policy, result, host, address, n)"             \
-                  " VALUES (?1, ?2, ?3, ?4, ?5, ?6, 1)")                                           \
+    S(TLSRPT_ADD, "INSERT INTO tlsrpt (day, domain, policy, result, host, address, tlsa, helo,"    \
+                  " source, because, n) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 1)")      \
+    S(TLSRPT_TLSA_ADD, "INSERT OR IGNORE INTO tlsrpt_tlsa (day, domain, id, base, records)"        \
+                       " SELECT ?1, ?2, ?3, ?4, ?5 WHERE"                                          \
+                       " (SELECT count(*) FROM tlsrpt_tlsa WHERE day = ?1 AND domain = ?2) < ?6")  \
+    S(TLSRPT_TLSA_GET, "SELECT base, records FROM tlsrpt_tlsa"                                     \
+                       " WHERE day = ?1 AND domain = ?2 AND id = ?3")                              \
+    S(TLSRPT_TLSA_REMOVE, "DELETE FROM tlsrpt_tlsa WHERE day = ?1 AND domain = ?2")                \
+    S(TLSRPT_TLSA_SWEEP, "DELETE FROM tlsrpt_tlsa WHERE day < ?1")                                 \
     S(TLSRPT_NEXT, "SELECT day, domain FROM tlsrpt WHERE (day, domain) > (?1, ?2) AND day < ?3"    \
                    " ORDER BY day, domain LIMIT 1")                                                \
-    S(TLSRPT_ROWS, "SELECT policy, result, host, address, n FROM tlsrpt"                           \
-                   " WHERE day = ?1 AND domain = ?2 ORDER BY policy, result, host, address")       \
+    S(TLSRPT_ROWS, "SELECT policy, result, host, address, n, tlsa, helo, source, because"          \
+                   " FROM tlsrpt WHERE day = ?1 AND domain = ?2"                                   \
+                   " ORDER BY policy, tlsa, result, host, address, helo, source, because")         \
     S(TLSRPT_REMOVE, "DELETE FROM tlsrpt WHERE day = ?1 AND domain = ?2")                          \
     S(TLSRPT_SWEEP, "DELETE FROM tlsrpt WHERE day < ?1")                                           \
     S(TLSRPT_POST_ADD,                                                                             \

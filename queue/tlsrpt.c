@@ -24,6 +24,7 @@
 #define KEEP_DAYS   3
 #define ROWS_MAX    50000
 #define ROWS_OF_ONE 100 /* of a domain and day */
+#define TLSA_OF_ONE 16  /* policies of DANE of a domain and day */
 
 struct tlsrpts {
     struct waiter waiter; /* first: the commit gives it back */
@@ -92,12 +93,50 @@ int64_t tlsrpts_delay_s(const struct queue *q)
 
 /* --- counting --- */
 
-static bool is_sane(const struct msg_tls_result *m)
+static bool is_name(struct span s)
+{
+    return s.n == 0 || addr_is_domain(s);
+}
+
+static bool is_address(struct span s)
 {
     struct netaddr a;
-    return addr_is_domain(m->domain) && m->policy < TLSRPT_POLICIES && m->result > TLSRPT_NOTHING &&
-           m->result < TLSRPT_RESULTS && (m->host.n == 0 || addr_is_domain(m->host)) &&
-           (m->address.n == 0 || netaddr_parse(m->address, &a) == 0);
+    return s.n == 0 || netaddr_parse(s, &a) == 0;
+}
+
+static bool is_printable(struct span s)
+{
+    for (size_t i = 0; i < s.n; i++)
+        if (s.p[i] < ' ' || s.p[i] > '~')
+            return false;
+    return true;
+}
+
+static bool is_sane(const struct msg_tls_result *m)
+{
+    bool is_about = addr_is_domain(m->domain) && m->policy < TLSRPT_POLICIES &&
+                    m->result > TLSRPT_NOTHING && m->result < TLSRPT_RESULTS;
+    bool is_dane = m->policy == TLSRPT_TLSA && is_name(m->base) && tlsrpt_is_tlsa(m->tlsa);
+    return is_about && (is_dane || m->base.n + m->tlsa.n == 0) && is_name(m->host) &&
+           is_address(m->address) && is_name(m->helo) && is_address(m->source) &&
+           is_printable(m->because);
+}
+
+/* By what a policy of DANE is known; 0: it is none. */
+static int64_t tlsa_id(const struct msg_tls_result *m)
+{
+    crypto_generichash_state h;
+    unsigned char hash[crypto_generichash_BYTES];
+    int64_t id;
+    if (m->base.n + m->tlsa.n == 0)
+        return 0;
+    crypto_generichash_init(&h, NULL, 0, sizeof hash);
+    crypto_generichash_update(&h, (const unsigned char *)m->base.p, m->base.n);
+    crypto_generichash_update(&h, (const unsigned char *)"", 1);
+    crypto_generichash_update(&h, (const unsigned char *)m->tlsa.p, m->tlsa.n);
+    crypto_generichash_final(&h, hash, sizeof hash);
+    memcpy(&id, hash, sizeof id);
+    return (id & INT64_MAX) | 1;
 }
 
 static void bind_row(sqlite3_stmt *st, const struct msg_tls_result *m, int64_t day)
@@ -108,6 +147,26 @@ static void bind_row(sqlite3_stmt *st, const struct msg_tls_result *m, int64_t d
     sql_bind_u64(st, 4, m->result);
     sql_bind_text(st, 5, m->host);
     sql_bind_text(st, 6, m->address);
+    sql_bind_i64(st, 7, tlsa_id(m));
+    sql_bind_text(st, 8, m->helo);
+    sql_bind_text(st, 9, m->source);
+    sql_bind_text(st, 10, m->because);
+}
+
+/* Of more policies than that the report has no text. */
+static int add_tlsa(struct store *s, const struct msg_tls_result *m, int64_t day)
+{
+    sqlite3_stmt *st = s->s[S_TLSRPT_TLSA_ADD];
+    int64_t id = tlsa_id(m);
+    if (id == 0)
+        return 0;
+    sql_bind_i64(st, 1, day);
+    sql_bind_text(st, 2, m->domain);
+    sql_bind_i64(st, 3, id);
+    sql_bind_text(st, 4, m->base);
+    sql_bind_blob(st, 5, m->tlsa);
+    sql_bind_i64(st, 6, TLSA_OF_ONE);
+    return statement_run(s, S_TLSRPT_TLSA_ADD);
 }
 
 /* A row more, unless there are very many: then it is not told of. */
@@ -123,7 +182,7 @@ static int add_row(struct store *s, const struct msg_tls_result *m, int64_t day)
     if (has_room == 0)
         return 0;
     bind_row(s->s[S_TLSRPT_ADD], m, day);
-    return statement_run(s, S_TLSRPT_ADD);
+    return statement_run(s, S_TLSRPT_ADD) == 0 ? add_tlsa(s, m, day) : -1;
 }
 
 void tlsrpt_count(struct queue *q, const struct msg_tls_result *m)
@@ -235,10 +294,15 @@ static int write_report(struct tlsrpts *t)
 
 static int remove_rows(struct tlsrpts *t)
 {
-    sqlite3_stmt *st = t->q->store->s[S_TLSRPT_REMOVE];
-    sql_bind_i64(st, 1, t->day);
-    sql_bind_text(st, 2, span_of(t->domain));
-    return statement_run(t->q->store, S_TLSRPT_REMOVE);
+    static const enum statement both[] = {S_TLSRPT_REMOVE, S_TLSRPT_TLSA_REMOVE};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < 2; i++) {
+        sqlite3_stmt *st = t->q->store->s[both[i]];
+        sql_bind_i64(st, 1, t->day);
+        sql_bind_text(st, 2, span_of(t->domain));
+        rc = statement_run(t->q->store, both[i]);
+    }
+    return rc;
 }
 
 /* The report, if anybody is to have it, and that it was told. Ends in settled(). */
@@ -357,11 +421,15 @@ static bool next_domain(struct tlsrpts *t)
 
 static void sweep(struct queue *q)
 {
-    sqlite3_stmt *st = q->store->s[S_TLSRPT_SWEEP];
+    static const enum statement both[] = {S_TLSRPT_SWEEP, S_TLSRPT_TLSA_SWEEP};
+    int rc = 0;
     if (batch_begin(&q->batch) < 0)
         return;
-    sql_bind_i64(st, 1, clock_wall_s() / TLSRPT_DAY_S - KEEP_DAYS);
-    if (statement_run(q->store, S_TLSRPT_SWEEP) == 0)
+    for (size_t i = 0; rc == 0 && i < 2; i++) {
+        sql_bind_i64(q->store->s[both[i]], 1, clock_wall_s() / TLSRPT_DAY_S - KEEP_DAYS);
+        rc = statement_run(q->store, both[i]);
+    }
+    if (rc == 0)
         batch_keep(&q->batch, NULL);
     else
         batch_undo(&q->batch);

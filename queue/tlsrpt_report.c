@@ -20,8 +20,8 @@
 struct row {
     enum tlsrpt_policy policy;
     enum tlsrpt_result result;
-    struct span host, address;
-    uint64_t n;
+    uint64_t n, tlsa;
+    struct span host, address, helo, source, because;
 };
 
 /* The next row of S_TLSRPT_ROWS: 1, 0 at the end, -1. Its spans hold until the next call. */
@@ -37,7 +37,11 @@ static int next_row(struct store *s, struct row *r)
         .result = result < TLSRPT_RESULTS ? (enum tlsrpt_result)result : TLSRPT_VALIDATION,
         .host = sql_column(st, 2),
         .address = sql_column(st, 3),
-        .n = sql_column_u64(st, 4)};
+        .n = sql_column_u64(st, 4),
+        .tlsa = sql_column_u64(st, 5),
+        .helo = sql_column(st, 6),
+        .source = sql_column(st, 7),
+        .because = sql_column(st, 8)};
     return 1;
 }
 
@@ -84,59 +88,124 @@ static int add_sts(struct store *s, struct buf *out, const struct tlsrpt_about *
     return rc < 0 ? -1 : 0;
 }
 
-/* A policy that cannot be had is no server's failure. */
-static int add_failure(struct buf *out, const struct row *r, bool is_first)
+/* RFC 6698 2.2: three numbers, and the data in hexadecimal. */
+static int add_tlsa_records(struct buf *out, struct span records)
 {
-    int rc = buf_addf(out, "%s{\"result-type\":\"%s\"", is_first ? "" : ",",
-                      tlsrpt_result_name(r->result));
-    if (r->host.n > 0)
-        rc |= buf_addf(out, ",\"receiving-mx-hostname\":") | json_string(out, r->host);
-    if (r->address.n > 0)
-        rc |= buf_addf(out, ",\"receiving-ip\":") | json_string(out, r->address);
-    return rc | buf_addf(out, ",\"failed-session-count\":%llu}", (unsigned long long)r->n);
+    struct unpacker u = unpacker_on(records);
+    int rc = buf_addf(out, ",\"policy-string\":[");
+    for (bool is_first = true; rc == 0 && u.left.n > 0; is_first = false) {
+        char hex[TLSRPT_TLSA_MAX * 2 + 1];
+        unsigned usage = (unsigned)unpack_uint(&u, 1), selector = (unsigned)unpack_uint(&u, 1);
+        unsigned matching = (unsigned)unpack_uint(&u, 1);
+        struct span data = unpack_bytes(&u, TLSRPT_TLSA_MAX);
+        if (u.failed)
+            break;
+        sodium_bin2hex(hex, sizeof hex, (const unsigned char *)data.p, data.n);
+        rc =
+            buf_addf(out, "%s\"%u %u %u %s\"", is_first ? "" : ",", usage, selector, matching, hex);
+    }
+    return rc | buf_addf(out, "]");
 }
 
-/* All sessions under one kind of policy. 1, 0: there were none, -1. */
-static int add_policy(struct store *s, const struct tlsrpt_about *about, enum tlsrpt_policy policy,
-                      struct buf *out, bool is_first)
+/* RFC 8460 1.1: a policy of DANE is the name's that its records are of. */
+static int add_dane(struct store *s, struct buf *out, const struct tlsrpt_about *about,
+                    uint64_t tlsa)
+{
+    sqlite3_stmt *st = s->s[S_TLSRPT_TLSA_GET];
+    struct span base = SPAN(""), records = SPAN("");
+    sql_bind_i64(st, 1, about->day);
+    sql_bind_text(st, 2, about->domain);
+    sql_bind_u64(st, 3, tlsa);
+    int rc = statement_step(s, S_TLSRPT_TLSA_GET);
+    if (rc > 0) {
+        base = sql_column(st, 0);
+        records = sql_column(st, 1);
+    }
+    rc = rc < 0 ? -1 : json_string(out, base.n > 0 ? base : about->domain);
+    if (rc == 0 && records.n > 0)
+        rc = add_tlsa_records(out, records);
+    sql_reset(st);
+    return rc;
+}
+
+static int add_text(struct buf *out, const char *name, struct span text)
+{
+    return text.n == 0 ? 0 : buf_addf(out, ",\"%s\":", name) | json_string(out, text);
+}
+
+/* A policy that cannot be had is no server's failure. */
+static int add_failure(struct buf *out, const struct row *r)
+{
+    int rc = buf_addf(out, "%s{\"result-type\":\"%s\"", buf_span(out).n == 0 ? "" : ",",
+                      tlsrpt_result_name(r->result));
+    rc |= add_text(out, "sending-mta-ip", r->source);
+    rc |= add_text(out, "receiving-mx-hostname", r->host);
+    rc |= add_text(out, "receiving-mx-helo", r->helo);
+    rc |= add_text(out, "receiving-ip", r->address);
+    rc |= buf_addf(out, ",\"failed-session-count\":%llu", (unsigned long long)r->n);
+    rc |= add_text(out, "failure-reason-code", r->because);
+    return rc | buf_addf(out, "}");
+}
+
+/* All sessions under one policy. */
+struct section {
+    enum tlsrpt_policy policy;
+    uint64_t tlsa, n_good, n_bad;
+    struct buf failures;
+};
+
+static int add_section(struct store *s, const struct tlsrpt_about *about, struct section *sec,
+                       struct buf *out)
+{
+    int rc = buf_addf(out, "{\"policy\":{\"policy-type\":\"%s\",\"policy-domain\":",
+                      tlsrpt_policy_name(sec->policy));
+    rc |= sec->policy == TLSRPT_TLSA ? add_dane(s, out, about, sec->tlsa)
+                                     : json_string(out, about->domain);
+    rc |= sec->policy == TLSRPT_STS ? add_sts(s, out, about) : 0;
+    rc |= buf_addf(out,
+                   "},\"summary\":{\"total-successful-session-count\":%llu,"
+                   "\"total-failure-session-count\":%llu}",
+                   (unsigned long long)sec->n_good, (unsigned long long)sec->n_bad);
+    if (sec->n_bad > 0)
+        rc |= buf_addf(out, ",\"failure-details\":[") |
+              buf_add_span(out, buf_span(&sec->failures)) | buf_addf(out, "]");
+    return rc | buf_addf(out, "}");
+}
+
+/* How many; -1. */
+static int add_sections(struct store *s, const struct tlsrpt_about *about, struct buf *out)
 {
     struct row r;
-    struct buf failures;
-    uint64_t n_good = 0, n_bad = 0;
-    int rc, step;
-    buf_init(&failures, TLSRPT_REPORT_MAX);
+    struct section sec = {0};
+    int n = 0, rc = 0, step = 0;
+    buf_init(&sec.failures, TLSRPT_REPORT_MAX);
     begin_rows(s, about);
-    for (rc = 0; rc == 0 && (step = next_row(s, &r)) > 0;) {
-        if (r.policy != policy)
-            continue;
-        n_good += r.result == TLSRPT_SUCCESS ? r.n : 0;
-        if (r.result != TLSRPT_SUCCESS)
-            rc = add_failure(&failures, &r, n_bad == 0);
-        n_bad += r.result != TLSRPT_SUCCESS ? r.n : 0;
+    while (rc == 0 && (step = next_row(s, &r)) > 0) {
+        if (n == 0 || r.policy != sec.policy || r.tlsa != sec.tlsa) {
+            if (n > 0)
+                rc = add_section(s, about, &sec, out) | buf_addf(out, ",");
+            buf_free(&sec.failures);
+            sec = (struct section){.policy = r.policy, .tlsa = r.tlsa};
+            buf_init(&sec.failures, TLSRPT_REPORT_MAX);
+            n++;
+        }
+        if (r.result == TLSRPT_SUCCESS) {
+            sec.n_good += r.n;
+        } else {
+            sec.n_bad += r.n;
+            rc |= add_failure(&sec.failures, &r);
+        }
     }
     sql_reset(s->s[S_TLSRPT_ROWS]);
-    if (rc == 0 && step == 0 && n_good + n_bad > 0) {
-        rc = buf_addf(out, "%s{\"policy\":{\"policy-type\":\"%s\",\"policy-domain\":",
-                      is_first ? "" : ",", tlsrpt_policy_name(policy));
-        rc |= json_string(out, about->domain);
-        rc |= policy == TLSRPT_STS ? add_sts(s, out, about) : 0;
-        rc |= buf_addf(out,
-                       "},\"summary\":{\"total-successful-session-count\":%llu,"
-                       "\"total-failure-session-count\":%llu}",
-                       (unsigned long long)n_good, (unsigned long long)n_bad);
-        rc |= n_bad > 0 ? buf_addf(out, ",\"failure-details\":[") |
-                              buf_add_span(out, buf_span(&failures)) | buf_addf(out, "]")
-                        : 0;
-        rc |= buf_addf(out, "}");
-    }
-    buf_free(&failures);
-    return rc != 0 || step < 0 ? -1 : n_good + n_bad > 0;
+    if (rc == 0 && step == 0 && n > 0)
+        rc = add_section(s, about, &sec, out);
+    buf_free(&sec.failures);
+    return rc != 0 || step < 0 ? -1 : n;
 }
 
 static int compose_json(struct store *s, const struct tlsrpt_about *about, struct buf *out)
 {
     char from[CLOCK_TEXT_MAX], to[CLOCK_TEXT_MAX], id[ID_TEXT];
-    int n_policies = 0;
     clock_rfc3339(from, about->day * TLSRPT_DAY_S);
     clock_rfc3339(to, about->day * TLSRPT_DAY_S + TLSRPT_DAY_S - 1);
     id_format(id, about->id);
@@ -146,13 +215,9 @@ static int compose_json(struct store *s, const struct tlsrpt_about *about, struc
                    ",\"date-range\":{\"start-datetime\":\"%s\",\"end-datetime\":\"%s\"},"
                    "\"contact-info\":\"postmaster@%s\",\"report-id\":\"%s@%s\",\"policies\":[",
                    from, to, about->hostname, id, about->hostname);
-    for (int p = 0; rc == 0 && p < TLSRPT_POLICIES; p++) {
-        int added = add_policy(s, about, (enum tlsrpt_policy)p, out, n_policies == 0);
-        rc = added < 0 ? -1 : 0;
-        n_policies += added > 0;
-    }
+    int n = rc == 0 ? add_sections(s, about, out) : -1;
     rc |= buf_addf(out, "]}\n");
-    return rc == 0 && n_policies > 0 ? 0 : -1;
+    return rc == 0 && n > 0 ? 0 : -1;
 }
 
 /* --- the message --- */

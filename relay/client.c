@@ -1,5 +1,6 @@
 #include "relay/client.h"
 
+#include "common/addr.h"
 #include "common/stats.h"
 #include "relay/client_state.h"
 
@@ -225,6 +226,14 @@ static bool on_reply(struct client *c)
     return false;
 }
 
+/* RFC 5321 4.1.1.1: its name comes first. */
+static void note_name(struct client *c, struct span line)
+{
+    struct span name = span_cut(&line, ' ');
+    if (!addr_is_domain(name) || span_copy(c->seen.helo, sizeof c->seen.helo, name) < 0)
+        c->seen.helo[0] = '\0';
+}
+
 /* Takes one line. True: look for the next one. False: c may be gone. */
 static bool take_line(struct client *c)
 {
@@ -237,8 +246,11 @@ static bool take_line(struct client *c)
         client_out_of_step(c);
         return false;
     }
-    if (c->state == EHLO && c->reply.code / 100 == 2 && c->reply.n_lines > 1)
+    bool is_hello = (c->state == EHLO || c->state == HELO) && c->reply.code / 100 == 2;
+    if (is_hello && c->reply.n_lines > 1)
         offer_learn(&c->offer, c->reply.line);
+    else if (is_hello)
+        note_name(c, c->reply.line);
     they_said(c, in, used, got == REPLY_DONE);
     conn_consume(c->conn, used);
     return got == REPLY_LINE || on_reply(c);
@@ -277,9 +289,25 @@ void client_await_greeting(struct client *c)
     conn_deadline(c->conn, c->times->greeting_ms);
 }
 
+void client_tls_because(struct client *c, const char *why)
+{
+    snprintf(c->seen.because, sizeof c->seen.because, "%s", why);
+}
+
+static void note_source(struct client *c)
+{
+    struct sockaddr_storage ss;
+    socklen_t n = sizeof ss;
+    struct netaddr a;
+    if (getsockname(conn_fd(c->conn), (struct sockaddr *)&ss, &n) == 0 &&
+        netaddr_from_sockaddr(&ss, &a) == 0)
+        netaddr_format(c->seen.source, &a);
+}
+
 static void on_connected(void *owner)
 {
     struct client *c = owner;
+    note_source(c);
     client_remark(c, "connected");
     if (c->is_implicit)
         client_start_tls(c);
@@ -309,6 +337,8 @@ static void on_ended(void *owner, enum conn_end why)
         snprintf(cause, sizeof cause, "closed by the server");
     else if (why == CONN_TLS)
         snprintf(cause, sizeof cause, "%s", conn_tls_why(c->conn));
+    if (c->is_securing)
+        client_tls_because(c, cause);
     if (c->state == HANDSHAKE)
         client_end_by_us(c, "451 4.7.5 TLS with %s failed: %s", c->remote, cause);
     else if (c->state == CONNECTING)
@@ -458,6 +488,11 @@ enum secured client_secured(const struct client *c)
     if (!conn_is_tls(c->conn))
         return SECURED_NOT;
     return conn_tls(c->conn)->is_verified ? SECURED_VERIFIED : SECURED_TLS;
+}
+
+const struct client_seen *client_seen(const struct client *c)
+{
+    return &c->seen;
 }
 
 bool client_tells(const struct client *c)

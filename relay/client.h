@@ -79,6 +79,13 @@ struct client_mail {
     unsigned char hash[CONTENT_HASH]; /* of the content */
 };
 
+/* What the reports about TLS tell of a connection (RFC 8460 4.4). */
+struct client_seen {
+    char source[NETADDR_TEXT];            /* the address of ours that it is from; "" */
+    char helo[DOMAIN_MAX + 1];            /* what the server calls itself, if that is a name; "" */
+    char because[TLSRPT_BECAUSE_MAX + 1]; /* why TLS failed, or does not prove who it is; "" */
+};
+
 struct client_end {
     enum verdict verdict; /* NEVER only if greeting or EHLO was answered 5xx; else TRY_LATER */
     struct span text;     /* at most REPLY_MAX octets of printable ASCII; gone after the callback,
@@ -125,6 +132,8 @@ struct span client_protection(const struct client *c);
 enum secured client_secured(const struct client *c);
 /* What came of TLS with it, whoever asked for it, and whatever for. */
 enum tlsrpt_result client_tls_result(const struct client *c);
+/* Until the client is freed. */
+const struct client_seen *client_seen(const struct client *c);
 /* Was the server told what the sender asks to be told (RFC 3461)? */
 bool client_tells(const struct client *c);
 /* Was the last mail refused for now as a whole, by MAIL, DATA or at its end? */

@@ -124,6 +124,8 @@ void client_on_secured(struct client *c)
     c->tls_result = info->is_unverifiable ? TLSRPT_TLSA_INVALID
                     : info->is_verified   ? TLSRPT_SUCCESS
                                           : results[info->fault];
+    if (!info->is_verified)
+        client_tls_because(c, info->unverified_because);
     describe(c, info);
     client_remark(c, "TLS %s", c->protection);
     stats_count(STAT_RELAY_TLS);
@@ -140,12 +142,14 @@ void client_on_secured(struct client *c)
 
 void client_on_starttls(struct client *c)
 {
-    if (c->reply.code != 220)
+    if (c->reply.code != 220) {
+        client_tls_because(c, "STARTTLS was refused");
         client_end_by_reply(c, VERDICT_TRY_LATER);
-    else if (conn_input(c->conn).n > 0) /* said in the clear, to be taken for said through TLS */
+    } else if (conn_input(c->conn).n > 0) { /* in the clear, to be taken for said through TLS */
         client_out_of_step(c);
-    else
+    } else {
         client_start_tls(c);
+    }
 }
 
 /* Who greets through TLS has nothing to do with what was said before it. */

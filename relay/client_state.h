@@ -58,6 +58,7 @@ struct client {
     bool is_trying_session; /* an earlier one goes on, or is to, and no reply came since */
     char protection[PROTECTION_MAX + 1];
     enum tlsrpt_result tls_result;
+    struct client_seen seen;
     struct offer offer;
     bool needs_login, is_loopback;
     struct login *login; /* until it is done */
@@ -93,6 +94,8 @@ const char *client_step_name(const struct client *c, size_t command);
 /* False: the connection was ended. */
 bool client_send_line(struct client *c, const char *line, int64_t deadline_ms);
 bool client_say(struct client *c, enum state next, const char *line);
+/* Why TLS is not what it should be: a constant. */
+void client_tls_because(struct client *c, const char *why);
 void client_await_greeting(struct client *c);
 /* A mail can be sent. c may be gone after it. */
 void client_is_ready(struct client *c);

@@ -374,6 +374,8 @@ void plan_take_addr(struct plan *p, const struct plan_scope *scope,
     }
     order_addresses(p, scope->config->relay.ip);
     p->is_bogus = re != NULL && re->is_bogus != 0 && may_have_tlsa(p, scope);
+    if (p->is_bogus)
+        memcpy(p->tlsa_host, p->host, sizeof p->tlsa_host);
     if (is_decided && p->n_addresses > 0 && may_have_tlsa(p, scope))
         begin_tlsa(p, re);
 }

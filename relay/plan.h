@@ -56,7 +56,8 @@ struct plan {
     bool is_lmtp;         /* of `to`, */
     bool is_implicit;     /* and with TLS from the first octet */
     struct policy policy; /* how its connection must be protected */
-    /* POLICY_BY_DANE: whose the TLSA records are that were told last (the "TLSA base domain") */
+    /* POLICY_BY_DANE: whose the TLSA records are that were told last (the "TLSA base domain");
+     * is_bogus: of what the answer was, "" for the MX */
     char tlsa_host[DOMAIN_MAX + 1];
     bool is_alias; /* as in DNS_TLSA */
     uint16_t port;

@@ -13,18 +13,42 @@ enum tlsrpt_result tally_judge(const struct policy_facts *f, enum tlsrpt_result 
     return *policy == TLSRPT_STS && r == TLSRPT_SUCCESS && !f->is_sts_host ? TLSRPT_VALIDATION : r;
 }
 
+/* The records that fit; those with whole certificates may not. */
+static struct span those_that_fit(struct span records)
+{
+    struct unpacker u = unpacker_on(records);
+    size_t n = 0;
+    while (u.left.n > 0) {
+        unpack_uint(&u, 3);
+        unpack_bytes(&u, TLSA_DATA_MAX);
+        if (u.failed || records.n - u.left.n > TLSRPT_TLSA_MAX)
+            break;
+        n = records.n - u.left.n;
+    }
+    return (struct span){records.p, n};
+}
+
+/* The server, if it is one that failed; and the connection, if there was one. */
 static void tell(const struct job *j, enum tlsrpt_policy policy, enum tlsrpt_result r)
 {
     const struct plan *p = &j->plan;
     char address[NETADDR_TEXT];
     bool has_host = r != TLSRPT_SUCCESS && !tlsrpt_is_policy_fault(r);
-    bool has_address = has_host && r != TLSRPT_DNSSEC_INVALID;
-    netaddr_format(address, &p->to);
+    const struct client_seen *seen = has_host && j->client != NULL ? client_seen(j->client) : NULL;
     struct msg_tls_result m = {.domain = span_of(p->domain),
                                .policy = (uint8_t)policy,
                                .result = (uint8_t)r,
-                               .host = has_host ? span_of(p->host) : SPAN(""),
-                               .address = has_address ? span_of(address) : SPAN("")};
+                               .base = policy == TLSRPT_TLSA ? span_of(p->tlsa_host) : SPAN(""),
+                               .host = has_host ? span_of(p->host) : SPAN("")};
+    if (policy == TLSRPT_TLSA && p->facts.has_tlsa)
+        m.tlsa = those_that_fit((struct span){j->tlsa, j->tlsa_n});
+    if (seen != NULL) {
+        netaddr_format(address, &p->to);
+        m.address = span_of(address);
+        m.helo = span_of(seen->helo);
+        m.source = span_of(seen->source);
+        m.because = span_of(seen->because);
+    }
     ipc_send_tls_result(j->from, &m, -1);
 }
 

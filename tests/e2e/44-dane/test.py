@@ -2,7 +2,10 @@
 into mail in the clear."""
 
 import contextlib
+import email
+import gzip
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -330,9 +333,10 @@ class Reports(Dane):
 
     def test_to_a_server_whose_records_are_wrong(self):
         remote = self.server(self.pair())
+        record = tlsa(self.pair(label="another"))
         names = {"remote.example": {"MX": [[10, HOST]]}, HOST: {"A": [remote.host]},
                  "_smtp._tls.remote.example": {"TXT": '"v=TLSRPTv1; rua=mailto:tls@remote.example"'},
-                 f"_{self.port}._tcp.{HOST}": {"TLSA": [tlsa(self.pair(label="another"))]}}
+                 f"_{self.port}._tcp.{HOST}": {"TLSA": [record]}}
         suite = self.suite_for(self.zone(names), tls_reports="yes")
         self.deferred(suite, "4.7.5 the certificate", remote)
         wait_until(lambda: self.sessions(suite), 30, "the failure to be counted")
@@ -340,6 +344,14 @@ class Reports(Dane):
         got = remote.wait(1, 30)[0]
         self.assertEqual((got["from"], got["rcpts"], got["tls"]), ("", ["tls@remote.example"], "TLSv1.3"))
         self.assertIn(b"TLS-Report-Domain: remote.example", got["data"])
+        attached = email.message_from_bytes(got["data"]).get_payload()[1].get_payload(decode=True)
+        told, = json.loads(gzip.decompress(attached))["policies"]
+        self.assertEqual(told["policy"], {"policy-type": "tlsa", "policy-domain": HOST, "policy-string": [record]})
+        failure, = told["failure-details"]
+        self.assertEqual((failure["result-type"], failure["receiving-mx-hostname"], failure["receiving-ip"]),
+                         ("tlsa-invalid", HOST, remote.host))
+        self.assertRegex(failure["failure-reason-code"], "TLSA")
+        self.assertRegex(failure["sending-mta-ip"], r"^\d+\.\d+\.\d+\.\d+$")
         wait_until(lambda: re.search(r' sent .* tls="[^"]*policy=opportunistic verified=no', suite.log()), 30,
                    "the log to tell it")
         self.assertEqual(self.sessions(suite), [])

@@ -8,6 +8,7 @@ import http.server
 import json
 import os
 import shutil
+import socket
 import sqlite3
 import ssl
 import tempfile
@@ -68,6 +69,13 @@ class Collector:
         self.server.server_close()
 
 
+def own_source(host):
+    """From which address of this machine one gets there."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.connect((host, 9))
+        return s.getsockname()[0]
+
+
 class ReportTest(RelayTest):
     def setUp(self):
         self.web_address = own_address()
@@ -117,7 +125,8 @@ class TlsReports(ReportTest):
         self.assertEqual(policy["policy"], {"policy-type": "no-policy-found", "policy-domain": "plain.example"})
         self.assertEqual(policy["summary"], {"total-successful-session-count": 0, "total-failure-session-count": 1})
         self.assertEqual(policy["failure-details"],
-                         [{"result-type": "starttls-not-supported", "receiving-mx-hostname": "mx.plain.example",
+                         [{"result-type": "starttls-not-supported", "sending-mta-ip": own_source(self.plain.host),
+                           "receiving-mx-hostname": "mx.plain.example", "receiving-mx-helo": "fake.example",
                            "receiving-ip": self.plain.host, "failed-session-count": 1}])
         wait_until(lambda: "tls-report-address-skipped" in suite.log(), 30, "the unknown scheme to be skipped")
         wait_for_empty_queue(suite, 30)

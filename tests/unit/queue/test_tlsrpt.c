@@ -134,6 +134,91 @@ Test(tlsrpt, sessions_are_counted_and_reported)
     world_end(&w);
 }
 
+/* One record {3, 1, 1, data}, or none. */
+static struct span tlsa_record(char *room, size_t cap, const char *data)
+{
+    struct packer p = packer_on(room, cap);
+    if (data[0] == '\0')
+        return SPAN("");
+    pack_uint(&p, 3, 1);
+    pack_uint(&p, 1, 1);
+    pack_uint(&p, 1, 1);
+    pack_bytes(&p, span_of(data));
+    return packer_span(&p);
+}
+
+static void tell_dane(const char *base, const char *data, enum tlsrpt_result result)
+{
+    char room[100];
+    bool is_good = result == TLSRPT_SUCCESS;
+    bool has_connection = result == TLSRPT_TLSA_INVALID;
+    struct msg_tls_result m = {.domain = SPAN("remote.example"),
+                               .policy = TLSRPT_TLSA,
+                               .result = (uint8_t)result,
+                               .base = span_of(base),
+                               .tlsa = tlsa_record(room, sizeof room, data),
+                               .host = is_good ? SPAN("") : SPAN("mx.remote.example"),
+                               .address = has_connection ? SPAN("2001:db8::25") : SPAN(""),
+                               .helo = has_connection ? SPAN("mail.remote.example") : SPAN(""),
+                               .source = has_connection ? SPAN("2001:db8::1") : SPAN(""),
+                               .because = has_connection ? SPAN("no \"match\"") : SPAN("")};
+    tlsrpt_count(w.q, &m);
+    world_pump(&w);
+}
+
+/* RFC 8460 1.1, 4.4: a policy of DANE is the server's; another one begins when the records change.
+ */
+Test(tlsrpt, policies_of_dane)
+{
+    static char json[8000], text[20000];
+    static const char *const wanted[] = {
+        "{\"policy\":{\"policy-type\":\"tlsa\",\"policy-domain\":\"mx.remote.example\","
+        "\"policy-string\":[\"3 1 1 6162\"]},\"summary\":{\"total-successful-session-count\":2,"
+        "\"total-failure-session-count\":1},\"failure-details\":[{\"result-type\":"
+        "\"tlsa-invalid\",\"sending-mta-ip\":\"2001:db8::1\",\"receiving-mx-hostname\":"
+        "\"mx.remote.example\",\"receiving-mx-helo\":\"mail.remote.example\","
+        "\"receiving-ip\":\"2001:db8::25\",\"failed-session-count\":1,"
+        "\"failure-reason-code\":\"no \\\"match\\\"\"}]}",
+        "{\"policy\":{\"policy-type\":\"tlsa\",\"policy-domain\":\"mx.remote.example\","
+        "\"policy-string\":[\"3 1 1 6163\"]},\"summary\":{\"total-successful-session-count\":1,"
+        "\"total-failure-session-count\":0}}",
+        "{\"policy\":{\"policy-type\":\"tlsa\",\"policy-domain\":\"b.remote.example\","
+        "\"policy-string\":[\"3 1 1 6162\"]},\"summary\":{\"total-successful-session-count\":1,"
+        "\"total-failure-session-count\":0}}",
+        "{\"policy\":{\"policy-type\":\"tlsa\",\"policy-domain\":\"b.remote.example\"},"
+        "\"summary\":{\"total-successful-session-count\":0,\"total-failure-session-count\":2},"
+        "\"failure-details\":[{\"result-type\":\"dnssec-invalid\",\"receiving-mx-hostname\":"
+        "\"mx.remote.example\",\"failed-session-count\":2}]}",
+        "{\"policy\":{\"policy-type\":\"tlsa\",\"policy-domain\":\"remote.example\"},"
+        "\"summary\":{\"total-successful-session-count\":0,\"total-failure-session-count\":1},"
+        "\"failure-details\":[{\"result-type\":\"dnssec-invalid\",\"receiving-mx-hostname\":"
+        "\"mx.remote.example\",\"failed-session-count\":1}]}"};
+    struct buf out;
+    world_begin(&w, "tls_reports = yes\n");
+    tell_dane("mx.remote.example", "ab", TLSRPT_SUCCESS);
+    tell_dane("mx.remote.example", "ab", TLSRPT_SUCCESS);
+    tell_dane("mx.remote.example", "ab", TLSRPT_TLSA_INVALID);
+    tell_dane("mx.remote.example", "ac", TLSRPT_SUCCESS);
+    tell_dane("b.remote.example", "ab", TLSRPT_SUCCESS);
+    tell_dane("b.remote.example", "", TLSRPT_DNSSEC_INVALID);
+    tell_dane("b.remote.example", "", TLSRPT_DNSSEC_INVALID);
+    tell_dane("", "", TLSRPT_DNSSEC_INVALID);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt_tlsa"), 4);
+    struct tlsrpt_about about = {.id = id_new(),
+                                 .day = DAY,
+                                 .domain = SPAN("remote.example"),
+                                 .hostname = "mx.example.org",
+                                 .to = SPAN("")};
+    buf_init(&out, TLSRPT_REPORT_MAX);
+    cr_assert_eq(compose(&about, &out), 0);
+    cr_assert_eq(span_copy(text, sizeof text, buf_span(&out)), 0);
+    unpack_report(text, json, sizeof json);
+    for (size_t i = 0; i < sizeof wanted / sizeof wanted[0]; i++)
+        cr_expect_not_null(strstr(json, wanted[i]), "%zu: %s", i, json);
+    buf_free(&out);
+    world_end(&w);
+}
+
 /* RFC 8460 4.3: the words are of IANA's registry. */
 Test(tlsrpt, words_of_results)
 {
@@ -162,6 +247,36 @@ Test(tlsrpt, rows_are_bounded_and_sane)
     tell("remote.example", TLSRPT_STS, TLSRPT_RESULTS, "");
     tell("remote.example", TLSRPT_STS, TLSRPT_EXPIRED, "no host\"");
     cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt"), 0);
+    struct msg_tls_result good = {.domain = SPAN("remote.example"),
+                                  .policy = TLSRPT_TLSA,
+                                  .result = TLSRPT_EXPIRED,
+                                  .base = SPAN("mx.remote.example"),
+                                  .tlsa = SPAN("\3\1\1\0\0\0\1x"),
+                                  .source = SPAN("192.0.2.1"),
+                                  .helo = SPAN("mx.remote.example")};
+    struct msg_tls_result bad[] = {good, good, good, good, good, good};
+    bad[0].base = SPAN("no name\"");
+    bad[1].tlsa = SPAN("\3\1\1\0\0\0\2x");
+    bad[2].source = SPAN("here");
+    bad[3].helo = SPAN("no name\"");
+    bad[4].because = SPAN("\1");
+    bad[5].policy = TLSRPT_STS;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        tlsrpt_count(w.q, &bad[i]);
+        world_pump(&w);
+        cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt"), 0, "bad %zu", i);
+    }
+    for (int i = 0; i < 20; i++) {
+        char data[8], room[100];
+        snprintf(data, sizeof data, "%d", i);
+        good.domain = SPAN("dane.example");
+        good.tlsa = tlsa_record(room, sizeof room, data);
+        tlsrpt_count(w.q, &good);
+        world_pump(&w);
+    }
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt"), 20);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt_tlsa"), 16);
+    cr_assert_eq(sqlite3_exec(w.q->store->db, "DELETE FROM tlsrpt", NULL, NULL, NULL), SQLITE_OK);
     for (int i = 0; i < 120; i++) {
         snprintf(host, sizeof host, "mx%d.remote.example", i);
         tell("remote.example", TLSRPT_STS, TLSRPT_EXPIRED, host);
@@ -466,6 +581,27 @@ Test(tlsrpt, a_policy_that_cannot_be_had)
                      "{\"result-type\":\"sts-webpki-invalid\",\"failed-session-count\":1}]}]}"),
         "%s", json);
     buf_free(&out);
+    world_end(&w);
+}
+
+Test(tlsrpt, a_store_of_version_9)
+{
+    sqlite3 *db;
+    world_begin(&w, "tls_reports = yes\n");
+    world_pump(&w);
+    cr_assert_eq(sqlite3_open("mail.db", &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db,
+                              WORLD_UNDO_10 "INSERT INTO tlsrpt VALUES (20775, 'remote.example',"
+                                            " 2, 9, 'mx.remote.example', '192.0.2.1', 17);"
+                                            "PRAGMA user_version = 9",
+                              NULL, NULL, NULL),
+                 SQLITE_OK, "%s", sqlite3_errmsg(db));
+    sqlite3_close(db);
+    world_restart(&w);
+    cr_expect_eq(world_count(&w, "PRAGMA user_version"), MAILDB_VERSION);
+    cr_expect_eq(world_count(&w, "SELECT n FROM tlsrpt WHERE host = 'mx.remote.example'"), 17);
+    tell_dane("mx.remote.example", "ab", TLSRPT_SUCCESS);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt_tlsa"), 1);
     world_end(&w);
 }
 

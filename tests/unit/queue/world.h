@@ -22,7 +22,12 @@
 /* What makes a mail.db of today one of version 9, 8, 7 and 6. */
 #define WORLD_UNDO_10                                                                              \
     "DROP TABLE callout; DROP INDEX recipient_contained;"                                          \
-    "ALTER TABLE recipient DROP COLUMN contained;"
+    "ALTER TABLE recipient DROP COLUMN contained;"                                                 \
+    "DROP TABLE tlsrpt_tlsa; DROP TABLE tlsrpt;"                                                   \
+    "CREATE TABLE tlsrpt (day INTEGER NOT NULL, domain TEXT NOT NULL, policy INTEGER NOT NULL,"    \
+    " result INTEGER NOT NULL CHECK (result BETWEEN 1 AND 31), host TEXT NOT NULL,"                \
+    " address TEXT NOT NULL, n INTEGER NOT NULL,"                                                  \
+    " PRIMARY KEY (day, domain, policy, result, host, address)) STRICT, WITHOUT ROWID;"
 #define WORLD_UNDO_9                                                                               \
     WORLD_UNDO_10                                                                                  \
     "DROP INDEX hold_who; ALTER TABLE hold DROP COLUMN who;"                                       \
