@@ -219,3 +219,21 @@ void batch_commit(struct batch *b)
         p->written(p);
     tell(b, OUTCOME_SAVED);
 }
+
+struct finished {
+    struct waiter waiter; /* first */
+    enum outcome outcome;
+};
+
+static void note(struct waiter *w, enum outcome o)
+{
+    ((struct finished *)(void *)w)->outcome = o;
+}
+
+enum outcome batch_finish(struct batch *b)
+{
+    struct finished f = {.waiter.settled = note, .outcome = OUTCOME_FAULT};
+    batch_keep(b, &f.waiter);
+    batch_commit(b);
+    return f.outcome;
+}

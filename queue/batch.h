@@ -64,6 +64,8 @@ int batch_begin(struct batch *b); /* 0, or -1: broken, or no transaction (store_
 int batch_join(struct batch *b);
 /* The request's part is complete. w may be NULL, if nobody wants to know. */
 void batch_keep(struct batch *b, struct waiter *w);
+/* As batch_keep, and commits at once: for who answers at once. Says what came of it. */
+enum outcome batch_finish(struct batch *b);
 /* The request changes nothing after all. Tells why, if a statement failed. */
 enum outcome batch_undo(struct batch *b);
 void batch_remove_file(struct batch *b, uint64_t id);

@@ -73,12 +73,11 @@ static int64_t forget(struct queue *q, struct span what)
     if (batch_begin(b) < 0)
         return -1;
     int64_t n = store_callout_forget(q->store, what);
-    if (n < 0)
+    if (n < 0) {
         batch_undo(b);
-    else
-        batch_keep(b, NULL);
-    batch_commit(b);
-    return b->is_broken || store_fault(q->store) != STORE_FAULT_NONE ? -1 : n;
+        return -1;
+    }
+    return batch_finish(b) == OUTCOME_SAVED ? n : -1;
 }
 
 void callout_forget(void *owner, struct admin_call *call)

@@ -345,11 +345,10 @@ void contain_end(void *queue, struct admin_call *call)
             f = FOUND_FAULT;
         if (f == FOUND_FAULT)
             batch_undo(&q->batch);
-        else
-            batch_keep(&q->batch, NULL);
-        batch_commit(&q->batch);
+        else if (batch_finish(&q->batch) != OUTCOME_SAVED)
+            f = FOUND_FAULT;
     }
-    if (f == FOUND_FAULT || q->batch.is_broken || store_fault(q->store) != STORE_FAULT_NONE) {
+    if (f == FOUND_FAULT) {
         admin_fail(call, VERDICT_TRY_LATER, "the store cannot be written: see the log");
         return;
     }

@@ -388,13 +388,12 @@ static void finish_change(struct walk *w, uint64_t cursor)
     struct queue *q = w->q;
     bool has_matched;
     cursor = after_page(w, cursor, &has_matched);
-    batch_keep(&q->batch, NULL);
-    batch_commit(&q->batch);
+    enum outcome o = batch_finish(&q->batch);
     if (w->action->makes_due && !w->filter.is_dry_run)
         dispatch_wake(q);
     schedule_rewind(q);
     bounce_kick(q);
-    if (q->batch.is_broken || store_fault(q->store) != STORE_FAULT_NONE) {
+    if (o != OUTCOME_SAVED) {
         admin_fail(w->call, VERDICT_TRY_LATER, "nothing was changed: the store cannot be written");
         return;
     }

@@ -51,9 +51,7 @@ static int in_transaction(struct repair *r, int (*fn)(struct repair *r, uint64_t
         batch_undo(b);
         return -1;
     }
-    batch_keep(b, NULL);
-    batch_commit(b);
-    return b->is_broken || store_fault(r->q->store) != STORE_FAULT_NONE ? -1 : 0;
+    return batch_finish(b) == OUTCOME_SAVED ? 0 : -1;
 }
 
 static bool takes_number(struct admin_call *call, uint64_t *n)

@@ -173,12 +173,7 @@ static void set(struct queue *q, struct admin_call *call,
         batch_undo(&q->batch);
         is_done = false;
     }
-    if (is_done) {
-        batch_keep(&q->batch, NULL);
-        batch_commit(&q->batch);
-        is_done = !q->batch.is_broken && store_fault(q->store) == STORE_FAULT_NONE;
-    }
-    if (is_done)
+    if (is_done && batch_finish(&q->batch) == OUTCOME_SAVED)
         admin_done(call, 0);
     else
         admin_fail(call, VERDICT_TRY_LATER, "the store cannot be written: see the log");

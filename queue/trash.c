@@ -448,7 +448,5 @@ long trash_undelete(struct queue *q, uint64_t box, int64_t since, uint64_t *curs
         batch_undo(&q->batch);
         return -1;
     }
-    batch_keep(&q->batch, NULL);
-    batch_commit(&q->batch);
-    return q->batch.is_broken || store_fault(q->store) != STORE_FAULT_NONE ? -1 : (long)n;
+    return batch_finish(&q->batch) == OUTCOME_SAVED ? (long)n : -1;
 }

@@ -57,6 +57,29 @@ Test(control, list_shows_states)
     world_end(&w);
 }
 
+static int refuse(struct batch_part *p)
+{
+    (void)p;
+    return -1;
+}
+
+/* What of a commit is written last cannot be: all of it is taken back, though no statement failed
+ * and nothing is broken. */
+Test(control, what_was_taken_back_is_not_said_to_be_done)
+{
+    struct batch_part part = {.write = refuse};
+    begin();
+    batch_add_part(&w.q->batch, &part);
+    world_admin(&w, "queue remove", (const char *[]){text_of(ids[0]), NULL});
+    cr_expect_eq(w.admin_re.verdict, VERDICT_TRY_LATER, "%s", w.rows);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM message"), 3);
+    batch_remove_part(&w.q->batch, &part);
+    world_admin(&w, "queue remove", (const char *[]){text_of(ids[0]), NULL});
+    cr_expect_eq(w.admin_re.verdict, VERDICT_OK);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM message"), 2);
+    world_end(&w);
+}
+
 Test(control, filters_choose)
 {
     static const struct {
