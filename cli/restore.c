@@ -124,8 +124,8 @@ static int take_all(struct job *j, struct span manifest)
     return 0;
 }
 
-/* Another barid would refuse to start with it. */
-static int check_version(struct job *j, const char *name, int application_id, int version)
+/* An older one is taken to ours at the next start. */
+static int check_version(struct job *j, const char *name, int application_id, const int versions[2])
 {
     char path[PATH_MAX];
     int id, found;
@@ -135,13 +135,15 @@ static int check_version(struct job *j, const char *name, int application_id, in
         return -1;
     if (id != application_id)
         return wrong(j, name, "is not a database of barid");
-    if (found > version || (application_id == MAILDB_APPLICATION_ID && found != version))
+    if (found < versions[0] || found > versions[1])
         return wrong(j, name, "was made by another version of barid: install that one");
     return 0;
 }
 
 static int stage_backup(struct job *j)
 {
+    static const int users[2] = {USERDB_OLDEST, USERDB_VERSION};
+    static const int mail[2] = {MAILDB_OLDEST, MAILDB_VERSION};
     size_t n;
     int fd = open_here(j, BACKUP_MANIFEST);
     char *text = fd >= 0 ? read_whole(j, fd, &n) : NULL;
@@ -150,8 +152,8 @@ static int stage_backup(struct job *j)
     if (fd >= 0)
         close(fd);
     if (rc == 0)
-        rc = check_version(j, "users.db", USERDB_APPLICATION_ID, USERDB_VERSION);
-    return rc == 0 ? check_version(j, "mail.db", MAILDB_APPLICATION_ID, MAILDB_VERSION) : rc;
+        rc = check_version(j, "users.db", USERDB_APPLICATION_ID, users);
+    return rc == 0 ? check_version(j, "mail.db", MAILDB_APPLICATION_ID, mail) : rc;
 }
 
 /* --- the configuration --- */

@@ -87,7 +87,7 @@ static int failed(const struct sql_spec *spec, sqlite3 *db, struct error *e)
         return error_set(e, "%s: is, or is behind, a symbolic link", spec->path);
     if ((code & 0xff) == SQLITE_NOTADB)
         return error_set(e, "%s is not a database: move it away or restore a backup", spec->path);
-    if ((code & 0xff) == SQLITE_CORRUPT)
+    if ((code & 0xff) == SQLITE_CORRUPT || (code & 0xff) == SQLITE_CONSTRAINT)
         return error_set(e, "%s is damaged (%s): restore a backup", spec->path, sqlite3_errmsg(db));
     int sys = sqlite3_system_errno(db);
     return error_set(e, "%s: %s%s%s", spec->path, sqlite3_errmsg(db), sys != 0 ? ": " : "",
@@ -204,7 +204,7 @@ static int set_header(sqlite3 *db, const struct sql_spec *spec, int version)
     return sql_exec(db, sql);
 }
 
-static int migrate(sqlite3 *db, const struct sql_spec *spec, int version, struct error *e)
+static int take_steps(sqlite3 *db, const struct sql_spec *spec, int version, struct error *e)
 {
     bool is_new = version == 0;
     for (; version < spec->version; version++) {
@@ -223,6 +223,20 @@ static int migrate(sqlite3 *db, const struct sql_spec *spec, int version, struct
         return -1;
     }
     return 0;
+}
+
+/* A damaged row is met as one when it is read, and ends no more than what it belongs to; a new
+ * column would have all rows of its table checked, and one such row would end the start. */
+static int migrate(sqlite3 *db, const struct sql_spec *spec, int version, struct error *e)
+{
+    if (version == spec->version)
+        return 0;
+    if (sql_exec(db, "PRAGMA ignore_check_constraints=ON") < 0)
+        return failed(spec, db, e);
+    int rc = take_steps(db, spec, version, e);
+    if (sql_exec(db, "PRAGMA ignore_check_constraints=OFF") < 0 && rc == 0)
+        rc = failed(spec, db, e);
+    return rc;
 }
 
 /* --- the check after an unclean stop --- */

@@ -5,5 +5,6 @@
 
 #define USERDB_APPLICATION_ID 0x62617255 /* "barU" */
 #define USERDB_VERSION        5
+#define USERDB_OLDEST         1 /* that is taken to ours step by step */
 
 #endif

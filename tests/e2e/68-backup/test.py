@@ -4,15 +4,18 @@ import hashlib
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import threading
 import unittest
+from contextlib import closing
 
 from harness import COMPLETE, PASSWORD, Suite, message, without_trace
 
 USER = "alice@example.org"
 FROM = "eve@client.example"
 LARGE = 200000
+UNDO_10 = "DROP TABLE callout; DROP INDEX recipient_contained; ALTER TABLE recipient DROP COLUMN contained"
 
 
 def content(n):
@@ -133,6 +136,37 @@ class BackupTest(unittest.TestCase):
                          ["authd", "empty", "mail.db", "queue", "spool", "users.db"])
         self.suite.start()
         self.assertEqual(self.suite.count(), 1)
+
+    def make_older(self, version, undo):
+        """The backup's mail.db becomes one of that version, and its manifest true again."""
+        path, manifest = os.path.join(self.dir, "mail.db"), os.path.join(self.dir, "manifest")
+        with closing(sqlite3.connect(path)) as db:
+            db.executescript(f"{undo}; PRAGMA user_version = {version}")
+        with open(path, "rb") as f:
+            digest = hashlib.sha256(f.read()).hexdigest()
+        with open(manifest) as f:
+            lines = [digest + line[64:] if line.endswith(" mail.db\n") else line for line in f]
+        with open(manifest, "w") as f:
+            f.writelines(lines)
+
+    def test_one_of_an_older_version_is_taken_to_ours(self):
+        self.suite.send(FROM, [USER], content(1))
+        self.back_up()
+        self.suite.stop()
+        self.wipe()
+        self.make_older(9, UNDO_10)
+        self.suite.cli("restore", self.dir)
+        self.suite.start()
+        self.assertEqual(self.suite.count(), 1)
+        with closing(sqlite3.connect(os.path.join(self.suite.state_dir, "mail.db"))) as db:
+            self.assertGreater(db.execute("PRAGMA user_version").fetchone()[0], 9)
+
+    def test_one_of_a_version_that_nobody_knows_is_refused(self):
+        self.back_up()
+        self.suite.stop()
+        for version in (4, 1000):
+            self.make_older(version, "")
+            self.assertIn("another version of barid", self.refused("restore", self.dir, "--force"))
 
     def test_what_a_crash_left_of_one_is_cleared(self):
         self.suite.stop()

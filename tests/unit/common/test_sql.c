@@ -12,7 +12,8 @@
 #define APP 0x62617200
 
 static const char *const migrations[] = {
-    "CREATE TABLE parent(id INTEGER PRIMARY KEY, name TEXT NOT NULL, body BLOB) STRICT;"
+    "CREATE TABLE parent(id INTEGER PRIMARY KEY CHECK (id < 1000), name TEXT NOT NULL, body BLOB) "
+    "STRICT;"
     "CREATE TABLE child(parent INTEGER NOT NULL REFERENCES parent(id) ON DELETE CASCADE) STRICT;",
     "ALTER TABLE parent ADD COLUMN size INTEGER NOT NULL DEFAULT 0 CHECK (size >= 0);",
 };
@@ -190,6 +191,21 @@ Test(sql, migrates_step_by_step)
     db = must_open(2);
     cr_expect_eq(number(db, "SELECT size + 1 FROM parent WHERE id=7"), 1);
     cr_expect_eq(number(db, "PRAGMA user_version"), 2);
+    sql_close(db);
+}
+
+/* What SQLite would check for a new column is none of the start's business. */
+Test(sql, migrates_with_damaged_rows)
+{
+    sqlite3 *db = must_open(1);
+    cr_assert_eq(sql_exec(db, "PRAGMA ignore_check_constraints = ON;"
+                              "INSERT INTO parent(id,name) VALUES (1001,'a')"),
+                 0);
+    sql_close(db);
+    db = must_open(2);
+    cr_expect_eq(number(db, "SELECT count(*) FROM parent WHERE size = 0"), 1);
+    cr_expect_lt(sql_exec(db, "INSERT INTO parent(id,name) VALUES (1002,'a')"), 0,
+                 "from now on it is checked again");
     sql_close(db);
 }
 
