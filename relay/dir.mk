@@ -26,10 +26,12 @@ tests_unit_relay_test_SOURCES += tests/unit/relay/test_dialogue.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_login.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_plan.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_policy.c
-tests_unit_relay_test_SOURCES += tests/unit/relay/test_pool.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_reply.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_resume.c tests/unit/relay/test_sessions.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_stuff.c
 tests_unit_relay_test_SOURCES += tests/unit/relay/test_tally.c
 tests_unit_relay_test_LDADD = relay/librelay.a $(LIBS_TLS) $(CRITERION_LIBS)
+check_PROGRAMS += tests/unit/relay/test_pool
+tests_unit_relay_test_pool_SOURCES = tests/unit/relay/test_pool.c
+tests_unit_relay_test_pool_LDADD = relay/librelay.a $(LIBS_TLS) $(CRITERION_LIBS)
 endif

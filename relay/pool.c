@@ -290,9 +290,10 @@ static void grant_all(void *arg)
         d->is_asking = true;
         *last = d;
         last = &d->next_asking;
-        if (p->n_quitting < ++n_no_room && p->oldest != NULL)
-            quit(p->oldest);
+        n_no_room++;
     }
+    while (p->n_quitting < n_no_room && p->oldest != NULL)
+        quit(p->oldest); /* whoever wanted a kept one has it now */
     *last = p->asking;
     if (p->asking == NULL && no_room != NULL)
         p->last_asking = last;

@@ -2,18 +2,53 @@
 
 #include <criterion/criterion.h>
 
-/* A job that only remembers its turn. */
+/* --- a client that is only owned and told to go (the program is linked without the other one) ---
+ */
+
+struct client {
+    const struct client_ops *ops;
+    void *owner;
+    bool is_quitting, is_freed;
+};
+
+void client_own(struct client *c, const struct client_ops *ops, void *owner)
+{
+    c->ops = ops;
+    c->owner = owner;
+}
+
+void client_quit(struct client *c)
+{
+    c->is_quitting = true;
+}
+
+void client_free(struct client *c)
+{
+    if (c != NULL)
+        c->is_freed = true;
+}
+
+unsigned client_mails(const struct client *c)
+{
+    (void)c;
+    return 1;
+}
+
+/* --- a job that only remembers its turn --- */
+
 struct asker {
     struct pool_turn turn; /* first */
     unsigned granted;      /* which grant it was, from 1 */
+    struct client *kept;
 };
 
 static unsigned grants;
 
 static void on_granted(struct pool_turn *t, struct client *kept)
 {
-    cr_expect_null(kept);
-    ((struct asker *)(void *)t)->granted = ++grants;
+    struct asker *a = (struct asker *)(void *)t;
+    a->granted = ++grants;
+    a->kept = kept;
 }
 
 struct scene {
@@ -166,6 +201,64 @@ Test(pool, withdrawn_when_all_is_full)
     pool_give(&s->pool, &s->askers[7].turn, NULL);
     turn(s);
     cr_expect_eq(s->askers[501].granted, POOL_CONNECTIONS_MAX + 1);
+    end(s);
+}
+
+/* All connections there may be: 497 in use, one kept for each of k0, k1 and k2, in this order. */
+static struct scene *begin_full(struct client clients[3])
+{
+    static const char *const keys[] = {"k0", "k1", "k2"};
+    struct scene *s = begin(1000);
+    for (size_t i = 0; i < POOL_CONNECTIONS_MAX; i++)
+        ask(s, i, i < 3 ? keys[i] : "a.example");
+    turn(s);
+    for (size_t i = 0; i < 3; i++)
+        pool_give(&s->pool, &s->askers[i].turn, &clients[i]);
+    turn(s);
+    return s;
+}
+
+static void end_of(struct client *c)
+{
+    c->ops->ended(c->owner, &(struct client_end){.is_untouched = true});
+}
+
+Test(pool, those_idle_the_longest_make_room_for_all_who_wait)
+{
+    struct client clients[3] = {0};
+    struct scene *s = begin_full(clients);
+    ask(s, 500, "b.example");
+    ask(s, 501, "c.example");
+    turn(s);
+    cr_expect(clients[0].is_quitting && clients[1].is_quitting && !clients[2].is_quitting);
+    cr_expect_eq(s->askers[500].granted, 0);
+    end_of(&clients[1]);
+    turn(s);
+    cr_expect_neq(s->askers[500].granted, 0, "the first who waits");
+    cr_expect_eq(s->askers[501].granted, 0);
+    end_of(&clients[0]);
+    turn(s);
+    cr_expect_neq(s->askers[501].granted, 0);
+    cr_expect_not(clients[2].is_quitting);
+    pool_quit_idle(&s->pool);
+    end_of(&clients[2]);
+    cr_expect(clients[0].is_freed && clients[1].is_freed && clients[2].is_freed);
+    end(s);
+}
+
+/* It stands behind one that finds no room, and has a connection of its own. */
+Test(pool, a_kept_connection_that_is_asked_for_does_not_go)
+{
+    struct client clients[3] = {0};
+    struct scene *s = begin_full(clients);
+    ask(s, 500, "b.example");
+    ask(s, 501, "k0");
+    turn(s);
+    cr_expect_eq(s->askers[501].kept, &clients[0]);
+    cr_expect(!clients[0].is_quitting && clients[1].is_quitting && !clients[2].is_quitting);
+    pool_quit_idle(&s->pool);
+    end_of(&clients[1]);
+    end_of(&clients[2]);
     end(s);
 }
 
