@@ -28,7 +28,7 @@ void callouts_set_list(struct queue *q, size_t route, struct span text);
 void callout_ask(struct queue *q, struct ipc *from, const struct msg_queue_room *m);
 /* The same from what is known, asking nobody. INTAKE_RELAYING: not of such a domain. */
 enum intake_reason callout_judge(struct queue *q, struct span address);
-/* In the queue's turn: before the end, what is only in memory is written. */
+/* In the queue's turn: what is only in memory is written when it is much, and before the end. */
 void callouts_run(struct queue *q);
 /* Within a batch: forgets what has ended. 0, or -1. */
 int callouts_sweep(struct queue *q, int64_t now_s);

@@ -89,13 +89,15 @@ void callout_forget(void *owner, struct admin_call *call)
         admin_fail(call, VERDICT_NEVER, "which? Name an address, or @DOMAIN for all of a domain");
         return;
     }
-    callouts_flush(q); /* so that it is counted once */
-    int64_t n = forget(q, span_of(what));
+    int64_t n = callouts_flush(q); /* so that it is counted once */
+    if (n == 0) {
+        callouts_forget(q, span_of(what)); /* first, so that no commit writes it again */
+        n = forget(q, span_of(what));
+    }
     if (n < 0) {
         admin_fail(call, VERDICT_TRY_LATER, "the store cannot be written: see the log");
         return;
     }
-    callouts_forget(q, span_of(what));
     if (n == 0) {
         admin_fail(call, VERDICT_NEVER, "nothing is kept of %s", what);
         return;

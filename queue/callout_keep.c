@@ -10,7 +10,7 @@
 #define KEPT_MAX  10000  /* addresses in memory */
 #define ROWS_MAX  100000 /* in the table */
 #define TRIM_ROWS 1000   /* more than is needed: it is not done for each row */
-#define SAVE_MOST 200    /* rows in one transaction */
+#define SAVE_MOST 200    /* rows in one transaction; so many do not wait for another one */
 #define RETRY_MS  60000  /* after a row could not be written */
 #define SLACK_S   60     /* a clock may have been put back by that */
 
@@ -50,25 +50,25 @@ static void unlink_age(struct callouts *all, struct callout *c)
 
 static void unmark(struct callouts *all, struct callout *c)
 {
-    struct callout **at = &all->unsaved;
-    while (c->is_unsaved && *at != c)
-        at = &(*at)->next_unsaved;
     if (!c->is_unsaved)
         return;
-    *at = c->next_unsaved;
-    if (*at == NULL)
-        all->last_unsaved = at;
+    *c->at_unsaved = c->next_unsaved;
+    *(c->next_unsaved != NULL ? &c->next_unsaved->at_unsaved : &all->last_unsaved) = c->at_unsaved;
     c->is_unsaved = false;
+    all->n_unsaved--;
 }
 
+/* Who exists comes first: that is what counts when the host is gone. */
 static void mark(struct callouts *all, struct callout *c)
 {
-    if (c->is_unsaved)
-        return;
+    unmark(all, c);
+    c->at_unsaved = c->known_ms > c->nobody_ms ? &all->unsaved : all->last_unsaved;
+    c->next_unsaved = *c->at_unsaved;
+    *c->at_unsaved = c;
+    *(c->next_unsaved != NULL ? &c->next_unsaved->at_unsaved : &all->last_unsaved) =
+        &c->next_unsaved;
     c->is_unsaved = true;
-    c->next_unsaved = NULL;
-    *all->last_unsaved = c;
-    all->last_unsaved = &c->next_unsaved;
+    all->n_unsaved++;
 }
 
 static void drop(struct callouts *all, struct callout *c)
@@ -202,11 +202,12 @@ static int save(struct batch_part *part)
 {
     struct callouts *all = (struct callouts *)part;
     struct store *s = all->q->store;
+    size_t most = all->is_flushing ? KEPT_MAX : SAVE_MOST;
     int rc = 0;
     all->n_saving = all->n_gone = 0;
     if (all->unsaved == NULL || clock_mono_ms() < all->retry_ms)
         return 0;
-    for (const struct callout *c = all->unsaved; c != NULL && rc == 0 && all->n_saving < SAVE_MOST;
+    for (const struct callout *c = all->unsaved; c != NULL && rc == 0 && all->n_saving < most;
          c = c->next_unsaved) {
         rc = save_one(s, c);
         all->n_saving += rc == 0;
@@ -233,20 +234,29 @@ static void saved(struct batch_part *part)
     all->n_saving = all->n_gone = 0;
 }
 
-void callouts_flush(struct queue *q)
+int callouts_flush(struct queue *q)
 {
-    if (q->callouts->unsaved == NULL || batch_begin(&q->batch) < 0)
-        return;
-    batch_keep(&q->batch, NULL);
-    batch_commit(&q->batch);
+    struct callouts *all = q->callouts;
+    if (all->unsaved == NULL)
+        return 0;
+    all->is_flushing = true;
+    all->retry_ms = CALLOUT_NEVER_MS;
+    if (batch_begin(&q->batch) == 0)
+        batch_finish(&q->batch);
+    all->is_flushing = false;
+    return all->unsaved == NULL ? 0 : -1;
 }
 
 void callouts_run(struct queue *q)
 {
-    if (!q->is_draining || q->callouts->was_flushed)
-        return;
-    q->callouts->was_flushed = true; /* with a full disk it is lost, and asked again */
-    callouts_flush(q);
+    struct callouts *all = q->callouts;
+    if (q->is_draining && !all->was_flushed) {
+        all->was_flushed = true;
+        callouts_flush(q); /* with a full disk it is lost, and asked again */
+    }
+    bool is_due = all->n_unsaved >= SAVE_MOST || (q->is_draining && all->n_unsaved > 0);
+    if (is_due && clock_mono_ms() >= all->retry_ms && batch_begin(&q->batch) == 0)
+        batch_keep(&q->batch, NULL); /* the turn commits it */
 }
 
 /* --- the end of what is kept --- */

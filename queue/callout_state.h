@@ -3,7 +3,8 @@
  * for the administrator.
  *
  * Memory holds what was asked about lately, by the monotonic clock; the table what was answered, by
- * the wall clock. A row is written by the next commit that there is anyway. */
+ * the wall clock. A row is written by the next commit that there is anyway; when many wait, one is
+ * made for them. */
 #ifndef BARID_QUEUE_CALLOUT_STATE_H
 #define BARID_QUEUE_CALLOUT_STATE_H
 
@@ -29,7 +30,7 @@ struct callout_waiting {
 struct callout {
     struct callout *next; /* in its bucket */
     struct callout *older, *newer;
-    struct callout *next_unsaved; /* while is_unsaved */
+    struct callout *next_unsaved, **at_unsaved; /* while is_unsaved */
     bool is_unsaved;
     struct queue *q;
     uint64_t hash;
@@ -48,11 +49,13 @@ struct callouts {
     struct callout *oldest, *newest;
     size_t n, n_under_way;
     unsigned char key[crypto_shorthash_KEYBYTES]; /* nobody can choose one bucket for all */
-    struct callout *unsaved, **last_unsaved;
+    struct callout *unsaved, **last_unsaved;      /* who exists first */
+    size_t n_unsaved;
     size_t n_saving;         /* of them, in the transaction that is open */
     uint64_t n_rows, n_gone; /* in the table, at most; removed in this transaction */
     uint64_t n_shown;        /* by the gauge */
     int64_t retry_ms;        /* nothing is written before */
+    bool is_flushing;        /* all of them in one transaction */
     bool was_flushed;        /* before the end */
     struct listed **lists;   /* of the routes, NULL: none */
     size_t n_lists;
@@ -68,7 +71,7 @@ void callout_touch(struct callout *c);
 void callout_learn(struct callout *c, enum verdict v);
 /* The same as if nobody had ever asked: of one, or of all of "@DOMAIN". Of memory alone. */
 void callouts_forget(struct queue *q, struct span what);
-/* What is not in the table yet, now. */
-void callouts_flush(struct queue *q);
+/* What is not in the table yet, now. 0, or -1: some of it still is not. */
+int callouts_flush(struct queue *q);
 
 #endif

@@ -24,7 +24,7 @@ tests_unit_queue_test_SOURCES = tests/unit/queue/world.c tests/unit/queue/world.
   tests/unit/queue/test_local.c tests/unit/queue/test_schedule.c tests/unit/queue/test_dialogue.c tests/unit/queue/test_dsn.c \
   tests/unit/queue/test_secured.c tests/unit/queue/test_repair.c tests/unit/queue/test_tidy.c tests/unit/queue/test_warning.c \
   tests/unit/queue/test_forward.c tests/unit/queue/test_notify.c tests/unit/queue/test_devices.c \
-  tests/unit/queue/test_chronicle.c tests/unit/queue/test_contain.c tests/unit/queue/test_uidl.c tests/unit/queue/test_durable.c tests/unit/queue/test_callout.c tests/unit/queue/test_tlsrpt.c tests/unit/queue/test_tlsrpt_post.c tests/unit/queue/test_verdicts.c tests/unit/queue/test_statements.c tests/unit/queue/test_trail.c tests/unit/queue/test_lifetime.c tests/unit/queue/test_parties.c
+  tests/unit/queue/test_chronicle.c tests/unit/queue/test_contain.c tests/unit/queue/test_uidl.c tests/unit/queue/test_durable.c tests/unit/queue/test_callout.c tests/unit/queue/test_callout_rows.c tests/unit/queue/test_tlsrpt.c tests/unit/queue/test_tlsrpt_post.c tests/unit/queue/test_verdicts.c tests/unit/queue/test_statements.c tests/unit/queue/test_trail.c tests/unit/queue/test_lifetime.c tests/unit/queue/test_parties.c
 tests_unit_queue_test_LDADD = queue/libqueue.a common/libsql.a $(LIBS_COMMON) $(SQLITE_LIBS) $(ZLIB_LIBS) $(AIO_LIBS) \
   $(CRITERION_LIBS)
 endif
