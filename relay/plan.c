@@ -39,7 +39,7 @@ static bool is_own_host(const struct plan_scope *scope, const struct netaddr *a)
 }
 
 /* Would our own SMTP server answer there? */
-static bool is_ourselves(const struct plan_scope *scope, const struct netaddr *a)
+static bool do_we_listen_at(const struct plan_scope *scope, const struct netaddr *a)
 {
     for (size_t i = 0; i < scope->config->n_listens; i++) {
         const struct listen_config *l = &scope->config->listens[i];
@@ -52,6 +52,13 @@ static bool is_ourselves(const struct plan_scope *scope, const struct netaddr *a
         }
     }
     return false;
+}
+
+/* There, or where a router leads from there (NAT64, 6to4). */
+static bool is_ourselves(const struct plan_scope *scope, const struct netaddr *a)
+{
+    struct netaddr meant = netaddr_meaning(a);
+    return do_we_listen_at(scope, a) || do_we_listen_at(scope, &meant);
 }
 
 /* Mail that comes back to us would go round in circles: this host and those no better than it are
