@@ -398,8 +398,10 @@ struct client *client_connect(const struct client_params *params, const struct c
     c->is_implicit = params->is_implicit;
     c->tls = tls_client_use(params->tls);
     c->sessions = params->sessions;
-    if (c->sessions != NULL)
+    if (c->sessions != NULL) {
         memcpy(c->session_key, params->session_key, SESSION_KEY);
+        c->sessions_epoch = c->sessions->epoch;
+    }
     if (c->level == RELAY_TLS_NONE)
         snprintf(c->protection, sizeof c->protection, "no (%.*s)", (int)params->plain_because.n,
                  params->plain_because.p);

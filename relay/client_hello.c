@@ -64,7 +64,7 @@ static void keep_session(void *owner, const struct tls_info *info, struct span s
         return;
     if (seconds < SESSIONS_MS / 1000 && now_ms + seconds * 1000 < until_ms)
         until_ms = now_ms + seconds * 1000;
-    sessions_keep(c->sessions, c->session_key, session, until_ms);
+    sessions_keep(c->sessions, c->sessions_epoch, c->session_key, session, until_ms);
 }
 
 static struct session_taken take_session(struct client *c)

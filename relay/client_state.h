@@ -52,6 +52,7 @@ struct client {
     struct span tlsa, tls_names[2];
     bool is_securing; /* from STARTTLS until it answers through TLS: what fails is TLS */
     struct sessions *sessions;
+    uint32_t sessions_epoch; /* when the connection began */
     unsigned char session_key[SESSION_KEY];
     int64_t session_until_ms; /* of the one that is offered, and of those that come of it */
     int64_t tls_began_ms;

@@ -62,7 +62,7 @@ static void read_trust(struct relay *r)
 static void begin_sessions(struct relay *r)
 {
     uint64_t n = proc_config(r->proc)->relay.tls_sessions;
-    sessions_begin(&r->sessions, n != UINT64_MAX ? n : 0);
+    sessions_begin(&r->sessions, proc_loop(r->proc), n != UINT64_MAX ? n : 0);
 }
 
 static int relay_open(struct proc *p, struct error *e)
@@ -85,6 +85,7 @@ static void relay_reloaded(struct proc *p)
     pool_quit_idle(&r->pool);
     read_trust(r);
     r->no_tls = (struct memo){.next = 0};
+    LOG(0, "tls-sessions-forgotten", LN("n", (int64_t)r->sessions.n));
     begin_sessions(r);
     secrets_read(&r->secrets, p);
 }

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Without octets it bars others with its key. */
 struct kept_session {
     struct kept_session *next; /* in its bucket, newest first */
     struct kept_session *older, *newer;
@@ -36,11 +35,27 @@ static void drop(struct sessions *s, struct kept_session *k)
     free(k);
 }
 
-void sessions_begin(struct sessions *s, uint64_t n_max)
+/* Nobody may ask for it again, and its keys are secrets. */
+static void sweep(void *arg)
+{
+    struct sessions *s = arg;
+    int64_t now_ms = clock_mono_ms();
+    for (struct kept_session *k = s->oldest, *newer; k != NULL; k = newer) {
+        newer = k->newer;
+        if (k->until_ms <= now_ms)
+            drop(s, k);
+    }
+    if (s->n > 0)
+        timer_set(&s->sweep, SESSIONS_SWEEP_MS);
+}
+
+void sessions_begin(struct sessions *s, struct loop *l, uint64_t n_max)
 {
     while (s->oldest != NULL)
         drop(s, s->oldest);
-    s->n_max = (size_t)n_max;
+    timer_stop(&s->sweep);
+    *s = (struct sessions){.epoch = s->epoch + 1, .n_max = (size_t)n_max};
+    timer_init(&s->sweep, l, sweep, s);
 }
 
 /* Those with this key that are not over, newest first: the one behind `after`, or the first. */
@@ -61,14 +76,13 @@ static struct kept_session *find(struct sessions *s, const unsigned char *key,
 
 static void add(struct sessions *s, const unsigned char *key, struct span octets, int64_t until_ms)
 {
-    struct kept_session *k = s->n_max > 0 ? calloc(1, sizeof *k + octets.n) : NULL;
+    struct kept_session *k = calloc(1, sizeof *k + octets.n);
     if (k == NULL)
         return;
     memcpy(k->key, key, SESSION_KEY);
     k->until_ms = until_ms;
     k->n = octets.n;
-    if (octets.n > 0)
-        memcpy(k->octets, octets.p, octets.n);
+    memcpy(k->octets, octets.p, octets.n);
     k->next = *bucket_of(s, key);
     *bucket_of(s, key) = k;
     k->older = s->newest;
@@ -78,6 +92,8 @@ static void add(struct sessions *s, const unsigned char *key, struct span octets
     s->n_octets += k->n;
     while (s->n > s->n_max || s->n_octets > SESSIONS_OCTETS_MAX)
         drop(s, s->oldest);
+    if (!s->sweep.is_set)
+        timer_set(&s->sweep, SESSIONS_SWEEP_MS);
 }
 
 /* One destination does not push out all others. */
@@ -93,16 +109,20 @@ static void make_room(struct sessions *s, const unsigned char *key)
         drop(s, last);
 }
 
-static bool is_barred(struct sessions *s, const unsigned char *key)
+static bool is_barred(const struct sessions *s, const unsigned char *key)
 {
-    const struct kept_session *k = find(s, key, NULL);
-    return k != NULL && k->n == 0;
+    int64_t now_ms = clock_mono_ms();
+    for (size_t i = 0; i < SESSIONS_BARS_MAX; i++)
+        if (s->bars[i].until_ms > now_ms && memcmp(s->bars[i].key, key, SESSION_KEY) == 0)
+            return true;
+    return false;
 }
 
-void sessions_keep(struct sessions *s, const unsigned char key[SESSION_KEY], struct span octets,
-                   int64_t until_ms)
+void sessions_keep(struct sessions *s, uint32_t epoch, const unsigned char key[SESSION_KEY],
+                   struct span octets, int64_t until_ms)
 {
-    if (octets.n == 0 || octets.n > SESSIONS_OCTETS_MAX || is_barred(s, key))
+    if (s->n_max == 0 || epoch != s->epoch || octets.n == 0 || octets.n > SESSIONS_OCTETS_MAX ||
+        is_barred(s, key))
         return;
     make_room(s, key);
     add(s, key, octets, until_ms);
@@ -112,7 +132,7 @@ struct session_taken sessions_take(struct sessions *s, const unsigned char key[S
 {
     struct session_taken t = {.until_ms = 0};
     struct kept_session *k = find(s, key, NULL);
-    char *octets = k != NULL && k->n > 0 ? malloc(k->n) : NULL;
+    char *octets = k != NULL ? malloc(k->n) : NULL;
     if (octets == NULL)
         return t;
     memcpy(octets, k->octets, k->n);
@@ -134,5 +154,9 @@ void sessions_bar(struct sessions *s, const unsigned char key[SESSION_KEY])
 {
     for (struct kept_session *k = find(s, key, NULL); k != NULL; k = find(s, key, NULL))
         drop(s, k);
-    add(s, key, (struct span){NULL, 0}, clock_mono_ms() + SESSIONS_MS);
+    if (is_barred(s, key))
+        return;
+    memcpy(s->bars[s->next_bar].key, key, SESSION_KEY);
+    s->bars[s->next_bar].until_ms = clock_mono_ms() + SESSIONS_MS;
+    s->next_bar = (s->next_bar + 1) % SESSIONS_BARS_MAX;
 }

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 
 import postfix
 import signeddns
@@ -116,18 +117,39 @@ class AsWhat(Resumption):
         remote.script["tls"].update(certificate=bad.certificate, key=bad.key)
         self.assertRegex(self.send(suite, remote), "policy=verified verified=yes resumed=yes$")
         suite.reload()
-        wait_until(lambda: "reload" in suite.log(), 30, "the reload")
+        wait_until(lambda: " tls-sessions-forgotten " in suite.log(), 30, "the reload to come to relay")
         suite.send(FROM, [TO], message())
         self.assertRegex(wait_for_state(suite, TO, "deferred", 30)["last_reply"], "4.7.5 the certificate of mx.remote")
         self.assertEqual(len(remote.messages), 2)
 
+    def test_a_connection_of_before_a_reload_leaves_nothing(self):
+        """Its sessions have a key that nobody asks for any more."""
+        suite, remote = self.next_hop()
+        told = threading.Event()
+        self.addCleanup(told.set)
+        remote.load = lambda load=remote.load: (told.wait(60), load())[1]  # so the greeting waits for it
+        suite.send(FROM, [TO], message())
+        wait_until(lambda: remote.connections == 1, 30, "the connection")
+        suite.reload()
+        wait_until(lambda: " tls-sessions-forgotten " in suite.log(), 30, "the reload to come to relay")
+        told.set()
+        self.assertEqual(len(remote.wait(1, 30)), 1, suite.queue())
+        wait_for_empty_queue(suite, 30)
+        self.assertRegex(self.protections(suite)[-1], "verified=yes$")
+        suite.reload()
+        wait_until(lambda: suite.log().count(" tls-sessions-forgotten ") == 2, 30, "the reload to come to relay")
+        self.assertEqual(re.findall(r" tls-sessions-forgotten n=(\d+)", suite.log()), ["0", "0"])
+        self.assertNotIn("resumed", self.send(suite, remote))
+
     def test_a_server_that_failed_gives_no_session_to_go_on_with(self):
         bad = self.pair("elsewhere.example")
-        suite, remote = self.next_hop(bad, relay={"tls": "verified"})
-        suite.send(FROM, [TO], message())
-        wait_for_state(suite, TO, "deferred", 30)
-        wait_until(lambda: suite.run("queue", "retry", "--to", TO) and remote.connections >= 3, 30, "more attempts")
-        self.assertEqual((remote.messages, self.count(remote, "offers a session")), ([], 0))
+        for version in ("TLSv1_2", "TLSv1_3"):
+            suite, remote = self.next_hop(bad, relay={"tls": "verified"}, version=version)
+            suite.send(FROM, [TO], message())
+            wait_for_state(suite, TO, "deferred", 30)
+            wait_until(lambda: suite.run("queue", "retry", "--to", TO) and remote.connections >= 3, 30, "more attempts")
+            self.assertEqual((remote.messages, self.count(remote, "offers a session")), ([], 0))
+            suite.close()
 
     def test_dane(self):
         """The session of a domain whose records are right is of no use to one whose records are wrong."""
