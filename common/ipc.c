@@ -321,6 +321,16 @@ static int send_or_keep(struct ipc *ch, const char *octets, size_t n, int fd)
     return keep_for_later(ch, octets, n, fd);
 }
 
+/* A mistake of ours: whoever asked hears nothing until its deadline, and then tries later. */
+static int unpackable(const struct ipc *ch, enum msg_type type)
+{
+    static struct trouble trouble;
+    if (trouble_is_news(&trouble))
+        LOG(0, "message-unsent", LZ("to", role_name(ch->peer)), LN("type", type),
+            LZ("because", "a field is too long"));
+    return -1;
+}
+
 int ipc_send(struct ipc *ch, enum msg_type type, const void *fields, int fd)
 {
     static char out[IPC_MAX];
@@ -328,7 +338,7 @@ int ipc_send(struct ipc *ch, enum msg_type type, const void *fields, int fd)
         return -1;
     size_t n = proto_pack(out, sizeof out, type, fields);
     if (n == 0)
-        return -1;
+        return unpackable(ch, type);
     int result = send_or_keep(ch, out, n, fd);
     if (type == MSG_LOGIN || type == MSG_PAM_CHECK ||
         type == MSG_ADMIN) /* there is a password in it */

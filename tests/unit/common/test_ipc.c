@@ -1,4 +1,5 @@
 #include "common/ipc.h"
+#include "common/log.h"
 
 #include "common/pack.h"
 #include "common/unixsock.h"
@@ -153,6 +154,13 @@ Test(ipc, deadline_answers_with_null)
     cr_assert_eq(smtpd.n_closed, 0);
 }
 
+static char logged[500];
+
+static void note_lines(struct span lines)
+{
+    span_copy(logged, sizeof logged, lines);
+}
+
 Test(ipc, too_long_a_field_is_not_sent)
 {
     struct side smtpd, authd;
@@ -160,7 +168,11 @@ Test(ipc, too_long_a_field_is_not_sent)
     memset(big, 'a', sizeof big);
     link_up(&smtpd, &authd, NULL);
     struct msg_resolve m = {.address = {big, sizeof big}};
+    log_set_sink(note_lines);
     cr_assert_eq(ipc_send_resolve(smtpd.ch, &m, -1), -1);
+    log_flush();
+    cr_expect_not_null(strstr(logged, "message-unsent to=authd"), "%s", logged);
+    log_set_sink(NULL);
 }
 
 static size_t pack(char *out, enum msg_type type, const void *m)
