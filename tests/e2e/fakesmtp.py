@@ -12,6 +12,7 @@ The script (all of it optional; the JSON file is read again for each connection)
     "greeting"   an action, default "220 fake.example ESMTP"
     "ehlo"       lines of the answer to EHLO, default ["fake.example", "PIPELINING", "SIZE 104857600", "8BITMIME"];
                  without "PIPELINING", a client that sends ahead is a violation
+    "lmtp"       true: LHLO in the place of EHLO and HELO (RFC 2033), and after the content a reply for each recipient
     "replies"    {verb: action}, verbs EHLO HELO MAIL RCPT DATA DOT (the end of content) RSET NOOP QUIT STARTTLS
     "tls"        {"certificate": FILE, "key": FILE}: offers STARTTLS, not again once TLS is there;
                  "implicit": true: TLS from the first octet; "version": "TLSv1_2"; "break": true: says something
@@ -238,8 +239,10 @@ class Connection:
         code = reply if isinstance(reply, str) else reply.get("reply", "")
         message["reply"] = code
         self.server.keep(message)
+        n_replies = len(self.rcpts) if self.script.get("lmtp") else 1
         self.reset()
-        self.act(reply)
+        for _ in range(n_replies):
+            self.act(reply)
 
     def content(self):
         """All up to and with the final dot; large messages without looking at anything twice."""
@@ -260,7 +263,9 @@ class Connection:
         may_follow = verb in ("MAIL", "RCPT", "RSET", "NOOP") and "PIPELINING" in self.offered
         if self.pending and not may_follow:
             self.violation(f"sent ahead after {verb}: {self.pending[:60]!r}")
-        if verb == "EHLO":
+        if self.script.get("lmtp") and verb in ("EHLO", "HELO"):
+            self.act("500 5.5.1 this is LMTP")
+        elif verb == ("LHLO" if self.script.get("lmtp") else "EHLO"):
             self.ehlo(args)
         elif verb == "MAIL":
             self.mail(args)

@@ -6,11 +6,12 @@ import http.server
 import json
 import os
 import shutil
+import smtplib
 import ssl
 import tempfile
 import threading
 
-from certs import Pair
+from certs import Pair, context
 from harness import message, own_address, wait_until
 from relaying import RelayTest, wait_for_empty_queue, wait_for_state
 
@@ -64,20 +65,22 @@ def policy(mode="enforce", mx=(MX,), max_age=604800):
     return f"version: STSv1\r\nmode: {mode}\r\n{names}max_age: {max_age}\r\n"
 
 
-class MtaSts(RelayTest):
+class StsTest(RelayTest):
     def setUp(self):
         self.dir = tempfile.mkdtemp(prefix="barid-sts-")
         self.addCleanup(shutil.rmtree, self.dir)
         os.chmod(self.dir, 0o755)
 
-    def world(self, text, server=None, mx_names=(MX,), web_names=(HOST,), trusts_mx=True, **relay):
-        """A suite, the exchanger of remote.example, its zone, and the server of its policy."""
+    def world(self, text, server=None, mx_names=(MX,), web_names=(HOST,), trusts_mx=True, config=None, **relay):
+        """A suite, the exchanger of remote.example, its zone, and the server of its policy. `server`: what the
+        exchanger says to EHLO within TLS; "plain": it has no TLS."""
         mx, web = Pair(self.dir, "mx", mx_names), Pair(self.dir, "web", web_names)
         self.ca = os.path.join(self.dir, "ca.pem")
         with open(self.ca, "w") as out:
             for pair in (web, mx) if trusts_mx else (web,):
                 out.write(open(pair.certificate).read())
-        script = {} if server == "plain" else {"tls": {"certificate": mx.certificate, "key": mx.key}}
+        ehlo = {"ehlo": server} if server else {}
+        script = {} if server == "plain" else {"tls": {"certificate": mx.certificate, "key": mx.key, **ehlo}}
         port, (remote,) = self.remotes(script)
         address = own_address()
         self.web = PolicyServer(web, address)
@@ -86,7 +89,7 @@ class MtaSts(RelayTest):
         self.zone = {"remote.example": {"MX": [[10, MX]]}, MX: {"A": [remote.host]}, HOST: {"A": [address]},
                      "_mta-sts.remote.example": {"TXT": ["v=STSv1; id=one;"]}}
         dns = self.dns(self.zone)
-        suite = self.suite(config={"dns": {"server": f"{dns.host}@{dns.port}"}},
+        suite = self.suite(config={"dns": {"server": f"{dns.host}@{dns.port}"}, **(config or {})},
                            relay={"port": port, "ca_file": self.ca, "mta_sts_port": self.web.port, **relay})
         return suite, remote
 
@@ -95,6 +98,8 @@ class MtaSts(RelayTest):
         reply = wait_for_state(suite, TO, "deferred")["last_reply"]
         self.assertRegex(reply, pattern)
 
+
+class MtaSts(StsTest):
     def test_enforce_with_all_in_order(self):
         suite, remote = self.world(policy(mx=("other.example", "*.remote.example")))
         suite.send(FROM, [TO], message())
@@ -217,3 +222,81 @@ class MtaSts(RelayTest):
         suite, _ = self.world(policy())
         shown = suite.cli("explain", "--from", FROM, "--to", TO, "--client", "127.0.0.1", json=True)
         self.assertEqual([hop["tls"] for hop in shown["hops"]], ["sts"], shown)
+
+
+class Requiretls(StsTest):
+    """RFC 8689 4.2.1: a policy that is enforced says that the name of the server is the right one."""
+
+    def submit(self, text, **kwargs):
+        """Mail that requires TLS, with a sender here who can be told."""
+        us = Pair(self.dir, "us", ("mx.example.org",))
+        suite, remote = self.world(text, config={"tls": us.config()}, **kwargs)
+        with smtplib.SMTP(*suite.smtp_address, local_hostname="client.example", timeout=30) as client:
+            client.starttls(context=context())
+            client.ehlo()
+            client.sendmail("bob@example.org", [TO], message(), mail_options=["REQUIRETLS"])
+        return suite, remote
+
+    def returned(self, status, text, **kwargs):
+        suite, remote = self.submit(text, **kwargs)
+        report, = suite.wait_for_mail("bob", timeout=30)
+        self.assertIn(f"Status: {status}\r\n".encode(), report)
+        self.assertFalse([line for line in remote.transcript if "< MAIL" in line])
+        return remote
+
+    def test_goes_to_a_server_that_the_policy_names(self):
+        suite, remote = self.submit(policy(), server=["fake.example", "REQUIRETLS"])
+        got, = remote.wait(1, 30)
+        self.assertEqual((got["tls"], got["from_params"]), ("TLSv1.3", "REQUIRETLS"))
+        wait_until(lambda: "policy=sts verified=yes" in suite.log(), 30, "the log to tell it")
+
+    def test_returned_where_it_is_not_offered(self):
+        remote = self.returned("5.7.30", policy(), server=["fake.example"])
+        self.assertTrue([line for line in remote.transcript if line.endswith("= TLSv1.3")])
+
+    def test_returned_where_there_is_no_tls(self):
+        self.returned("5.7.10", policy(), server="plain")
+
+    def test_returned_for_a_certificate_of_another(self):
+        self.returned("5.7.10", policy(), server=["fake.example", "REQUIRETLS"], mx_names=("wrong.example",))
+
+    def test_a_policy_under_test_proves_no_name(self):
+        remote = self.returned("5.7.30", policy("testing"), server=["fake.example", "REQUIRETLS"])
+        self.assertEqual(remote.connections, 0)
+
+    def test_waits_for_a_policy_that_names_the_server(self):
+        suite, remote = self.submit(policy(mx=("else.example",)), server=["fake.example", "REQUIRETLS"])
+        self.assertIn("does not name this server", wait_for_state(suite, TO, "deferred", 30)["last_reply"])
+        self.assertEqual(remote.connections, 0)
+
+
+class NoNeedOfTls(StsTest):
+    """RFC 8689 4.2.2: "TLS-Required: No" comes before the policy of the domain."""
+
+    NO_NEED = b"TLS-Required: No\r\n" + message()
+
+    def test_it_goes_though_the_policy_refuses(self):
+        for expected, kwargs in ((None, {"text": policy(), "server": "plain"}),
+                                 ("TLSv1.3", {"text": policy(), "mx_names": ("wrong.example",)}),
+                                 ("TLSv1.3", {"text": policy(mx=("else.example",))})):
+            with self.subTest(**kwargs):
+                suite, remote = self.world(**kwargs)
+                self.deferred(suite, "does not name|STARTTLS|certificate")
+                suite.send(FROM, ["dave@remote.example"], self.NO_NEED)
+                got, = remote.wait(1, 30)
+                self.assertEqual((got["tls"], got["rcpts"]), (expected, ["dave@remote.example"]))
+                self.assertIn(b"TLS-Required: No\r\n", got["data"])
+                suite.close()
+
+    def test_its_report_does_not_say_so_itself(self):
+        refusing = self.remote({"replies": {"RCPT": "550 5.1.1 nobody"}})
+        suite, remote = self.world(policy(mx=("else.example",)), config={
+            "route refusing.example": {"to": f"smtp://{refusing.host}:{refusing.port}"}})
+        suite.send("bob@example.org", ["x@refusing.example"], self.NO_NEED)
+        report, = suite.wait_for_mail("bob", timeout=30)
+        head, _, body = report.partition(b"\r\n\r\n")
+        self.assertNotIn(b"TLS-Required", head)
+        self.assertIn(b"\r\nTLS-Required: No\r\n", body)
+        suite.send(TO, ["x@refusing.example"], self.NO_NEED)
+        self.assertIn("does not name this server", wait_for_state(suite, TO, "deferred", 30)["last_reply"])
+        self.assertEqual(remote.connections, 0)
