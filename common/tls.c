@@ -236,17 +236,10 @@ static enum tls_fault fault_of(long verdict)
     case X509_V_ERR_CERT_HAS_EXPIRED:
     case X509_V_ERR_CERT_NOT_YET_VALID:
         return TLS_FAULT_TIME;
-    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-    case X509_V_ERR_CERT_UNTRUSTED:
-        return TLS_FAULT_TRUST;
     case X509_V_ERR_DANE_NO_MATCH:
         return TLS_FAULT_TLSA;
     default:
-        return TLS_FAULT_OTHER;
+        return TLS_FAULT_TRUST;
     }
 }
 

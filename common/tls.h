@@ -61,13 +61,9 @@ struct tls_info {
     char fingerprint[CERT_PRINT]; /* SHA-256 */
     bool is_verified; /* signed by who is trusted, in time, and (servers) for the name */
     const char *unverified_because; /* a constant; NULL if it is */
-    enum tls_fault {
-        TLS_FAULT_OTHER,
-        TLS_FAULT_NAME,
-        TLS_FAULT_TIME,
-        TLS_FAULT_TRUST,
-        TLS_FAULT_TLSA
-    } fault;
+    /* If it is not: for the name, the time, the TLSA records, or whatever else there is that makes
+     * a certificate one not to trust. */
+    enum tls_fault { TLS_FAULT_TRUST, TLS_FAULT_NAME, TLS_FAULT_TIME, TLS_FAULT_TLSA } fault;
     bool is_unverifiable; /* TLSA records were given, and none of them can be used */
     bool is_resumed;      /* all of this was found out by an earlier session that goes on */
 };

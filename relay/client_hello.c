@@ -115,10 +115,9 @@ static void distrust(struct client *c, const char *why)
 
 void client_on_secured(struct client *c)
 {
-    static const enum tlsrpt_result results[] = {[TLS_FAULT_OTHER] = TLSRPT_VALIDATION,
+    static const enum tlsrpt_result results[] = {[TLS_FAULT_TRUST] = TLSRPT_NOT_TRUSTED,
                                                  [TLS_FAULT_NAME] = TLSRPT_HOST_MISMATCH,
                                                  [TLS_FAULT_TIME] = TLSRPT_EXPIRED,
-                                                 [TLS_FAULT_TRUST] = TLSRPT_NOT_TRUSTED,
                                                  [TLS_FAULT_TLSA] = TLSRPT_TLSA_INVALID};
     const struct tls_info *info = conn_tls(c->conn);
     c->tls_result = info->is_unverifiable ? TLSRPT_TLSA_INVALID

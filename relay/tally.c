@@ -1,7 +1,7 @@
 #include "relay/tally.h"
 
-/* Without a policy any TLS is a success; with one only a server that has proved itself, and (STS)
- * that the policy names. */
+/* Without a policy any TLS is a success (that of TLSRPT_VALIDATION did not come about); with one
+ * only a server that has proved itself, and (STS) that the policy names. */
 enum tlsrpt_result tally_judge(const struct policy_facts *f, enum tlsrpt_result r,
                                enum tlsrpt_policy *policy)
 {

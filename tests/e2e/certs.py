@@ -32,14 +32,15 @@ def openssl(*args, **kwargs):
 class Pair:
     """A self-signed certificate and its key, as files. A name that is an address is one there too."""
 
-    def __init__(self, directory, label, names, kind="ec", days=30):
+    def __init__(self, directory, label, names, kind="ec", days=30, extensions=()):
         self.certificate = os.path.join(directory, f"{label}.cert.pem")
         self.key = os.path.join(directory, f"{label}.key.pem")
         san = ",".join(f"{'IP' if name[-1].isdigit() else 'DNS'}:{name}" for name in names)
+        added = [arg for extension in (f"subjectAltName={san}", *extensions) for arg in ("-addext", extension)]
         old = os.umask(0o077)
         try:
             openssl("req", "-x509", *KINDS[kind], "-nodes", "-keyout", self.key, "-out", self.certificate,
-                    "-days", str(days), "-subj", f"/CN={names[0]}", "-addext", f"subjectAltName={san}")
+                    "-days", str(days), "-subj", f"/CN={names[0]}", *added)
         finally:
             os.umask(old)
 

@@ -7,6 +7,7 @@ import gzip
 import http.server
 import json
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -83,9 +84,9 @@ class ReportTest(RelayTest):
         self.addCleanup(shutil.rmtree, self.dir)
         os.chmod(self.dir, 0o755)
 
-    def start(self, records, **relay):
+    def start(self, records, pair=None, **relay):
         """plain.example has no TLS, secure.example has; the reports of both go to `records`."""
-        pair = Pair(self.dir, "mx", ("mx.secure.example",))
+        pair = pair or Pair(self.dir, "mx", ("mx.secure.example",))
         tls = {"tls": {"certificate": pair.certificate, "key": pair.key}}
         port, (self.plain, self.secure, self.collector) = self.remotes({}, tls, {})
         zone = {}
@@ -146,6 +147,17 @@ class TlsReports(ReportTest):
         self.assertEqual([r.mail["TLS-Report-Domain"] for r in (report, second)], ["secure.example", "plain.example"])
         self.assertNotEqual(report.json["report-id"], second.json["report-id"])
         self.assertEqual(suite.count("bob"), 2)
+
+    def test_a_certificate_that_is_none_of_a_server_is_not_trusted(self):
+        """RFC 8460 4.3.1. It is signed by an authority of ours; where no policy asks for it the TLS is a success."""
+        pair = Pair(self.dir, "client", ("mx.secure.example",), extensions=["extendedKeyUsage=clientAuth"])
+        suite = self.start({"secure.example": ["v=TLSRPTv1;rua=mailto:bob@example.org"]}, pair,
+                           ca_file=pair.certificate)
+        self.send_and_report(suite, "carol@secure.example")
+        policy, = Report(suite.wait_for_mail("bob", timeout=30)[0]).json["policies"]
+        wait_until(lambda: re.search(r' sent .*verified=no \([^"]*purpose', suite.log()), 30, "why it is not")
+        self.assertEqual(policy["summary"], {"total-successful-session-count": 1, "total-failure-session-count": 0})
+        self.assertNotIn("failure-details", policy)
 
     def test_it_survives_a_restart_and_nobody_else_is_told(self):
         suite = self.start({"plain.example": ["v=TLSRPTv1; rua=mailto:bob@example.org"],

@@ -13,7 +13,7 @@ static const struct {
     {"TLS, another name", {0}, TLSRPT_HOST_MISMATCH, TLSRPT_SUCCESS, TLSRPT_NO_POLICY},
     {"TLS, too old", {0}, TLSRPT_EXPIRED, TLSRPT_SUCCESS, TLSRPT_NO_POLICY},
     {"no TLS", {0}, TLSRPT_NO_STARTTLS, TLSRPT_NO_STARTTLS, TLSRPT_NO_POLICY},
-    {"TLS that fails", {0}, TLSRPT_VALIDATION, TLSRPT_VALIDATION, TLSRPT_NO_POLICY},
+    {"TLS that does not come about", {0}, TLSRPT_VALIDATION, TLSRPT_VALIDATION, TLSRPT_NO_POLICY},
     {"STS", {.sts = STS_ENFORCE, .is_sts_host = true}, TLSRPT_SUCCESS, TLSRPT_SUCCESS, TLSRPT_STS},
     {"STS, not trusted",
      {.sts = STS_TESTING, .is_sts_host = true},
