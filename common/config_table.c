@@ -489,8 +489,11 @@ const struct setting config_settings[] = {
          "start and at each reload."},
     {SECTION_ROUTE, "callout", VALUE_CHOICE, AT(route_config, callout), .words = yes_words,
      .fallback = "no",
-     .meaning = "Whether the host that has the mailboxes is asked who exists (by RCPT, with a null "
-                "sender). Its answers are kept; who cannot be asked about is put off."},
+     .meaning =
+         "Whether the host that has the mailboxes is asked who exists (by RCPT, with a null "
+         "sender). Its answers are kept, those of another 'to' do not count; who cannot be "
+         "asked about is put off. If other hosts have the mailboxes and 'to' stays as it was "
+         "(mx), barid callout forget removes what the last ones said."},
     {SECTION_ROUTE, "callout_positive", VALUE_DURATION, AT(route_config, callout_positive_ms),
      .min = MINUTE, .max = 30 * DAY, .fallback = "7d",
      .meaning = "How long it is kept that an address exists; four times as long if it cannot be "

@@ -67,7 +67,8 @@
  * its hash (queue/addressees.h); at: when that was, within a month.
  *
  * callout: What hosts said about recipients that we are a backup for (queue/callout.h). verdict: 1
- * it exists, 2 it does not; learned: when it was said; expires: then the row goes.
+ * it exists, 2 it does not; learned: when it was said; expires: then the row goes; host: a hash of
+ * its route and where that leads, as it was then.
  *
  * tlsrpt: What came of TLS with the exchangers of other domains, for a report to each (RFC 8460);
  * tlsa: the policy of DANE it went by, a row of tlsrpt_tlsa (id: a hash of base and records), or 0.
@@ -386,9 +387,13 @@ static const char version_10[] = "CREATE TABLE callout ("
                                  "  CHECK (length(address) BETWEEN 1 AND 512),"
                                  " verdict INTEGER NOT NULL CHECK (verdict IN (1, 2)),"
                                  " learned INTEGER NOT NULL CHECK (learned >= 0),"
-                                 " expires INTEGER NOT NULL CHECK (expires >= learned)"
+                                 " expires INTEGER NOT NULL CHECK (expires >= learned),"
+                                 " host INTEGER NOT NULL CHECK (host > 0)"
                                  ") STRICT;"
                                  "CREATE INDEX callout_expires ON callout (expires);"
+                                 "CREATE INDEX callout_nobody ON callout (expires)"
+                                 " WHERE verdict = 2;"
+                                 "CREATE INDEX callout_host ON callout (host, expires);"
 
                                  "ALTER TABLE recipient ADD COLUMN contained INTEGER NOT NULL"
                                  " DEFAULT 0 CHECK (contained IN (0, 1));"

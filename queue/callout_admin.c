@@ -55,7 +55,7 @@ void callout_list(void *owner, struct admin_call *call)
     store_callouts_begin(q->store, call->cursor, span_of(domain));
     while (n < ADMIN_PAGE &&
            ((f = store_callouts_next(q->store, &c)) == FOUND_YES || f == FOUND_DAMAGED)) {
-        if (f == FOUND_YES)
+        if (f == FOUND_YES && c.host == callout_host(q, c.address))
             send_row(call, &c);
         n++;
     }

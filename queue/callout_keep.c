@@ -14,6 +14,36 @@
 #define RETRY_MS  60000  /* after a row could not be written */
 #define SLACK_S   60     /* a clock may have been put back by that */
 
+/* --- whose word it is --- */
+
+static void hash_text(crypto_generichash_state *h, const char *text)
+{
+    if (text == NULL)
+        text = "";
+    crypto_generichash_update(h, (const unsigned char *)text, strlen(text) + 1);
+}
+
+int64_t callout_host(const struct queue *q, struct span address)
+{
+    const struct route_config *r = route_backup(q->config, address);
+    unsigned char sum[crypto_generichash_BYTES_MIN];
+    crypto_generichash_state h;
+    uint64_t host;
+    if (r == NULL)
+        return 0;
+    crypto_generichash_init(&h, NULL, 0, sizeof sum);
+    hash_text(&h, r->domain);
+    for (size_t i = 0; i < r->n_to; i++) {
+        char how[40];
+        snprintf(how, sizeof how, "%d %u", (int)r->to[i].kind, (unsigned)r->to[i].port);
+        hash_text(&h, how);
+        hash_text(&h, r->to[i].host);
+    }
+    crypto_generichash_final(&h, sum, sizeof sum);
+    memcpy(&host, sum, sizeof host);
+    return (int64_t)(host >> 1 | 1);
+}
+
 /* --- in memory --- */
 
 static uint64_t hash_of(const struct callouts *all, const char *key)
@@ -89,6 +119,13 @@ static void drop(struct callouts *all, struct callout *c)
     free(c);
 }
 
+/* As if its host had said nothing yet. */
+static void make_void(struct callout *c)
+{
+    c->known_ms = c->nobody_ms = c->failed_ms = CALLOUT_NEVER_MS;
+    unmark(c->q->callouts, c);
+}
+
 /* The one nobody asked about for longest makes room, but none that is being asked about. */
 static void make_room(struct callouts *all)
 {
@@ -108,7 +145,8 @@ struct callout *callout_add(struct queue *q, const char *key)
         return NULL;
     memcpy(c->address, key, strlen(key) + 1);
     c->q = q;
-    c->known_ms = c->nobody_ms = c->failed_ms = CALLOUT_NEVER_MS;
+    make_void(c);
+    c->host = callout_host(q, span_of(key));
     c->hash = hash_of(all, key);
     struct callout **bucket = &all->buckets[c->hash % CALLOUT_BUCKETS];
     c->next = *bucket;
@@ -137,13 +175,18 @@ struct callout *callout_find(struct queue *q, const char *key)
 {
     struct callout *c = find(q->callouts, key);
     struct callout_row row = {.address = span_of(key)};
-    int64_t now_s = clock_wall_s();
+    int64_t now_s = clock_wall_s(), host = callout_host(q, row.address);
+    if (c != NULL && c->host != host) { /* the configuration names another one now */
+        make_void(c);
+        c->host = c->tag == 0 ? host : c->host;
+    }
     if (c != NULL || q->callouts->n_rows == 0)
         return c;
     enum found f = store_callout_get(q->store, &row);
     if (f == FOUND_DAMAGED)
         LOG(0, "damaged-callout", LZ("then", "it is asked again"));
-    c = f == FOUND_YES && row_counts(&row, now_s) ? callout_add(q, key) : NULL;
+    bool counts = f == FOUND_YES && row_counts(&row, now_s) && row.host == host;
+    c = counts ? callout_add(q, key) : NULL;
     if (c == NULL)
         return NULL;
     int64_t age_s = row.learned < now_s ? now_s - row.learned : 0;
@@ -158,6 +201,8 @@ struct callout *callout_find(struct queue *q, const char *key)
 void callout_learn(struct callout *c, enum verdict v)
 {
     int64_t now_ms = clock_mono_ms();
+    if (c->host != callout_host(c->q, span_of(c->address)))
+        return; /* another one was asked */
     if (v != VERDICT_OK && v != VERDICT_NEVER) {
         c->failed_ms = now_ms;
         return;
@@ -183,14 +228,22 @@ static int save_one(struct store *s, const struct callout *c)
     struct callout_row row = {.address = span_of(c->address),
                               .exists = c->known_ms > c->nobody_ms,
                               .learned = c->learned_s,
-                              .expires = c->learned_s + lifetime_s(c)};
+                              .expires = c->learned_s + lifetime_s(c),
+                              .host = c->host};
     return row.expires > row.learned ? store_callout_set(s, &row) : 0;
 }
 
-/* Those that end first make room: it is what does not exist, before what does. */
+/* Those make room that do not exist, then those of the host that has most of them: random names at
+ * a host that takes all of them do not push out what another one said. */
 static int trim(struct callouts *all, struct store *s)
 {
-    uint64_t n = all->n_rows + all->n_saving;
+    uint64_t n;
+    if (all->n_rows + all->n_saving <= ROWS_MAX)
+        return 0;
+    enum found f = store_callouts_count(s, &n); /* some may have been there before */
+    if (f != FOUND_YES)
+        return f == FOUND_FAULT ? -1 : 0;
+    all->n_rows = n > all->n_saving ? n - all->n_saving : 0;
     if (n <= ROWS_MAX)
         return 0;
     int64_t gone = store_callouts_trim(s, n - ROWS_MAX + TRIM_ROWS);
@@ -228,7 +281,7 @@ static void saved(struct batch_part *part)
     struct callouts *all = (struct callouts *)part;
     for (; all->n_saving > 0 && all->unsaved != NULL; all->n_saving--) {
         unmark(all, all->unsaved);
-        all->n_rows++; /* or it was there before: the next sweep counts */
+        all->n_rows++; /* or it was there before: it is counted when that matters */
     }
     all->n_rows -= all->n_gone < all->n_rows ? all->n_gone : all->n_rows;
     all->n_saving = all->n_gone = 0;
@@ -304,8 +357,7 @@ void callouts_forget(struct queue *q, struct span what)
                                        span_eq(span_from(address, address.n - what.n), what));
         if (!is_meant)
             continue;
-        c->known_ms = c->nobody_ms = c->failed_ms = CALLOUT_NEVER_MS;
-        unmark(all, c);
+        make_void(c);
         if (c->tag == 0)
             drop(all, c);
     }

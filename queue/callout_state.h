@@ -36,6 +36,7 @@ struct callout {
     uint64_t hash;
     int64_t known_ms, nobody_ms, failed_ms; /* when it was found out, by the monotonic clock */
     int64_t learned_s;                      /* the first or the second of them, by the other */
+    int64_t host;                           /* that said it, or is being asked */
     uint64_t tag;                           /* relay was asked; 0: it is not */
     struct callout_waiting *waiting;
     struct timer patience; /* of those who wait */
@@ -61,6 +62,9 @@ struct callouts {
     size_t n_lists;
 };
 
+/* Whose word counts about this address: the same as long as its route is, and leads to the same
+ * host. 0: it has none. */
+int64_t callout_host(const struct queue *q, struct span address);
 /* From memory, or from the table. NULL: nothing is known of it. */
 struct callout *callout_find(struct queue *q, const char *key);
 /* A new one; NULL without memory. */

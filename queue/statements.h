@@ -251,20 +251,26 @@
     S(SECURED_TRIM, "DELETE FROM secured WHERE domain IN (SELECT domain FROM secured"              \
                     " INDEXED BY secured_seen ORDER BY seen"                                       \
                     " LIMIT min(500, max(0, (SELECT count(*) FROM secured) - ?1)))")               \
-    S(CALLOUT_GET, "SELECT verdict, learned, expires FROM callout WHERE address = ?1")             \
-    S(CALLOUT_SET, "INSERT INTO callout (address, verdict, learned, expires)"                      \
-                   " VALUES (?1, ?2, ?3, ?4) ON CONFLICT (address)"                                \
-                   " DO UPDATE SET verdict = ?2, learned = ?3, expires = ?4")                      \
+    S(CALLOUT_GET, "SELECT verdict, learned, expires, host FROM callout WHERE address = ?1")       \
+    S(CALLOUT_SET, "INSERT INTO callout (address, verdict, learned, expires, host)"                \
+                   " VALUES (?1, ?2, ?3, ?4, ?5) ON CONFLICT (address)"                            \
+                   " DO UPDATE SET verdict = ?2, learned = ?3, expires = ?4, host = ?5")           \
     S(CALLOUT_FORGET, "DELETE FROM callout WHERE address = ?1")                                    \
     S(CALLOUT_FORGET_OF, "DELETE FROM callout"                                                     \
                          " WHERE substr(address, -length(?1)) = ?1")                               \
-    S(CALLOUT_LIST, "SELECT id, address, verdict, learned, expires FROM callout WHERE id > ?1"     \
-                    " AND (?2 = '' OR substr(address, -length(?2)) = ?2) ORDER BY id")             \
+    S(CALLOUT_LIST,                                                                                \
+      "SELECT id, address, verdict, learned, expires, host FROM callout WHERE id > ?1"             \
+      " AND (?2 = '' OR substr(address, -length(?2)) = ?2) ORDER BY id")                           \
     S(CALLOUT_SWEEP, "DELETE FROM callout WHERE id IN (SELECT id FROM callout"                     \
                      " INDEXED BY callout_expires WHERE expires <= ?1"                             \
                      " ORDER BY expires LIMIT 500)")                                               \
-    S(CALLOUT_TRIM, "DELETE FROM callout WHERE id IN (SELECT id FROM callout"                      \
-                    " INDEXED BY callout_expires ORDER BY expires LIMIT ?1)")                      \
+    S(CALLOUT_TRIM_NOBODY,                                                                         \
+      "DELETE FROM callout WHERE id IN (SELECT id FROM callout"                                    \
+      " INDEXED BY callout_nobody WHERE verdict = 2 ORDER BY expires LIMIT ?1)")                   \
+    S(CALLOUT_TRIM_HOST, "DELETE FROM callout WHERE id IN (SELECT id FROM callout"                 \
+                         " INDEXED BY callout_host WHERE host = (SELECT host FROM callout"         \
+                         " INDEXED BY callout_host GROUP BY host ORDER BY count(*) DESC LIMIT 1)"  \
+                         " ORDER BY expires LIMIT ?1)")                                            \
     S(CALLOUT_COUNT, "SELECT count(*) FROM callout")                                               \
     S(PAST_ADD, "INSERT OR IGNORE INTO past"                                                       \
                 " (id, arrived, gone, sender, client, login, size, message_id)"                    \

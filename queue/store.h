@@ -402,6 +402,7 @@ struct callout_row {
     struct span address; /* folded; holds until the next call */
     bool exists;
     int64_t learned, expires; /* seconds since 1970 */
+    int64_t host;             /* whose word it is: positive, the same for the same host */
 };
 /* Of this address: fills in the rest. */
 enum found store_callout_get(struct store *s, struct callout_row *c);
@@ -412,8 +413,10 @@ int64_t store_callout_forget(struct store *s, struct span what);
 void store_callouts_begin(struct store *s, uint64_t after, struct span domain);
 enum found store_callouts_next(struct store *s, struct callout_row *c);
 void store_callouts_end(struct store *s);
-/* Some of those that end before; those that end first. How many, or -1. */
+/* Some of those that end before. How many, or -1. */
 int64_t store_callouts_sweep(struct store *s, int64_t now_s);
+/* Of those that do not exist; if there are too few, of those of the host that has most. Each time
+ * those that end first. How many, or -1. */
 int64_t store_callouts_trim(struct store *s, uint64_t n);
 enum found store_callouts_count(struct store *s, uint64_t *n);
 

@@ -9,14 +9,16 @@ static bool is_word(struct span s)
     return s.n > 0 && s.n < ADDRESS_MAX;
 }
 
-/* verdict, learned and expires, from this column on. */
+/* verdict, learned, expires and host, from this column on. */
 static enum found take(sqlite3_stmt *st, int at, struct callout_row *c)
 {
     int64_t verdict = sqlite3_column_int64(st, at);
     c->learned = sqlite3_column_int64(st, at + 1);
     c->expires = sqlite3_column_int64(st, at + 2);
+    c->host = sqlite3_column_int64(st, at + 3);
     c->exists = verdict == 1;
-    bool is_sane = (verdict == 1 || verdict == 2) && c->learned >= 0 && c->expires >= c->learned;
+    bool is_sane = (verdict == 1 || verdict == 2) && c->learned >= 0 && c->expires >= c->learned &&
+                   c->host > 0;
     return is_sane && is_word(c->address) ? FOUND_YES : FOUND_DAMAGED;
 }
 
@@ -39,6 +41,7 @@ int store_callout_set(struct store *s, const struct callout_row *c)
     sql_bind_i64(st, 2, c->exists ? 1 : 2);
     sql_bind_i64(st, 3, c->learned);
     sql_bind_i64(st, 4, c->expires);
+    sql_bind_i64(st, 5, c->host);
     return statement_run(s, S_CALLOUT_SET);
 }
 
@@ -88,8 +91,13 @@ int64_t store_callouts_sweep(struct store *s, int64_t now_s)
 
 int64_t store_callouts_trim(struct store *s, uint64_t n)
 {
-    sql_bind_u64(s->s[S_CALLOUT_TRIM], 1, n);
-    return run_deletion(s, S_CALLOUT_TRIM);
+    sql_bind_u64(s->s[S_CALLOUT_TRIM_NOBODY], 1, n);
+    int64_t gone = run_deletion(s, S_CALLOUT_TRIM_NOBODY);
+    if (gone < 0 || (uint64_t)gone >= n)
+        return gone;
+    sql_bind_u64(s->s[S_CALLOUT_TRIM_HOST], 1, n - (uint64_t)gone);
+    int64_t more = run_deletion(s, S_CALLOUT_TRIM_HOST);
+    return more < 0 ? -1 : gone + more;
 }
 
 enum found store_callouts_count(struct store *s, uint64_t *n)

@@ -6,7 +6,7 @@
 #include "common/log.h"
 #include "common/maildb.h"
 #include "common/unixsock.h"
-#include "queue/callout.h"
+#include "queue/callout_state.h"
 #include "queue/contain.h"
 #include "queue/control.h"
 #include "queue/intake.h"
@@ -44,9 +44,9 @@ static const char base[] =
     " ('u@example.org', 1799999000, 'w', 0, 0), ('uid:7', 1799999000, 'w', 1, 1);"
     "INSERT INTO counted (who, what, n, until) VALUES ('v@example.org', 0, 5, 1800001000),"
     " ('v@example.org', 1, 5, 1800001000), ('v@example.org', 3, 30, 1800001000);"
-    "INSERT INTO callout (address, verdict, learned, expires) VALUES"
-    " ('bob@backed.example', 1, 1799999000, 1800500000),"
-    " ('eve@backed.example', 2, 1799999000, 1800002000);";
+    "INSERT INTO callout (address, verdict, learned, expires, host) VALUES"
+    " ('bob@backed.example', 1, 1799999000, 1800500000, 1),"
+    " ('eve@backed.example', 2, 1799999000, 1800002000, 1);";
 
 static const char *const columns[][3] = {
     /* table, column, which row */
@@ -105,6 +105,7 @@ static const char *const columns[][3] = {
     {"callout", "verdict", "verdict = 1"},
     {"callout", "learned", "verdict = 1"},
     {"callout", "expires", "verdict = 1"},
+    {"callout", "host", "verdict = 1"},
     {"recipient", "contained", "message = 3"},
     {"recipient", "contained", "message = 1"},
 };
@@ -140,6 +141,16 @@ static void set_hashes(sqlite3 *db)
     sqlite3_bind_blob(s, 1, scan.hash, sizeof scan.hash, SQLITE_STATIC);
     sqlite3_step(s);
     sqlite3_finalize(s);
+}
+
+/* So that they are believed. */
+static void set_host(sqlite3 *db)
+{
+    char sql[100];
+    struct queue q = {.config = config};
+    snprintf(sql, sizeof sql, "UPDATE callout SET host = %lld",
+             (long long)callout_host(&q, SPAN("bob@backed.example")));
+    run_sql(db, sql);
 }
 
 /* One value: {u8 column, u8 kind and size, octets}. */
@@ -183,6 +194,7 @@ static void write_rows(struct span in)
                 "DELETE FROM message;");
     run_sql(db, base);
     set_hashes(db);
+    set_host(db);
     run_sql(db, "PRAGMA ignore_check_constraints = ON");
     while (in.n >= 2)
         in = change(db, in);

@@ -356,10 +356,9 @@ Test(callout, rows_that_cannot_be_ours_are_not_believed)
 {
     static const char *const rows[] = {
         "verdict = 2, learned = learned + 3600, expires = expires + 3600", /* of a time to come */
-        "learned = 5, expires = 6",                                        /* over */
+        "expires = learned",                                               /* over */
         "verdict = 7",
-        "learned = -1",
-        "expires = learned - 1",
+        "host = host / 2", /* of another one */
         "address = 'carol@backed.example'",
     };
     struct msg_queue_room_re re;
@@ -408,9 +407,9 @@ Test(callout, rows_are_bounded_and_those_that_end_first_go_first)
         sqlite3_exec(w.q->store->db,
                      "WITH RECURSIVE n (i) AS"
                      " (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 99999)"
-                     " INSERT INTO callout (address, verdict, learned, expires)"
-                     " SELECT 'u' || i || '@backed.example', 2, 1795000000, 1795003000 + i / 1000"
-                     " FROM n",
+                     " INSERT INTO callout (address, verdict, learned, expires, host)"
+                     " SELECT 'u' || i || '@backed.example', 2, 1795000000, 1795003000 + i / 1000,"
+                     " host FROM n, callout WHERE address = 'bob@backed.example'",
                      NULL, NULL, NULL),
         SQLITE_OK, "%s", sqlite3_errmsg(w.q->store->db));
     world_restart(&w);
