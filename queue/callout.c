@@ -252,7 +252,8 @@ static void refresh(struct callout *c, const struct route_config *r, struct span
 {
     int64_t now_ms = clock_mono_ms();
     if (c->tag == 0 && now_ms - c->known_ms >= r->callout_positive_ms / 2 &&
-        now_ms - c->failed_ms >= CALLOUT_FAILED_MS && !is_busy(c->q, r, 2))
+        now_ms - c->failed_ms >= CALLOUT_FAILED_MS && !callout_is_failing(c) &&
+        !is_busy(c->q, r, 2))
         ask_relay(c, address);
 }
 

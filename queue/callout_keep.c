@@ -198,6 +198,36 @@ struct callout *callout_find(struct queue *q, const char *key)
 
 /* --- into the table --- */
 
+/* By its domain, which has a host of its own where a route is for many. */
+static uint64_t failing_of(const struct callout *c)
+{
+    const char *at = strrchr(c->address, '@');
+    return hash_of(c->q->callouts, at != NULL ? at : c->address);
+}
+
+bool callout_is_failing(const struct callout *c)
+{
+    const struct callouts *all = c->q->callouts;
+    uint64_t domain = failing_of(c);
+    for (size_t i = 0; i < CALLOUT_FAILING; i++)
+        if (all->failing[i].domain == domain)
+            return clock_mono_ms() < all->failing[i].until_ms;
+    return false;
+}
+
+/* In the place it has, else in that of the one that failed first. until_ms: 0 if it works. */
+static void set_failing(const struct callout *c, int64_t until_ms)
+{
+    struct callouts *all = c->q->callouts;
+    struct callout_failing *at = &all->failing[0];
+    uint64_t domain = failing_of(c);
+    for (size_t i = 0; i < CALLOUT_FAILING && at->domain != domain; i++)
+        if (all->failing[i].domain == domain || all->failing[i].until_ms < at->until_ms)
+            at = &all->failing[i];
+    if (until_ms > 0 || at->domain == domain)
+        *at = (struct callout_failing){.domain = domain, .until_ms = until_ms};
+}
+
 void callout_learn(struct callout *c, enum verdict v)
 {
     int64_t now_ms = clock_mono_ms();
@@ -205,8 +235,10 @@ void callout_learn(struct callout *c, enum verdict v)
         return; /* another one was asked */
     if (v != VERDICT_OK && v != VERDICT_NEVER) {
         c->failed_ms = now_ms;
+        set_failing(c, now_ms + CALLOUT_FAILED_MS);
         return;
     }
+    set_failing(c, 0);
     c->known_ms = v == VERDICT_OK ? now_ms : CALLOUT_NEVER_MS;
     c->nobody_ms = v == VERDICT_NEVER ? now_ms : CALLOUT_NEVER_MS;
     c->learned_s = clock_wall_s();

@@ -18,6 +18,7 @@
 #define CALLOUT_BUCKETS      4096
 #define CALLOUT_STALE_FACTOR 4
 #define CALLOUT_FAILED_MS    60000
+#define CALLOUT_FAILING      32              /* domains; of more, the last ones */
 #define CALLOUT_NEVER_MS     (INT64_MIN / 4) /* "at" of what never was */
 
 struct callout_waiting {
@@ -43,12 +44,19 @@ struct callout {
     char address[];        /* folded */
 };
 
+/* A domain whose host could not be asked about the last one. */
+struct callout_failing {
+    uint64_t domain; /* hash */
+    int64_t until_ms;
+};
+
 struct callouts {
     struct batch_part part; /* first: the batch gives it back */
     struct queue *q;
     struct callout *buckets[CALLOUT_BUCKETS];
     struct callout *oldest, *newest;
     size_t n, n_under_way;
+    struct callout_failing failing[CALLOUT_FAILING];
     unsigned char key[crypto_shorthash_KEYBYTES]; /* nobody can choose one bucket for all */
     struct callout *unsaved, **last_unsaved;      /* who exists first */
     size_t n_unsaved;
@@ -71,6 +79,9 @@ struct callout *callout_find(struct queue *q, const char *key);
 struct callout *callout_add(struct queue *q, const char *key);
 /* Somebody asked about it: it is the last to make room. */
 void callout_touch(struct callout *c);
+/* Its host could not be asked about the last one, less than a minute ago: who does not have to ask
+ * it leaves it alone. */
+bool callout_is_failing(const struct callout *c);
 /* What its host said; "later": it could not be asked. */
 void callout_learn(struct callout *c, enum verdict v);
 /* The same as if nobody had ever asked: of one, or of all of "@DOMAIN". Of memory alone. */

@@ -330,3 +330,40 @@ Test(callout_rows, what_is_over_or_of_a_time_to_come_is_not_believed)
     }
     world_end(&w);
 }
+
+/* --- asking again, before it is over --- */
+
+static size_t jobs_after(const char *address)
+{
+    struct msg_queue_room m = {.address = span_of(address), .sealed = SPAN("")};
+    struct msg_queue_room_re re = {.reason = INTAKE_NOBODY};
+    cr_assert_neq(ipc_ask_queue_room(w.smtpd, &m, -1, 60000, room_told, &re), 0);
+    world_pump(&w);
+    cr_expect_eq(re.reason, INTAKE_OK, "%s", address);
+    return w.n_jobs;
+}
+
+Test(callout_rows, a_silent_host_is_not_asked_again_about_one_after_the_other)
+{
+    const int64_t half_ms = 3600 * 1000;
+    world_begin(&w, ROUTE TWO);
+    for (size_t i = 0; i < w.config->n_routes; i++)
+        w.config->routes[i].callout_positive_ms = 2 * half_ms;
+    learn_many("user", 5, VERDICT_OK);
+    learn("dan@any.example", VERDICT_OK);
+    clock_fake(START_MS + half_ms, w.now_s * 1000 + half_ms);
+    cr_assert_eq(jobs_after("user0@backed.example"), 1);
+    world_reach(&w, 0, VERDICT_TRY_LATER, "451 4.4.1 no connection", REACH_DOWN);
+    cr_expect_eq(jobs_after("user1@backed.example"), 1);
+    cr_assert_eq(jobs_after("dan@any.example"), 2, "another one is");
+    world_relay(&w, 1, VERDICT_OK, "250 2.1.5 ok");
+    clock_fake(START_MS + half_ms + 59999, w.now_s * 1000 + half_ms);
+    cr_expect_eq(jobs_after("user1@backed.example"), 2);
+    clock_fake(START_MS + half_ms + 60000, w.now_s * 1000 + half_ms);
+    cr_assert_eq(jobs_after("user1@backed.example"), 3, "a minute later it is");
+    cr_assert_eq(jobs_after("user2@backed.example"), 4);
+    world_reach(&w, 2, VERDICT_TRY_LATER, "451 4.4.1 no connection", REACH_DOWN);
+    world_relay(&w, 3, VERDICT_OK, "250 2.1.5 ok");
+    cr_expect_eq(jobs_after("user3@backed.example"), 5, "it works again");
+    world_end(&w);
+}
