@@ -5,6 +5,7 @@
                      "_25._tcp.mx.remote.example": {"TLSA": ["3 1 1 0123…"]}},
                     zones={"remote.example": True})
     dns.start() … {"dns": {"server": f"{dns.host}@{dns.port}", "trust_anchor": dns.anchor}} … dns.stop()
+    dns.change(names): the same server with other names, its keys as before
 
 Names are as in fakedns.py; "CNAME" is a name, everything else a list. A name belongs to the longest of `zones` that it
 ends with; those with True are signed, each with a trust anchor of its own. `damaged`: names whose signatures are wrong.
@@ -51,7 +52,7 @@ class SignedDns:
         os.chmod(self.directory, 0o755)
         self.anchor = os.path.join(self.directory, "anchor")
         self.env = {**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin:/sbin"}
-        self.process = None
+        self.process, self.keys = None, {}
 
     def call(self, *args):
         return subprocess.run(args, cwd=self.directory, env=self.env, check=True, capture_output=True, text=True,
@@ -87,7 +88,9 @@ class SignedDns:
             f.write("\n".join(self.lines(zone)) + "\n")
         if not is_signed:
             return file
-        key = self.call("ldns-keygen", "-a", "ECDSAP256SHA256", "-k", zone).strip()
+        if zone not in self.keys:
+            self.keys[zone] = self.call("ldns-keygen", "-a", "ECDSAP256SHA256", "-k", zone).strip()
+        key = self.keys[zone]
         self.call("ldns-signzone", file, key)
         with open(os.path.join(self.directory, key + ".key"), encoding="ascii") as f, \
              open(self.anchor, "a", encoding="ascii") as anchor:
@@ -115,9 +118,18 @@ class SignedDns:
         assert self.process.poll() is None, said
         return re.search(r"nsd started", said)
 
-    def stop(self):
+    def change(self, names):
+        """Who has asked already may remember what was before."""
+        self.names = names
+        self.end()
+        self.start()
+
+    def end(self):
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
-            self.process.wait(15)
+            self.process.wait(30)
         self.log.close()
+
+    def stop(self):
+        self.end()
         shutil.rmtree(self.directory, ignore_errors=True)

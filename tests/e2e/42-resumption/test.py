@@ -176,6 +176,14 @@ class AsWhat(Resumption):
                          "4.7.5 the certificate of mx.other.example")
         self.assertEqual(len(remote.messages), 2)
 
+        names[f"_{port}._tcp.{HOST}"] = {"TLSA": [f"3 0 0 {another.fingerprint().hex()}"]}
+        dns.change(names)
+        suite.kill("resolver")  # it knows the records of before
+        suite.send(FROM, [TO], message())
+        wait_until(lambda: suite.run("queue", "retry", "--to", TO) and
+                   "4.7.5 the certificate of " + HOST in str(suite.recipients().get(TO)), 30, "the new records")
+        self.assertEqual((len(remote.messages), self.count(remote, "offers a session")), (2, 1))
+
 
 class WhatElse(Resumption):
     def test_a_server_that_knows_nothing_of_it(self):

@@ -5,6 +5,7 @@ import gzip
 import http.server
 import json
 import os
+import re
 import shutil
 import smtplib
 import ssl
@@ -186,6 +187,26 @@ class MtaSts(StsTest):
         wait_until(lambda: suite.run("queue", "retry", "--to", TO) and remote.messages, 20, "the mail to go")
         wait_for_empty_queue(suite)
         self.assertIn("policy-changed domain=remote.example id=two", suite.log())
+
+    def test_a_new_policy_is_a_full_handshake(self):
+        """A TLS session goes on only while the policy is the one that its server was judged by."""
+        def send(n):
+            suite.send(FROM, [TO], message())
+            wait_until(lambda: suite.run("queue", "retry", "--to", TO) and len(remote.messages) >= n, 30, f"mail {n}")
+            wait_for_empty_queue(suite, 30)
+            sent = r" sent .*policy=sts verified=yes(.*)\" reply="
+            return wait_until(lambda: re.findall(sent, suite.log())[n - 1:], 30, "the line that says how it went")[0]
+
+        suite, remote = self.world(policy())
+        remote.script["tls"]["resume"] = True
+        remote.script["replies"] = {"DOT": {"reply": "250 2.0.0 stored", "drop": True}}
+        self.assertEqual([send(1), send(2)], ["", " resumed=yes"])
+        wait_until(lambda: suite.cli("tls", "policies", json=True), 30, "the policy in the store")
+        self.zone["_mta-sts.remote.example"] = {"TXT": ["v=STSv1; id=two;"]}
+        self.web.text = policy(mx=(MX, "else.example"))
+        suite.kill("policy")  # else the record is not looked at again for five minutes
+        self.assertEqual(send(3), "")
+        wait_until(lambda: "policy-changed domain=remote.example id=two" in suite.log(), 30, "the new policy")
 
     def test_switched_off(self):
         suite, remote = self.world(policy(mx=("else.example",)), mta_sts="no")
