@@ -231,8 +231,6 @@ static void set_failing(const struct callout *c, int64_t until_ms)
 void callout_learn(struct callout *c, enum verdict v)
 {
     int64_t now_ms = clock_mono_ms();
-    if (c->host != callout_host(c->q, span_of(c->address)))
-        return; /* another one was asked */
     if (v != VERDICT_OK && v != VERDICT_NEVER) {
         c->failed_ms = now_ms;
         set_failing(c, now_ms + CALLOUT_FAILED_MS);
