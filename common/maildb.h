@@ -12,7 +12,7 @@
 #define MAILDB_PATH           "mail.db"
 #define MAILDB_APPLICATION_ID 0x6272646d /* "brdm" */
 #define MAILDB_VERSION        10
-#define MAILDB_OLDEST         5 /* that is taken to ours step by step */
+#define MAILDB_OLDEST         5                             /* that is taken to ours step by step */
 extern const char *const maildb_migrations[MAILDB_VERSION]; /* for struct sql_spec */
 
 #define MAILDB_RETENTION_NONE UINT32_MAX /* of box.retention, keep: mail stays for ever */
