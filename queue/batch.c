@@ -71,6 +71,9 @@ static void lost(struct batch *b, enum outcome o)
 {
     store_rollback(b->store);
     b->n_files = 0;
+    for (struct batch_part *p = b->parts; p != NULL; p = p->next)
+        if (p->lost != NULL)
+            p->lost(p);
     tell(b, o);
 }
 

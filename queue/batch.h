@@ -33,6 +33,7 @@ struct batch_part {
     struct batch_part *next;
     int (*write)(struct batch_part *p);    /* -1: nothing is committed */
     void (*written)(struct batch_part *p); /* it is on disk; called before anybody else is told */
+    void (*lost)(struct batch_part *p);    /* NULL, or: it was taken back with all of the turn */
 };
 
 struct batch {

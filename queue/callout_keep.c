@@ -317,6 +317,15 @@ static void saved(struct batch_part *part)
     all->n_saving = all->n_gone = 0;
 }
 
+/* Perhaps for want of room, which mail needs more: what it asks for is not to be lost with ours a
+ * second time, nor is the same to be tried at each turn. */
+static void lost(struct batch_part *part)
+{
+    struct callouts *all = (struct callouts *)part;
+    all->n_saving = all->n_gone = 0;
+    all->retry_ms = clock_mono_ms() + RETRY_MS;
+}
+
 int callouts_flush(struct queue *q)
 {
     struct callouts *all = q->callouts;
@@ -404,6 +413,7 @@ struct callouts *callouts_new(struct queue *q)
     all->retry_ms = CALLOUT_NEVER_MS;
     all->part.write = save;
     all->part.written = saved;
+    all->part.lost = lost;
     batch_add_part(&q->batch, &all->part);
     if (store_callouts_count(q->store, &all->n_rows) != FOUND_YES)
         all->n_rows = 0; /* then they are not looked at before the first sweep */

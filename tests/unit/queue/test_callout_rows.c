@@ -103,6 +103,36 @@ Test(callout_rows, the_end_of_the_process_writes_all_of_it)
     world_end(&w);
 }
 
+static unsigned n_refused;
+
+static int refuse(struct batch_part *p)
+{
+    (void)p;
+    n_refused++;
+    return -1;
+}
+
+/* The rows could be written, their commit not: the disk is full. */
+Test(callout_rows, a_commit_that_fails_is_tried_again_after_a_minute)
+{
+    struct batch_part part = {.write = refuse};
+    world_begin(&w, ROUTE);
+    batch_add_part(&w.q->batch, &part);
+    learn_many("user", 300, VERDICT_OK);
+    world_pump(&w);
+    cr_expect_eq(n_refused, 1);
+    w.q->is_draining = true;
+    world_pump(&w);
+    cr_expect_eq(n_refused, 2, "at the end once more, whatever the time");
+    batch_remove_part(&w.q->batch, &part);
+    world_pump(&w);
+    cr_expect_eq(kept("1"), 0, "and mail goes on without them");
+    clock_fake(START_MS + 60000, w.now_s * 1000 + 60000);
+    world_pump(&w);
+    cr_expect_eq(kept("1"), 300);
+    world_end(&w);
+}
+
 Test(callout_rows, the_administrator_sees_and_forgets_all_of_it)
 {
     world_begin(&w, ROUTE);
