@@ -34,6 +34,7 @@ static const struct remedy {
     {"dropped", ROLE_QUEUE, "fsck box", "box"},
     {"uidls", ROLE_QUEUE, "fsck box", "box"},
     {"removal", ROLE_QUEUE, "fsck removals", NULL},
+    {"orphan", ROLE_QUEUE, "fsck orphans", NULL},
     {"mailbox", ROLE_QUEUE, "fsck nobodys", "box"},
     {"file", ROLE_QUEUE, "fsck file", "file"},
 };

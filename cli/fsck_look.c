@@ -178,8 +178,8 @@ static struct asker *open_reader(struct fsck *f)
 
 static int look_at_mail(struct fsck *f)
 {
-    static const char *const steps[] = {"fsck structure", "fsck messages", "fsck boxes",
-                                        "fsck recipients", "fsck files"};
+    static const char *const steps[] = {"fsck structure",  "fsck messages", "fsck boxes",
+                                        "fsck recipients", "fsck orphans",  "fsck files"};
     const struct span alone = SPAN("alone=yes");
     struct asker *reader = open_reader(f);
     int rc = reader != NULL ? 0 : -1;

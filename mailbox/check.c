@@ -402,6 +402,38 @@ static void check_rcpts(void *owner, struct admin_call *call)
     admin_done(call, all.has_more ? (uint64_t)all.last : 0);
 }
 
+/* --- what is noted of things that are not there --- */
+
+struct orphans {
+    struct check *check;
+    int n;
+};
+
+static void tell_orphan(void *arg, const struct check_orphan *o)
+{
+    struct orphans *all = arg;
+    struct finding f = {.what = "orphan", .message = o->message, .is_queued = o->is_hold};
+    if (all->n++ >= TOLD_MAX)
+        return;
+    if (o->is_hold)
+        tell(all->check, &f, "it is gone, but still noted as mail that is to wait");
+    else
+        tell(all->check, &f, "TLSA records of %.*s are kept for a report that nothing is noted for",
+             (int)(o->domain.n < 250 ? o->domain.n : 250), o->domain.p);
+}
+
+static void check_orphans(void *owner, struct admin_call *call)
+{
+    struct check *c = asked(owner, call);
+    struct orphans all = {.check = c};
+    if (check_store_orphans(c->store, tell_orphan, &all) < 0)
+        tell_unreadable(c, "holds and results of TLS");
+    check_store_end(c->store);
+    if (all.n > TOLD_MAX)
+        tell(c, &(struct finding){.what = "orphan"}, "and %d more like these", all.n - TOLD_MAX);
+    admin_done(call, 0);
+}
+
 /* --- files --- */
 
 static void check_file(struct check *c, const char *name)
@@ -436,7 +468,8 @@ static void check_files(void *owner, struct admin_call *call)
 static const struct admin_command commands[] = {
     {"fsck size", check_size},         {"fsck structure", check_structure},
     {"fsck messages", check_messages}, {"fsck boxes", check_boxes},
-    {"fsck recipients", check_rcpts},  {"fsck files", check_files},
+    {"fsck recipients", check_rcpts},  {"fsck orphans", check_orphans},
+    {"fsck files", check_files},
 };
 
 void check_run(struct check *c, struct ipc *from, const struct msg_admin *m)

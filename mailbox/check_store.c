@@ -26,6 +26,7 @@ enum statement {
     UIDLS,
     RCPTS,
     REMOVALS,
+    ORPHANS,
     SPOOLED,
     STATEMENTS
 };
@@ -62,24 +63,28 @@ static const char *const statements[STATEMENTS] = {
               " ORDER BY r.message, r.number",
     [REMOVALS] = "SELECT count(*) FROM removal WHERE length(sequences) % 8 <> 0"
                  " OR length(sequences) NOT BETWEEN 8 AND ?1 OR box NOT IN (SELECT id FROM box)",
+    [ORPHANS] = "SELECT 1, message, '' FROM hold AS h"
+                " WHERE NOT EXISTS (SELECT 1 FROM message AS m WHERE m.id = h.message) UNION ALL"
+                " SELECT 0, 0, domain FROM tlsrpt_tlsa AS t WHERE NOT EXISTS"
+                " (SELECT 1 FROM tlsrpt AS r WHERE r.day = t.day AND r.domain = t.domain)",
     [SPOOLED] = "SELECT 1 FROM message WHERE id = ?1 AND spooled = 1",
 };
 
 /* SQLite keeps no CHECK constraints of a database that it only reads: rows are judged in check.c.
  */
 static const char *const structure[CHECK_PARTS] = {
-    "PRAGMA integrity_check(box)",      "PRAGMA integrity_check(entry)",
-    "PRAGMA integrity_check(trash)",    "PRAGMA integrity_check(device)",
-    "PRAGMA integrity_check(dropped)",  "PRAGMA integrity_check(removal)",
-    "PRAGMA integrity_check(imported)", "PRAGMA integrity_check(recipient)",
-    "PRAGMA integrity_check(event)",    "PRAGMA integrity_check(past)",
-    "PRAGMA integrity_check(secured)",  "PRAGMA integrity_check(contained)",
-    "PRAGMA integrity_check(counted)",  "PRAGMA integrity_check(addressee)",
-    "PRAGMA integrity_check(sts)",      "PRAGMA integrity_check(uidl)",
-    "PRAGMA integrity_check(keep)",     "PRAGMA integrity_check(dialogue)",
-    "PRAGMA integrity_check(tlsrpt)",   "PRAGMA integrity_check(tlsrpt_post)",
-    "PRAGMA integrity_check(hold)",     "PRAGMA integrity_check(callout)",
-    "PRAGMA integrity_check(message)",
+    "PRAGMA integrity_check(box)",         "PRAGMA integrity_check(entry)",
+    "PRAGMA integrity_check(trash)",       "PRAGMA integrity_check(device)",
+    "PRAGMA integrity_check(dropped)",     "PRAGMA integrity_check(removal)",
+    "PRAGMA integrity_check(imported)",    "PRAGMA integrity_check(recipient)",
+    "PRAGMA integrity_check(event)",       "PRAGMA integrity_check(past)",
+    "PRAGMA integrity_check(secured)",     "PRAGMA integrity_check(contained)",
+    "PRAGMA integrity_check(counted)",     "PRAGMA integrity_check(addressee)",
+    "PRAGMA integrity_check(sts)",         "PRAGMA integrity_check(uidl)",
+    "PRAGMA integrity_check(keep)",        "PRAGMA integrity_check(dialogue)",
+    "PRAGMA integrity_check(tlsrpt)",      "PRAGMA integrity_check(tlsrpt_post)",
+    "PRAGMA integrity_check(hold)",        "PRAGMA integrity_check(callout)",
+    "PRAGMA integrity_check(tlsrpt_tlsa)", "PRAGMA integrity_check(message)",
 };
 
 struct check_store {
@@ -324,6 +329,19 @@ int check_store_rcpts(struct check_store *cs, int64_t after, check_rcpt_fn *fn, 
             sql_reset(s);
             return 0;
         }
+    }
+    return rc;
+}
+
+int check_store_orphans(struct check_store *cs, check_orphan_fn *fn, void *arg)
+{
+    sqlite3_stmt *s = cs->s[ORPHANS];
+    int rc;
+    sql_reset(s);
+    while ((rc = sql_step(s)) == 1) {
+        struct check_orphan o = {
+            .is_hold = number(s, 0) != 0, .message = number(s, 1), .domain = sql_column(s, 2)};
+        fn(arg, &o);
     }
     return rc;
 }

@@ -26,7 +26,7 @@ void check_store_end(struct check_store *cs);
 
 /* The structure of one part: `part` counts from 0, CHECK_PARTS of them; the last is the table of
  * messages. CHECK_WHOLE: of all at once, and of the free pages. fn gets what SQLite found. */
-#define CHECK_PARTS 23
+#define CHECK_PARTS 24
 #define CHECK_WHOLE 99
 int check_store_structure(struct check_store *cs, unsigned part, span_fn *fn, void *arg);
 /* Octets of the file, and about how many messages there are. */
@@ -82,6 +82,14 @@ int check_store_rcpts(struct check_store *cs, int64_t after, check_rcpt_fn *fn, 
 
 /* Large deletions that cannot have been ours. */
 int check_store_removals(struct check_store *cs, int64_t *n);
+struct check_orphan {
+    bool is_hold;    /* else TLSA records of a domain that no result of TLS is noted of */
+    int64_t message; /* of a hold */
+    struct span domain;
+};
+typedef void check_orphan_fn(void *arg, const struct check_orphan *o);
+/* Rows about what is not there. A dialogue is none: it outlives its message. */
+int check_store_orphans(struct check_store *cs, check_orphan_fn *fn, void *arg);
 /* Is there a message whose content is in the file of this id? 1 or 0. */
 int check_store_is_spooled(struct check_store *cs, int64_t id);
 

@@ -502,6 +502,7 @@ static const struct admin_command commands[] = {
     {"fsck box", repair_box},
     {"fsck nobodys", repair_nobodys},
     {"fsck removals", repair_removals},
+    {"fsck orphans", repair_orphans},
     {"fsck file", repair_file},
 };
 

@@ -408,6 +408,22 @@ void repair_removals(void *queue, struct admin_call *call)
     finish(&r, in_transaction(&r, drop_removals, 0), 0);
 }
 
+static int drop_orphans(struct repair *r, uint64_t unused)
+{
+    (void)unused;
+    return store_fix_orphans(r->q->store);
+}
+
+void repair_orphans(void *queue, struct admin_call *call)
+{
+    struct repair r = begun(queue, call);
+    r.done = "the note was removed";
+    int rc = in_transaction(&r, drop_orphans, 0);
+    if (rc == 0)
+        LOG(0, "repaired", LZ("what", "orphans"));
+    finish(&r, rc, 0);
+}
+
 /* --- files --- */
 
 static enum found is_stray(struct queue *q, struct span name)

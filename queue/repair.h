@@ -17,6 +17,7 @@ void repair_recipients(void *queue, struct admin_call *call); /* ID */
 void repair_box(void *queue, struct admin_call *call);        /* NUMBER */
 void repair_nobodys(void *queue, struct admin_call *call); /* NUMBER of a mailbox without a user */
 void repair_removals(void *queue, struct admin_call *call);
+void repair_orphans(void *queue, struct admin_call *call);
 void repair_file(void *queue, struct admin_call *call); /* NAME */
 
 #endif

@@ -341,6 +341,10 @@
     S(FIX_REMOVALS, "DELETE FROM removal WHERE length(sequences) % 8 <> 0"                         \
                     " OR length(sequences) NOT BETWEEN 8 AND ?1"                                   \
                     " OR box NOT IN (SELECT id FROM box)")                                         \
+    S(FIX_HOLDS, "DELETE FROM hold WHERE NOT EXISTS"                                               \
+                 " (SELECT 1 FROM message AS m WHERE m.id = hold.message)")                        \
+    S(FIX_TLSAS, "DELETE FROM tlsrpt_tlsa WHERE NOT EXISTS (SELECT 1 FROM tlsrpt AS r"             \
+                 " WHERE r.day = tlsrpt_tlsa.day AND r.domain = tlsrpt_tlsa.domain)")              \
     S(STS_SET, "INSERT OR REPLACE INTO sts (domain, id, mode, fetched, max_age, mx)"               \
                " VALUES (?1, ?2, ?3, ?4, ?5, ?6)")                                                 \
     S(STS_NEXT, "SELECT domain, id, mode, fetched, max_age, mx FROM sts WHERE domain > ?1"         \

@@ -464,6 +464,8 @@ int store_fix_box(struct store *s, uint64_t box);
 int store_fix_indexes(struct store *s);
 /* Removes parts of deletions that cannot be carried out: what they name is shown again. */
 int store_fix_removals(struct store *s);
+/* Removes holds of messages, and records of servers for reports about TLS, that are not there. */
+int store_fix_orphans(struct store *s);
 /* Removes recipients of a message that is not there. */
 int store_fix_rcpts(struct store *s, uint64_t message);
 /* Removes its row, whatever it holds; nothing may refer to it. */

@@ -47,6 +47,11 @@ int store_fix_removals(struct store *s)
     return run_for(s, S_FIX_REMOVALS, MAILDB_REMOVAL_OCTETS);
 }
 
+int store_fix_orphans(struct store *s)
+{
+    return statement_run(s, S_FIX_HOLDS) == 0 ? statement_run(s, S_FIX_TLSAS) : -1;
+}
+
 int store_fix_rcpts(struct store *s, uint64_t message)
 {
     return run_for(s, S_FIX_RCPTS, message);

@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+import time
 import unittest
 
 from harness import Suite, message
@@ -240,6 +241,29 @@ class FsckTest(unittest.TestCase):
                     "UPDATE sqlite_schema SET sql = 'CREATE INDEX trash_at ON trash (at)'"
                     " WHERE name = 'trash_at'")
         self.assertEqual(self.found(), ["index"])
+        self.repaired()
+
+    def test_notes_about_what_is_not_there(self):
+        today = int(time.time()) // 86400
+        self.damage("INSERT INTO hold VALUES (12345, 'for;60', 'alice', 9, 9)",
+                    "INSERT INTO hold SELECT message, 'for;60', 'alice', 9, 9 FROM recipient WHERE number = 0",
+                    f"INSERT INTO tlsrpt_tlsa VALUES ({today}, 'gone.example', 1, '', x'00')",
+                    f"INSERT INTO tlsrpt_tlsa VALUES ({today}, 'kept.example', 1, '', x'00')",
+                    f"INSERT INTO tlsrpt VALUES ({today}, 'kept.example', 1, 1, 1, '', '', '', '', '', 1)",
+                    "INSERT INTO dialogue (message, began, at, remote, tls, text, upto)"
+                    " VALUES (999, 1, 1, '', '', '', 0)")  # which outlives its message
+        hold, tlsa = self.fsck(status=1)["damage"]
+        self.assertEqual((hold["what"], hold["queued"], bool(hold["message"])), ("orphan", True, True))
+        self.assertEqual((tlsa["what"], tlsa["queued"], tlsa["message"]), ("orphan", False, None))
+        self.assertIn("gone.example", tlsa["text"])
+        self.repaired()
+
+    def test_very_many_of_them(self):
+        self.damage("WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 150)"
+                    " INSERT INTO hold SELECT i, 'for;60', '', 0, 9 FROM n")
+        damage = self.fsck(status=1)["damage"]
+        self.assertEqual({d["what"] for d in damage}, {"orphan"})
+        self.assertIn("and 50 more", damage[-1]["text"])
         self.repaired()
 
     def test_removals_and_what_devices_dropped(self):

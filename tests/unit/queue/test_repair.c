@@ -3,6 +3,7 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <sqlite3.h>
 #include <sys/stat.h>
 
@@ -65,6 +66,7 @@ Test(repair, what_is_in_order_stays)
     repair("fsck recipients", text_of(id));
     repair("fsck indexes", NULL);
     repair("fsck removals", NULL);
+    repair("fsck orphans", NULL);
     repair("fsck message", "0000000000001");
     cr_expect_eq(world_count(&w, "SELECT count(*) FROM entry"), 1);
     cr_expect_eq(world_count(&w, "SELECT messages FROM box"), 1);
@@ -145,6 +147,28 @@ Test(repair, recipients)
     cr_expect_eq(world_count(&w, "SELECT count(*) FROM message"), 0, "nobody needs it any more");
     cr_expect_str_eq(quarantined(id, ".eml"), CONTENT);
     cr_expect(strstr(quarantined(id, ".txt"), "x@one.example") != NULL);
+    world_end(&w);
+}
+
+Test(repair, orphans)
+{
+    begin();
+    uint64_t id = world_send_remote(&w, "a@b.example", "x@one.example", CONTENT);
+    char sql[600];
+    world_pump(&w);
+    snprintf(sql, sizeof sql,
+             "INSERT INTO hold VALUES (77, 'for;60', 'a@b.example', 9, 9), (%" PRIu64
+             ", 'for;60', 'a@b.example', 9, 9);"
+             "INSERT INTO tlsrpt_tlsa VALUES (7, 'gone.example', 1, '', x'00'),"
+             " (7, 'kept.example', 1, '', x'00'), (8, 'kept.example', 1, '', x'00');"
+             "INSERT INTO tlsrpt VALUES (7, 'kept.example', 1, 1, 1, '', '', '', '', '', 1)",
+             id);
+    damage(sql);
+    repair("fsck orphans", NULL);
+    cr_expect_eq(world_count(&w, "SELECT message FROM hold"), id);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM hold"), 1);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt_tlsa"), 1);
+    cr_expect_eq(world_count(&w, "SELECT day FROM tlsrpt_tlsa"), 7);
     world_end(&w);
 }
 
