@@ -145,7 +145,8 @@ static bool is_bad(enum dsn_action a)
 static int tell_bad(struct buf *b, const struct dsn_recipient *r)
 {
     int rc = 0;
-    const char *sentence = dsn_reason(r->is_expired ? dsn_status(r->reply, '4') : r->status);
+    struct span said = is_from_remote(r) ? r->reply : SPAN("");
+    const char *sentence = dsn_reason(r->is_expired ? dsn_status(r->reply, '4') : r->status, said);
     if (sentence != NULL)
         rc |= add(b, "    ") | add(b, sentence) | add(b, "\r\n");
     if (r->is_expired)

@@ -6,7 +6,9 @@
 #include "common/str.h"
 
 /* A sentence; NULL: none that would tell more than the answer itself. With the class 4 ("4.1.1")
- * most say only that it is not known yet, or that one should come again. */
-const char *dsn_reason(struct span status);
+ * most say only that it is not known yet, or that one should come again. `said`: the reply of
+ * another server, empty if the code is our own. Some servers mean other things than the registry
+ * by codes about the way there, so of those only our own count. */
+const char *dsn_reason(struct span status, struct span said);
 
 #endif

@@ -169,10 +169,55 @@ Test(dsn, reasons)
         {"", NULL},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        const char *got = dsn_reason(span_of(rows[i].status));
+        const char *got = dsn_reason(span_of(rows[i].status), SPAN(""));
         cr_expect_eq(got == NULL, rows[i].says == NULL, "row %zu", i);
         if (got != NULL && rows[i].says != NULL)
             cr_expect_str_eq(got, rows[i].says);
+    }
+}
+
+/* Codes about the way there are only true of our own findings: the others are what Exchange Online
+ * answers for a mailbox that is not there, and the like. */
+Test(dsn, reasons_of_other_servers)
+{
+    static const struct {
+        const char *status, *reply;
+        bool is_ours, is_expired;
+        const char *says; /* the line above the answer; NULL: none */
+    } rows[] = {
+        {"5.4.1", "550 5.4.1 Recipient address rejected: Access denied", false, false, NULL},
+        {"4.4.7", "450 4.4.1 come again", false, true, NULL},
+        {"5.1.10", "550 5.1.10 RESOLVER.ADR.RecipientNotFound", false, false, NULL},
+        {"5.4.4", "550 5.4.4 Unable to route", false, false, NULL},
+        {"5.1.10", "556 5.1.10 no mail here", false, false, "This domain takes no mail at all."},
+        {"5.1.10", "556 5.1.10 (null MX)", true, false, "This domain takes no mail at all."},
+        {"5.1.1", "550 5.1.1 no", false, false, "There is no such mailbox."},
+        {"4.4.7", "451 4.4.4 no MX has an address", true, true,
+         "It is not known which server takes mail for this domain."},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct dsn d;
+        struct buf out;
+        char expected[400];
+        struct dsn_recipient r = {.address = SPAN("x@example.net"),
+                                  .status = span_of(rows[i].status),
+                                  .remote = rows[i].is_ours ? SPAN("") : SPAN("mx.x[192.0.2.1]:25"),
+                                  .reply = span_of(rows[i].reply),
+                                  .is_expired = rows[i].is_expired};
+        buf_init(&out, DSN_MAX);
+        dsn_begin(&d, &facts);
+        cr_assert_eq(dsn_add(&d, &r), 0);
+        cr_assert_eq(dsn_finish(&d, &original, &out), 0);
+        snprintf(expected, sizeof expected, "  <x@example.net>\r\n%s%s%s%s    %s%s\r\n\r\n",
+                 rows[i].says != NULL ? "    " : "", rows[i].says != NULL ? rows[i].says : "",
+                 rows[i].says != NULL ? "\r\n" : "",
+                 rows[i].is_expired
+                     ? "    It was tried again and again, and there is no more time. "
+                       "The last answer:\r\n"
+                     : "",
+                 rows[i].is_ours ? "" : "mx.x said: ", rows[i].reply);
+        cr_expect(has(buf_span(&out), expected), "row %zu", i);
+        buf_free(&out);
     }
 }
 
