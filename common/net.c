@@ -269,6 +269,13 @@ static struct netaddr four_octets_of(const struct netaddr *a, size_t at)
     return inner;
 }
 
+bool netaddr_is_6to4(const struct netaddr *a)
+{
+    static const struct network six_to_four = {.base = {.n = 16, .octets = {0x20, 0x02}},
+                                               .bits = 16};
+    return network_has(&six_to_four, a);
+}
+
 struct netaddr netaddr_meaning(const struct netaddr *a)
 {
     static const struct network translated[] = {
@@ -276,11 +283,9 @@ struct netaddr netaddr_meaning(const struct netaddr *a)
         {.base = {.n = 16, .octets = {[10] = 0xff, 0xff}}, .bits = 96},
         {.base = {.n = 16, .octets = {0, 0x64, 0xff, 0x9b}}, .bits = 96},
     };
-    static const struct network six_to_four = {.base = {.n = 16, .octets = {0x20, 0x02}},
-                                               .bits = 16};
     if (networks_have(translated, sizeof translated / sizeof translated[0], a))
         return four_octets_of(a, 12);
-    return network_has(&six_to_four, a) ? four_octets_of(a, 2) : *a;
+    return netaddr_is_6to4(a) ? four_octets_of(a, 2) : *a;
 }
 
 bool networks_reach(const struct network *list, size_t n, const struct netaddr *a)

@@ -46,6 +46,8 @@ bool netaddr_is_loopback(const struct netaddr *a);
 /* The IPv4 address that an IPv6 address stands for: mapped and compatible (RFC 4291 2.5.5),
  * translated (64:ff9b::/96, RFC 6052) and 6to4 (RFC 3056). Any other stays as it is. */
 struct netaddr netaddr_meaning(const struct netaddr *a);
+/* Then what it stands for is the router of a whole site, not the host. */
+bool netaddr_is_6to4(const struct netaddr *a);
 /* What limits per address count by: IPv4 itself, the /64 of IPv6; without port. */
 struct netaddr netaddr_limit_key(const struct netaddr *a);
 

@@ -54,11 +54,12 @@ static bool do_we_listen_at(const struct plan_scope *scope, const struct netaddr
     return false;
 }
 
-/* There, or where a router leads from there (NAT64, 6to4). */
+/* There, or where a router leads from there (NAT64). Behind the router that 6to4 leads to is a site
+ * of many hosts: its IPv4 address may be ours, and the host another. */
 static bool is_ourselves(const struct plan_scope *scope, const struct netaddr *a)
 {
     struct netaddr meant = netaddr_meaning(a);
-    return do_we_listen_at(scope, a) || do_we_listen_at(scope, &meant);
+    return do_we_listen_at(scope, a) || (!netaddr_is_6to4(a) && do_we_listen_at(scope, &meant));
 }
 
 /* Mail that comes back to us would go round in circles: this host and those no better than it are

@@ -100,9 +100,11 @@ static void note_try(char *tried, size_t cap, const struct plan *p)
 
 static void go(const struct world *w, struct plan *p, char *tried, size_t cap)
 {
-    static const struct netaddr own = {.octets = {203, 0, 113, 9}, .n = 4};
+    static const struct netaddr own[] = {
+        {.octets = {203, 0, 113, 9}, .n = 4},
+        {.octets = {0x20, 0x02, 0xcb, 0, 0x71, 9, [15] = 2}, .n = 16}};
     struct config *c = config(w->config);
-    struct plan_scope scope = {c, &own, 1};
+    struct plan_scope scope = {c, own, 2};
     struct span addresses;
     char ip[NETADDR_TEXT];
     tried[0] = '\0';
@@ -324,7 +326,16 @@ static const struct world rows[] = {
      "d.example",
      OK,
      "1 a.x",
-     {{"a.x", OK, "2002:cb00:7109::1"}},
+     {{"a.x", OK, "2002:cb00:7109::1"}}, /* another host of the site that is behind us */
+     NULL,
+     "a.x/[2002:cb00:7109::1]:25",
+     LATER,
+     ""},
+    {"",
+     "d.example",
+     OK,
+     "1 a.x",
+     {{"a.x", OK, "2002:cb00:7109::2"}},
      NULL,
      "",
      NEVER,
