@@ -22,9 +22,7 @@
 #define ASK_MS      60000
 #define SPREAD_S    (4 * 3600) /* RFC 8460 5.3: not all at midnight */
 #define KEEP_DAYS   3
-#define ROWS_MAX    50000
-#define ROWS_OF_ONE 100 /* of a domain and day */
-#define TLSA_OF_ONE 16  /* policies of DANE of a domain and day */
+#define TLSA_OF_ONE 16 /* policies of DANE of a domain and day */
 
 struct tlsrpts {
     struct waiter waiter; /* first: the commit gives it back */
@@ -169,25 +167,68 @@ static int add_tlsa(struct store *s, const struct msg_tls_result *m, int64_t day
     return statement_run(s, S_TLSRPT_TLSA_ADD);
 }
 
-/* A row more, unless there are very many: then it is not told of. */
+/* How many rows there may be when one is added that has lost so many details. Without any, a domain
+ * has 33 at most (policies and results), so there is always room left for those of one. */
+static const struct {
+    int64_t of_one; /* domain and day */
+    int64_t in_all;
+} bounds[] = {{100, 50000}, {120, 60000}, {140, 70000}, {160, 80000}, {200, 100000}};
+#define ROUGHEST (sizeof bounds / sizeof bounds[0] - 1)
+
+/* What many front ends of one provider differ in goes first. */
+static void lose_details(struct msg_tls_result *m, size_t step)
+{
+    if (step >= 1)
+        m->helo = m->source = m->because = SPAN("");
+    if (step >= 2)
+        m->address = SPAN("");
+    if (step >= 3)
+        m->host = SPAN("");
+    if (step >= ROUGHEST)
+        m->base = m->tlsa = SPAN("");
+}
+
 static int add_row(struct store *s, const struct msg_tls_result *m, int64_t day)
 {
-    uint64_t has_room = 0;
-    sql_bind_i64(s->s[S_TLSRPT_ROOM], 1, day);
-    sql_bind_text(s->s[S_TLSRPT_ROOM], 2, m->domain);
-    sql_bind_i64(s->s[S_TLSRPT_ROOM], 3, ROWS_OF_ONE);
-    sql_bind_i64(s->s[S_TLSRPT_ROOM], 4, ROWS_MAX);
-    if (statement_number(s, S_TLSRPT_ROOM, &has_room) == FOUND_FAULT)
-        return -1;
-    if (has_room == 0)
-        return 0;
     bind_row(s->s[S_TLSRPT_ADD], m, day);
     return statement_run(s, S_TLSRPT_ADD) == 0 ? add_tlsa(s, m, day) : -1;
 }
 
+/* Counts on the row of just that, or adds it if there is room. 1: it did, 0, or -1. */
+static int count_in(struct store *s, const struct msg_tls_result *m, int64_t day, size_t step)
+{
+    uint64_t has_room = 0;
+    int64_t before = store_changes(s);
+    bind_row(s->s[S_TLSRPT_MORE], m, day);
+    if (statement_run(s, S_TLSRPT_MORE) < 0)
+        return -1;
+    if (store_changes(s) != before)
+        return 1;
+    sql_bind_i64(s->s[S_TLSRPT_ROOM], 1, day);
+    sql_bind_text(s->s[S_TLSRPT_ROOM], 2, m->domain);
+    sql_bind_i64(s->s[S_TLSRPT_ROOM], 3, bounds[step].of_one);
+    sql_bind_i64(s->s[S_TLSRPT_ROOM], 4, bounds[step].in_all);
+    if (statement_number(s, S_TLSRPT_ROOM, &has_room) == FOUND_FAULT)
+        return -1;
+    if (has_room == 0)
+        return 0;
+    return add_row(s, m, day) == 0 ? 1 : -1;
+}
+
+/* A session is left out only when there are very many rows of all domains. */
+static int count_somewhere(struct store *s, const struct msg_tls_result *m, int64_t day)
+{
+    struct msg_tls_result rough = *m;
+    int rc = 0;
+    for (size_t step = 0; rc == 0 && step <= ROUGHEST; step++) {
+        lose_details(&rough, step);
+        rc = count_in(s, &rough, day, step);
+    }
+    return rc < 0 ? -1 : 0;
+}
+
 void tlsrpt_count(struct queue *q, const struct msg_tls_result *m)
 {
-    struct store *s = q->store;
     int64_t day = clock_wall_s() / TLSRPT_DAY_S;
     if (!is_sane(m)) {
         LOG(0, "tls-result-refused", LS("domain", m->domain));
@@ -195,12 +236,7 @@ void tlsrpt_count(struct queue *q, const struct msg_tls_result *m)
     }
     if (q->config->relay.tls_reports != SWITCH_ON || q->is_draining || batch_begin(&q->batch) < 0)
         return;
-    int64_t before = store_changes(s);
-    bind_row(s->s[S_TLSRPT_MORE], m, day);
-    int rc = statement_run(s, S_TLSRPT_MORE);
-    if (rc == 0 && store_changes(s) == before)
-        rc = add_row(s, m, day);
-    if (rc == 0)
+    if (count_somewhere(q->store, m, day) == 0)
         batch_keep(&q->batch, NULL);
     else
         batch_undo(&q->batch);

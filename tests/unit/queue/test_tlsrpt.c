@@ -277,15 +277,58 @@ Test(tlsrpt, rows_are_bounded_and_sane)
     cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt"), 20);
     cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt_tlsa"), 16);
     cr_assert_eq(sqlite3_exec(w.q->store->db, "DELETE FROM tlsrpt", NULL, NULL, NULL), SQLITE_OK);
-    for (int i = 0; i < 120; i++) {
+    for (int i = 0; i < 150; i++) {
         snprintf(host, sizeof host, "mx%d.remote.example", i);
         tell("remote.example", TLSRPT_STS, TLSRPT_EXPIRED, host);
     }
-    cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt"), 100);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt"), 141, "then without a host");
+    cr_expect_eq(world_count(&w, "SELECT sum(n) FROM tlsrpt"), 150);
     tell("remote.example", TLSRPT_STS, TLSRPT_EXPIRED, "mx7.remote.example");
-    cr_expect_eq(world_count(&w, "SELECT max(n) FROM tlsrpt"), 2, "what is there is counted on");
+    cr_expect_eq(world_count(&w, "SELECT n FROM tlsrpt WHERE host = 'mx7.remote.example'"), 2,
+                 "what is there is counted on");
     tell("other.example", TLSRPT_STS, TLSRPT_SUCCESS, "");
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt"), 142);
+    world_end(&w);
+}
+
+/* A provider with very many front ends, or a hostile one: details are lost, never sessions. */
+Test(tlsrpt, every_session_is_counted)
+{
+    char helo[64], host[64], data[8], room[100];
+    struct msg_tls_result m = {.domain = SPAN("remote.example"),
+                               .policy = TLSRPT_STS,
+                               .result = TLSRPT_EXPIRED,
+                               .host = SPAN("mx.remote.example"),
+                               .address = SPAN("192.0.2.1"),
+                               .source = SPAN("192.0.2.9"),
+                               .because = SPAN("expired")};
+    world_begin(&w, "tls_reports = yes\n");
+    for (int i = 0; i < 150; i++) {
+        snprintf(helo, sizeof helo, "front%d.remote.example", i);
+        m.helo = span_of(helo);
+        tlsrpt_count(w.q, &m);
+        world_pump(&w);
+    }
     cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt"), 101);
+    cr_expect_eq(world_count(&w, "SELECT n FROM tlsrpt WHERE helo = '' AND source = ''"
+                                 " AND because = '' AND host <> '' AND address <> ''"),
+                 50);
+    tell("remote.example", TLSRPT_STS, TLSRPT_SUCCESS, "");
+    tell("remote.example", TLSRPT_STS, TLSRPT_SUCCESS, "");
+    cr_expect_eq(world_count(&w, "SELECT n FROM tlsrpt WHERE result = 1"), 2);
+    m.policy = TLSRPT_TLSA;
+    for (int i = 0; i < 300; i++) {
+        snprintf(host, sizeof host, "mx%d.remote.example", i);
+        snprintf(data, sizeof data, "%d", i);
+        m.host = m.base = span_of(host);
+        m.tlsa = tlsa_record(room, sizeof room, data);
+        m.result = (uint8_t)(TLSRPT_SUCCESS + i % (TLSRPT_RESULTS - TLSRPT_SUCCESS));
+        tlsrpt_count(w.q, &m);
+        world_pump(&w);
+    }
+    cr_expect_eq(world_count(&w, "SELECT sum(n) FROM tlsrpt"), 452);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt"),
+                 160 + TLSRPT_RESULTS - TLSRPT_SUCCESS);
     world_end(&w);
 }
 
