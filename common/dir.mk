@@ -73,6 +73,7 @@ tests_unit_common_test_SOURCES += tests/unit/common/test_conn.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_tls.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_tls_resumption.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_peers.c
+tests_unit_common_test_SOURCES += tests/unit/common/selfsigned.c tests/unit/common/selfsigned.h
 tests_unit_common_test_SOURCES += tests/unit/common/test_admission.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_stats.c
 tests_unit_common_test_SOURCES += tests/unit/common/test_clock.c

@@ -101,6 +101,11 @@ class Postfix:
             with open(os.path.join(directory, "etc", name), "w") as f:
                 f.write(text.format(**names).lstrip())
 
+    def add(self, settings):
+        """To main.cf, before it starts."""
+        with open(self.dir + "/etc/main.cf", "a", encoding="utf-8") as f:
+            f.write(settings)
+
     def make_mail_directory(self):
         os.mkdir(self.dir + "/mail")
         os.chown(self.dir + "/mail", self.uid, self.gid)
@@ -153,3 +158,12 @@ def without_postfix_trace(octets):
     while re.match(rb"(Return-Path|X-Original-To|Delivered-To|Received):", octets):
         octets = re.sub(rb"\A[^\n]*\n(?:[ \t][^\n]*\n)*", b"", octets, count=1)
     return octets
+
+
+def with_tls(directory, pair, domain="remote.example", settings=""):
+    """One that takes mail only through TLS, with this certificate; not started."""
+    os.mkdir(directory)
+    server = Postfix(directory, domain=domain)
+    server.add(f"smtpd_tls_security_level = encrypt\nsmtpd_tls_cert_file = {pair.certificate}\n"
+               f"smtpd_tls_key_file = {pair.key}\nsmtpd_tls_loglevel = 1\n{settings}")
+    return server

@@ -245,12 +245,7 @@ class WithPostfix(TlsTest):
         if why_not:
             self.skipTest(why_not)
         pair = self.pair()
-        directory = os.path.join(self.dir, "postfix")
-        os.mkdir(directory)
-        server = postfix.Postfix(directory, domain="remote.example")
-        with open(directory + "/etc/main.cf", "a", encoding="ascii") as f:
-            f.write(f"smtpd_tls_security_level = encrypt\nsmtpd_tls_cert_file = {pair.certificate}\n"
-                    f"smtpd_tls_key_file = {pair.key}\nsmtpd_tls_loglevel = 1\n")
+        server = postfix.with_tls(os.path.join(self.dir, "postfix"), pair)
         server.start()
         self.addCleanup(server.stop)
         dns = self.dns({HOST: {"A": [server.address]}})

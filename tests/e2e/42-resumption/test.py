@@ -226,12 +226,8 @@ class WithPostfix(Resumption):
             self.skipTest(why_not)
         pair = self.pair()
         directory = os.path.join(self.dir, "postfix")
-        os.mkdir(directory)
-        server = postfix.Postfix(directory, domain="remote.example")
-        with open(directory + "/etc/main.cf", "a", encoding="ascii") as f:
-            f.write(f"smtpd_tls_security_level = encrypt\nsmtpd_tls_cert_file = {pair.certificate}\n"
-                    f"smtpd_tls_key_file = {pair.key}\nsmtpd_tls_loglevel = 1\n"
-                    f"smtpd_tls_session_cache_database = btree:{directory}/data/smtpd_scache\n{settings}")
+        cache = f"smtpd_tls_session_cache_database = btree:{directory}/data/smtpd_scache\n"
+        server = postfix.with_tls(directory, pair, settings=cache + settings)
         server.start()
         self.addCleanup(server.stop)
         dns = self.dns({HOST: {"A": [server.address]}})

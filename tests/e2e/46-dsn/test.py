@@ -129,8 +129,7 @@ class Dsn(RelayTest):
         os.chmod(directory.name, 0o755)
         suite = self.suite(config={f"route {server.domain}": {"to": f"smtp://{server.address}:{server.port}"}})
         host, port = suite.smtp_address
-        with open(server.dir + "/etc/main.cf", "a", encoding="utf-8") as f:
-            f.write(f"relayhost = [{host}]:{port}\n")
+        server.add(f"relayhost = [{host}]:{port}\n")
         self.addCleanup(server.stop)
         server.start()
         self.send(suite, ["carol@" + server.domain], mail=["ENVID=id7"], rcpt=["NOTIFY=SUCCESS"])

@@ -4,6 +4,7 @@
 
 #include "common/conn.h"
 #include "common/tls_key.h"
+#include "tests/unit/common/selfsigned.h"
 
 #include <criterion/criterion.h>
 #include <errno.h>
@@ -15,10 +16,8 @@
 
 struct pair {
     EVP_PKEY *key;
-    X509 *x;
+    struct selfsigned own;
     struct cert cert;
-    char pem[4096];
-    size_t n;
 };
 
 /* What keyd does, without its rules. */
@@ -54,24 +53,8 @@ static struct pair make(const char *kind, const char *names)
 {
     struct pair p = {.key = strcmp(kind, "EC") == 0 ? EVP_EC_gen("P-256") : EVP_RSA_gen(2048)};
     struct error e;
-    p.x = X509_new();
-    X509_set_version(p.x, X509_VERSION_3);
-    ASN1_INTEGER_set(X509_get_serialNumber(p.x), 1);
-    X509_gmtime_adj(X509_getm_notBefore(p.x), -60);
-    X509_gmtime_adj(X509_getm_notAfter(p.x), 86400);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(p.x), "CN", MBSTRING_ASC,
-                               (const unsigned char *)"test", -1, -1, 0);
-    X509_set_issuer_name(p.x, X509_get_subject_name(p.x));
-    X509_set_pubkey(p.x, p.key);
-    X509_EXTENSION *san = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, names);
-    X509_add_ext(p.x, san, -1);
-    X509_EXTENSION_free(san);
-    cr_assert_gt(X509_sign(p.x, p.key, EVP_sha256()), 0);
-    BIO *bio = BIO_new(BIO_s_mem());
-    PEM_write_bio_X509(bio, p.x);
-    p.n = (size_t)BIO_read(bio, p.pem, sizeof p.pem);
-    BIO_free(bio);
-    cr_assert_eq(cert_parse((struct span){p.pem, p.n}, &p.cert, &e), 0);
+    p.own = selfsigned_make(p.key, names, 86400);
+    cr_assert_eq(cert_parse((struct span){p.own.pem, p.own.n}, &p.cert, &e), 0);
     known[n_known++] = p.key;
     return p;
 }
@@ -170,7 +153,7 @@ Test(tls, both_ends_agree, .init = init)
     struct tls_server *s = server_of(pairs, 2);
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct talk t = {.loop = loop_new()};
-        struct span trust = {pairs[0].pem, rows[i].trusts ? pairs[0].n : 0};
+        struct span trust = {pairs[0].own.pem, rows[i].trusts ? pairs[0].own.n : 0};
         shake(&t, s, trust, span_of(rows[i].host));
         cr_assert(t.server.is_secured && t.client.is_secured, "row %zu: %s", i, t.server.words);
         const struct tls_info *info = conn_tls(t.client.conn);
@@ -208,7 +191,7 @@ Test(tls, the_common_name_may_count, .init = init)
     for (size_t i = 0; i < 4; i++) {
         struct talk t = {.loop = loop_new(), .only_dns_id = i % 2 == 1};
         struct tls_server *s = server_of(&pairs[i / 2], 1);
-        shake(&t, s, (struct span){pairs[i / 2].pem, pairs[i / 2].n}, SPAN("test"));
+        shake(&t, s, (struct span){pairs[i / 2].own.pem, pairs[i / 2].own.n}, SPAN("test"));
         cr_assert(t.client.is_secured, "row %zu: %s", i, t.server.words);
         cr_expect_eq(conn_tls(t.client.conn)->is_verified, i != 1, "row %zu", i);
         finish(&t);
@@ -383,11 +366,11 @@ Test(tls, no_session_goes_on_elsewhere, .init = init)
     static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
     struct pair pair = make("EC", "DNS:mx.example.org");
     struct error e;
-    struct tls_client *from = tls_client_new((struct span){pair.pem, pair.n}, &e);
+    struct tls_client *from = tls_client_new((struct span){pair.own.pem, pair.own.n}, &e);
     for (size_t i = 0; i < 2; i++) {
         struct hellos hellos = {0};
         SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-        SSL_CTX_use_certificate(ctx, pair.x);
+        SSL_CTX_use_certificate(ctx, pair.own.x);
         SSL_CTX_use_PrivateKey(ctx, pair.key);
         SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"test", 4);
         SSL_CTX_set_max_proto_version(ctx, versions[i]);

@@ -2,6 +2,7 @@
  * please: what is kept, what goes on, and what it is worth then. */
 #include "common/conn.h"
 #include "common/tls.h"
+#include "tests/unit/common/selfsigned.h"
 
 #include <criterion/criterion.h>
 #include <openssl/pem.h>
@@ -15,36 +16,19 @@ static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
 
 struct pair {
     EVP_PKEY *key;
-    X509 *x;
-    char pem[2048];
-    size_t n;
+    struct selfsigned own;
 };
 
 static struct pair make(const char *names, long valid_s)
 {
-    struct pair p = {.key = EVP_EC_gen("P-256"), .x = X509_new()};
-    X509_set_version(p.x, X509_VERSION_3);
-    ASN1_INTEGER_set(X509_get_serialNumber(p.x), 1);
-    X509_gmtime_adj(X509_getm_notBefore(p.x), -60);
-    X509_gmtime_adj(X509_getm_notAfter(p.x), valid_s);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(p.x), "CN", MBSTRING_ASC,
-                               (const unsigned char *)names + 4, -1, -1, 0);
-    X509_set_issuer_name(p.x, X509_get_subject_name(p.x));
-    X509_set_pubkey(p.x, p.key);
-    X509_EXTENSION *san = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, names);
-    X509_add_ext(p.x, san, -1);
-    X509_EXTENSION_free(san);
-    cr_assert_gt(X509_sign(p.x, p.key, EVP_sha256()), 0);
-    BIO *bio = BIO_new(BIO_s_mem());
-    PEM_write_bio_X509(bio, p.x);
-    p.n = (size_t)BIO_read(bio, p.pem, sizeof p.pem);
-    BIO_free(bio);
+    struct pair p = {.key = EVP_EC_gen("P-256")};
+    p.own = selfsigned_make(p.key, names, valid_s);
     return p;
 }
 
 static void use(SSL_CTX *ctx, const struct pair *p)
 {
-    cr_assert_eq(SSL_CTX_use_certificate(ctx, p->x), 1);
+    cr_assert_eq(SSL_CTX_use_certificate(ctx, p->own.x), 1);
     cr_assert_eq(SSL_CTX_use_PrivateKey(ctx, p->key), 1);
 }
 
@@ -171,7 +155,7 @@ static void begin(struct meeting *m, const struct pair *p, int version)
 {
     struct error e;
     *m = (struct meeting){.host = HOST, .with = server_of(p, version)};
-    m->from = tls_client_new((struct span){p->pem, p->n}, &e);
+    m->from = tls_client_new((struct span){p->own.pem, p->own.n}, &e);
     cr_assert_neq(m->from, NULL);
 }
 
@@ -334,7 +318,7 @@ Test(tls_resumption, dane)
     for (size_t i = 0; i < 4; i++) {
         bool is_good = i < 2;
         begin(&m, &pairs[is_good ? 0 : 1], versions[i % 2]);
-        cr_assert_eq(X509_digest(pairs[0].x, EVP_sha256(), digest, &n), 1);
+        cr_assert_eq(X509_digest(pairs[0].own.x, EVP_sha256(), digest, &n), 1);
         char record[64] = {3, 0, 1,
                            32}; /* DANE-EE(3), Cert(0), SHA2-256(1); little-endian length */
         memcpy(record + 7, digest, n);
