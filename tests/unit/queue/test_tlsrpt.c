@@ -629,19 +629,11 @@ Test(tlsrpt, a_policy_that_cannot_be_had)
 
 Test(tlsrpt, a_store_of_version_9)
 {
-    sqlite3 *db;
     world_begin(&w, "tls_reports = yes\n");
     world_pump(&w);
-    cr_assert_eq(sqlite3_open("mail.db", &db), SQLITE_OK);
-    cr_assert_eq(sqlite3_exec(db,
-                              WORLD_UNDO_10 "INSERT INTO tlsrpt VALUES (20775, 'remote.example',"
-                                            " 2, 9, 'mx.remote.example', '192.0.2.1', 17);"
-                                            "PRAGMA user_version = 9",
-                              NULL, NULL, NULL),
-                 SQLITE_OK, "%s", sqlite3_errmsg(db));
-    sqlite3_close(db);
-    world_restart(&w);
-    cr_expect_eq(world_count(&w, "PRAGMA user_version"), MAILDB_VERSION);
+    world_restart_older(&w, WORLD_UNDO_10 "INSERT INTO tlsrpt VALUES (20775, 'remote.example',"
+                                          " 2, 9, 'mx.remote.example', '192.0.2.1', 17);"
+                                          "PRAGMA user_version = 9");
     cr_expect_eq(world_count(&w, "SELECT n FROM tlsrpt WHERE host = 'mx.remote.example'"), 17);
     tell_dane("mx.remote.example", "ab", TLSRPT_SUCCESS);
     cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt_tlsa"), 1);
@@ -651,19 +643,11 @@ Test(tlsrpt, a_store_of_version_9)
 /* What was counted by the version before is told. */
 Test(tlsrpt, a_store_of_version_8)
 {
-    sqlite3 *db;
     world_begin(&w, "tls_reports = yes\n");
     world_pump(&w);
-    cr_assert_eq(sqlite3_open("mail.db", &db), SQLITE_OK);
-    cr_assert_eq(sqlite3_exec(db,
-                              WORLD_UNDO_9 "INSERT INTO tlsrpt VALUES (20775, 'remote.example', 2,"
-                                           " 6, 'mx.remote.example', '192.0.2.1', 17);"
-                                           "PRAGMA user_version = 8",
-                              NULL, NULL, NULL),
-                 SQLITE_OK, "%s", sqlite3_errmsg(db));
-    sqlite3_close(db);
-    world_restart(&w);
-    cr_expect_eq(world_count(&w, "PRAGMA user_version"), MAILDB_VERSION);
+    world_restart_older(&w, WORLD_UNDO_9 "INSERT INTO tlsrpt VALUES (20775, 'remote.example', 2,"
+                                         " 6, 'mx.remote.example', '192.0.2.1', 17);"
+                                         "PRAGMA user_version = 8");
     cr_expect_eq(world_count(&w, "SELECT n FROM tlsrpt WHERE host = 'mx.remote.example'"), 17);
     cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt_post"), 0);
     tell("remote.example", TLSRPT_STS, TLSRPT_STS_FETCH, ""); /* which there was not then */

@@ -155,16 +155,11 @@ Test(uidl, mail_whose_id_an_import_brought_gets_another_name)
 
 Test(uidl, a_store_of_before_gives_none_twice)
 {
-    sqlite3 *db;
     world_begin(&w, "[mailbox]\nundelete_for = 1d\n");
     cr_expect(import(7, "a"));
     cr_expect(import(7, "b"));
     world_delete(&w, 7, (uint64_t[]){1, 0}, true);
-    cr_assert_eq(sqlite3_open("mail.db", &db), SQLITE_OK);
-    cr_assert_eq(sqlite3_exec(db, WORLD_UNDO_7 "PRAGMA user_version = 6", NULL, NULL, NULL),
-                 SQLITE_OK, "%s", sqlite3_errmsg(db));
-    sqlite3_close(db);
-    world_restart(&w);
+    world_restart_older(&w, WORLD_UNDO_7 "PRAGMA user_version = 6");
     cr_expect_not(import(7, "a"));
     cr_expect_not(import(7, "b"));
     cr_expect_not(import(7, id_text(id_of_day(9))), "what came first is not known");

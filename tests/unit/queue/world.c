@@ -291,6 +291,16 @@ void world_restart(struct world *w)
     open_queue(w);
 }
 
+void world_restart_older(struct world *w, const char *sql)
+{
+    sqlite3 *db;
+    cr_assert_eq(sqlite3_open("mail.db", &db), SQLITE_OK);
+    cr_assert_eq(sqlite3_exec(db, sql, NULL, NULL, NULL), SQLITE_OK, "%s", sqlite3_errmsg(db));
+    sqlite3_close(db);
+    world_restart(w);
+    cr_expect_eq(world_count(w, "PRAGMA user_version"), MAILDB_VERSION);
+}
+
 void world_join_policy(struct world *w, const struct ipc_handler *handlers, size_t n)
 {
     static struct ipc_ops ops;

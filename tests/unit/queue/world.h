@@ -112,6 +112,9 @@ void world_begin(struct world *w, const char *config_text);
 void world_end(struct world *w);
 /* Closes the queue as a crash would (nothing is finished) and opens it anew. */
 void world_restart(struct world *w);
+/* The same after mail.db was made an older one (WORLD_UNDO_N and PRAGMA user_version): it has to be
+ * one of today then. */
+void world_restart_older(struct world *w, const char *sql);
 /* A stand-in for policy joins (world_restart ends that too) and goes. */
 void world_join_policy(struct world *w, const struct ipc_handler *handlers, size_t n);
 void world_leave_policy(struct world *w);
