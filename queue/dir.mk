@@ -7,7 +7,7 @@ queue_libqueue_a_SOURCES = queue/backup.c queue/backup.h queue/agenda.c queue/ag
   queue/secured.c queue/secured.h queue/store_secured.c \
   queue/store_dialogue.c queue/store_trace.c queue/trace.c queue/trace.h queue/trail.c queue/trail.h \
   queue/tidy.c queue/tidy.h queue/warning.c queue/warning.h \
-  queue/envelope.c queue/envelope.h queue/explain.c queue/explain.h queue/pace.c queue/pace.h queue/parties.c queue/parties.h queue/postpone.c queue/postpone.h \
+  queue/envelope.c queue/envelope.h queue/explain.c queue/explain.h queue/losses.c queue/losses.h queue/pace.c queue/pace.h queue/parties.c queue/parties.h queue/postpone.c queue/postpone.h \
   queue/filter.c queue/filter.h queue/import.c queue/import.h queue/intake.c queue/intake.h queue/intake_log.c queue/intake_log.h queue/local.c queue/local.h queue/queue.c queue/queue.h \
   queue/job.c queue/job.h queue/recover.c queue/recover.h queue/release.c queue/callout.c queue/callout.h queue/callout_state.h queue/callout_keep.c queue/callout_admin.c queue/store_callout.c queue/lifetime.c queue/lifetime.h queue/listed.c queue/listed.h queue/tlsrpt.c queue/tlsrpt.h queue/tlsrpt_report.c queue/tlsrpt_report.h queue/tlsrpt_post.c queue/tlsrpt_post.h queue/release.h queue/retention.c queue/retention.h queue/schedule.c queue/schedule.h queue/spool.c queue/spool.h queue/durable.c queue/durable.h \
   queue/statements.h queue/store.c queue/store.h queue/store_box.c queue/store_device.c queue/store_message.c \

@@ -280,6 +280,9 @@ static void answered(void *arg, const union msg *answer, int fd)
     j->is_lost = answer == NULL && !ipc_is_up(j->q->relay) && is_first_loss(j->q->dispatch);
     if (answer == NULL || take_answer(j, &answer->relay_job_re) < 0)
         j->is_answered = false;
+    if (!j->is_answered)
+        j->n_losses =
+            losses_add(&j->q->dispatch->losses, j->what.message, clock_mono_ms(), ONE_DEATH_MS);
     job_save(j);
 }
 
@@ -386,6 +389,7 @@ static struct job *new_job(struct queue *q, const struct agenda_job *what, struc
     if (j == NULL)
         return NULL;
     *j = (struct job){.q = q, .what = *what, .next = d->jobs, .at = &d->jobs};
+    j->remote = j->tls = SPAN("");
     if (j->next != NULL)
         j->next->at = &j->next;
     d->jobs = j;
@@ -409,7 +413,6 @@ static void decide(struct job *j, const struct route *route)
                             .reply = is_held ? SPAN("held by its route in the configuration")
                                              : SPAN("discarded by its route in the configuration")};
     j->is_answered = true;
-    j->remote = j->tls = SPAN("");
     job_save(j);
 }
 

@@ -17,7 +17,12 @@
 #include <sodium.h>
 
 #define RESAVE_MS     1000
+#define SOON_LOSSES   2  /* of one message, and then it waits like one that was refused */
 #define DIALOGUES_MAX 20 /* of one message: the last ones */
+
+static const char silence[] =
+    "The program that sends mail from here stopped during the attempt, or did not say how it ended."
+    " The message may have arrived all the same.";
 
 void job_free(struct job *j)
 {
@@ -74,12 +79,18 @@ static void count_result(const struct job *j, const struct result *r)
     }
 }
 
+/* Something came of it, and be it that there is no more time. */
+static bool has_outcome(const struct job *j, const struct result *r)
+{
+    return j->is_answered || r->is_expired;
+}
+
 static void log_results(const struct job *j)
 {
     struct unpacker rcpts = unpacker_on(j->rcpts);
     if (!j->is_answered)
         LOG(j->what.message, "relay-silent", LN("recipients", (int64_t)j->what.n));
-    for (size_t i = 0; j->is_answered && i < j->what.n && rcpts.left.n > 0; i++) {
+    for (size_t i = 0; i < j->what.n && rcpts.left.n > 0; i++) {
         struct unpacker here = rcpts;
         if (unpack_uint(&here, 4) != j->what.numbers[i])
             continue; /* it was not wanted any more when the job began */
@@ -87,10 +98,12 @@ static void log_results(const struct job *j)
         struct span to = unpack_bytes(&here, ADDRESS_MAX);
         unpack_uint(&here, 1);
         unpack_bytes(&here, ORCPT_MAX);
+        rcpts = here;
+        if (!has_outcome(j, r))
+            continue;
         count_result(j, r);
         LOG(j->what.message, event_of(r), LS("to", to), LS("remote", j->remote),
             LS("reply", r->reply));
-        rcpts = here;
     }
 }
 
@@ -122,6 +135,41 @@ static const struct delivery_config *delivery_for(const struct job *j, const str
     return route.delivery;
 }
 
+/* What relay had may be what it dies of: at the third time it waits by the list of retries, on
+ * which each of those that were lost together comes back at a time of its own. */
+static int64_t again_after_loss(const struct job *j, const struct message *m,
+                                const struct recipient *r, int64_t expires)
+{
+    int64_t now_s = clock_wall_s();
+    int64_t soon = schedule_soon(now_s, j->is_lost, randombytes_random());
+    if (j->n_losses <= SOON_LOSSES)
+        return soon;
+    int64_t later = schedule_next(delivery_for(j, m, r), j->n_losses - SOON_LOSSES, now_s, expires,
+                                  randombytes_random());
+    return later > soon ? later : soon;
+}
+
+/* The row after an attempt without an answer. What it came to is unknown, so it counts as no
+ * attempt; but it is not tried for longer than other mail. */
+static void apply_silence(struct job *j, struct result *result, const struct message *m,
+                          struct recipient *r)
+{
+    int64_t now_s = clock_wall_s();
+    struct lifetime l = lifetime_of(j->q->config, j->q->store, m, r);
+    result->is_expired = now_s >= l.expires;
+    if (result->is_expired) {
+        result->reply = span_of(silence);
+        r->state = RCPT_FAILED;
+        r->status = SPAN("4.4.7"); /* RFC 3463 3.5 */
+        r->remote = SPAN("");
+        r->last_reply = result->reply;
+        r->last_attempt = now_s;
+        r->next_attempt = 0;
+    } else if (r->state == RCPT_WAITING) {
+        r->next_attempt = again_after_loss(j, m, r, l.expires);
+    }
+}
+
 /* The recipient's row after the attempt. */
 static void apply_result(struct job *j, struct result *result, const struct message *m,
                          struct recipient *r)
@@ -131,11 +179,6 @@ static void apply_result(struct job *j, struct result *result, const struct mess
     if (result->verdict == VERDICT_TRY_LATER)
         l = lifetime_of(j->q->config, j->q->store, m, r);
     bool is_expired = now_s >= l.expires;
-    if (!j->is_answered) {
-        if (r->state == RCPT_WAITING)
-            r->next_attempt = schedule_soon(now_s, j->is_lost, randombytes_random());
-        return;
-    }
     struct parties p = parties_of(m, r->sender);
     struct span why_held = contain_holds(r) ? r->last_reply : SPAN("");
     r->attempts++;
@@ -181,16 +224,20 @@ static int save_recipient(struct job *j, size_t i, const struct message *m)
         r.state == RCPT_FAILED && j->is_answered && j->results[i].verdict == VERDICT_OK;
     if (f != FOUND_YES || (!is_pending && !is_good_news))
         return 0;
-    apply_result(j, &j->results[i], m, &r);
+    if (j->is_answered)
+        apply_result(j, &j->results[i], m, &r);
+    else
+        apply_silence(j, &j->results[i], m, &r);
+    bool has_one = has_outcome(j, &j->results[i]);
     if (r.state == RCPT_WAITING && (j->again_s == 0 || r.next_attempt < j->again_s))
         j->again_s = r.next_attempt;
     struct incident e = {.message = r.message,
                          .at = clock_wall_s(),
-                         .what = j->is_answered ? event_of(&j->results[i]) : "relay-silent",
+                         .what = has_one ? event_of(&j->results[i]) : "relay-silent",
                          .address = r.address,
                          .remote = j->is_answered ? j->remote : SPAN(""),
                          .tls = j->is_answered ? j->tls : SPAN(""),
-                         .reply = j->is_answered ? j->results[i].reply : SPAN(""),
+                         .reply = has_one ? j->results[i].reply : SPAN(""),
                          .dialogue = j->dialogue_id};
     j->is_repeated |= r.attempts > 1 || r.number >= DIALOGUES_MAX;
     if (store_event_add(j->q->store, &e) < 0)

@@ -9,6 +9,7 @@
 #include "common/verdict.h"
 #include "queue/agenda.h"
 #include "queue/batch.h"
+#include "queue/losses.h"
 #include "queue/queue.h"
 
 struct result {
@@ -28,8 +29,9 @@ struct job {
     uint64_t tag;
     struct span rcpts; /* records {u32 number, bytes address, …}, as they were sent */
     bool is_answered;
-    bool is_lost; /* relay died with it, as it did not for long */
-    bool is_told; /* the next server tells the sender what he asks to be told */
+    bool is_lost;      /* relay died with it, as it did not for long */
+    uint64_t n_losses; /* without an answer: how often its message was lost by now */
+    bool is_told;      /* the next server tells the sender what he asks to be told */
     enum reach reach;
     enum secured secured;
     char domain[DOMAIN_MAX + 1];
@@ -56,6 +58,7 @@ struct dispatch {
     size_t n_jobs;
     int64_t lost_ms, lost_since_ms; /* when relay died last, and first without a quiet time after */
     bool was_lost;
+    struct losses losses;
 };
 
 /* Of one that is over, or at the end of the process. */

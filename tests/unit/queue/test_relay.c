@@ -142,30 +142,103 @@ Test(relay, a_relay_that_dies_costs_no_attempt)
     world_end(&w);
 }
 
-/* The first death of relay delays what it had by seconds, the next ones by half a minute and more:
- * it may die of that message. After a quiet hour the next one is a first one again. */
+/* The monotonic clock goes with the other; relay is there again. */
+static void pass_and_come(int64_t seconds)
+{
+    static int64_t mono_ms;
+    mono_ms = (mono_ms == 0 ? 1000000 : mono_ms) + seconds * 1000;
+    w.now_s += seconds;
+    clock_fake(mono_ms, w.now_s * 1000);
+    if (w.relay == NULL)
+        world_relay_comes(&w);
+    schedule_look(w.q);
+    world_pump(&w);
+}
+
+/* Dies with what it has now; how long x waits for the next time. */
+static int64_t die(void)
+{
+    world_relay_dies(&w);
+    return world_count(&w, "SELECT next_attempt FROM recipient WHERE address LIKE 'x@%'") - w.now_s;
+}
+
+/* The first death of relay delays what it had by seconds, the second by half a minute and more: it
+ * may die of that message. Then by the list of retries, however long relay was quiet between; but
+ * what was with it for the first time is not blamed for that. */
 Test(relay, what_it_had_when_it_died_is_tried_soon)
 {
     static const struct {
         int64_t pass_s, least_s, most_s;
-    } rows[] = {{0, 1, 5}, {10, 30, 60}, {100, 30, 60}, {4000, 1, 5}};
-    int64_t mono_ms = 1000000;
-    world_begin(&w, "");
+    } rows[] = {{0, 1, 5},          {10, 30, 60},       {100, 1200, 1320},
+                {4000, 2400, 2640}, {4000, 3600, 3960}, {5000, 3600, 3960}};
+    world_begin(&w, "retry = 20m, 40m, 1h\n");
     send_one("a@example.org", "x@example.net");
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        w.now_s += rows[i].pass_s;
-        mono_ms += rows[i].pass_s * 1000;
-        clock_fake(mono_ms, w.now_s * 1000);
-        if (i > 0)
-            world_relay_comes(&w);
-        schedule_look(w.q);
-        world_pump(&w);
+        pass_and_come(rows[i].pass_s);
         cr_assert_eq(w.n_jobs, i + 1, "row %zu: %zu", i, w.n_jobs);
-        world_relay_dies(&w);
-        int64_t wait_s = world_count(&w, "SELECT next_attempt FROM recipient") - w.now_s;
+        int64_t wait_s = die();
         cr_expect(wait_s >= rows[i].least_s && wait_s <= rows[i].most_s, "row %zu: %" PRId64, i,
                   wait_s);
     }
+    pass_and_come(5000);
+    send_one("b@example.org", "new@example.org.example");
+    cr_assert_eq(w.n_jobs, sizeof rows / sizeof rows[0] + 2);
+    cr_expect_geq(die(), 3600);
+    cr_expect_leq(world_count(&w, "SELECT next_attempt FROM recipient WHERE address LIKE 'new@%'") -
+                      w.now_s,
+                  5);
+    cr_assert_eq(world_count(&w, "SELECT sum(attempts) FROM recipient"), 0);
+    world_end(&w);
+}
+
+/* A message has many jobs; one death with them is one loss. */
+Test(relay, a_message_to_many_places_is_lost_once_at_a_time)
+{
+    char room[400];
+    struct packer p = packer_on(room, sizeof room);
+    world_begin(&w, "retry = 20m\n");
+    world_rcpt(&p, "x@a.example", NULL, 0);
+    world_rcpt(&p, "y@b.example", NULL, 0);
+    world_rcpt(&p, "z@c.example", NULL, 0);
+    world_send(&w, "a@example.org", packer_span(&p), CONTENT);
+    world_pump(&w);
+    cr_assert_eq(w.n_jobs, 3);
+    die();
+    cr_expect_leq(world_count(&w, "SELECT max(next_attempt) FROM recipient") - w.now_s, 5);
+    pass_and_come(100);
+    cr_assert_eq(w.n_jobs, 6);
+    die();
+    cr_expect_leq(world_count(&w, "SELECT max(next_attempt) FROM recipient") - w.now_s, 60);
+    pass_and_come(100);
+    cr_assert_eq(w.n_jobs, 9);
+    die();
+    cr_expect_geq(world_count(&w, "SELECT min(next_attempt) FROM recipient") - w.now_s, 1200);
+    world_end(&w);
+}
+
+/* What relay dies of each time: its sender hears that it is late, and in the end that it failed,
+ * and that it may have arrived; and relay does not die all day. */
+Test(relay, what_relay_dies_of_is_returned_when_it_expires)
+{
+    world_begin(&w, "expire = 1d\nretry = 20m, 1h\n");
+    send_one("a@example.org", "x@example.net");
+    die();
+    for (int i = 0; i < 24 * 60 + 1; i++) {
+        pass_and_come(60);
+        if (w.n_asked == 0)
+            die();
+    }
+    cr_assert_leq(w.n_jobs, 30, "%zu", w.n_jobs);
+    cr_assert_eq(w.n_asked, 1);
+    cr_expect_eq(world_count(&w, "SELECT count(*) FROM recipient WHERE state = 2"), 1);
+    world_resolve(&w, 0, ADDRESS_LOCAL, 17);
+    cr_assert_eq(world_count(&w, "SELECT count(*) FROM recipient"), 0);
+    char *text = world_text(&w, "SELECT content FROM message JOIN entry ON message = id");
+    cr_expect(strstr(text, "Action: failed\r\n") != NULL, "%s", text);
+    cr_expect(strstr(text, "Status: 4.4.7\r\n") != NULL, "%s", text);
+    cr_expect(strstr(text, "may have arrived all the same") != NULL, "%s", text);
+    cr_expect(strstr(text, " said: ") == NULL, "%s", text);
+    free(text);
     world_end(&w);
 }
 
