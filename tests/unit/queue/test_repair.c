@@ -165,7 +165,7 @@ Test(repair, orphans)
              id);
     damage(sql);
     repair("fsck orphans", NULL);
-    cr_expect_eq(world_count(&w, "SELECT message FROM hold"), id);
+    cr_expect_eq(world_count(&w, "SELECT message FROM hold"), (int64_t)id);
     cr_expect_eq(world_count(&w, "SELECT count(*) FROM hold"), 1);
     cr_expect_eq(world_count(&w, "SELECT count(*) FROM tlsrpt_tlsa"), 1);
     cr_expect_eq(world_count(&w, "SELECT day FROM tlsrpt_tlsa"), 7);
