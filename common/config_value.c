@@ -66,7 +66,8 @@ static int check_range(const struct setting *s, uint64_t v, struct error *e)
     if (value_format_number(&range, s->type, s->min) == 0 && buf_addf(&range, " to ") == 0)
         value_format_number(&range, s->type, s->max);
     struct span words = buf_span(&range);
-    error_set(e, "must be from %.*s", (int)words.n, words.n > 0 ? words.p : "");
+    error_set(e, "must be from %.*s%s", (int)words.n, words.n > 0 ? words.p : "",
+              s->or_none ? ", or none" : "");
     buf_free(&range);
     return -1;
 }

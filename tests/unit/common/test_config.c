@@ -73,7 +73,7 @@ static const struct {
      "4 failures_per_address: '10' is not a rate: write a number and a time, like 10/10m, or "
      "none\n"},
     {HOST LISTEN "[auth]\nfailures_per_address = 0/10m\n",
-     "4 failures_per_address: must be from 1 to 1000000\n"},
+     "4 failures_per_address: must be from 1 to 1000000, or none\n"},
     {HOST LISTEN "[auth]\nfailures_per_address = 1/1ms\n",
      "4 failures_per_address: the time of a rate must be from 1s to 1d\n"},
     {HOST LISTEN "[auth]\nplaintext_without_tls = maybe\n",
